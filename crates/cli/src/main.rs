@@ -1,0 +1,2 @@
+//! The `unglue` command.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Message boundaries over byte streams, without IO.

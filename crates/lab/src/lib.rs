@@ -1,0 +1,1 @@
+//! The sticky-packet problem, shown: the tutorial's dialects.

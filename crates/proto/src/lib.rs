@@ -1,0 +1,1 @@
+//! The session protocol of unglue, without IO.

@@ -1,0 +1,1 @@
+//! Python's struct format language at run time.

@@ -1,0 +1,1 @@
+//! Chopper, relay, virtual clock and misbehaving peers for unglue's own tests.
