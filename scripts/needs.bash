@@ -1,0 +1,80 @@
+# What the tests need of the machine, beside Rust. Sourced by scripts/test.
+# shellcheck shell=bash
+
+# COMMAND | PACKAGE | WHAT IS LEFT OUT WITHOUT IT
+NEEDS="
+cc|gcc libc6-dev|everything: aws-lc, rustls' cryptography, is C
+ssh-keygen|openssh-client|keys, signatures and known_hosts compared with OpenSSH's own; ssh-agent
+sshd|openssh-server|authorized_keys compared with sshd's reading of it
+rsync|rsync|file trees compared with rsync's
+strace|strace|faults injected into system calls
+python3|python3|the tutorial's peers in Python; struct compared with CPython's
+ip|iproute2|the silently dead link (a network namespace of its own)
+iptables|iptables|the silently dead link (packets dropped)
+setpriv|util-linux|running as an ordinary user, where the tests run as root
+mount|mount|the full disk (a small tmpfs)
+"
+
+# needs_of_the_tests yes|no: installs what is missing where it may, then names what is still missing.
+needs_of_the_tests() {
+    local command packages lost
+    local -a wanted=()
+    while IFS='|' read -r command packages lost; do
+        if [[ -n "$command" ]] && ! command -v "$command" >/dev/null 2>&1; then
+            read -ra packages <<<"$packages"
+            wanted+=("${packages[@]}")
+        fi
+    done <<<"$NEEDS"
+    if ((${#wanted[@]} > 0)) && [[ "$1" == yes ]]; then
+        install_packages "${wanted[@]}" || echo "installing ${wanted[*]} failed: going on without" >&2
+    fi
+    tell_what_is_missing
+}
+
+# as_root COMMAND…: runs it as root, or fails where that takes a password.
+as_root() {
+    if ((EUID == 0)); then
+        "$@"
+    else
+        sudo -n "$@"
+    fi
+}
+
+install_packages() {
+    if ! command -v apt-get >/dev/null 2>&1 || ! as_root true 2>/dev/null; then
+        echo "missing packages: $*. Install them with: sudo apt-get install $*" >&2
+        return 0
+    fi
+    echo "installing $*" >&2
+    local policy=/usr/sbin/policy-rc.d code=0 placed=no
+    # openssh-server would start listening on port 22 as soon as it is unpacked. The tests want its program alone.
+    if [[ ! -e "$policy" ]] && printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null; then
+        as_root chmod 755 "$policy"
+        placed=yes
+    fi
+    {
+        as_root apt-get -qq update &&
+            as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends -y "$@"
+    } </dev/null >&2 || code=$?
+    if [[ "$placed" == yes ]]; then
+        as_root rm -f "$policy"
+        keep_sshd_off "$@"
+    fi
+    return "$code"
+}
+
+# Debian enables the service of openssh-server for the next boot; a test run has no business doing that.
+keep_sshd_off() {
+    if [[ " $* " == *" openssh-server "* ]] && command -v systemctl >/dev/null 2>&1; then
+        as_root systemctl disable ssh >/dev/null 2>&1 || true
+    fi
+}
+
+tell_what_is_missing() {
+    local command packages lost
+    while IFS='|' read -r command packages lost; do
+        if [[ -n "$command" ]] && ! command -v "$command" >/dev/null 2>&1; then
+            echo "missing: $command (Debian: $packages). Left out: $lost" >&2
+        fi
+    done <<<"$NEEDS"
+}
