@@ -1,0 +1,230 @@
+//! Tuples of Rust's own types in place of [`Value`]s.
+
+use alloc::vec::Vec;
+use core::any::type_name;
+
+use crate::error::Error;
+use crate::format::Format;
+use crate::run::{Kind, Run};
+use crate::unpack::{Values, decode, read_u16, read_u32, read_u64};
+use crate::value::Value;
+
+impl Format {
+    /// Unpacks a record into a tuple (up to twelve values). Integers go into any integer type that
+    /// holds the number, floats into `f64`, byte strings into `&[u8]` or an array of their length.
+    ///
+    /// ```
+    /// use unglue_struct::Format;
+    ///
+    /// let (length, kind, ratio): (u32, u16, f64) = Format::parse(">IHe")?.unpack_as(b"\0\0\0\x07\0\x01\x38\0")?;
+    /// assert_eq!((length, kind, ratio), (7, 1, 0.5));
+    /// # Ok::<(), unglue_struct::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::WrongSize`] as [`unpack`](Format::unpack); [`Error::FieldCount`] if the tuple has another
+    /// number of values than the format; [`Error::WrongType`] if a value doesn't fit its type.
+    #[inline]
+    pub fn unpack_as<'b, T: FromFields<'b>>(&self, bytes: &'b [u8]) -> Result<T, Error> {
+        let mut values = self.unpack(bytes)?;
+        if self.len() != T::LEN {
+            return Err(Error::FieldCount { expected: T::LEN, got: self.len() });
+        }
+        T::from_fields(&mut values)
+    }
+
+    /// Packs a tuple (up to twelve values).
+    ///
+    /// ```
+    /// use unglue_struct::Format;
+    ///
+    /// assert_eq!(Format::parse(">H2s")?.pack_as((1_u16, b"ab"))?, b"\0\x01ab");
+    /// # Ok::<(), unglue_struct::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`pack`](Format::pack).
+    pub fn pack_as<'v, T: IntoFields<'v>>(&self, fields: T) -> Result<Vec<u8>, Error> {
+        self.pack(fields.into_fields().as_ref())
+    }
+}
+
+/// A type that one field can be unpacked into.
+pub trait FromField<'b>: Sized {
+    /// Converts a value; `None` if it doesn't fit.
+    fn from_value(value: Value<'b>) -> Option<Self>;
+
+    /// Decodes an item whose storage is the type's own, without the way through [`Value`].
+    #[doc(hidden)]
+    #[inline]
+    fn from_item(item: Item<'_, 'b>) -> Option<Self> {
+        Self::from_value(decode(item.run, item.bytes))
+    }
+}
+
+/// One field's storage and bytes, as [`FromField`] sees them.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+pub struct Item<'f, 'b> {
+    run: &'f Run,
+    bytes: &'b [u8],
+}
+
+macro_rules! from_integer_fields {
+    ($($integer:ty = $kind:ident by $read:expr;)*) => {$(
+        impl<'b> FromField<'b> for $integer {
+            #[inline]
+            fn from_value(value: Value<'b>) -> Option<$integer> {
+                match value {
+                    Value::Int(number) => number.try_into().ok(),
+                    _ => None,
+                }
+            }
+
+            #[inline]
+            fn from_item(item: Item<'_, 'b>) -> Option<$integer> {
+                if item.run.kind == Kind::$kind {
+                    return Some($read(item.bytes, item.run.big) as $integer);
+                }
+                Self::from_value(decode(item.run, item.bytes))
+            }
+        }
+    )*};
+}
+
+from_integer_fields! {
+    i8 = I8 by |bytes: &[u8], _| bytes[0];
+    u8 = U8 by |bytes: &[u8], _| bytes[0];
+    i16 = I16 by read_u16;
+    u16 = U16 by read_u16;
+    i32 = I32 by read_u32;
+    u32 = U32 by read_u32;
+    i64 = I64 by read_u64;
+    u64 = U64 by read_u64;
+    isize = I64 by read_u64;
+    usize = U64 by read_u64;
+}
+
+impl<'b> FromField<'b> for f64 {
+    #[inline]
+    fn from_value(value: Value<'b>) -> Option<f64> {
+        match value {
+            Value::Float(number) => Some(number),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    fn from_item(item: Item<'_, 'b>) -> Option<f64> {
+        if item.run.kind == Kind::F64 {
+            return Some(f64::from_bits(read_u64(item.bytes, item.run.big)));
+        }
+        Self::from_value(decode(item.run, item.bytes))
+    }
+}
+
+impl<'b> FromField<'b> for bool {
+    fn from_value(value: Value<'b>) -> Option<bool> {
+        match value {
+            Value::Bool(truth) => Some(truth),
+            _ => None,
+        }
+    }
+}
+
+impl<'b> FromField<'b> for &'b [u8] {
+    fn from_value(value: Value<'b>) -> Option<&'b [u8]> {
+        match value {
+            Value::Bytes(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+}
+
+impl<'b, const N: usize> FromField<'b> for [u8; N] {
+    fn from_value(value: Value<'b>) -> Option<[u8; N]> {
+        match value {
+            Value::Bytes(bytes) => bytes.try_into().ok(),
+            _ => None,
+        }
+    }
+}
+
+impl<'b> FromField<'b> for Value<'b> {
+    fn from_value(value: Value<'b>) -> Option<Value<'b>> {
+        Some(value)
+    }
+}
+
+/// A tuple that a record can be unpacked into.
+pub trait FromFields<'b>: Sized {
+    /// How many values it takes.
+    const LEN: usize;
+
+    /// Takes the values in order.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::WrongType`] for the first value that doesn't fit, [`Error::FieldCount`] if there are too few.
+    fn from_fields(values: &mut Values<'_, 'b>) -> Result<Self, Error>;
+}
+
+/// A tuple that can be packed into a record.
+pub trait IntoFields<'v> {
+    /// The values, as an array.
+    type Fields: AsRef<[Value<'v>]>;
+
+    /// Converts each value.
+    fn into_fields(self) -> Self::Fields;
+}
+
+#[inline]
+fn next_field<'b, T: FromField<'b>>(values: &mut Values<'_, 'b>, index: usize, len: usize) -> Result<T, Error> {
+    let Some((run, bytes)) = values.next_item() else {
+        return Err(Error::FieldCount { expected: len, got: index });
+    };
+    T::from_item(Item { run, bytes }).ok_or_else(|| wrong_type::<T>(run, index))
+}
+
+#[cold]
+fn wrong_type<T>(run: &Run, index: usize) -> Error {
+    Error::WrongType { index, code: run.code, wanted: type_name::<T>() }
+}
+
+macro_rules! tuples {
+    ($($len:literal: $($name:ident $index:tt),*;)*) => {$(
+        impl<'b, $($name: FromField<'b>),*> FromFields<'b> for ($($name,)*) {
+            const LEN: usize = $len;
+
+            #[inline]
+            fn from_fields(values: &mut Values<'_, 'b>) -> Result<Self, Error> {
+                Ok(($(next_field::<$name>(values, $index, $len)?,)*))
+            }
+        }
+
+        impl<'v, $($name: Into<Value<'v>>),*> IntoFields<'v> for ($($name,)*) {
+            type Fields = [Value<'v>; $len];
+
+            fn into_fields(self) -> [Value<'v>; $len] {
+                [$(self.$index.into()),*]
+            }
+        }
+    )*};
+}
+
+tuples! {
+    1: A 0;
+    2: A 0, B 1;
+    3: A 0, B 1, C 2;
+    4: A 0, B 1, C 2, D 3;
+    5: A 0, B 1, C 2, D 3, E 4;
+    6: A 0, B 1, C 2, D 3, E 4, F 5;
+    7: A 0, B 1, C 2, D 3, E 4, F 5, G 6;
+    8: A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7;
+    9: A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8;
+    10: A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9;
+    11: A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9, K 10;
+    12: A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9, K 10, L 11;
+}
