@@ -1,1 +1,59 @@
 //! Message boundaries over byte streams, without IO.
+//!
+//! TCP, pipes and serial lines carry bytes, not messages: what was written in one piece arrives in several, and what
+//! was written in several arrives glued together. A [`Framing`] is a rule for where messages end; this crate
+//! compiles it into a [`Deframer`] (bytes in, frames out) and an [`Enframer`] (payloads in, bytes out).
+//!
+//! The contract of both, whatever the framing:
+//!
+//! - **Any chunking of the same bytes gives the same frames**, or the same error at the same offset.
+//! - Nothing is allocated because a length was announced: buffers grow with bytes received.
+//! - A length that doesn't fit its field is an error before a byte is written, never a truncated length.
+//! - An error is final: the deframer hands out the frames before it, then that error for ever.
+//!
+//! ```
+//! use unglue_frame::{Deframer, Enframer, Framing};
+//!
+//! let framing = Framing::u32be().max(1 << 20);
+//! let mut wire = Vec::new();
+//! let enframer = Enframer::new(framing.clone());
+//! enframer.encode(&[], b"hello", &mut wire)?;
+//! enframer.encode(&[], b"world", &mut wire)?;
+//!
+//! let mut deframer = Deframer::new(framing);
+//! deframer.feed(&wire[..7]); // a message and a half, cut anywhere
+//! assert!(deframer.next()?.is_none());
+//! deframer.feed(&wire[7..]);
+//! assert_eq!(deframer.next()?.unwrap().data(), b"hello");
+//! assert_eq!(deframer.next()?.unwrap().data(), b"world");
+//! assert!(deframer.next()?.is_none());
+//! deframer.finish()?; // the input ended between two frames
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+#![no_std]
+
+extern crate alloc;
+
+mod deframer;
+mod enframer;
+mod error;
+mod frame;
+mod frames;
+mod framing;
+mod int;
+mod layout;
+mod looks;
+mod output;
+mod rule;
+mod stash;
+
+pub use deframer::Deframer;
+pub use enframer::{Enframer, Mark};
+pub use error::{DecodeError, EncodeError, Fault};
+pub use frame::Frame;
+pub use frames::Frames;
+pub use framing::{DEFAULT_MAX, Framing};
+pub use int::Int;
+pub use layout::{Layout, LayoutError};
+pub use looks::Looks;
+pub use output::Output;

@@ -1,0 +1,172 @@
+//! Bytes in, frames out.
+
+mod state;
+
+use crate::{DecodeError, Frame, Frames, Framing, frames::Home, rule::Rule};
+use alloc::vec::Vec;
+pub(crate) use state::State;
+
+/// Finds the frames in a byte stream that comes in chunks of any size. It performs no IO.
+///
+/// There are two ways to give it bytes, with the same results:
+///
+/// - **Borrowed**: [`decode`](Self::decode) and [`frames`](Self::frames) take the caller's slice and hand out frames
+///   that lie in it. Only a frame that straddles two slices is copied.
+/// - **Buffered**: [`feed`](Self::feed) copies bytes in, or [`space`](Self::space) and [`filled`](Self::filled) let the
+///   caller read straight into the deframer; then [`next`](Self::next) hands out frames until there is none.
+///
+/// An error is final: every later call gives the same one. At the end of the input [`finish`](Self::finish) tells
+/// whether a frame was left unfinished; when the protocol switches, [`into_parts`](Self::into_parts) hands back the
+/// bytes that belong to no frame yet.
+#[derive(Debug)]
+pub struct Deframer {
+    rule: Rule,
+    state: State,
+    /// The last frame that straddled two chunks, while it is lent.
+    whole: Vec<u8>,
+    /// Bytes fed, and how many of them are behind us.
+    inbox: Vec<u8>,
+    at: usize,
+    /// The bytes of `inbox` that were really filled.
+    end: usize,
+}
+
+impl Deframer {
+    /// A deframer at the start of a stream.
+    pub fn new(framing: Framing) -> Deframer {
+        Deframer {
+            rule: Rule::new(framing),
+            state: State::default(),
+            whole: Vec::new(),
+            inbox: Vec::new(),
+            at: 0,
+            end: 0,
+        }
+    }
+
+    /// Takes the next frame out of `input`, and moves `input` past it. `None` means that `input` was used up: what
+    /// is left of it was kept, call again with the bytes that follow.
+    ///
+    /// # Errors
+    /// The bytes are no frame; see [`DecodeError`]. It is final.
+    #[inline]
+    #[allow(clippy::should_implement_trait)]
+    pub fn decode<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Result<Option<Frame<'a>>, DecodeError> {
+        if self.at < self.end {
+            self.feed(input);
+            *input = &[];
+            return self.next();
+        }
+        take(&self.rule, &mut self.state, &mut self.whole, input)
+    }
+
+    /// Takes all the frames out of `input`, as an iterator whose frames may live beside each other. It moves `input`
+    /// past each frame taken; at the iterator's end `input` is empty and its unfinished last frame was kept.
+    #[inline]
+    pub fn frames<'a, 'i: 'a, 'b>(&'a mut self, input: &'b mut &'i [u8]) -> Frames<'a, 'b, 'i> {
+        if self.at < self.end {
+            self.feed(input);
+            *input = &[];
+            return Frames::new(
+                &self.rule,
+                &mut self.state,
+                &mut self.whole,
+                &self.inbox[self.at..self.end],
+                Home::Inbox { at: &mut self.at, end: self.end },
+            );
+        }
+        let bytes = *input;
+        Frames::new(&self.rule, &mut self.state, &mut self.whole, bytes, Home::Caller(input))
+    }
+
+    /// Copies bytes in, for [`next`](Self::next).
+    pub fn feed(&mut self, mut bytes: &[u8]) {
+        if self.at == self.end {
+            // A frame that has begun goes on where it lies: one copy less.
+            self.state.top_up(&mut bytes);
+        }
+        self.space(bytes.len())[..bytes.len()].copy_from_slice(bytes);
+        self.filled(bytes.len());
+    }
+
+    /// At least `bytes` bytes to read into. Tell how many came with [`filled`](Self::filled).
+    pub fn space(&mut self, bytes: usize) -> &mut [u8] {
+        if self.at == self.end {
+            (self.at, self.end) = (0, 0);
+        } else if self.inbox.len() - self.end < bytes && self.at > 0 {
+            self.inbox.copy_within(self.at..self.end, 0);
+            (self.at, self.end) = (0, self.end - self.at);
+        }
+        if self.inbox.len() < self.end + bytes {
+            self.inbox.resize(self.end + bytes, 0);
+        }
+        &mut self.inbox[self.end..]
+    }
+
+    /// The first `bytes` bytes of the space given by [`space`](Self::space) are now input.
+    ///
+    /// # Panics
+    /// If that is more than there was.
+    pub fn filled(&mut self, bytes: usize) {
+        assert!(bytes <= self.inbox.len() - self.end, "filled({bytes}) is more than the space there was");
+        self.end += bytes;
+    }
+
+    /// The next frame of the bytes fed, or `None` if more are needed.
+    ///
+    /// # Errors
+    /// The bytes are no frame; see [`DecodeError`]. It is final.
+    #[inline]
+    #[allow(clippy::should_implement_trait)]
+    pub fn next(&mut self) -> Result<Option<Frame<'_>>, DecodeError> {
+        let mut input = &self.inbox[self.at..self.end];
+        let found = take(&self.rule, &mut self.state, &mut self.whole, &mut input);
+        self.at = self.end - input.len();
+        found
+    }
+
+    /// Tells that the input has ended.
+    ///
+    /// # Errors
+    /// It ended inside a frame, or had failed before. Frames that were not taken yet count as unfinished.
+    pub fn finish(&self) -> Result<(), DecodeError> {
+        self.state.finish(&self.rule, self.end - self.at)
+    }
+
+    /// The bytes that belong to no frame taken yet, for whoever reads the stream next. After [`decode`](Self::decode)
+    /// the rest of the caller's slice follows them.
+    pub fn into_parts(self) -> Vec<u8> {
+        let mut rest = self.state.into_bytes();
+        rest.extend_from_slice(&self.inbox[self.at..self.end]);
+        rest
+    }
+
+    /// The stream offset of the first byte that belongs to no frame taken yet.
+    pub fn offset(&self) -> u64 {
+        self.state.offset
+    }
+
+    /// The memory held for unfinished and buffered bytes.
+    pub fn capacity(&self) -> usize {
+        self.state.capacity() + self.whole.capacity() + self.inbox.capacity()
+    }
+}
+
+/// The next frame: the kept one, once it is whole, or one that lies in `input`.
+#[inline]
+fn take<'a, 'i: 'a>(
+    rule: &'a Rule,
+    state: &mut State,
+    whole: &'a mut Vec<u8>,
+    input: &mut &'i [u8],
+) -> Result<Option<Frame<'a>>, DecodeError> {
+    if state.idle() {
+        if let Some(span) = rule.head.fast.and_then(|fast| fast.span(input)) {
+            let (raw, rest) = input.split_at(span.total);
+            *input = rest;
+            return Ok(Some(Frame::new(raw, span, state.pass(span), rule)));
+        }
+        return state.slice(rule, input);
+    }
+    state.straddler(rule, whole, input)
+}

@@ -1,0 +1,149 @@
+//! What goes wrong, where, and what the bytes look like.
+
+use crate::Looks;
+use core::fmt;
+
+/// Bytes that are no frame of the framing. The deframer that gave this gives it for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DecodeError {
+    /// The stream offset, in bytes since the deframer began, of the first byte of the bad frame.
+    pub offset: u64,
+    /// What is wrong with it.
+    pub fault: Fault,
+}
+
+/// What is wrong with a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fault {
+    /// More data than allowed.
+    TooLong {
+        /// The bytes of data that the frame announces.
+        got: u64,
+        /// The most that the framing allows.
+        limit: u64,
+        /// What the bytes look like, where that is known.
+        looks: Option<Looks>,
+    },
+    /// The length counts bytes of the header, and is smaller than these.
+    TooShort {
+        /// The length as it was announced.
+        got: u64,
+        /// The smallest possible.
+        least: u64,
+    },
+    /// A frame without data, which this framing refuses.
+    Empty,
+    /// A varint goes on beyond its most bytes, or beyond 64 bits.
+    VarintTooLong {
+        /// The most bytes.
+        limit: u8,
+    },
+    /// A varint with more bytes than its value needs.
+    VarintPadded {
+        /// Its value.
+        value: u64,
+    },
+    /// A byte that the layout fixes has another value.
+    Literal {
+        /// Its position in the frame.
+        at: u64,
+        /// The byte that must stand there.
+        want: u8,
+        /// The byte that stands there.
+        got: u8,
+    },
+    /// The input ended inside a frame.
+    Truncated {
+        /// The bytes of the frame that came.
+        have: u64,
+        /// The bytes that it needs in all, where that was known.
+        need: Option<u64>,
+    },
+}
+
+impl fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "frame at byte {}: {}", self.offset, self.fault)
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fault::TooLong { got, limit, looks } => {
+                write!(f, "it announces {got} bytes, the limit is {limit}")?;
+                looks.map_or(Ok(()), |looks| write!(f, "; {looks}"))
+            }
+            Fault::TooShort { got, least } => {
+                write!(f, "its length is {got}, but it counts header bytes and can't be below {least}")
+            }
+            Fault::Empty => f.write_str("it is empty, which this framing refuses"),
+            Fault::VarintTooLong { limit } => write!(f, "its varint doesn't end within {limit} bytes and 64 bits"),
+            Fault::VarintPadded { value } => write!(f, "its varint {value} is written with more bytes than it needs"),
+            Fault::Literal { at, want, got } => {
+                write!(f, "byte {at} of it is {got:02x} and must be {want:02x}: are both ends in step?")
+            }
+            Fault::Truncated { have, need: Some(need) } => {
+                write!(f, "the input ended after {have} of its {need} bytes")
+            }
+            Fault::Truncated { have, need: None } => write!(f, "the input ended after {have} bytes of it"),
+        }
+    }
+}
+
+impl core::error::Error for DecodeError {}
+
+/// A message that the framing can't carry. Nothing was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EncodeError {
+    /// More data than the framing allows, or than its length can tell.
+    TooLong {
+        /// The data's bytes.
+        got: u64,
+        /// The most that fits.
+        limit: u64,
+    },
+    /// The length would be below zero: the layout subtracts more than there is.
+    TooShort {
+        /// The data's bytes.
+        got: u64,
+        /// The fewest that fit.
+        least: u64,
+    },
+    /// A message without data, which this framing refuses.
+    Empty,
+    /// A field's value doesn't fit its width.
+    Field {
+        /// The field's index.
+        index: usize,
+        /// The value given.
+        got: u64,
+        /// The largest that fits.
+        limit: u64,
+    },
+    /// Another number of fields than the layout has.
+    Fields {
+        /// How many were given.
+        got: usize,
+        /// How many the layout has.
+        want: usize,
+    },
+}
+
+impl fmt::Display for EncodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            EncodeError::TooLong { got, limit } => write!(f, "the message has {got} bytes, at most {limit} fit"),
+            EncodeError::TooShort { got, least } => write!(f, "the message has {got} bytes, at least {least} must be"),
+            EncodeError::Empty => f.write_str("the message is empty, which this framing refuses"),
+            EncodeError::Field { index, got, limit } => {
+                write!(f, "field {index} is {got}, at most {limit} fits")
+            }
+            EncodeError::Fields { got, want } => write!(f, "{got} fields were given, the layout has {want}"),
+        }
+    }
+}
+
+impl core::error::Error for EncodeError {}

@@ -1,0 +1,37 @@
+//! Where encoded bytes go.
+
+use alloc::vec::Vec;
+
+/// A growing byte buffer that an [`Enframer`](crate::Enframer) writes to.
+pub trait Output {
+    /// The bytes written so far; a patched prefix is written through this.
+    fn written(&mut self) -> &mut [u8];
+    /// Makes room for `more` bytes.
+    fn reserve(&mut self, more: usize);
+    /// Appends `bytes`.
+    fn put(&mut self, bytes: &[u8]);
+    /// Cuts the buffer back to `len` bytes.
+    fn cut(&mut self, len: usize);
+}
+
+impl Output for Vec<u8> {
+    #[inline]
+    fn written(&mut self) -> &mut [u8] {
+        self
+    }
+
+    #[inline]
+    fn reserve(&mut self, more: usize) {
+        Vec::reserve(self, more);
+    }
+
+    #[inline]
+    fn put(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+
+    #[inline]
+    fn cut(&mut self, len: usize) {
+        self.truncate(len);
+    }
+}

@@ -1,0 +1,342 @@
+//! Layouts: header, data, and what stands behind.
+
+use super::{Limits, Measure, Span};
+use crate::{
+    Fault, Int, Layout, Looks,
+    int::{Form, Read},
+    layout::Part,
+    looks,
+};
+use alloc::vec::Vec;
+
+/// A compiled layout.
+#[derive(Clone, Debug)]
+pub(crate) struct Head {
+    /// What stands before the data.
+    pub(crate) before: Vec<Part>,
+    /// What stands behind it.
+    pub(crate) behind: Vec<Part>,
+    /// What is added to the length to give the data's bytes.
+    pub(crate) adjust: i64,
+    /// The fields by index.
+    pub(crate) fields: Vec<Place>,
+    /// How many of them stand before the data.
+    pub(crate) fields_before: usize,
+    /// The length, as a place to read it again.
+    pub(crate) length: Place,
+    /// The most bytes around the data, padding aside.
+    room: usize,
+    /// The bytes behind the data, without padding.
+    tail: usize,
+    /// The index of the field that tells the padding.
+    pub(crate) pad: Option<usize>,
+    /// The plan for layouts whose end follows from one number at a fixed place.
+    pub(crate) fast: Option<Fast>,
+}
+
+/// Where a number stands.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) name: alloc::string::String,
+    pub(crate) int: Int,
+    pub(crate) from: From,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum From {
+    /// So many bytes from the frame's first.
+    Start(usize),
+    /// Behind varints: the part's index in `before`.
+    Walk(usize),
+    /// So many bytes behind the data's end.
+    Data(usize),
+    /// So many bytes before the frame's end.
+    End(usize),
+}
+
+/// The hot path: one load, one shift, one comparison for each frame.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fast {
+    /// Where the length stands.
+    at: usize,
+    /// The unused bits of the eight bytes loaded there.
+    shift: u32,
+    big: bool,
+    /// The smallest length allowed, and how many more are.
+    low: u64,
+    room: u64,
+    /// Bytes before the data.
+    head: usize,
+    /// Data's bytes less the length, modulo 2^64.
+    adjust: u64,
+    tail: usize,
+}
+
+impl Fast {
+    /// The span of the frame that begins with `bytes`, if it is whole, valid and not near the end of the input: else
+    /// the slow path finds out which.
+    #[inline(always)]
+    pub(crate) fn span(&self, bytes: &[u8]) -> Option<Span> {
+        let load = bytes.get(self.at..)?.first_chunk::<8>()?;
+        let length = if self.big {
+            u64::from_be_bytes(*load) >> self.shift
+        } else {
+            u64::from_le_bytes(*load) << self.shift >> self.shift
+        };
+        if length.wrapping_sub(self.low) > self.room {
+            return None;
+        }
+        // Can't overflow: lengths up to `low + room` were shown to fit when the plan was made.
+        let data = length.wrapping_add(self.adjust) as usize;
+        let total = self.head + data + self.tail;
+        (total <= bytes.len()).then_some(Span { head: self.head, data, total })
+    }
+}
+
+impl Head {
+    pub(crate) fn new(layout: Layout, limits: Limits) -> Head {
+        let mut before = layout.parts;
+        let data = before.iter().position(|part| matches!(part, Part::Data { .. })).unwrap_or(before.len());
+        let behind = before.split_off((data + 1).min(before.len()));
+        let adjust = match before.pop() {
+            Some(Part::Data { adjust }) => adjust,
+            _ => 0,
+        };
+        let tail: usize = behind.iter().map(least_width).sum();
+        let room = tail + before.iter().map(most_width).sum::<usize>();
+        let mut head = Head {
+            fields: Vec::new(),
+            fields_before: 0,
+            length: Place { name: "".into(), int: Int::U8, from: From::Start(0) },
+            pad: behind.iter().find_map(|part| match part {
+                Part::Pad { field } => Some(*field),
+                _ => None,
+            }),
+            fast: None,
+            before,
+            behind,
+            adjust,
+            room,
+            tail,
+        };
+        head.place_before();
+        head.fields_before = head.fields.len();
+        head.place_behind();
+        head.fast = head.plan(limits);
+        head
+    }
+
+    fn place_before(&mut self) {
+        let mut at = Some(0);
+        for (index, part) in self.before.iter().enumerate() {
+            let from = at.map_or(From::Walk(index), From::Start);
+            match part {
+                Part::Field { name, int } => self.fields.push(Place { name: name.clone(), int: *int, from }),
+                Part::Length { name, int } => self.length = Place { name: name.clone(), int: *int, from },
+                _ => {}
+            }
+            at = at.zip(fixed_width(part)).map(|(at, width)| at + width);
+        }
+    }
+
+    fn place_behind(&mut self) {
+        let (mut at, mut padded) = (0, false);
+        for part in &self.behind {
+            if let Part::Field { name, int } = part {
+                let from = if padded { From::End(self.tail - at) } else { From::Data(at) };
+                self.fields.push(Place { name: name.clone(), int: *int, from });
+            }
+            padded |= matches!(part, Part::Pad { .. });
+            at += least_width(part);
+        }
+    }
+
+    /// The hot path's plan, where there can be one.
+    fn plan(&self, limits: Limits) -> Option<Fast> {
+        let plain = |part: &Part| matches!(part, Part::Field { .. } | Part::Length { .. } | Part::Reserved(_));
+        if !self.before.iter().chain(&self.behind).all(plain) {
+            return None;
+        }
+        let head = self.before.iter().map(fixed_width).sum::<Option<usize>>()?;
+        let From::Start(at) = self.length.from else { return None };
+        let (low, high) = (self.length_for(u64::from(!limits.empty)), self.length_for(limits.max));
+        // The smallest may lie below zero, where the length itself begins; the largest may not.
+        let low = u64::try_from(low.max(0)).ok()?;
+        let high = u64::try_from(high.min(i128::from(u64::MAX))).ok()?;
+        let most = high.checked_add_signed(self.adjust)?;
+        usize::try_from(most).ok()?.checked_add(head + self.tail)?;
+        Some(Fast {
+            at,
+            shift: 64 - 8 * u32::from(self.length.int.width),
+            big: self.length.int.form == Form::Big,
+            low,
+            room: high.checked_sub(low)?,
+            head,
+            adjust: self.adjust as u64,
+            tail: self.tail,
+        })
+    }
+
+    /// The length that announces `data` bytes of data; it may be one that can't be written.
+    fn length_for(&self, data: u64) -> i128 {
+        i128::from(data) - i128::from(self.adjust)
+    }
+
+    /// Room that suffices for the bytes around the data, padding aside.
+    #[inline]
+    pub(crate) fn room(&self) -> usize {
+        self.room
+    }
+
+    /// The largest data that both the limit and the length's width allow.
+    pub(crate) fn most(&self, limits: Limits) -> u64 {
+        let written = i128::from(self.length.int.largest()) + i128::from(self.adjust);
+        u64::try_from(written.max(0)).unwrap_or(u64::MAX).min(limits.max)
+    }
+
+    /// The length to write for `data` bytes, where there is one.
+    pub(crate) fn length_of(&self, data: u64) -> Option<u64> {
+        u64::try_from(self.length_for(data)).ok().filter(|length| *length <= self.length.int.largest())
+    }
+
+    pub(crate) fn measure(&self, bytes: &[u8], limits: Limits) -> Result<Measure, Fault> {
+        let (mut at, mut data) = (0, 0);
+        for part in &self.before {
+            let rest = bytes.get(at..).unwrap_or_default();
+            at += match part {
+                Part::Literal(want) => {
+                    same(want, rest, at)?;
+                    want.len()
+                }
+                Part::Reserved(count) => *count,
+                Part::Field { int, .. } | Part::Length { int, .. } => match int.read(rest)? {
+                    Read::More(more) => return Ok(Measure::More(at + more)),
+                    Read::Value { value, width } => {
+                        if matches!(part, Part::Length { .. }) {
+                            data = self.data_bytes(value, bytes, rest, limits)?;
+                        }
+                        width
+                    }
+                },
+                Part::Data { .. } | Part::Pad { .. } => 0,
+            };
+            if at > bytes.len() {
+                return Ok(Measure::More(at));
+            }
+        }
+        let pad = self.pad.and_then(|field| self.read(field, bytes, at, bytes.len())).unwrap_or(0);
+        let total = (at as u64).saturating_add(data).saturating_add(pad).saturating_add(self.tail as u64);
+        match (usize::try_from(data), usize::try_from(total)) {
+            (Ok(data), Ok(total)) => Ok(Measure::Known(Span { head: at, data, total })),
+            _ => Err(Fault::TooLong { got: data, limit: usize::MAX as u64, looks: None }),
+        }
+    }
+
+    /// The data's bytes for an announced length, within the limits.
+    fn data_bytes(&self, length: u64, bytes: &[u8], field: &[u8], limits: Limits) -> Result<u64, Fault> {
+        let data = i128::from(length) + i128::from(self.adjust);
+        if data < 0 {
+            return Err(Fault::TooShort { got: length, least: self.adjust.unsigned_abs() });
+        }
+        if data > i128::from(limits.max) {
+            let got = u64::try_from(data).unwrap_or(u64::MAX);
+            return Err(Fault::TooLong { got, limit: limits.max, looks: self.looks(bytes, field, limits) });
+        }
+        if data == 0 && !limits.empty {
+            return Err(Fault::Empty);
+        }
+        Ok(data as u64)
+    }
+
+    /// What a bad length looks like. Only the bytes up to the length's end are looked at, since they were there for
+    /// every chunking.
+    fn looks(&self, bytes: &[u8], field: &[u8], limits: Limits) -> Option<Looks> {
+        let width = self.length.int.fixed_width()?;
+        let end = bytes.len() - field.len() + width;
+        let other = match self.length.int.form {
+            Form::Big => Int { form: Form::Little, ..self.length.int },
+            _ => Int { form: Form::Big, ..self.length.int },
+        };
+        looks::guess(&bytes[..end]).or_else(|| match other.read(field) {
+            Ok(Read::Value { value, .. }) if value > 0 && value <= limits.max => Some(Looks::OtherOrder(value)),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn check_tail(&self, frame: &[u8], span: Span) -> Result<(), Fault> {
+        let pad = span.total - span.head - span.data - self.tail;
+        let mut at = span.head + span.data;
+        for part in &self.behind {
+            if let Part::Literal(want) = part {
+                same(want, &frame[at..], at)?;
+            }
+            at += if matches!(part, Part::Pad { .. }) { pad } else { least_width(part) };
+        }
+        Ok(())
+    }
+
+    /// The value of a field, where it stands within `frame`; `data_end` and the frame's end place those behind.
+    pub(crate) fn read(&self, field: usize, frame: &[u8], data_end: usize, end: usize) -> Option<u64> {
+        self.read_place(self.fields.get(field)?, frame, data_end, end)
+    }
+
+    #[inline]
+    pub(crate) fn read_place(&self, place: &Place, frame: &[u8], data_end: usize, end: usize) -> Option<u64> {
+        let at = match place.from {
+            From::Start(at) => at,
+            From::Walk(index) => self.walk(index, frame)?,
+            From::Data(behind) => data_end + behind,
+            From::End(before) => end.checked_sub(before)?,
+        };
+        match place.int.read(frame.get(at..)?) {
+            Ok(Read::Value { value, .. }) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// Where the part of this index begins, past the varints before it.
+    fn walk(&self, index: usize, frame: &[u8]) -> Option<usize> {
+        self.before[..index].iter().try_fold(0, |at, part| {
+            let width = match part {
+                Part::Field { int, .. } | Part::Length { int, .. } => match int.read(frame.get(at..)?) {
+                    Ok(Read::Value { width, .. }) => width,
+                    _ => return None,
+                },
+                _ => least_width(part),
+            };
+            Some(at + width)
+        })
+    }
+}
+
+/// Bytes that must stand at `at`, compared as far as they are there.
+fn same(want: &[u8], bytes: &[u8], at: usize) -> Result<(), Fault> {
+    let wrong = want.iter().zip(bytes).enumerate().find(|(_, (want, got))| want != got);
+    wrong.map_or(Ok(()), |(index, (&want, &got))| Err(Fault::Literal { at: (at + index) as u64, want, got }))
+}
+
+/// The bytes of a part, where they don't depend on its value.
+pub(crate) fn fixed_width(part: &Part) -> Option<usize> {
+    match part {
+        Part::Literal(bytes) => Some(bytes.len()),
+        Part::Field { int, .. } | Part::Length { int, .. } => int.fixed_width(),
+        Part::Reserved(count) => Some(*count),
+        Part::Data { .. } | Part::Pad { .. } => None,
+    }
+}
+
+/// The fewest bytes of a part.
+pub(crate) fn least_width(part: &Part) -> usize {
+    match part {
+        Part::Field { int, .. } | Part::Length { int, .. } => int.least_width(),
+        _ => fixed_width(part).unwrap_or(0),
+    }
+}
+
+/// The most bytes of a part.
+fn most_width(part: &Part) -> usize {
+    match part {
+        Part::Field { int, .. } | Part::Length { int, .. } => usize::from(int.width),
+        _ => fixed_width(part).unwrap_or(0),
+    }
+}

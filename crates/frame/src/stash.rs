@@ -1,0 +1,99 @@
+//! The bytes of a frame that isn't whole yet.
+
+use alloc::vec::Vec;
+
+/// The most memory that lies unused behind received bytes.
+const SLACK: usize = 4096;
+
+/// A buffer that survives its frame is let go above this size.
+const KEEP: usize = 256 * 1024;
+
+/// A partial frame. While it grows it never holds more than [`SLACK`] bytes beyond what came, and it copies each
+/// byte at most twice: into a block, and from there to its place once the frame's last byte is within reach.
+#[derive(Debug, Default)]
+pub(crate) struct Stash {
+    /// The frame's first bytes, in one piece.
+    run: Vec<u8>,
+    /// What follows them.
+    blocks: Vec<Vec<u8>>,
+    /// The bytes in `blocks`.
+    blocked: usize,
+}
+
+impl Stash {
+    pub(crate) fn len(&self) -> usize {
+        self.run.len() + self.blocked
+    }
+
+    #[inline(always)]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.run.is_empty()
+    }
+
+    /// The frame's first bytes: all of them below [`SLACK`].
+    pub(crate) fn head(&self) -> &[u8] {
+        &self.run
+    }
+
+    /// Takes bytes in. `want` is the size of the whole, as far as it is known.
+    pub(crate) fn push(&mut self, bytes: &[u8], want: usize) {
+        let len = self.len() + bytes.len();
+        if want.saturating_sub(len) <= SLACK {
+            self.gather(want.max(len));
+        } else if self.blocks.is_empty() && len > self.run.capacity() && self.run.len() < SLACK {
+            let room = len + len.min(SLACK);
+            self.run.reserve_exact(room - self.run.len());
+        }
+        if self.blocks.is_empty() && len <= self.run.capacity() {
+            self.run.extend_from_slice(bytes);
+        } else {
+            self.push_block(bytes);
+        }
+    }
+
+    fn push_block(&mut self, bytes: &[u8]) {
+        self.blocked += bytes.len();
+        let room = self.blocks.last().map_or(0, |block| block.capacity() - block.len());
+        let (first, rest) = bytes.split_at(room.min(bytes.len()));
+        if let Some(block) = self.blocks.last_mut() {
+            block.extend_from_slice(first);
+        }
+        if !rest.is_empty() {
+            let mut block = Vec::with_capacity(rest.len().max(SLACK));
+            block.extend_from_slice(rest);
+            self.blocks.push(block);
+        }
+    }
+
+    /// Brings all into one piece with room for `want` bytes.
+    fn gather(&mut self, want: usize) {
+        if want > self.run.capacity() {
+            self.run.reserve_exact(want - self.run.len());
+        }
+        for block in self.blocks.drain(..) {
+            self.run.extend_from_slice(&block);
+        }
+        self.blocked = 0;
+    }
+
+    /// Hands the whole over in exchange for a spent buffer, which serves the next frame.
+    pub(crate) fn swap(&mut self, whole: &mut Vec<u8>) {
+        self.gather(self.len());
+        core::mem::swap(&mut self.run, whole);
+        self.run.clear();
+        if self.run.capacity() > KEEP {
+            self.run = Vec::new();
+        }
+    }
+
+    /// Everything, in one piece.
+    pub(crate) fn into_bytes(mut self) -> Vec<u8> {
+        self.gather(self.len());
+        self.run
+    }
+
+    /// The memory held.
+    pub(crate) fn capacity(&self) -> usize {
+        self.run.capacity() + self.blocks.iter().map(Vec::capacity).sum::<usize>()
+    }
+}

@@ -1,0 +1,5 @@
+//! What every framing promises, seen from outside.
+
+mod collect;
+mod prefixes;
+mod splits;
