@@ -1,1 +1,4 @@
 //! What touches the machine: processes and stores.
+
+pub mod process;
+pub mod store;

@@ -1,0 +1,64 @@
+//! Records of temporary files, so that those of a dead process are found and removed.
+//!
+//! Before a temporary file is made, a record of its path is written into the state directory and locked (flock(2)).
+//! The lock ends with the process, however it dies. A [sweep](Partials::sweep) goes through the records whose lock is
+//! free and removes exactly the files that they name. Several processes may share one directory.
+//!
+//! Records are not synced: they are for processes that die, not for machines.
+
+mod record;
+mod sweep;
+
+use std::ffi::OsStr;
+use std::fs::DirBuilder;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fs::{CWD, Mode, OFlags, fstat, openat};
+use rustix::io::Errno;
+use rustix::process::geteuid;
+
+use super::error::{Op, StoreError};
+use super::reach::Reach;
+pub(super) use record::Record;
+pub use sweep::Swept;
+
+/// The directory below the state directory.
+const FOLDER: &str = "partials";
+
+/// The records of one state directory.
+#[derive(Debug, Clone)]
+pub struct Partials {
+    dir: Arc<OwnedFd>,
+    path: PathBuf,
+}
+
+impl Partials {
+    /// Uses `state/partials`, made with mode 0700 if it isn't there, `state` too.
+    ///
+    /// Errors: `EPERM` if it belongs to another user or others may write into it, since what it says gets deleted.
+    pub fn open(state: &Path) -> Result<Partials, StoreError> {
+        let path = state.join(FOLDER);
+        let failed = |errno: Errno| StoreError::new(Op::Record, &path, errno);
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(&path);
+        made.map_err(|error| failed(Errno::from_io_error(&error).unwrap_or(Errno::IO)))?;
+        let dir = openat(CWD, &path, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).map_err(failed)?;
+        let stat = fstat(&dir).map_err(failed)?;
+        if stat.st_uid != geteuid().as_raw() || stat.st_mode & 0o022 != 0 {
+            return Err(failed(Errno::PERM));
+        }
+        Ok(Partials { dir: Arc::new(dir), path })
+    }
+
+    /// Records that a temporary file `name` is about to be made in `parent`, until the record is dropped.
+    pub(super) fn enter(&self, reach: &Reach, parent: &Path, name: &OsStr) -> Result<Record, StoreError> {
+        let entry = record::Entry {
+            root: reach.root().map(Path::to_owned),
+            dir: reach.recorded(parent),
+            name: name.to_owned(),
+        };
+        Record::enter(&self.dir, &entry).map_err(|errno| StoreError::new(Op::Record, &self.path, errno))
+    }
+}

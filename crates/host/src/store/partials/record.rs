@@ -1,0 +1,128 @@
+//! One record: a small locked file that names a temporary file.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::Write as _;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, flock, fstat, openat, unlinkat};
+use rustix::io::Errno;
+
+use crate::store::temporary::random_characters;
+
+/// The end of a record's name.
+pub(super) const ENDING: &str = ".record";
+
+/// The first line of this version's records.
+const VERSION: &[u8] = b"unglue partial 1";
+
+/// Two processes that start at once may meet a few times, not often.
+const TRIES: usize = 16;
+
+/// What a record says.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Entry {
+    /// The root that must not be left on the way to `dir`, if there is one.
+    pub(super) root: Option<PathBuf>,
+    /// The folder: relative to the root, or absolute.
+    pub(super) dir: PathBuf,
+    /// The temporary file's name in it.
+    pub(super) name: OsString,
+}
+
+impl Entry {
+    /// The version, the root (empty if there is none), the folder and the name, each followed by a NUL.
+    fn encode(&self) -> Vec<u8> {
+        let root = self.root.as_deref().map_or(OsStr::new(""), Path::as_os_str);
+        let fields = [VERSION, root.as_bytes(), self.dir.as_os_str().as_bytes(), self.name.as_bytes()];
+        fields.into_iter().flat_map(|field| field.iter().copied().chain([0])).collect()
+    }
+
+    /// Nothing, if the bytes are not those of a whole record.
+    pub(super) fn decode(bytes: &[u8]) -> Option<Entry> {
+        let mut fields = bytes.strip_suffix(&[0])?.split(|&byte| byte == 0);
+        let mut field = || fields.next().map(OsStr::from_bytes);
+        (field()?.as_bytes() == VERSION).then_some(())?;
+        let root = field().map(PathBuf::from)?;
+        let entry = Entry {
+            root: (!root.as_os_str().is_empty()).then_some(root),
+            dir: field()?.into(),
+            name: field()?.to_owned(),
+        };
+        field().is_none().then_some(entry)
+    }
+}
+
+/// A record of a living process; dropping it removes it.
+#[derive(Debug)]
+pub(in crate::store) struct Record {
+    dir: Arc<OwnedFd>,
+    name: String,
+    /// Holds the lock.
+    file: File,
+}
+
+impl Record {
+    /// Makes, locks and writes a new record.
+    pub(super) fn enter(dir: &Arc<OwnedFd>, entry: &Entry) -> Result<Record, Errno> {
+        for _ in 0..TRIES {
+            if let Some(mut record) = Record::create(dir)? {
+                let written = record.file.write_all(&entry.encode());
+                written.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+                return Ok(record);
+            }
+        }
+        Err(Errno::AGAIN)
+    }
+
+    /// Nothing, if a sweep took the new record for a dead process's before it was locked.
+    fn create(dir: &Arc<OwnedFd>) -> Result<Option<Record>, Errno> {
+        let random = random_characters::<16>()?;
+        let name = format!("{}{ENDING}", random.escape_ascii());
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = File::from(openat(dir, &name, flags, Mode::RUSR | Mode::WUSR)?);
+        let record = Record { dir: dir.clone(), name, file };
+        Ok(lock(&record.file)?.then_some(record))
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        // What can't be removed now (or was swept already) is left to the next sweep: its file is gone by now.
+        let _ = unlinkat(&self.dir, &self.name, AtFlags::empty());
+    }
+}
+
+/// Takes the record's lock. Fails to (with `false`) if another process has it, or has removed the record since it was
+/// opened.
+pub(super) fn lock(record: &File) -> Result<bool, Errno> {
+    match flock(record, FlockOperation::NonBlockingLockExclusive) {
+        Err(Errno::WOULDBLOCK) => Ok(false),
+        Err(errno) => Err(errno),
+        Ok(()) => Ok(fstat(record)?.st_nlink > 0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_survives_and_a_part_of_it_does_not() {
+        let entry = Entry {
+            root: Some("/srv/ro\not".into()),
+            dir: "a/b".into(),
+            name: OsStr::from_bytes(b".\xff.unglue-01234567").to_owned(),
+        };
+        let bytes = entry.encode();
+        assert_eq!(Entry::decode(&bytes), Some(entry));
+        for end in 0..bytes.len() {
+            assert_eq!(Entry::decode(&bytes[..end]), None, "the first {end} bytes");
+        }
+        let home = Entry { root: None, dir: "/tmp/".into(), name: "n".into() };
+        assert_eq!(Entry::decode(&home.encode()), Some(home));
+    }
+}

@@ -1,0 +1,121 @@
+//! Removing what dead processes left.
+
+use std::fs::{DirEntry, File};
+use std::io::{self, Read as _};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, Mode, OFlags, openat, statat, unlinkat};
+use rustix::io::Errno;
+use rustix::process::geteuid;
+
+use super::Partials;
+use super::record::{ENDING, Entry, lock};
+use crate::store::error::{Op, Problem, StoreError};
+use crate::store::place::regular;
+use crate::store::reach::Reach;
+use crate::store::temporary;
+
+/// More than two paths and a name can have: two of PATH_MAX, one of NAME_MAX.
+const RECORD_MAX: u64 = 16 * 1024;
+
+/// What a sweep found.
+#[derive(Debug, Default)]
+pub struct Swept {
+    /// The temporary files that it removed.
+    pub removed: Vec<PathBuf>,
+    /// Records of living processes, left alone.
+    pub living: usize,
+    /// What it could not remove. The records stay, and the next sweep tries again.
+    pub failed: Vec<StoreError>,
+}
+
+/// What became of one record.
+enum Fate {
+    Living,
+    Removed(PathBuf),
+    Nothing,
+}
+
+impl Partials {
+    /// Removes the temporary files of dead processes, then their records.
+    ///
+    /// A file is removed only if it has a name as this module makes them, is a regular file and ours (any user's, if
+    /// we are root: it may have got the owner of the file that it was to replace), and is reached without leaving the
+    /// root that it was made under.
+    ///
+    /// Errors: only if the records can't be listed; what concerns one record is in [`Swept::failed`].
+    pub fn sweep(&self) -> Result<Swept, StoreError> {
+        let mut swept = Swept::default();
+        for item in std::fs::read_dir(&self.path).map_err(|error| self.failed(&self.path, error))? {
+            let item = item.map_err(|error| self.failed(&self.path, error))?;
+            if !item.file_name().as_bytes().ends_with(ENDING.as_bytes()) {
+                continue;
+            }
+            match self.sweep_record(&item) {
+                Ok(Fate::Living) => swept.living += 1,
+                Ok(Fate::Removed(path)) => swept.removed.push(path),
+                Ok(Fate::Nothing) => {}
+                Err(error) => swept.failed.push(error),
+            }
+        }
+        Ok(swept)
+    }
+
+    fn sweep_record(&self, item: &DirEntry) -> Result<Fate, StoreError> {
+        let failed = |problem: Problem| StoreError::new(Op::Sweep, &item.path(), problem);
+        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = match openat(&self.dir, item.file_name(), flags, Mode::empty()) {
+            Err(Errno::NOENT) => return Ok(Fate::Nothing),
+            result => File::from(result.map_err(|errno| failed(errno.into()))?),
+        };
+        if !lock(&file).map_err(|errno| failed(errno.into()))? {
+            return Ok(Fate::Living);
+        }
+        let mut bytes = Vec::new();
+        (&file).take(RECORD_MAX).read_to_end(&mut bytes).map_err(|error| self.failed(&item.path(), error))?;
+        let fate = match Entry::decode(&bytes) {
+            Some(entry) => remove(&entry)?,
+            // Its owner died between making the record and writing it, before there was a file.
+            None if !bytes.ends_with(&[0]) => Fate::Nothing,
+            None => return Err(failed(Problem::BadRecord)),
+        };
+        match unlinkat(&self.dir, item.file_name(), AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => Ok(fate),
+            Err(errno) => Err(failed(errno.into())),
+        }
+    }
+
+    fn failed(&self, path: &Path, error: io::Error) -> StoreError {
+        StoreError::new(Op::Sweep, path, Errno::from_io_error(&error).unwrap_or(Errno::IO))
+    }
+}
+
+/// Removes the file that a dead process's record names. That there is none is as good: the process died just before
+/// it made the file, or just after it renamed it.
+fn remove(entry: &Entry) -> Result<Fate, StoreError> {
+    let path = entry.root.as_deref().unwrap_or(Path::new("")).join(&entry.dir).join(&entry.name);
+    match try_remove(entry) {
+        Ok(()) => Ok(Fate::Removed(path)),
+        Err(Problem::System(Errno::NOENT | Errno::NOTDIR)) => Ok(Fate::Nothing),
+        Err(problem) => Err(StoreError::new(Op::Sweep, &path, problem)),
+    }
+}
+
+fn try_remove(entry: &Entry) -> Result<(), Problem> {
+    if !temporary::is_ours(entry.name.as_bytes()) || entry.name.as_bytes().contains(&b'/') {
+        return Err(Problem::BadRecord);
+    }
+    let reach = match &entry.root {
+        Some(root) => Reach::confined(root)?,
+        None => Reach::home(Path::new("/"))?,
+    };
+    let dir = reach.open(&entry.dir, OFlags::DIRECTORY)?;
+    let stat = statat(&dir, &entry.name, AtFlags::SYMLINK_NOFOLLOW)?;
+    regular(&stat)?;
+    let user = geteuid();
+    if stat.st_uid != user.as_raw() && !user.is_root() {
+        return Err(Problem::System(Errno::PERM));
+    }
+    Ok(unlinkat(&dir, &entry.name, AtFlags::empty())?)
+}

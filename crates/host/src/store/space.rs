@@ -1,0 +1,40 @@
+//! Whether an announced size fits, so that a full disk is told before the bytes are sent.
+//!
+//! Nothing is reserved: a peer's announcement must not cost a machine its disk (or, on tmpfs, its memory), and
+//! `fallocate` made no transfer faster. The check is a courtesy; every write is checked by the system itself.
+
+use std::os::fd::AsFd;
+
+use rustix::fs::{fstatfs, fstatvfs};
+use rustix::process::{Resource, geteuid, getrlimit};
+
+use super::error::Problem;
+
+/// File systems that compress, so that more may fit than they have free (statfs(2)): btrfs, ZFS, bcachefs, F2FS.
+const COMPRESSING: [u32; 4] = [0x9123_683e, 0x2fc1_2fc1, 0xca45_1a4e, 0xf2f5_2010];
+
+/// The largest file that this process may write, in bytes, if there is a limit.
+///
+/// A write beyond it raises SIGXFSZ, which ends a process that doesn't ignore it: so we look before we write.
+pub(super) fn file_size_limit() -> Option<u64> {
+    getrlimit(Resource::Fsize).current
+}
+
+/// Fails if `needed` bytes surely don't fit below `dir`.
+pub(super) fn check(dir: impl AsFd, needed: u64) -> Result<(), Problem> {
+    if let Some(limit) = file_size_limit().filter(|&limit| needed > limit) {
+        return Err(Problem::TooLarge { needed, limit });
+    }
+    match available(dir) {
+        Some(available) if needed > available => Err(Problem::NoSpace { needed, available }),
+        _ => Ok(()),
+    }
+}
+
+/// What this user may still fill, in bytes; nothing where the file system doesn't say.
+fn available(dir: impl AsFd) -> Option<u64> {
+    let compressing = fstatfs(&dir).is_ok_and(|fs| COMPRESSING.contains(&(fs.f_type as u32)));
+    let fs = fstatvfs(&dir).ok().filter(|fs| fs.f_blocks > 0 && !compressing)?;
+    let blocks = if geteuid().is_root() { fs.f_bfree } else { fs.f_bavail };
+    blocks.checked_mul(fs.f_frsize)
+}

@@ -1,0 +1,132 @@
+//! The file beside the destination that receives the bytes until they are complete.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+
+use rustix::fs::{AtFlags, Mode, OFlags, fstatvfs, openat, renameat, unlinkat};
+use rustix::io::Errno;
+
+use super::partials::Record;
+
+/// What stands between the name and the random end.
+const MARK: &[u8] = b".unglue-";
+
+/// Random characters at the end of the name: 40 bits, each character five.
+const RANDOM: usize = 8;
+
+/// The characters of the random end.
+const ALPHABET: &[u8; 32] = b"0123456789abcdefghijklmnopqrstuv";
+
+/// The longest name on Linux' own file systems, in bytes.
+const NAME_MAX: usize = 255;
+
+/// A temporary file's name and place; dropping it removes the file, then its record.
+#[derive(Debug)]
+pub(super) struct Temporary {
+    dir: OwnedFd,
+    name: OsString,
+    /// Whether there is a file to remove.
+    exists: bool,
+    /// Removed after the file, by its own drop.
+    _record: Option<Record>,
+}
+
+impl Temporary {
+    /// Creates the file, empty and with mode 0600. The name must be new: whatever stands there already, a symbolic
+    /// link above all, is an error (`EEXIST`).
+    pub(super) fn create(dir: OwnedFd, name: OsString, record: Option<Record>) -> Result<(Temporary, File), Errno> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = openat(&dir, &name, flags, Mode::RUSR | Mode::WUSR)?;
+        Ok((Temporary { dir, name, exists: true, _record: record }, File::from(file)))
+    }
+
+    /// Gives the file its final name, in place of whatever has it.
+    pub(super) fn rename(&mut self, name: &OsStr) -> Result<(), Errno> {
+        renameat(&self.dir, &self.name, &self.dir, name)?;
+        self.exists = false;
+        Ok(())
+    }
+
+    /// The folder that it lies in.
+    pub(super) fn dir(&self) -> &OwnedFd {
+        &self.dir
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if !self.exists {
+            return;
+        }
+        if let Err(errno) = unlinkat(&self.dir, &self.name, AtFlags::empty())
+            && errno != Errno::NOENT
+        {
+            let name = self.name.as_bytes().escape_ascii();
+            tracing::warn!(%name, %errno, "a temporary file can't be removed");
+        }
+    }
+}
+
+/// `.NAME.unglue-XXXXXXXX`, with `name` cut so that the whole fits the file system.
+pub(super) fn name(dir: &OwnedFd, name: &OsStr) -> Result<OsString, Errno> {
+    let longest = fstatvfs(dir).map_or(NAME_MAX, |fs| usize::try_from(fs.f_namemax).unwrap_or(NAME_MAX));
+    let room = longest.min(NAME_MAX).saturating_sub(1 + MARK.len() + RANDOM);
+    let mut bytes = vec![b'.'];
+    bytes.extend_from_slice(cut(name.as_bytes(), room));
+    bytes.extend_from_slice(MARK);
+    bytes.extend_from_slice(&random_characters::<RANDOM>()?);
+    Ok(OsString::from_vec(bytes))
+}
+
+/// Whether a name looks as [`name`] makes them.
+pub(super) fn is_ours(name: &[u8]) -> bool {
+    let Some((front, random)) = name.split_last_chunk::<RANDOM>() else { return false };
+    front.starts_with(b".") && front.ends_with(MARK) && random.iter().all(|c| ALPHABET.contains(c))
+}
+
+/// The first `room` bytes, or a few less: some file systems accept UTF-8 only, so no character is cut in two.
+fn cut(name: &[u8], room: usize) -> &[u8] {
+    let room = room.min(name.len());
+    let end = match std::str::from_utf8(name) {
+        Ok(text) => (0..=room).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0),
+        Err(_) => room,
+    };
+    &name[..end]
+}
+
+/// Characters that nobody can foresee, from the kernel.
+pub(super) fn random_characters<const N: usize>() -> Result<[u8; N], Errno> {
+    let mut bytes = [0; N];
+    // Requests of up to 256 bytes are never cut short (getrandom(2)).
+    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
+    Ok(bytes.map(|byte| ALPHABET[usize::from(byte % 32)]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name_for(file: &[u8]) -> OsString {
+        let here = rustix::fs::open(".", OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).unwrap();
+        name(&here, OsStr::from_bytes(file)).unwrap()
+    }
+
+    #[test]
+    fn names_are_recognised_and_fit() {
+        for file in [b"a".as_slice(), &[0xff; 255], &[b'x'; 255], "ü".repeat(127).as_bytes()] {
+            let name = name_for(file);
+            assert!(is_ours(name.as_bytes()), "{name:?}");
+            assert!(name.len() <= 255, "{}", name.len());
+        }
+        assert!(name_for("ü".repeat(127).as_bytes()).to_str().is_some(), "a character was cut in two");
+    }
+
+    #[test]
+    fn other_names_are_not_ours() {
+        for name in ["", ".a.unglue-", "a.unglue-01234567", ".a.unglue-0123456", ".a.unglue-0123456Z", "01234567"] {
+            assert!(!is_ours(name.as_bytes()), "{name}");
+        }
+    }
+}
