@@ -1,0 +1,116 @@
+//! What can go wrong with one's own identity: two sentences each, what happened and what to do.
+
+use super::key::KeyError;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A failure to find, read, make or use an identity of our own (a key file, the agent, a host key), or to read
+/// or extend `known_hosts`. The user or the system erred; what a peer sends is judged by
+/// [`ProofError`](super::ProofError), and what a server's user allows by [`Denied`](super::Denied).
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum IdentityError {
+    /// A file or folder could not be read or written.
+    #[error("could not {action} {}: {source}. Check the path and its permissions", .path.display())]
+    Io {
+        /// The verb, such as `read`.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A private key that others can read is no secret (ssh refuses it too).
+    #[error("the private key {} can be read by others (mode {mode:04o}). Make it yours alone: chmod 600 {}", .path.display(), .path.display())]
+    TooOpen {
+        /// The private key's file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// A file holds a key that can't be used.
+    #[error("{}: {source}", .path.display())]
+    Key {
+        /// The key's file.
+        path: PathBuf,
+        /// What is wrong with the key.
+        source: KeyError,
+    },
+    /// A file holds something else than a private key in OpenSSH's format.
+    #[error("{} is not an OpenSSH private key: {found}. {advice}", .path.display())]
+    NotAPrivateKey {
+        /// The file.
+        path: PathBuf,
+        /// What it holds instead.
+        found: String,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// A key is encrypted and nobody gave its passphrase.
+    #[error("the private key {} is encrypted, and no passphrase was given. Run this where one can be typed, or hand the key to an agent first: ssh-add {}", .path.display(), .path.display())]
+    Locked {
+        /// The key's file.
+        path: PathBuf,
+    },
+    /// No passphrase that was given opens the key.
+    #[error("none of {tries} passphrases opens {}. Check the passphrase with: ssh-keygen -y -f {}", .path.display(), .path.display())]
+    WrongPassphrase {
+        /// The key's file.
+        path: PathBuf,
+        /// How many were tried.
+        tries: u32,
+    },
+    /// A file stands where a new key would be written. Keys are never overwritten.
+    #[error("{} is there already, and a key is never overwritten. Choose another path, or move it away", .path.display())]
+    Exists {
+        /// The file in the way.
+        path: PathBuf,
+    },
+    /// The agent could not be reached, or did not do what it was asked.
+    #[error("the ssh-agent at {} {what}. Check it with: ssh-add -l", .socket.display())]
+    Agent {
+        /// The agent's socket.
+        socket: PathBuf,
+        /// What it did, or failed to do.
+        what: String,
+    },
+    /// There is nothing to prove oneself with.
+    #[error(
+        "no ed25519 key was found to log in with ({looked}). Make one with `unglue key init`, or name one with --identity FILE"
+    )]
+    NoIdentity {
+        /// Where we looked and what was there.
+        looked: String,
+    },
+    /// A host's name that can't stand in `known_hosts`.
+    #[error(
+        "{host:?} can't be written to known_hosts as a host's name. Give the name or address alone, without spaces, commas or wildcards"
+    )]
+    HostName {
+        /// The name as it was given.
+        host: String,
+    },
+    /// The operating system gave no randomness.
+    #[error("the system gave no randomness for a new key: {0}. Try again, or make the key elsewhere")]
+    Randomness(String),
+}
+
+impl IdentityError {
+    pub(super) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
+        Self::Io { action, path: path.to_owned(), source }
+    }
+
+    pub(super) fn key(path: &Path, source: KeyError) -> Self {
+        Self::Key { path: path.to_owned(), source }
+    }
+
+    /// Whether the cause is that a file isn't there, or isn't ours to read: an optional one is passed over.
+    pub(super) fn is_out_of_reach(&self) -> bool {
+        match self {
+            Self::Io { source, .. } => {
+                super::bounded::is_missing(source) || source.kind() == io::ErrorKind::PermissionDenied
+            }
+            _ => false,
+        }
+    }
+}

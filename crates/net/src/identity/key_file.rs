@@ -1,0 +1,163 @@
+//! Private keys in OpenSSH's file format (PROTOCOL.key): loading, unlocking, making.
+
+use super::bounded;
+use super::error::IdentityError;
+use super::key::{KeyError, PublicKey};
+use super::private_key::PrivateKey;
+use rustix::process::geteuid;
+use ssh_key::private::KeypairData;
+use ssh_key::public::KeyData;
+use std::fmt;
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
+
+/// A key file is a few hundred bytes; this also holds long comments and other kinds of keys.
+const MAX_KEY_FILE: usize = 64 * 1024;
+
+/// How often a passphrase is asked for, as ssh does.
+const MAX_PASSPHRASES: u32 = 3;
+
+/// A passphrase: wiped when dropped, never shown.
+pub struct Passphrase(Zeroizing<String>);
+
+impl Passphrase {
+    /// Takes the passphrase over.
+    pub fn new(text: String) -> Self {
+        Self(Zeroizing::new(text))
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+impl fmt::Debug for Passphrase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Passphrase(…)")
+    }
+}
+
+/// Asks for the passphrase of the key in this file; `None` gives up. Called again after a wrong one.
+pub type AskPassphrase<'a> = dyn FnMut(&Path) -> Option<Passphrase> + 'a;
+
+/// A private key's file that has been read, and perhaps not yet been unlocked.
+///
+/// Even an encrypted file tells its public key, so a server can be asked whether it would admit the key before a
+/// human is asked for the passphrase.
+#[derive(Debug)]
+pub struct KeyFile {
+    path: PathBuf,
+    public_key: PublicKey,
+    contents: ssh_key::PrivateKey,
+}
+
+impl KeyFile {
+    /// Reads a private key's file.
+    ///
+    /// # Errors
+    ///
+    /// [`IdentityError::Io`] if it can't be read, [`IdentityError::TooOpen`] if it is ours and others can read
+    /// it, [`IdentityError::NotAPrivateKey`] or [`IdentityError::Key`] if it holds something else or another kind.
+    pub fn open(path: &Path) -> Result<Self, IdentityError> {
+        let failed = |source| IdentityError::io("read the private key", path, source);
+        let (file, metadata) = bounded::open(path).map_err(failed)?;
+        refuse_if_open_to_others(path, &metadata)?;
+        let text = bounded::read(&file, MAX_KEY_FILE).map_err(failed)?;
+        refuse_other_formats(path, &text)?;
+        let contents = ssh_key::PrivateKey::from_openssh(&*text).map_err(|error| damaged(path, &error))?;
+        let public_key = ed25519_half(&contents).map_err(|error| IdentityError::key(path, error))?;
+        Ok(Self { path: path.to_owned(), public_key, contents })
+    }
+
+    /// Where the key was read.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The public half, known even while the file is locked.
+    pub fn public_key(&self) -> PublicKey {
+        self.public_key
+    }
+
+    /// Whether a passphrase is needed.
+    pub fn is_encrypted(&self) -> bool {
+        self.contents.is_encrypted()
+    }
+
+    /// The private key; `ask` is called up to three times, if the file is encrypted.
+    ///
+    /// # Errors
+    ///
+    /// [`IdentityError::Locked`] if `ask` gives up, [`IdentityError::WrongPassphrase`] after three wrong ones.
+    pub fn unlock(&self, ask: &mut AskPassphrase<'_>) -> Result<PrivateKey, IdentityError> {
+        if !self.is_encrypted() {
+            return self.private_half(&self.contents);
+        }
+        for _ in 0..MAX_PASSPHRASES {
+            let passphrase = ask(&self.path).ok_or_else(|| IdentityError::Locked { path: self.path.clone() })?;
+            match self.contents.decrypt(passphrase.as_bytes()) {
+                Ok(decrypted) => return self.private_half(&decrypted),
+                // The check value after decryption is wrong: so was the passphrase.
+                Err(ssh_key::Error::Crypto) => {}
+                Err(error) => return Err(damaged(&self.path, &error)),
+            }
+        }
+        Err(IdentityError::WrongPassphrase { path: self.path.clone(), tries: MAX_PASSPHRASES })
+    }
+
+    fn private_half(&self, contents: &ssh_key::PrivateKey) -> Result<PrivateKey, IdentityError> {
+        let key = match contents.key_data() {
+            KeypairData::Ed25519(pair) => PrivateKey::from_keypair(pair),
+            _ => None,
+        };
+        key.filter(|key| key.public_key() == self.public_key).ok_or_else(|| {
+            IdentityError::key(&self.path, KeyError::Malformed("its private and public halves don't belong together"))
+        })
+    }
+}
+
+/// As ssh: only the owner's own negligence is refused; what another owner allows is that owner's affair.
+fn refuse_if_open_to_others(path: &Path, metadata: &Metadata) -> Result<(), IdentityError> {
+    let mode = metadata.mode() & 0o7777;
+    if metadata.uid() == geteuid().as_raw() && mode & 0o077 != 0 {
+        return Err(IdentityError::TooOpen { path: path.to_owned(), mode });
+    }
+    Ok(())
+}
+
+/// The formats that people hand us by mistake, told apart by how they begin.
+const OTHER_FORMATS: [(&str, &str, &str); 6] = [
+    ("-----BEGIN RSA PRIVATE KEY", "an RSA key in the old PEM format", MAKE_ED25519),
+    ("-----BEGIN EC PRIVATE KEY", "an ECDSA key in the old PEM format", MAKE_ED25519),
+    ("-----BEGIN DSA PRIVATE KEY", "a DSA key in the old PEM format", MAKE_ED25519),
+    ("PuTTY-User-Key-File", "a PuTTY key", "Export it as an OpenSSH key in PuTTYgen"),
+    ("ssh-", "a public key", "Name the private key, which lies beside it without .pub"),
+    ("ecdsa-", "a public key", "Name the private key, which lies beside it without .pub"),
+];
+const MAKE_ED25519: &str = "This release handles ssh-ed25519 only; make such a key with: ssh-keygen -t ed25519";
+
+fn refuse_other_formats(path: &Path, text: &[u8]) -> Result<(), IdentityError> {
+    let text = text.trim_ascii_start();
+    if text.starts_with(b"-----BEGIN OPENSSH PRIVATE KEY-----") {
+        return Ok(());
+    }
+    let known = OTHER_FORMATS.iter().find(|(start, ..)| text.starts_with(start.as_bytes()));
+    let (found, advice) = known
+        .map_or(("something else", "Convert it with: ssh-keygen -p -f FILE"), |(_, found, advice)| (found, advice));
+    Err(IdentityError::NotAPrivateKey { path: path.to_owned(), found: found.to_owned(), advice })
+}
+
+fn damaged(path: &Path, error: &ssh_key::Error) -> IdentityError {
+    let found = format!("it is damaged ({error})");
+    let advice = "Restore it from a copy, or make another with: ssh-keygen -t ed25519";
+    IdentityError::NotAPrivateKey { path: path.to_owned(), found, advice }
+}
+
+fn ed25519_half(contents: &ssh_key::PrivateKey) -> Result<PublicKey, KeyError> {
+    match contents.public_key().key_data() {
+        KeyData::Ed25519(key) => Ok(PublicKey::from_ed25519(key.0)),
+        other => Err(KeyError::Unsupported { kind: other.algorithm().as_str().to_owned() }),
+    }
+}

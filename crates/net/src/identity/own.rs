@@ -1,0 +1,157 @@
+//! The client's own identities: which keys a user has, and in which order they are tried.
+
+use super::agent::{Agent, AgentKey};
+use super::error::IdentityError;
+use super::key::PublicKey;
+use super::key_file::{AskPassphrase, KeyFile};
+use super::proof::{self, EXPORTER_LEN};
+use super::sshsig::Signer;
+use std::path::{Path, PathBuf};
+
+/// How many identities a connection may try.
+pub const MAX_TRIES: usize = 6;
+
+/// A key that its user can prove to have.
+#[derive(Debug)]
+pub enum Identity {
+    /// A private key's file.
+    File(KeyFile),
+    /// A key that an agent holds.
+    Agent(AgentKey),
+}
+
+impl Identity {
+    /// The public half.
+    pub fn public_key(&self) -> PublicKey {
+        match self {
+            Self::File(file) => file.public_key(),
+            Self::Agent(key) => key.public_key(),
+        }
+    }
+
+    /// Whether [`prove`](Self::prove) may cost a human something: a passphrase, or a touch or a confirmation, which an
+    /// agent doesn't foretell. The public key of such an identity is offered first.
+    pub fn may_ask(&self) -> bool {
+        match self {
+            Self::File(file) => file.is_encrypted(),
+            Self::Agent(_) => true,
+        }
+    }
+
+    /// Where the key is, for people: a path, or the agent and its comment.
+    pub fn describe(&self) -> String {
+        match self {
+            Self::File(file) => file.path().display().to_string(),
+            Self::Agent(key) => format!("{} in the ssh-agent", key.comment()),
+        }
+    }
+
+    /// Proves, on the connection of `exporter`, to have this key and to ask to be served as `user`:
+    /// [`proof::prove`]. May take as long as a human does.
+    ///
+    /// # Errors
+    ///
+    /// [`IdentityError`] if the key can't be unlocked, or the agent doesn't sign.
+    pub fn prove(
+        &self,
+        user: &[u8],
+        exporter: &[u8; EXPORTER_LEN],
+        ask: &mut AskPassphrase<'_>,
+    ) -> Result<Vec<u8>, IdentityError> {
+        match self {
+            Self::File(file) => proof::prove(&file.unlock(ask)?, user, exporter),
+            Self::Agent(key) => proof::prove(key, user, exporter),
+        }
+    }
+}
+
+/// Where to look for identities.
+#[derive(Debug, Clone, Default)]
+pub struct IdentitySearch {
+    /// The one file to use, if the user named one; nothing else is tried then.
+    pub file: Option<PathBuf>,
+    /// The agent to ask.
+    pub agent: Option<Agent>,
+    /// The user's home, where the default files are.
+    pub home: Option<PathBuf>,
+}
+
+impl IdentitySearch {
+    /// Takes the file from `flag` (`--identity`) or else from `UNGLUE_IDENTITY`, the agent from `SSH_AUTH_SOCK`, and the
+    /// home from `HOME` or else the user database.
+    pub fn from_env(flag: Option<PathBuf>) -> Self {
+        let named = || std::env::var_os("UNGLUE_IDENTITY").filter(|file| !file.is_empty()).map(PathBuf::from);
+        Self { file: flag.or_else(named), agent: Agent::from_env(), home: std::env::home_dir() }
+    }
+
+    /// The identities to try, in order, at most [`MAX_TRIES`]: the file that was named alone; or else the agent's keys,
+    /// then `~/.ssh/id_ed25519`, then `~/.config/unglue/id_ed25519`.
+    ///
+    /// A key that is both in the agent and in a file is used from the agent if the file is encrypted, which saves the
+    /// passphrase. Default files that can't be used are passed over, and named in a debug event and in the error.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the file that was named; [`IdentityError::NoIdentity`] if there is nothing to try.
+    pub fn find(&self) -> Result<Vec<Identity>, IdentityError> {
+        let mut looked = Vec::new();
+        if let Some(path) = &self.file {
+            return Ok(vec![self.named(path)?]);
+        }
+        let agent_keys = self.agent_keys(&mut looked);
+        let files = self.default_files(&mut looked);
+        if agent_keys.is_empty() && files.is_empty() {
+            return Err(IdentityError::NoIdentity { looked: looked.join("; ") });
+        }
+        Ok(in_order(agent_keys, files))
+    }
+
+    fn named(&self, path: &Path) -> Result<Identity, IdentityError> {
+        let file = KeyFile::open(path)?;
+        let held = if file.is_encrypted() { self.agent_keys(&mut Vec::new()) } else { Vec::new() };
+        let same = held.into_iter().find(|key| key.public_key() == file.public_key());
+        Ok(same.map_or_else(|| Identity::File(file), Identity::Agent))
+    }
+
+    fn agent_keys(&self, looked: &mut Vec<String>) -> Vec<AgentKey> {
+        let Some(agent) = &self.agent else {
+            looked.push("SSH_AUTH_SOCK names no ssh-agent".to_owned());
+            return Vec::new();
+        };
+        agent.keys().inspect(|_| looked.push("the ssh-agent holds none".to_owned())).unwrap_or_else(|error| {
+            tracing::debug!("passed over the ssh-agent: {error}");
+            looked.push(format!("the ssh-agent: {error}"));
+            Vec::new()
+        })
+    }
+
+    fn default_files(&self, looked: &mut Vec<String>) -> Vec<KeyFile> {
+        let Some(home) = &self.home else { return Vec::new() };
+        let paths = [home.join(".ssh/id_ed25519"), home.join(".config/unglue/id_ed25519")];
+        let mut usable = |path: &PathBuf| match KeyFile::open(path) {
+            Ok(file) => Some(file),
+            Err(error) if error.is_out_of_reach() => {
+                looked.push(format!("no {}", path.display()));
+                None
+            }
+            Err(error) => {
+                tracing::debug!("passed over a key file: {error}");
+                looked.push(error.to_string());
+                None
+            }
+        };
+        paths.iter().filter_map(&mut usable).collect()
+    }
+}
+
+/// The agent's keys, then the files. Where they are too many, the agent's give way: the files are the user's own choice.
+fn in_order(mut agent_keys: Vec<AgentKey>, mut files: Vec<KeyFile>) -> Vec<Identity> {
+    // A key that is in both is used once: from its file if that needs no passphrase, since that needs no agent either.
+    let plain = |key: &AgentKey, files: &[KeyFile]| {
+        files.iter().any(|file| file.public_key() == key.public_key() && !file.is_encrypted())
+    };
+    agent_keys.retain(|key| !plain(key, &files));
+    files.retain(|file| !agent_keys.iter().any(|key| key.public_key() == file.public_key()));
+    agent_keys.truncate(MAX_TRIES - files.len());
+    agent_keys.into_iter().map(Identity::Agent).chain(files.into_iter().map(Identity::File)).collect()
+}
