@@ -5,7 +5,6 @@ use alloc::vec::Vec;
 use crate::error::{Call, Error, FieldError};
 use crate::float::{f16_bits, f32_checked, f32_saturating};
 use crate::format::{Field, Format};
-use crate::offset::locate;
 use crate::run::{Kind, Run};
 use crate::value::Value;
 
@@ -41,7 +40,7 @@ impl Format {
     /// fields before the refused one, and zeros from there on, as Python leaves it.
     pub fn pack_into(&self, buffer: &mut [u8], offset: isize, values: &[Value<'_>]) -> Result<(), Error> {
         self.check_count(Call::PackInto, values.len())?;
-        let place = locate(Call::PackInto, self.size(), offset, buffer.len())?;
+        let place = self.place(Call::PackInto, offset, buffer.len())?;
         self.fill(&mut buffer[place], values)
     }
 

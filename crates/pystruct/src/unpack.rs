@@ -6,7 +6,6 @@ use core::slice::ChunksExact;
 use crate::error::{Call, Error};
 use crate::float::{f16_from_bits, f32_from_bits};
 use crate::format::Format;
-use crate::offset::locate;
 use crate::run::{Kind, Run};
 use crate::value::Value;
 
@@ -43,7 +42,7 @@ impl Format {
     ///
     /// [`Error::BufferTooSmall`], [`Error::PastEnd`] or [`Error::OffsetOutOfRange`].
     pub fn unpack_from<'f, 'b>(&'f self, buffer: &'b [u8], offset: isize) -> Result<Values<'f, 'b>, Error> {
-        let place = locate(Call::UnpackFrom, self.size(), offset, buffer.len())?;
+        let place = self.place(Call::UnpackFrom, offset, buffer.len())?;
         Ok(Values::new(self, &buffer[place]))
     }
 
