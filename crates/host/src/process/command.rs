@@ -1,0 +1,86 @@
+//! What to run, and how it ended.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A command to run: exactly these bytes, no shell, nothing inherited.
+///
+/// The program is `argv[0]`. Without a slash it is searched along the `PATH` of *this* environment, as
+/// `execvp(3)` does; with one it is relative to `cwd`. No string may hold a NUL byte.
+///
+/// ```
+/// use unglue_host::process::{Command, login_environment};
+///
+/// let command = Command { env: login_environment(), ..Command::new(["printf", "%s", "a b"]) };
+/// assert_eq!(command.argv.len(), 3);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command {
+    /// The program and its arguments; at least one.
+    pub argv: Vec<OsString>,
+    /// The whole environment, in this order.
+    pub env: Vec<(OsString, OsString)>,
+    /// The directory that the command starts in.
+    pub cwd: PathBuf,
+    /// Whether the command gets a pipe as its standard input; otherwise it reads `/dev/null`.
+    pub stdin: bool,
+}
+
+impl Command {
+    /// A command with an empty environment, in `/`, that reads `/dev/null`.
+    pub fn new<S: Into<OsString>>(argv: impl IntoIterator<Item = S>) -> Self {
+        Self { argv: argv.into_iter().map(Into::into).collect(), env: Vec::new(), cwd: "/".into(), stdin: false }
+    }
+}
+
+/// How the command's own process ended, as `wait4(2)` tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exit {
+    /// The status it left.
+    pub status: Status,
+    /// CPU time spent in user mode, by it and by the children that it waited for.
+    pub user: Duration,
+    /// CPU time spent in the kernel, likewise.
+    pub system: Duration,
+}
+
+/// A process's last word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// It ended by itself.
+    Exited {
+        /// Its exit code.
+        code: u8,
+    },
+    /// A signal ended it.
+    Signalled {
+        /// The signal's number.
+        signal: i32,
+        /// Whether the kernel dumped its core.
+        core: bool,
+    },
+}
+
+/// What is to become of a command's descendants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Descendants {
+    /// Kill every one of them, and the command itself if it still runs.
+    Kill,
+    /// Leave them running. Their supervisor stays to reap them, and kills them no longer.
+    Leave,
+}
+
+/// What became of a command's descendants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// There were none any more.
+    None,
+    /// So many were killed, and all of them are gone. The command's own process isn't counted.
+    Killed(u32),
+    /// So many still run, as asked. The command's own process is counted if it is one of them.
+    Running(u32),
+    /// So many could not be killed: they changed their user (a set-uid program), or hang in the kernel.
+    /// The supervisor stays and goes on trying.
+    Unkillable(u32),
+}

@@ -1,0 +1,135 @@
+//! What can go wrong with a command, and who erred.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Why a command did not start. Nothing of it ran, except where [`SpawnError::is_unknown`] says otherwise.
+#[derive(Debug, thiserror::Error)]
+pub enum SpawnError {
+    /// The caller's mistake: such a command can't be handed to the kernel.
+    #[error("the command can't be run: {what}")]
+    Invalid {
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// The program was not found, or the kernel refused to execute it.
+    #[error("{program:?} could not be run: {}", errno_text(*errno))]
+    Program {
+        /// `argv[0]`, as it was given.
+        program: OsString,
+        /// The error number: `ENOENT` also stands for a script whose interpreter is missing.
+        errno: i32,
+    },
+    /// The working directory can't be entered.
+    #[error("the working directory {cwd:?} can't be entered: {}", errno_text(*errno))]
+    Cwd {
+        /// The directory, as it was given.
+        cwd: PathBuf,
+        /// The error number.
+        errno: i32,
+    },
+    /// The system refused what a new process needs: pipes, memory, a process.
+    #[error("the system refused a new process ({step}): {source}. Free some, or raise the limit that it names.")]
+    System {
+        /// What was being done.
+        step: &'static str,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// The supervisor died before it answered. Whether the command ran is unknown; it runs no longer.
+    #[error("the supervisor died before it answered: whether the command ran is unknown, but it runs no longer")]
+    Lost,
+    /// The command did not start in time: its program or directory lies on storage that doesn't answer.
+    #[error("the command had not started after {} ms; it is killed should it still start", after.as_millis())]
+    Deadline {
+        /// How long was waited.
+        after: Duration,
+    },
+}
+
+impl SpawnError {
+    /// The error number, where the system gave one.
+    pub fn errno(&self) -> Option<i32> {
+        match self {
+            Self::Program { errno, .. } | Self::Cwd { errno, .. } => Some(*errno),
+            Self::System { source, .. } => source.raw_os_error(),
+            Self::Invalid { .. } | Self::Lost | Self::Deadline { .. } => None,
+        }
+    }
+
+    /// Whether the command may have run nevertheless.
+    pub fn is_unknown(&self) -> bool {
+        matches!(self, Self::Lost | Self::Deadline { .. })
+    }
+}
+
+/// Why nothing more is known about a command that had started.
+#[derive(Debug, thiserror::Error)]
+pub enum JobError {
+    /// The supervisor was killed, perhaps by the command itself. The command's tree is being killed.
+    #[error("the command's supervisor was killed: how the command ended is unknown, and what is left of it is killed")]
+    SupervisorLost,
+    /// The supervisor did not answer in time.
+    #[error("the command's supervisor did not answer within {} ms", after.as_millis())]
+    Deadline {
+        /// How long was waited.
+        after: Duration,
+    },
+    /// The command has ended: there is nobody left to signal.
+    #[error("the command has already ended")]
+    Ended,
+    /// The command was left to run on by itself: nobody waits for it.
+    #[error("the command was left running, so that nobody knows how it ends")]
+    LetGo,
+    /// No such signal.
+    #[error("there is no signal {signal}; signals are numbered 1 to 64")]
+    NoSuchSignal {
+        /// The number that was given.
+        signal: i32,
+    },
+}
+
+fn errno_text(errno: i32) -> String {
+    let text = io::Error::from_raw_os_error(errno).to_string();
+    match errno_name(errno) {
+        Some(name) => format!("{name}, {text}"),
+        None => text,
+    }
+}
+
+/// The symbol of an error number that starting a process can give (`execve(2)`, `posix_spawn(3)`, `chdir(2)`).
+///
+/// ```
+/// assert_eq!(unglue_host::process::errno_name(2), Some("ENOENT"));
+/// ```
+pub fn errno_name(errno: i32) -> Option<&'static str> {
+    Some(match errno {
+        libc::E2BIG => "E2BIG",
+        libc::EACCES => "EACCES",
+        libc::EAGAIN => "EAGAIN",
+        libc::EFAULT => "EFAULT",
+        libc::EINTR => "EINTR",
+        libc::EINVAL => "EINVAL",
+        libc::EIO => "EIO",
+        libc::EISDIR => "EISDIR",
+        libc::ELIBBAD => "ELIBBAD",
+        libc::ELOOP => "ELOOP",
+        libc::EMFILE => "EMFILE",
+        libc::ENAMETOOLONG => "ENAMETOOLONG",
+        libc::ENFILE => "ENFILE",
+        libc::ENODEV => "ENODEV",
+        libc::ENOENT => "ENOENT",
+        libc::ENOEXEC => "ENOEXEC",
+        libc::ENOMEM => "ENOMEM",
+        libc::ENOSYS => "ENOSYS",
+        libc::ENOTDIR => "ENOTDIR",
+        libc::EPERM => "EPERM",
+        libc::ESTALE => "ESTALE",
+        libc::ETIMEDOUT => "ETIMEDOUT",
+        libc::ETOOMANYREFS => "ETOOMANYREFS",
+        libc::ETXTBSY => "ETXTBSY",
+        _ => return None,
+    })
+}

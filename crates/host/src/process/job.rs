@@ -1,0 +1,161 @@
+//! A command that has started.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::net::unix::pipe;
+
+use super::command::{Descendants, Exit, Left, Status};
+use super::error::JobError;
+use super::link::Link;
+use super::pool::Slot;
+use super::sys;
+use super::wire::{self, Report};
+
+/// How long a supervisor may take to end a tree. It gives up by itself after a second and a half.
+const END_DEADLINE: Duration = Duration::from_secs(10);
+
+/// The server's ends of a command's streams. All of them are non-blocking; the command's own ends are not.
+///
+/// `stdout` and `stderr` end when the last process that holds them does, which may be long after the command.
+#[derive(Debug)]
+pub struct Pipes {
+    /// Where its input goes, if it was asked for. Drop it to end the input.
+    pub stdin: Option<pipe::Sender>,
+    /// What it prints.
+    pub stdout: pipe::Receiver,
+    /// What it complains about.
+    pub stderr: pipe::Receiver,
+}
+
+/// A command that has started, and the tree of processes that comes of it.
+///
+/// Wait for [`Job::exited`], then call [`Job::end_tree`]. Dropping a job before its tree has ended kills the tree,
+/// without waiting for it.
+#[derive(Debug)]
+pub struct Job {
+    /// `None` once the supervisor is idle again, lost, or left with what still runs.
+    slot: Option<Slot>,
+    pid: u32,
+    exit: Option<Exit>,
+    left: Option<Left>,
+}
+
+impl Job {
+    pub(super) fn new(slot: Slot, pid: u32) -> Self {
+        Self { slot: Some(slot), pid, exit: None, left: None }
+    }
+
+    /// The command's process id, which is its process group's and session's too.
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Waits until the command's own process has ended. Descendants may live on, and hold its streams.
+    ///
+    /// Cancelling it loses nothing; asking again gives the same answer.
+    pub async fn exited(&mut self) -> Result<Exit, JobError> {
+        loop {
+            if let Some(exit) = self.exit {
+                return Ok(exit);
+            }
+            if self.left.is_some() {
+                return Err(JobError::LetGo);
+            }
+            self.hear().await?;
+        }
+    }
+
+    /// Sends a signal to the command's process group, as long as the command's own process has not been reaped: its
+    /// number can't have passed to a stranger.
+    pub fn signal(&self, signal: i32) -> Result<(), JobError> {
+        let number = u8::try_from(signal).ok().filter(|&number| (1..=sys::SIGNAL_MAX).contains(&number.into()));
+        let number = number.ok_or(JobError::NoSuchSignal { signal })?;
+        if self.exit.is_some() {
+            return Err(JobError::Ended);
+        }
+        let link = self.link().ok_or(JobError::SupervisorLost)?;
+        link.send(&wire::signal_request(number)).map_err(|_| JobError::SupervisorLost)
+    }
+
+    /// Ends the job: kills what is left of its tree, or lets it go. May be called while the command still runs;
+    /// with [`Descendants::Kill`], [`Job::exited`] then tells how that ended.
+    ///
+    /// Where nothing was left when the command ended, which is the rule, this returns at once.
+    pub async fn end_tree(&mut self, descendants: Descendants) -> Result<Left, JobError> {
+        if let Some(left) = self.left {
+            return Ok(left);
+        }
+        let link = self.link().ok_or(JobError::SupervisorLost)?;
+        link.send(&wire::end_tree_request(descendants)).map_err(|_| JobError::SupervisorLost)?;
+        within(END_DEADLINE, async {
+            loop {
+                if let Some(left) = self.left {
+                    return Ok(left);
+                }
+                self.hear().await?;
+            }
+        })
+        .await
+    }
+
+    async fn hear(&mut self) -> Result<(), JobError> {
+        let link = self.link().ok_or(JobError::SupervisorLost)?;
+        match link.report().await {
+            Some(Report::Exited { wait_status, user, system, alone }) => {
+                self.exit = Some(Exit { status: status(wait_status), user, system });
+                if alone {
+                    self.ended(Left::None);
+                }
+                Ok(())
+            }
+            Some(Report::TreeEnded(left)) => {
+                self.ended(left);
+                Ok(())
+            }
+            Some(Report::Started { .. } | Report::Refused { .. }) | None => {
+                self.slot = None;
+                Err(JobError::SupervisorLost)
+            }
+        }
+    }
+
+    /// Notes the tree's end. The supervisor is free again, unless it stays with what is left.
+    fn ended(&mut self, left: Left) {
+        self.left = Some(left);
+        let slot = self.slot.take();
+        if let (Some(slot), Left::None | Left::Killed(_)) = (slot, left) {
+            slot.give_back();
+        }
+    }
+
+    fn link(&self) -> Option<&Link> {
+        self.slot.as_ref()?.link()
+    }
+}
+
+async fn within<T>(after: Duration, work: impl Future<Output = Result<T, JobError>>) -> Result<T, JobError> {
+    tokio::time::timeout(after, work).await.unwrap_or(Err(JobError::Deadline { after }))
+}
+
+/// Reads a status of `wait4(2)`.
+fn status(wait_status: i32) -> Status {
+    if libc::WIFSIGNALED(wait_status) {
+        Status::Signalled { signal: libc::WTERMSIG(wait_status), core: libc::WCOREDUMP(wait_status) }
+    } else {
+        Status::Exited { code: libc::WEXITSTATUS(wait_status) as u8 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statuses_are_read_as_wait_writes_them() {
+        assert_eq!(status(0), Status::Exited { code: 0 });
+        assert_eq!(status(0xff00), Status::Exited { code: 255 });
+        assert_eq!(status(libc::SIGKILL), Status::Signalled { signal: libc::SIGKILL, core: false });
+        assert_eq!(status(libc::SIGABRT | 0x80), Status::Signalled { signal: libc::SIGABRT, core: true });
+    }
+}

@@ -1,0 +1,50 @@
+//! Running commands, each with its whole tree of processes owned from birth.
+//!
+//! A [`Supervisors`] starts commands ([`Supervisors::spawn`]) in helper processes, the *supervisors*, which outlive neither their
+//! job nor this process: when a [`Job`] is dropped, or this process is killed, nothing that the command started is left,
+//! `setsid` and double forks included. This needs no privileges.
+//!
+//! The order of things: spawn; read and write the [`Pipes`]; [`Job::exited`]; [`Job::end_tree`].
+//!
+//! ```no_run
+//! use tokio::io::AsyncReadExt;
+//! use unglue_host::process::{Command, Descendants, Limits, Status, SupervisorCommand, Supervisors, login_environment};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let supervisors = Supervisors::new(SupervisorCommand::current_exe(), Limits::default())?;
+//! let command = Command { env: login_environment(), ..Command::new(["echo", "hi"]) };
+//! let (mut job, mut pipes) = supervisors.spawn(&command).await?;
+//! let mut printed = Vec::new();
+//! pipes.stdout.read_to_end(&mut printed).await?;
+//! assert_eq!(job.exited().await?.status, Status::Exited { code: 0 });
+//! job.end_tree(Descendants::Kill).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What it doesn't hold against: a command running as this same user may kill this process, its supervisor and the nursery (the
+//! process that forks supervisors) alike. Killing one or two of them frees nothing; killing the supervisor and
+//! the nursery both does. A process that a command asked *another* service to start (cron, `systemd-run`, a
+//! container engine) is no descendant of it.
+
+mod account;
+mod command;
+mod error;
+mod job;
+mod link;
+mod nursery;
+mod pool;
+mod socket;
+mod supervise;
+mod supervisors;
+mod sys;
+mod wire;
+
+pub use account::{Account, login_environment};
+pub use command::{Command, Descendants, Exit, Left, Status};
+pub use error::{JobError, SpawnError, errno_name};
+pub use job::{Job, Pipes};
+pub use nursery::{SupervisorCommand, supervise_if_asked};
+pub use pool::Limits;
+pub use supervise::supervise_main;
+pub use supervisors::{Supervisors, WIDE_PIPE, widen};

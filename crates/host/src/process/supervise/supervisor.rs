@@ -1,0 +1,185 @@
+//! A supervisor: runs one command at a time, and owns all that comes of it.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{Read, Seek};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use super::children::ChildEvents;
+use super::{lookup, tree};
+use crate::process::command::{Descendants, Left};
+use crate::process::socket;
+use crate::process::sys::{self, Wait};
+use crate::process::wire::{MESSAGE_MAX, Report, Request, Spawn, Step};
+
+/// How long a tree may take to die before the job ends as [`Left::Unkillable`]. Killed processes go within
+/// milliseconds, unless they hang in the kernel.
+const KILL_TIME: Duration = Duration::from_millis(1500);
+/// How long to wait for deaths before looking for newcomers.
+const KILL_ROUND: Duration = Duration::from_millis(20);
+/// How often the unkillable are tried again once nobody waits for it.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// The server is gone, or has let this supervisor go.
+struct Dismissed;
+
+pub(super) struct Supervisor {
+    control: OwnedFd,
+    events: ChildEvents,
+    /// The command's process, until it is reaped.
+    command: Option<i32>,
+    buffer: Vec<u8>,
+}
+
+impl Supervisor {
+    /// Serves until the socket ends; then kills what is left, and returns when nothing is.
+    pub(super) fn run(control: OwnedFd) {
+        if rustix::process::set_child_subreaper(Some(rustix::process::getpid())).is_err() {
+            return;
+        }
+        let Ok(events) = ChildEvents::new() else { return };
+        let _ = rustix::thread::set_name(c"unglue-super");
+        let mut supervisor = Self { control, events, command: None, buffer: vec![0; MESSAGE_MAX] };
+        while supervisor.step().is_ok() {}
+        while supervisor.kill_tree().1 > 0 {
+            std::thread::sleep(RETRY);
+        }
+    }
+
+    fn step(&mut self) -> Result<(), Dismissed> {
+        let ready = self.events.wait(Some(self.control.as_fd()), None).map_err(|_| Dismissed)?;
+        if ready.child {
+            self.reap();
+        }
+        if ready.socket { self.hear() } else { Ok(()) }
+    }
+
+    fn hear(&mut self) -> Result<(), Dismissed> {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let result = socket::receive(&self.control, &mut buffer).map_err(|_| Dismissed).and_then(|received| {
+            let message = &buffer[..received.length];
+            match Request::decode(message).ok_or(Dismissed)? {
+                // A second command while one runs: the server is confused, and its tree must not grow.
+                Request::Spawn { .. } if self.command.is_some() => Err(Dismissed),
+                Request::Spawn { stdin, memfd } => {
+                    let report = self.spawn(message, received.fds, stdin, memfd);
+                    self.report(report)
+                }
+                Request::Signal(signal) => {
+                    if let Some(pid) = self.command {
+                        let _ = sys::kill(-pid, signal);
+                    }
+                    Ok(())
+                }
+                Request::EndTree(Descendants::Kill) => self.end_by_killing(),
+                Request::EndTree(Descendants::Leave) => self.end_by_leaving(),
+            }
+        });
+        self.buffer = buffer;
+        result
+    }
+
+    fn report(&self, report: Report) -> Result<(), Dismissed> {
+        socket::send(&self.control, &report.encode(), &[], true).map_err(|_| Dismissed)
+    }
+
+    /// Starts the command that a request describes.
+    fn spawn(&mut self, message: &[u8], fds: Vec<OwnedFd>, stdin: bool, memfd: bool) -> Report {
+        let mut fds = fds.into_iter();
+        let body = if memfd { fds.next().and_then(|fd| read_from_start(fd).ok()) } else { None };
+        let stdin = if stdin { fds.next() } else { None };
+        let request = Spawn::decode(body.as_deref().unwrap_or(message));
+        let (Some(request), Some(stdout), Some(stderr)) = (request, fds.next(), fds.next()) else {
+            return Report::Refused { step: Step::Request, errno: libc::EMFILE };
+        };
+        match start(&request, [stdin.as_ref().map(AsFd::as_fd), Some(stdout.as_fd()), Some(stderr.as_fd())]) {
+            Ok(pid) => {
+                self.command = Some(pid);
+                Report::Started { pid: pid as u32 }
+            }
+            Err((step, errno)) => Report::Refused { step, errno },
+        }
+    }
+
+    /// Reaps what ended, and reports the command's end; `false` when no child is left.
+    fn reap(&mut self) -> bool {
+        let mut exit = None;
+        let any = loop {
+            match sys::wait_any() {
+                Wait::Ended { pid, wait_status, user, system } if self.command == Some(pid) => {
+                    exit = Some((wait_status, user, system));
+                }
+                Wait::Ended { .. } | Wait::Stopped { .. } => {}
+                Wait::Nothing => break true,
+                Wait::Childless => break false,
+            }
+        };
+        if let Some((wait_status, user, system)) = exit {
+            self.command = None;
+            // If the server is gone, the socket's end will tell.
+            let _ = self.report(Report::Exited { wait_status, user, system, alone: !any });
+        }
+        any
+    }
+
+    fn end_by_killing(&mut self) -> Result<(), Dismissed> {
+        let (killed, survivors) = self.kill_tree();
+        self.report(Report::TreeEnded(match (killed, survivors) {
+            (0, 0) => Left::None,
+            (killed, 0) => Left::Killed(killed),
+            (_, survivors) => Left::Unkillable(survivors),
+        }))?;
+        if survivors == 0 { Ok(()) } else { Err(Dismissed) }
+    }
+
+    /// Kills every descendant; returns how many it killed, without the command's own process, and how many live.
+    fn kill_tree(&mut self) -> (u32, u32) {
+        let deadline = Instant::now() + KILL_TIME;
+        let command = self.command;
+        let mut killed = HashSet::new();
+        while self.reap() {
+            let pass = tree::kill_pass(&HashSet::new());
+            let hopeless = pass.killed.is_empty() && !pass.refused.is_empty();
+            if hopeless || Instant::now() > deadline {
+                return (killed.len() as u32, (pass.killed.len() + pass.refused.len()) as u32);
+            }
+            killed.extend(pass.killed.into_iter().filter(|&pid| Some(pid) != command));
+            let _ = self.events.wait(None, Some(KILL_ROUND));
+        }
+        (killed.len() as u32, 0)
+    }
+
+    fn end_by_leaving(&mut self) -> Result<(), Dismissed> {
+        if !self.reap() {
+            return self.report(Report::TreeEnded(Left::None));
+        }
+        let running = tree::descendants(&HashSet::new()).len().max(1) as u32;
+        self.command = None;
+        let _ = self.report(Report::TreeEnded(Left::Running(running)));
+        let _ = rustix::net::shutdown(&self.control, rustix::net::Shutdown::Both);
+        while self.reap() {
+            let _ = self.events.wait(None, None);
+        }
+        sys::exit_now(0)
+    }
+}
+
+fn read_from_start(fd: OwnedFd) -> std::io::Result<Vec<u8>> {
+    let mut file = File::from(fd);
+    let mut bytes = Vec::new();
+    file.rewind()?;
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Starts a command in its directory; this process enters it first, so that a refusal is told apart from the program's.
+fn start(request: &Spawn<'_>, stdio: [Option<BorrowedFd<'_>>; 3]) -> Result<i32, (Step, i32)> {
+    rustix::process::chdir(request.cwd).map_err(|error| (Step::Cwd, error.raw_os_error()))?;
+    let pid = lookup::first_runnable(request.argv[0], &request.env, |file| {
+        sys::spawn(file, &request.argv, &request.env, stdio)
+    });
+    // Don't keep the directory's file system busy.
+    let _ = rustix::process::chdir(c"/");
+    pid.map_err(|errno| (Step::Program, errno))
+}

@@ -1,0 +1,162 @@
+//! Starting commands.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+
+use rustix::io::Errno;
+use rustix::pipe::PipeFlags;
+use tokio::net::unix::pipe;
+
+use super::command::Command;
+use super::error::SpawnError;
+use super::job::{Job, Pipes};
+use super::link::Link;
+use super::nursery::SupervisorCommand;
+use super::pool::{Limits, Pool, Slot};
+use super::wire::{self, Report, Step};
+
+/// The processes that own commands. Clones share them.
+///
+/// When the last clone and the last [`Job`] are gone, or this process dies in whatever way, they kill what they still
+/// run, and end.
+#[derive(Clone)]
+pub struct Supervisors {
+    pool: Arc<Pool>,
+}
+
+impl Supervisors {
+    /// Starts the first of them. Must be called within the tokio runtime that will use them; it waits for a process to
+    /// start, which takes a millisecond or a few.
+    pub fn new(command: SupervisorCommand, limits: Limits) -> io::Result<Self> {
+        Pool::new(command, limits).map(|pool| Self { pool })
+    }
+
+    /// Starts a command, and returns once its program executes. While as many run as the limits allow, it waits.
+    ///
+    /// Cancelling it kills the command if it has started.
+    pub async fn spawn(&self, command: &Command) -> Result<(Job, Pipes), SpawnError> {
+        let request = wire::spawn_request(command)?;
+        // An idle supervisor that somebody killed has run nothing: the next one gets the command.
+        for _ in 0..=self.pool.limits().most + 2 {
+            let acquired = self.pool.acquire().await;
+            let slot = acquired.map_err(|source| SpawnError::System { step: "starting a supervisor", source })?;
+            let streams = match Streams::new(command.stdin) {
+                Ok(streams) => streams,
+                Err(error) => {
+                    slot.give_back();
+                    return Err(SpawnError::System { step: "making pipes", source: error.into() });
+                }
+            };
+            let Some(link) = slot.link() else { continue };
+            match streams.send(link, &request) {
+                Ok(()) => return self.started(slot, command, streams).await,
+                Err(Errno::PIPE | Errno::CONNRESET | Errno::NOTCONN) => {}
+                Err(error) => {
+                    return Err(SpawnError::System { step: "asking the supervisor", source: error.into() });
+                }
+            }
+        }
+        Err(SpawnError::Lost)
+    }
+
+    async fn started(&self, mut slot: Slot, command: &Command, streams: Streams) -> Result<(Job, Pipes), SpawnError> {
+        let Streams { ours, theirs } = streams;
+        drop(theirs);
+        let after = self.pool.limits().spawn_deadline;
+        let link = slot.link().ok_or(SpawnError::Lost)?;
+        match tokio::time::timeout(after, link.report()).await {
+            Ok(Some(Report::Started { pid })) => {
+                slot.started();
+                let pipes = ours.register().map_err(|source| SpawnError::System { step: "watching pipes", source })?;
+                Ok((Job::new(slot, pid), pipes))
+            }
+            Ok(Some(Report::Refused { step: Step::Supervisor, errno })) => {
+                Err(refused(command, Step::Supervisor, errno))
+            }
+            Ok(Some(Report::Refused { step, errno })) => {
+                slot.give_back();
+                Err(refused(command, step, errno))
+            }
+            Ok(_) => Err(SpawnError::Lost),
+            Err(_) => Err(SpawnError::Deadline { after }),
+        }
+    }
+}
+
+impl std::fmt::Debug for Supervisors {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Supervisors").field("limits", self.pool.limits()).finish_non_exhaustive()
+    }
+}
+
+fn refused(command: &Command, step: Step, errno: i32) -> SpawnError {
+    let source = io::Error::from_raw_os_error(errno);
+    match step {
+        Step::Supervisor => SpawnError::System { step: "forking a supervisor", source },
+        Step::Request => SpawnError::System { step: "passing the command to its supervisor", source },
+        Step::Cwd => SpawnError::Cwd { cwd: command.cwd.clone(), errno },
+        Step::Program => SpawnError::Program { program: command.argv.first().cloned().unwrap_or_default(), errno },
+    }
+}
+
+/// A command's streams before it starts: our ends, and the ones it gets.
+struct Streams {
+    ours: OurEnds,
+    theirs: Vec<OwnedFd>,
+}
+
+struct OurEnds {
+    stdin: Option<OwnedFd>,
+    stdout: OwnedFd,
+    stderr: OwnedFd,
+}
+
+impl Streams {
+    fn new(stdin: bool) -> rustix::io::Result<Self> {
+        let mut theirs = Vec::with_capacity(3);
+        let stdin = if stdin {
+            let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
+            theirs.push(read);
+            Some(write)
+        } else {
+            None
+        };
+        let mut output = || {
+            let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
+            theirs.push(write);
+            Ok(read)
+        };
+        let (stdout, stderr) = (output()?, output()?);
+        Ok(Self { ours: OurEnds { stdin, stdout, stderr }, theirs })
+    }
+
+    fn send(&self, link: &Link, request: &[u8]) -> rustix::io::Result<()> {
+        let fds: Vec<_> = self.theirs.iter().map(AsFd::as_fd).collect();
+        link.send_spawn(request, self.ours.stdin.is_some(), &fds)
+    }
+}
+
+impl OurEnds {
+    /// Makes them non-blocking, and known to the runtime.
+    fn register(self) -> io::Result<Pipes> {
+        Ok(Pipes {
+            stdin: self.stdin.map(pipe::Sender::from_owned_fd).transpose()?,
+            stdout: pipe::Receiver::from_owned_fd(self.stdout)?,
+            stderr: pipe::Receiver::from_owned_fd(self.stderr)?,
+        })
+    }
+}
+
+/// The size that [`widen`] asks for, in bytes; the most that an ordinary user gets by default
+/// (`/proc/sys/fs/pipe-max-size`).
+pub const WIDE_PIPE: usize = 1 << 20;
+
+/// Makes a busy pipe hold a megabyte instead of 64 KiB, so that a command that prints a lot is woken less often;
+/// returns the size it then has.
+///
+/// Not for every pipe: an ordinary user's pipes share 64 MiB (`pipe-user-pages-soft`), and beyond that each new one
+/// of theirs, in whatever program, holds two pages only. A refusal (`EPERM`) is harmless.
+pub fn widen(pipe: impl AsFd) -> io::Result<usize> {
+    Ok(rustix::pipe::fcntl_setpipe_size(pipe, WIDE_PIPE)?)
+}
