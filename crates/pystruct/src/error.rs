@@ -26,7 +26,7 @@ pub enum Error {
     },
     /// The format ends with a count.
     CountWithoutCode,
-    /// A count, the number of values or the size passes Python's `ssize_t`.
+    /// A count or the size passes Python's `ssize_t`.
     TooLong,
     /// The number of values isn't the format's.
     ItemCount {
@@ -136,7 +136,10 @@ pub enum FieldError {
         native: bool,
     },
     /// An integer is too large for `P`, or for a float field.
-    IntTooLarge,
+    IntTooLarge {
+        /// The integer; `i128::MIN` or `i128::MAX` stands for everything beyond.
+        got: i128,
+    },
     /// A float is too large for its field.
     FloatTooLarge {
         /// The float.

@@ -107,7 +107,8 @@ impl<'f> Parser<'f> {
         let too_long = || Error::TooLong;
         let item_size = if code.is_string() { count } else { unit };
         let mut part = Part { code, count, padding: 0, offset: self.size, item_size, position };
-        self.values = bounded_add(self.values, part.values()).ok_or_else(too_long)?;
+        // As many as there are bytes, and one more for each `0s` and `0p`: CPython sets no bound either.
+        self.values = self.values.checked_add(part.values()).ok_or_else(too_long)?;
         part.padding = padding_before(self.size, self.order.alignment_of(code));
         part.offset = bounded_add(self.size, part.padding).ok_or_else(too_long)?;
         let size = count.checked_mul(unit).ok_or_else(too_long)?;

@@ -166,7 +166,7 @@ fn out_of_range<T: Integer>(run: &Run, got: i128) -> FieldError {
 fn pointer(value: &Value<'_>) -> Result<usize, FieldError> {
     let number = value.integer().ok_or(FieldError::NotAnInteger)?;
     let signed = isize::try_from(number).map(isize::cast_unsigned);
-    usize::try_from(number).or(signed).map_err(|_| FieldError::IntTooLarge)
+    usize::try_from(number).or(signed).map_err(|_| FieldError::IntTooLarge { got: number })
 }
 
 fn float(value: &Value<'_>) -> Result<f64, FieldError> {
@@ -175,9 +175,9 @@ fn float(value: &Value<'_>) -> Result<f64, FieldError> {
 
 fn checked_float<T>(value: &Value<'_>, narrow: impl Fn(f64) -> Option<T>) -> Result<T, FieldError> {
     let got = float(value)?;
-    narrow(got).ok_or(match value {
-        Value::Float(_) => FieldError::FloatTooLarge { got },
-        _ => FieldError::IntTooLarge,
+    narrow(got).ok_or(match value.integer() {
+        Some(got) => FieldError::IntTooLarge { got },
+        None => FieldError::FloatTooLarge { got },
     })
 }
 

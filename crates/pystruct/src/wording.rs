@@ -134,7 +134,7 @@ fn say_field(f: &mut fmt::Formatter<'_>, code: Code, reason: &FieldError, python
         FieldError::NotAFloat => f.write_str("required argument is not a float"),
         FieldError::NotBytes => write!(f, "argument for '{letter}' must be a bytes object"),
         FieldError::NotOneByte => f.write_str("char format requires a bytes object of length 1"),
-        FieldError::IntTooLarge => f.write_str("int too large to convert"),
+        FieldError::IntTooLarge { .. } => f.write_str("int too large to convert"),
         FieldError::FloatTooLarge { .. } => write!(f, "float too large to pack with {letter} format"),
         FieldError::OutOfRange { got, min, max, native } => {
             let range = Range { code, got, min, max };

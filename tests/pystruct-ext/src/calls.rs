@@ -7,7 +7,7 @@ use pyo3_ffi::{
     PyExc_IndexError, PyExc_OverflowError, PyLong_AsSsize_t, PyLong_Check, PyNumber_AsSsize_t, PyNumber_Index,
     PyObject, PyObject_GetBuffer, PyTuple_GetItem, PyTuple_Size,
 };
-use unglue_struct::{Call, Error, FieldError, Format};
+use unglue_struct::{Call, Code, Error, FieldError, Format};
 
 use crate::convert::{to_tuple, to_value};
 use crate::owned::{Owned, Raised, raise};
@@ -170,12 +170,25 @@ unsafe fn fill(state: &State, format: &Format, record: &mut [u8], arguments: Arg
     }
 }
 
-/// CPython words an overflow of `P` by itself only where the argument is an `int`.
+/// Where an argument is no `int` itself but has `__index__`, CPython lets its integers' own overflow error
+/// through in place of a `struct.error`.
 unsafe fn raise_field(state: &State, error: &Error, arguments: Arguments) -> Raised {
-    if let Error::Field { index, reason: FieldError::IntTooLarge, .. } = *error
-        && PyLong_Check(arguments.get(index)) == 0
-    {
-        return raise(PyExc_OverflowError, c"Python int too large to convert to C unsigned long");
+    let Error::Field { index, code, ref reason } = *error else {
+        return state.raise(error);
+    };
+    let own_overflow = state.message(error) == "int too large to convert";
+    if !own_overflow || PyLong_Check(arguments.get(index)) != 0 {
+        return state.raise(error);
     }
-    state.raise(error)
+    let negative = match *reason {
+        FieldError::IntTooLarge { got } | FieldError::OutOfRange { got, .. } => got < 0,
+        _ => false,
+    };
+    let message = match (code, negative) {
+        (Code::Pointer, true) => c"Python int too large to convert to C long",
+        (Code::Pointer, false) => c"Python int too large to convert to C unsigned long",
+        (Code::UnsignedLongLong, true) => c"can't convert negative int to unsigned",
+        _ => c"int too big to convert",
+    };
+    raise(PyExc_OverflowError, message)
 }

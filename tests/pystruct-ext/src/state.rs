@@ -43,8 +43,13 @@ impl State {
             // The rest can't come from here: a test would show this message.
             _ => PyExc_RuntimeError,
         };
-        let message = CString::new(error.says(python()).to_string()).unwrap_or_default();
+        let message = CString::new(self.message(error)).unwrap_or_default();
         raise(exception, &message)
+    }
+
+    /// The error in the words of the interpreter that runs us.
+    pub(crate) fn message(&self, error: &Error) -> String {
+        error.says(python()).to_string()
     }
 
     pub(crate) unsafe fn traverse(&self, visit: visitproc, arg: *mut std::ffi::c_void) -> i32 {
