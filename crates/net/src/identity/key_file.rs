@@ -11,6 +11,7 @@ use std::fmt;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use zeroize::Zeroizing;
 
 /// A key file is a few hundred bytes; this also holds long comments and other kinds of keys.
@@ -46,11 +47,13 @@ pub type AskPassphrase<'a> = dyn FnMut(&Path) -> Option<Passphrase> + 'a;
 ///
 /// Even an encrypted file tells its public key, so a server can be asked whether it would admit the key before a
 /// human is asked for the passphrase.
-#[derive(Debug)]
+///
+/// A clone shares what was read, so that a secret is in memory once.
+#[derive(Debug, Clone)]
 pub struct KeyFile {
     path: PathBuf,
     public_key: PublicKey,
-    contents: ssh_key::PrivateKey,
+    contents: Arc<ssh_key::PrivateKey>,
 }
 
 impl KeyFile {
@@ -68,7 +71,7 @@ impl KeyFile {
         refuse_other_formats(path, &text)?;
         let contents = ssh_key::PrivateKey::from_openssh(&*text).map_err(|error| damaged(path, &error))?;
         let public_key = ed25519_half(&contents).map_err(|error| IdentityError::key(path, error))?;
-        Ok(Self { path: path.to_owned(), public_key, contents })
+        Ok(Self { path: path.to_owned(), public_key, contents: Arc::new(contents) })
     }
 
     /// Where the key was read.

@@ -20,6 +20,8 @@
 //! // Once: a key of one's own, and its line in the server's file.
 //! let key = make_key_file(&home.join(".ssh/id_ed25519"), "ada@laptop", None)?;
 //! std::fs::write(home.join(".ssh/authorized_keys"), format!("{} ada@laptop\n", key.public_key()))?;
+//! # use std::{fs::Permissions, os::unix::fs::PermissionsExt as _};
+//! # std::fs::set_permissions(home.join(".ssh/authorized_keys"), Permissions::from_mode(0o600))?;
 //!
 //! // The client proves that it has the key, on this very connection.
 //! let exporter = [7; proof::EXPORTER_LEN]; // both ends export it from their TLS session
@@ -59,4 +61,5 @@ pub use known_hosts::{KnownHosts, KnownHostsFiles, Verdict};
 pub use new_key::make_key_file;
 pub use own::{Identity, IdentitySearch, MAX_TRIES};
 pub use private_key::PrivateKey;
+pub use proof::{EXPORTER_CONTEXT, EXPORTER_LABEL, EXPORTER_LEN};
 pub use sshsig::{ProofError, Signer};

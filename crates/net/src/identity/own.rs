@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 pub const MAX_TRIES: usize = 6;
 
 /// A key that its user can prove to have.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Identity {
     /// A private key's file.
     File(KeyFile),
