@@ -1,0 +1,3 @@
+//! What users of `unglue-net` notice, in one binary.
+
+mod identity;
