@@ -1,0 +1,112 @@
+"""How long one large file of random bytes takes from memory to memory, its copy compared byte by byte."""
+
+import contextlib
+import os
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+from .openssh import free_port, wait_until
+from .processes import Failed, deadline, spawn
+from .sampling import Contender, Goal, Result, in_turns, in_words, ratio
+
+UNGLUE = "unglue cp (encrypted, digest compared)"
+NETCAT = "nc | nc (plain)"
+LOCAL = "cp, local"
+BLOCK = 1 << 20
+
+
+def measure(bench) -> Result:
+    """Uploads of one file by each contender, into a folder of our own in /dev/shm."""
+    size = bench.size or (2 << 30)
+    cipher = bench.cipher()
+    scp, rsync = f"scp -c {cipher}", f"rsync over ssh -c {cipher}"
+    with memory_folder(size) as folder:
+        source, copy = folder / "source", folder / "copy"
+        fill(source, size)
+        commands = {
+            scp: ["scp", "-q", "-F", str(bench.ssh.config), "-c", cipher, str(source), f"bench:{copy}"],
+            rsync: ["rsync", "-e", bench.ssh.remote_shell(cipher), str(source), f"bench:{copy}"],
+            LOCAL: ["cp", str(source), str(copy)],
+        }
+        if bench.unglue:
+            commands = {UNGLUE: bench.unglue.cp(source, copy), **commands}
+        contenders = [contender(bench, name, lambda argv=argv: bench.runner.time(argv), source, copy) for name, argv in commands.items()]
+        contenders.append(contender(bench, NETCAT, lambda: netcat(bench, source, copy), source, copy))
+        series = in_turns(contenders, bench.samples or 5)
+    goals = [
+        Goal(f"{in_words(size)} file: scp's time (its fastest cipher) by unglue's", ratio(series, scp, UNGLUE), 2, stretch=2.5),
+        Goal(f"{in_words(size)} file: rsync's time (the same cipher) by unglue's", ratio(series, rsync, UNGLUE), 3),
+        Goal(f"{in_words(size)} file: `nc | nc`'s time by unglue's", ratio(series, NETCAT, UNGLUE), 0.8),
+    ]
+    notes = ["Syncing a tmpfs costs nothing: what durability costs on a disk is the disk's."]
+    return Result("file", "One file of random bytes, tmpfs to tmpfs, upload", series, goals, notes, size)
+
+
+def contender(bench, name, run, source, copy) -> Contender:
+    """Warms the destination's memory before each sample, and compares the copy after it, both outside of the time."""
+
+    def before():
+        warm(copy.with_name("warm"), source.stat().st_size)
+
+    def after():
+        bench.runner.time(["cmp", str(source), str(copy)])
+        copy.unlink()
+
+    return Contender(name, run, before, after)
+
+
+def netcat(bench, source, copy) -> float:
+    """`nc -l > copy` and `nc -N < source`: no encryption, no check, the floor for anything through a socket."""
+    port, log = free_port(), bench.folder / "nc.log"
+    with open(copy, "wb") as destination:
+        listener = spawn(["nc", "-l", "127.0.0.1", str(port)], None, destination.fileno(), log)
+    wait_until(lambda: listens(port), "nc", log)
+    with open(source, "rb") as origin, deadline(bench.runner.patience, "nc"):
+        return both(bench, listener, ["nc", "-N", "127.0.0.1", str(port)], origin.fileno())
+
+
+def both(bench, listener, sender, stdin) -> float:
+    started = time.perf_counter()
+    pid = spawn(sender, stdin, None, bench.runner.errors)
+    bench.runner.wait({pid: sender, listener: ["nc", "-l"]}, bench.runner.errors)
+    return time.perf_counter() - started
+
+
+def listens(port) -> bool:
+    """Asks the kernel's table, since a connection would be nc's only one."""
+    wanted = f":{port:04X}"
+    rows = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
+    return any(row[1].endswith(wanted) and row[3] == "0A" for row in rows)
+
+
+@contextlib.contextmanager
+def memory_folder(size):
+    """A folder of our own in /dev/shm with room for the source and the copy."""
+    memory = Path("/dev/shm")
+    room, needed = shutil.disk_usage(memory).free, 2 * size + (256 << 20)
+    available = next(int(line.split()[1]) * 1024 for line in open("/proc/meminfo", encoding="ascii") if line.startswith("MemAvailable"))
+    if min(room, available) < needed:
+        raise Failed(f"the file needs {needed} bytes of memory in {memory}, of which {min(room, available)} are free: give a smaller --size")
+    folder = Path(tempfile.mkdtemp(prefix="unglue-bench-", dir=memory))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def fill(path, size):
+    """Random bytes: nothing to compress, nothing to find again."""
+    with open(path, "wb") as file:
+        for start in range(0, size, BLOCK):
+            file.write(os.urandom(min(BLOCK, size - start)))
+
+
+def warm(path, size):
+    """Touches as much memory as the copy will take: a virtual machine's first touch of a page is ten times slower."""
+    block = b"\1" * BLOCK
+    with open(path, "wb") as file:
+        for start in range(0, size, BLOCK):
+            file.write(block[: size - start])
+    path.unlink()

@@ -1,0 +1,88 @@
+"""unglue itself: a server of our own on a free loopback port, with the same throw-away keys as sshd."""
+
+import contextlib
+import json
+import os
+import select
+import sys
+import time
+from pathlib import Path
+
+from .openssh import known_hosts_line
+from .processes import Failed, Runner, spawn, stop
+
+MISSING = """\
+unglue: {path} isn't there, so its rivals are measured alone and nothing is written to the document.
+Build it first: cargo build --release -p unglue-cli && cargo build --release -p unglue --example warm_exec"""
+
+
+class Unglue:
+    """A running `unglue serve`, and how to reach it."""
+
+    def __init__(self, program: Path, folder: Path, address: str):
+        self.program = program
+        self.folder = folder
+        self.address = address
+        self.host, self.port = address.rsplit(":", 1)
+        self.runner = Runner(folder)
+
+    def _argv(self, verb, *rest) -> list:
+        known = ["--known-hosts", str(self.folder / "known_hosts_unglue")]
+        identity = ["--identity", str(self.folder / "user")]
+        return [str(self.program), verb, *identity, *known, "-P", self.port, *rest]
+
+    def exec(self, *command) -> list:
+        """`unglue exec HOST -- COMMAND…`"""
+        return self._argv("exec", self.host, "--", *command)
+
+    def cp(self, source: Path, destination: Path) -> list:
+        """`unglue cp SOURCE HOST:DESTINATION`"""
+        return self._argv("cp", str(source), f"{self.host}:{destination}")
+
+    def warm(self) -> dict:
+        """What one connection does when it is warm, told by the library's own example; None if that isn't built."""
+        example = self.program.parent / "examples" / "warm_exec"
+        if not example.exists():
+            return None
+        known = ["--known-hosts", str(self.folder / "known_hosts_unglue")]
+        identity = ["--identity", str(self.folder / "user")]
+        return json.loads(self.runner.output([str(example), "--address", self.address, *identity, *known]))
+
+
+@contextlib.contextmanager
+def running(program: Path, folder: Path):
+    """Starts the server and gives it, or None where the program isn't built."""
+    if not program.exists():
+        print(MISSING.format(path=program), file=sys.stderr)
+        yield None
+        return
+    state = folder / "state"
+    state.mkdir(mode=0o700)
+    reader, writer = os.pipe()
+    log = folder / "unglue.log"
+    keys = ["--host-key", str(folder / "host"), "--authorized-keys", str(folder / "authorized_keys")]
+    serve = [str(program), "serve", "--listen", "127.0.0.1:0", "--state", str(state), *keys, "--json"]
+    daemon = spawn(serve, None, writer, log)
+    os.close(writer)
+    try:
+        address = announced(reader, log)
+        _, port = address.rsplit(":", 1)
+        (folder / "known_hosts_unglue").write_text(known_hosts_line(folder, int(port)))
+        server = Unglue(program, folder, address)
+        server.runner.time(server.exec("true"))
+        yield server
+    finally:
+        stop(daemon)
+        os.close(reader)
+
+
+def announced(reader, log: Path, seconds=10.0) -> str:
+    """The address in the object that the server prints once it accepts connections."""
+    until, said = time.monotonic() + seconds, b""
+    while b"\n" not in said:
+        ready, _, _ = select.select([reader], [], [], max(0.0, until - time.monotonic()))
+        piece = os.read(reader, 4096) if ready else b""
+        if not piece:
+            raise Failed(f"unglue serve didn't come up: {said!r} {log.read_text(errors='replace').strip()}")
+        said += piece
+    return json.loads(said.split(b"\n", 1)[0])["address"]

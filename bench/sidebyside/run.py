@@ -1,0 +1,107 @@
+"""One run: what was asked for, both servers, the benchmarks in turn, the tables."""
+
+import argparse
+import contextlib
+import functools
+import json
+import shutil
+import signal
+import sys
+import tempfile
+from pathlib import Path
+
+from . import congestion, file, latency, openssh, product, report, stream
+from .machine import Conditions
+from .processes import Failed, Runner
+
+ROOT = Path(__file__).resolve().parents[2]
+BENCHMARKS = {"exec": latency.measure, "stream": stream.measure, "file": file.measure}
+UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+
+
+class Bench:
+    """What a benchmark needs: both servers, a folder, and what was asked for."""
+
+    def __init__(self, folder, sockets, ssh, unglue, asked):
+        self.root, self.folder, self.sockets, self.ssh, self.unglue = ROOT, folder, sockets, ssh, unglue
+        self.samples, self.size = asked.samples, asked.size
+        self.runner = Runner(folder)
+
+    @functools.lru_cache(maxsize=None)
+    def cipher(self) -> str:
+        """OpenSSH's fastest cipher here, probed once."""
+        return self.ssh.fastest_cipher()
+
+
+def main(names, about):
+    """The whole script. Ends the process with 0, or 1 and one line that says what went wrong."""
+    asked = arguments(names, about)
+    if asked.congestion:
+        congestion.enter(asked.congestion)
+    # A terminated run cleans up as one that failed.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        measure(names, asked)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Failed as failure:
+        sys.exit(f"{Path(sys.argv[0]).name}: {failure}")
+
+
+def arguments(names, about):
+    parser = argparse.ArgumentParser(description=about)
+    parser.add_argument("--samples", type=int, help="rounds; default 40 for exec, 7 for stream, 5 for file")
+    parser.add_argument("--size", type=size_of, help="bytes to move, e.g. 64M; default 1G for stream, 2G for file")
+    parser.add_argument("--quick", action="store_true", help="5 rounds of 64M: shows that it works, measures nothing; never written")
+    parser.add_argument("--congestion", metavar="NAME", help="as root: measure in a network namespace with this TCP congestion control, e.g. cubic")
+    parser.add_argument("--unglue", type=Path, default=ROOT / "target/release/unglue", help="the program to measure")
+    parser.add_argument("--document", type=Path, default=ROOT / "docs/performance.md", help="where the tables go")
+    parser.add_argument("--no-write", action="store_true", help="print the tables alone")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every sample to FILE")
+    asked = parser.parse_args()
+    if asked.quick:
+        asked.samples, asked.size, asked.no_write = asked.samples or 5, asked.size or (64 << 20), True
+    return asked
+
+
+def size_of(text) -> int:
+    number, unit = (text[:-1], text[-1].upper()) if text[-1:].isalpha() else (text, "")
+    try:
+        return int(number) * UNITS[unit]
+    except (KeyError, ValueError):
+        raise argparse.ArgumentTypeError(f"{text!r} is no size: give bytes, or a number with K, M or G") from None
+
+
+def measure(names, asked):
+    with servers(asked) as bench:
+        conditions, results = Conditions(bench), []
+        for name in names:
+            print(f"bench/{name}", file=sys.stderr)
+            results.append(BENCHMARKS[name](bench))
+        blocks = {result.name: f"{report.table(result)}\n\n{conditions.table()}" for result in results}
+        goals = report.goals_table(results)
+        print("\n\n".join([*(report.table(result) for result in results), conditions.table(), goals]))
+        if asked.json:
+            asked.json.write_text(json.dumps([samples(result) for result in results], indent=1))
+        if bench.unglue and not asked.no_write:
+            report.write(asked.document, {**blocks, **({"goals": goals} if len(names) > 1 else {})})
+            print(f"\nwritten to {asked.document}", file=sys.stderr)
+
+
+def samples(result) -> dict:
+    return {"bench": result.name, "seconds": {series.name: series.samples for series in result.series}}
+
+
+@contextlib.contextmanager
+def servers(asked):
+    """Keys and both servers. The keys lie below target/, not /tmp: a folder that others can write admits nobody."""
+    (ROOT / "target").mkdir(exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="bench-", dir=ROOT / "target"))
+    sockets = Path(tempfile.mkdtemp(prefix="ub-"))
+    try:
+        openssh.make_keys(folder)
+        with openssh.running(folder) as ssh, product.running(asked.unglue.resolve(), folder) as unglue:
+            yield Bench(folder, sockets, ssh, unglue, asked)
+    finally:
+        for made in (folder, sockets):
+            shutil.rmtree(made, ignore_errors=True)
