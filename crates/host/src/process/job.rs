@@ -39,11 +39,13 @@ pub struct Job {
     pid: u32,
     exit: Option<Exit>,
     left: Option<Left>,
+    /// The supervisor was asked to end the tree, and will say so whatever else it says before.
+    ending: bool,
 }
 
 impl Job {
     pub(super) fn new(slot: Slot, pid: u32) -> Self {
-        Self { slot: Some(slot), pid, exit: None, left: None }
+        Self { slot: Some(slot), pid, exit: None, left: None, ending: false }
     }
 
     /// The command's process id, which is its process group's and session's too.
@@ -87,7 +89,10 @@ impl Job {
             return Ok(left);
         }
         let link = self.link().ok_or(JobError::SupervisorLost)?;
-        link.send(&wire::end_tree_request(descendants)).map_err(|_| JobError::SupervisorLost)?;
+        if !self.ending {
+            link.send(&wire::end_tree_request(descendants)).map_err(|_| JobError::SupervisorLost)?;
+            self.ending = true;
+        }
         within(END_DEADLINE, async {
             loop {
                 if let Some(left) = self.left {
@@ -100,11 +105,11 @@ impl Job {
     }
 
     async fn hear(&mut self) -> Result<(), JobError> {
-        let link = self.link().ok_or(JobError::SupervisorLost)?;
+        let link = self.slot.as_mut().and_then(Slot::link_mut).ok_or(JobError::SupervisorLost)?;
         match link.report().await {
             Some(Report::Exited { wait_status, user, system, alone }) => {
                 self.exit = Some(Exit { status: status(wait_status), user, system });
-                if alone {
+                if alone && !self.ending {
                     self.ended(Left::None);
                 }
                 Ok(())
@@ -113,7 +118,7 @@ impl Job {
                 self.ended(left);
                 Ok(())
             }
-            Some(Report::Started { .. } | Report::Refused { .. }) | None => {
+            Some(Report::Born | Report::Started { .. } | Report::Refused { .. }) | None => {
                 self.slot = None;
                 Err(JobError::SupervisorLost)
             }

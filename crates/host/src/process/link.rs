@@ -1,7 +1,7 @@
 //! The server's end of a supervisor's socket.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::MemfdFlags;
 use rustix::io::Errno;
@@ -15,24 +15,28 @@ use super::wire::{self, MESSAGE_MAX, REPORT_SIZE, Report};
 ///
 /// tokio knows no `SOCK_SEQPACKET`; its datagram socket waits for one just as well, and the messages are our own calls.
 #[derive(Debug)]
-pub(super) struct Link(UnixDatagram);
+pub(super) struct Link {
+    socket: UnixDatagram,
+    born: bool,
+}
 
 impl Link {
     /// Takes a socket of [`socket::pair`]. Must be called within the runtime.
     pub(super) fn new(socket: OwnedFd) -> io::Result<Self> {
         rustix::io::ioctl_fionbio(&socket, true)?;
-        UnixDatagram::from_std(socket.into()).map(Self)
+        Ok(Self { socket: UnixDatagram::from_std(socket.into())?, born: false })
     }
 
     /// Sends a small request. Its queue is never full: a job sends a handful, and a flood is refused as `EAGAIN`.
     pub(super) fn send(&self, message: &[u8]) -> rustix::io::Result<()> {
-        socket::send(&self.0, message, &[], false)
+        socket::send(&self.socket, message, &[], false)
     }
 
     /// Sends a spawn request with the command's streams; a large one by way of a memfd.
-    pub(super) fn send_spawn(&self, request: &[u8], stdin: bool, fds: &[BorrowedFd<'_>]) -> rustix::io::Result<()> {
+    pub(super) fn send_spawn(&self, request: &[u8], stdin: bool, fds: &[OwnedFd]) -> rustix::io::Result<()> {
+        let fds = fds.iter().map(AsFd::as_fd);
         if request.len() <= MESSAGE_MAX {
-            return socket::send(&self.0, request, fds, false);
+            return socket::send(&self.socket, request, &fds.collect::<Vec<_>>(), false);
         }
         let memfd = rustix::fs::memfd_create(c"unglue-request", MemfdFlags::CLOEXEC)?;
         let mut rest = request;
@@ -40,16 +44,25 @@ impl Link {
             let written = rustix::io::retry_on_intr(|| rustix::io::write(&memfd, rest))?;
             rest = rest.get(written..).ok_or(Errno::IO)?;
         }
-        let mut all = vec![memfd.as_fd()];
-        all.extend_from_slice(fds);
-        socket::send(&self.0, &wire::memfd_request(stdin), &all, false)
+        let all: Vec<_> = std::iter::once(memfd.as_fd()).chain(fds).collect();
+        socket::send(&self.socket, &wire::memfd_request(stdin), &all, false)
+    }
+
+    /// Whether the supervisor has ever been heard of. If not, it can't have read any request.
+    pub(super) fn is_born(&self) -> bool {
+        self.born
     }
 
     /// The next report; `None` once the supervisor is gone, or talks nonsense. May be cancelled at any time.
-    pub(super) async fn report(&self) -> Option<Report> {
-        let mut buffer = [0; REPORT_SIZE];
-        let receive = || Ok(socket::receive(&self.0, &mut buffer)?);
-        let received = self.0.async_io(Interest::READABLE, receive).await.ok()?;
-        Report::decode(&buffer[..received.length])
+    pub(super) async fn report(&mut self) -> Option<Report> {
+        loop {
+            let mut buffer = [0; REPORT_SIZE];
+            let receive = || Ok(socket::receive(&self.socket, &mut buffer)?);
+            let received = self.socket.async_io(Interest::READABLE, receive).await.ok()?;
+            match Report::decode(&buffer[..received.length])? {
+                Report::Born => self.born = true,
+                report => return Some(report),
+            }
+        }
     }
 }

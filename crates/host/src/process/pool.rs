@@ -155,6 +155,11 @@ impl Slot {
         self.link.as_ref()
     }
 
+    /// The same, to listen to.
+    pub(super) fn link_mut(&mut self) -> Option<&mut Link> {
+        self.link.as_mut()
+    }
+
     /// The command has started: the next one may.
     pub(super) fn started(&mut self) {
         if std::mem::take(&mut self.starting) {

@@ -11,7 +11,6 @@ use tokio::net::unix::pipe;
 use super::command::Command;
 use super::error::SpawnError;
 use super::job::{Job, Pipes};
-use super::link::Link;
 use super::nursery::SupervisorCommand;
 use super::pool::{Limits, Pool, Slot};
 use super::wire::{self, Report, Step};
@@ -37,52 +36,53 @@ impl Supervisors {
     /// Cancelling it kills the command if it has started.
     pub async fn spawn(&self, command: &Command) -> Result<(Job, Pipes), SpawnError> {
         let request = wire::spawn_request(command)?;
-        // An idle supervisor that somebody killed has run nothing: the next one gets the command.
         for _ in 0..=self.pool.limits().most + 2 {
             let acquired = self.pool.acquire().await;
             let slot = acquired.map_err(|source| SpawnError::System { step: "starting a supervisor", source })?;
-            let streams = match Streams::new(command.stdin) {
-                Ok(streams) => streams,
-                Err(error) => {
-                    slot.give_back();
-                    return Err(SpawnError::System { step: "making pipes", source: error.into() });
-                }
-            };
-            let Some(link) = slot.link() else { continue };
-            match streams.send(link, &request) {
-                Ok(()) => return self.started(slot, command, streams).await,
-                Err(Errno::PIPE | Errno::CONNRESET | Errno::NOTCONN) => {}
-                Err(error) => {
-                    return Err(SpawnError::System { step: "asking the supervisor", source: error.into() });
-                }
+            if let Some(started) = self.start(slot, command, &request).await? {
+                return Ok(started);
             }
         }
         Err(SpawnError::Lost)
     }
 
-    async fn started(&self, mut slot: Slot, command: &Command, streams: Streams) -> Result<(Job, Pipes), SpawnError> {
-        let Streams { ours, theirs } = streams;
-        drop(theirs);
+    /// Starts a command under this supervisor; `None` if the supervisor turns out to be dead, and has run nothing: it was
+    /// killed while it was idle, or before it was born.
+    async fn start(&self, mut slot: Slot, command: &Command, request: &[u8]) -> Spawned {
+        let Streams { ours, theirs } = match Streams::new(command.stdin) {
+            Ok(streams) => streams,
+            Err(error) => {
+                slot.give_back();
+                return Err(SpawnError::System { step: "making pipes", source: error.into() });
+            }
+        };
+        let Some(link) = slot.link_mut() else { return Ok(None) };
+        match link.send_spawn(request, command.stdin, &theirs) {
+            Ok(()) => drop(theirs),
+            Err(Errno::PIPE | Errno::CONNRESET) => return Ok(None),
+            Err(error) => return Err(SpawnError::System { step: "asking the supervisor", source: error.into() }),
+        }
         let after = self.pool.limits().spawn_deadline;
-        let link = slot.link().ok_or(SpawnError::Lost)?;
         match tokio::time::timeout(after, link.report()).await {
             Ok(Some(Report::Started { pid })) => {
                 slot.started();
                 let pipes = ours.register().map_err(|source| SpawnError::System { step: "watching pipes", source })?;
-                Ok((Job::new(slot, pid), pipes))
-            }
-            Ok(Some(Report::Refused { step: Step::Supervisor, errno })) => {
-                Err(refused(command, Step::Supervisor, errno))
+                Ok(Some((Job::new(slot, pid), pipes)))
             }
             Ok(Some(Report::Refused { step, errno })) => {
-                slot.give_back();
+                if step != Step::Supervisor {
+                    slot.give_back();
+                }
                 Err(refused(command, step, errno))
             }
+            Ok(None) if !link.is_born() => Ok(None),
             Ok(_) => Err(SpawnError::Lost),
             Err(_) => Err(SpawnError::Deadline { after }),
         }
     }
 }
+
+type Spawned = Result<Option<(Job, Pipes)>, SpawnError>;
 
 impl std::fmt::Debug for Supervisors {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -129,11 +129,6 @@ impl Streams {
         };
         let (stdout, stderr) = (output()?, output()?);
         Ok(Self { ours: OurEnds { stdin, stdout, stderr }, theirs })
-    }
-
-    fn send(&self, link: &Link, request: &[u8]) -> rustix::io::Result<()> {
-        let fds: Vec<_> = self.theirs.iter().map(AsFd::as_fd).collect();
-        link.send_spawn(request, self.ours.stdin.is_some(), &fds)
     }
 }
 

@@ -98,15 +98,13 @@ impl Drop for SpawnAttributes {
     }
 }
 
+/// Every signal there is, or none. `sigfillset(3)` would leave out the two that glibc keeps for itself, and its
+/// `posix_spawn(3)` then has the command ignore them.
 fn signal_set(full: bool) -> libc::sigset_t {
     let mut set = MaybeUninit::uninit();
-    // SAFETY: both calls initialise the set, and can't fail on a valid pointer.
+    // SAFETY: a set is an array of bits, of which each pattern is valid; the whole of it is written.
     unsafe {
-        if full {
-            libc::sigfillset(set.as_mut_ptr())
-        } else {
-            libc::sigemptyset(set.as_mut_ptr())
-        };
+        ptr::write_bytes(set.as_mut_ptr(), if full { 0xff } else { 0 }, 1);
         set.assume_init()
     }
 }

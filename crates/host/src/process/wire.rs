@@ -137,6 +137,8 @@ pub(super) enum Step {
 /// What a supervisor tells the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Report {
+    /// The first report of all: until it has come, no request can have been read.
+    Born,
     Started {
         pid: u32,
     },
@@ -159,6 +161,7 @@ pub(super) const REPORT_SIZE: usize = 32;
 impl Report {
     pub(super) fn encode(self) -> [u8; REPORT_SIZE] {
         let words: [u64; 4] = match self {
+            Self::Born => [5, 0, 0, 0],
             Self::Started { pid } => [1, pid.into(), 0, 0],
             Self::Refused { step, errno } => [2, step as u64, errno as u64, 0],
             Self::Exited { wait_status, user, system, alone } => {
@@ -183,6 +186,7 @@ impl Report {
         let message: &[u8; REPORT_SIZE] = message.try_into().ok()?;
         let word = |at: usize| u64::from_le_bytes(std::array::from_fn(|i| message[at * 8 + i]));
         Some(match (word(0), word(1)) {
+            (5, _) => Self::Born,
             (1, pid) => Self::Started { pid: pid.try_into().ok()? },
             (2, step) => {
                 let steps = [Step::Supervisor, Step::Request, Step::Cwd, Step::Program];
@@ -250,6 +254,7 @@ mod tests {
     fn reports_come_back_as_they_were_sent() {
         let (user, system) = (Duration::from_micros(12), Duration::from_secs(4000));
         for report in [
+            Report::Born,
             Report::Started { pid: 4_194_303 },
             Report::Refused { step: Step::Cwd, errno: libc::ENOENT },
             Report::Refused { step: Step::Program, errno: libc::E2BIG },

@@ -30,6 +30,8 @@ pub(super) struct Supervisor {
     /// The command's process, until it is reaped.
     command: Option<i32>,
     buffer: Vec<u8>,
+    /// The tree is being killed: a command that ends now hasn't ended alone.
+    killing: bool,
 }
 
 impl Supervisor {
@@ -40,7 +42,9 @@ impl Supervisor {
         }
         let Ok(events) = ChildEvents::new() else { return };
         let _ = rustix::thread::set_name(c"unglue-super");
-        let mut supervisor = Self { control, events, command: None, buffer: vec![0; MESSAGE_MAX] };
+        let mut supervisor = Self { control, events, command: None, buffer: vec![0; MESSAGE_MAX], killing: false };
+        // If the server is gone already, the socket's end will tell.
+        let _ = supervisor.report(Report::Born);
         while supervisor.step().is_ok() {}
         while supervisor.kill_tree().1 > 0 {
             std::thread::sleep(RETRY);
@@ -117,14 +121,15 @@ impl Supervisor {
         };
         if let Some((wait_status, user, system)) = exit {
             self.command = None;
-            // If the server is gone, the socket's end will tell.
-            let _ = self.report(Report::Exited { wait_status, user, system, alone: !any });
+            let _ = self.report(Report::Exited { wait_status, user, system, alone: !any && !self.killing });
         }
         any
     }
 
     fn end_by_killing(&mut self) -> Result<(), Dismissed> {
+        self.killing = true;
         let (killed, survivors) = self.kill_tree();
+        self.killing = false;
         self.report(Report::TreeEnded(match (killed, survivors) {
             (0, 0) => Left::None,
             (killed, 0) => Left::Killed(killed),

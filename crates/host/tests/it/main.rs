@@ -1,0 +1,3 @@
+//! What touches the machine, tried on the machine.
+
+mod process;

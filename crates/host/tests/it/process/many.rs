@@ -1,0 +1,105 @@
+//! Many commands at once, and what the pool of supervisors does then.
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use unglue_host::process::{Limits, Supervisors};
+
+use super::{children, code, command, eventually, parent, run, shell, stat, with_limits, with_pool};
+
+/// Runs `script` so many times at once; `$0` is the number. Returns what each printed.
+async fn at_once(pool: &Supervisors, count: usize, script: &str) -> Vec<String> {
+    let jobs: Vec<_> = (0..count)
+        .map(|number| {
+            let pool = pool.clone();
+            let command = command(["sh".into(), "-c".into(), script.to_owned(), number.to_string()]);
+            tokio::spawn(async move { run(&pool, &command).await.text() })
+        })
+        .collect();
+    let mut printed = Vec::new();
+    for job in jobs {
+        printed.push(job.await.expect("it doesn't panic"));
+    }
+    printed
+}
+
+/// The nursery's process: the parent of a supervisor.
+async fn nursery(pool: &Supervisors) -> i32 {
+    let (job, _pipes) = pool.spawn(&command(["sleep", "30"])).await.expect("it starts");
+    parent(parent(job.pid() as i32))
+}
+
+#[test]
+fn a_thousand_short_commands_share_a_few_supervisors() {
+    with_pool(async |pool| {
+        let printed = at_once(&pool, 1000, "echo $PPID $0").await;
+        let mut supervisors = HashSet::new();
+        for (number, line) in printed.iter().enumerate() {
+            let (supervisor, echoed) = line.trim().split_once(' ').expect("two words");
+            assert_eq!(echoed, number.to_string(), "none is mixed up");
+            supervisors.insert(supervisor.to_owned());
+        }
+        assert!(supervisors.len() < 100, "{} supervisors", supervisors.len());
+    });
+}
+
+#[test]
+fn long_commands_run_side_by_side() {
+    let _ = rustix::process::setrlimit(
+        rustix::process::Resource::Nofile,
+        rustix::process::Rlimit {
+            current: Some(4096),
+            ..rustix::process::getrlimit(rustix::process::Resource::Nofile)
+        },
+    );
+    with_pool(async |pool| {
+        let start = Instant::now();
+        at_once(&pool, 200, "sleep 3").await;
+        assert!(start.elapsed() < Duration::from_secs(20), "{:?}: one after the other it takes 600 s", start.elapsed());
+    });
+}
+
+#[test]
+fn beyond_the_limit_commands_wait_in_order() {
+    with_limits(Limits { most: 2, ..Limits::default() }, async |pool| {
+        let start = Instant::now();
+        let printed = at_once(&pool, 6, "sleep 0.2; date +%s%N").await;
+        assert!(start.elapsed() >= Duration::from_millis(600), "{:?}", start.elapsed());
+        let times: Vec<u128> = printed.iter().map(|line| line.trim().parse().expect("a time")).collect();
+        assert!(times[0].max(times[1]) < times[4].min(times[5]), "{times:?}");
+    });
+}
+
+#[test]
+fn whoever_stops_waiting_takes_nobody_s_turn() {
+    with_limits(Limits { most: 1, ..Limits::default() }, async |pool| {
+        let (job, _pipes) = pool.spawn(&command(["sleep", "300"])).await.expect("it starts");
+        let brief = Duration::from_millis(50);
+        tokio::time::timeout(brief, run(&pool, &shell("exit 1"))).await.expect_err("it has to wait");
+        drop(job);
+        assert_eq!(run(&pool, &shell("exit 2")).await.exit.status, code(2));
+    });
+}
+
+#[test]
+fn idle_supervisors_end_but_for_the_warm_ones() {
+    let limits = Limits { warm: 1, idle: Duration::from_millis(200), ..Limits::default() };
+    with_limits(limits, async |pool| {
+        let nursery = nursery(&pool).await;
+        at_once(&pool, 20, "sleep 0.5").await;
+        assert!(children(nursery).len() > 10, "{:?}", children(nursery));
+        eventually("one is left", || children(nursery).len() == 1).await;
+        assert_eq!(run(&pool, &shell("exit 3")).await.exit.status, code(3));
+    });
+}
+
+#[test]
+fn nothing_remains_of_a_pool() {
+    let mut last = 0;
+    with_pool(async |pool| {
+        last = nursery(&pool).await;
+        at_once(&pool, 5, "true").await;
+        drop(pool);
+        eventually("its processes have gone, and none is a zombie", || stat(last).is_none()).await;
+    });
+}
