@@ -3,6 +3,7 @@
 //! Every call has a deadline and every reply a limit. A signature may wait for a human (a confirmation, a touch),
 //! so callers run these calls on a thread that nobody waits for.
 
+use super::env::path_from_env;
 use super::error::IdentityError;
 use super::key::{KeyError, PublicKey};
 use super::sshsig::{Signer, ed25519_signature};
@@ -47,7 +48,7 @@ impl Agent {
 
     /// The agent that `SSH_AUTH_SOCK` names, if it names one.
     pub fn from_env() -> Option<Self> {
-        std::env::var_os("SSH_AUTH_SOCK").filter(|socket| !socket.is_empty()).map(Self::at)
+        path_from_env("SSH_AUTH_SOCK").map(Self::at)
     }
 
     /// The agent's socket.

@@ -1,5 +1,6 @@
 //! What can go wrong with one's own identity: two sentences each, what happened and what to do.
 
+use super::bounded;
 use super::key::KeyError;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -82,6 +83,9 @@ pub enum IdentityError {
         /// Where we looked and what was there.
         looked: String,
     },
+    /// The user has no home folder, and named no file that would be used instead.
+    #[error("your home folder is not known. Set HOME, or name the files with --identity and --known-hosts")]
+    NoHome,
     /// A host's name that can't stand in `known_hosts`.
     #[error(
         "{host:?} can't be written to known_hosts as a host's name. Give the name or address alone, without spaces, commas or wildcards"
@@ -104,13 +108,13 @@ impl IdentityError {
         Self::Key { path: path.to_owned(), source }
     }
 
-    /// Whether the cause is that a file isn't there, or isn't ours to read: an optional one is passed over.
-    pub(super) fn is_out_of_reach(&self) -> bool {
-        match self {
-            Self::Io { source, .. } => {
-                super::bounded::is_missing(source) || source.kind() == io::ErrorKind::PermissionDenied
-            }
-            _ => false,
-        }
+    /// Whether the cause is that a file isn't there.
+    pub(super) fn is_missing(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if bounded::is_missing(source))
+    }
+
+    /// Whether the cause is that a file is not for us to read.
+    pub(super) fn is_permission_denied(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied)
     }
 }

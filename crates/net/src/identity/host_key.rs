@@ -40,7 +40,7 @@ impl HostKey {
             return Self::open(path);
         }
         match Self::open(system) {
-            Err(error) if error.is_out_of_reach() => Self::own(&state.join(OWN_HOST_KEY)),
+            Err(error) if error.is_missing() || error.is_permission_denied() => Self::own(&state.join(OWN_HOST_KEY)),
             other => other,
         }
     }

@@ -68,8 +68,12 @@ impl KeyFile {
         let (file, metadata) = bounded::open(path).map_err(failed)?;
         refuse_if_open_to_others(path, &metadata)?;
         let text = bounded::read(&file, MAX_KEY_FILE).map_err(failed)?;
-        refuse_other_formats(path, &text)?;
-        let contents = ssh_key::PrivateKey::from_openssh(&*text).map_err(|error| damaged(path, &error))?;
+        Self::parse(path, &text)
+    }
+
+    fn parse(path: &Path, text: &[u8]) -> Result<Self, IdentityError> {
+        refuse_other_formats(path, text)?;
+        let contents = ssh_key::PrivateKey::from_openssh(text).map_err(|error| damaged(path, &error))?;
         let public_key = ed25519_half(&contents).map_err(|error| IdentityError::key(path, error))?;
         Ok(Self { path: path.to_owned(), public_key, contents: Arc::new(contents) })
     }
@@ -162,5 +166,53 @@ fn ed25519_half(contents: &ssh_key::PrivateKey) -> Result<PublicKey, KeyError> {
     match contents.public_key().key_data() {
         KeyData::Ed25519(key) => Ok(PublicKey::from_ed25519(key.0)),
         other => Err(KeyError::Unsupported { kind: other.algorithm().as_str().to_owned() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use proptest::prelude::*;
+
+    /// The file that holds these bytes between its first and last lines.
+    fn armored(bytes: &[u8]) -> String {
+        let base64 = STANDARD.encode(bytes);
+        let lines: Vec<&str> = (0..base64.len()).step_by(70).map(|at| &base64[at..base64.len().min(at + 70)]).collect();
+        let body = lines.join("\n");
+        format!("-----BEGIN OPENSSH PRIVATE KEY-----\n{body}\n-----END OPENSSH PRIVATE KEY-----\n")
+    }
+
+    fn good() -> (PrivateKey, Vec<u8>) {
+        let key = PrivateKey::from_seed(&[8; 32]);
+        let bytes = key.to_ssh_key("comment").and_then(|key| key.to_bytes()).expect("written");
+        (key, bytes.to_vec())
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let (key, bytes) = good();
+        let file = KeyFile::parse(Path::new("id"), armored(&bytes).as_bytes()).expect("read");
+        assert_eq!(file.unlock(&mut |_| None).expect("plain").public_key(), key.public_key());
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_and_damaged_files_never_panic(
+            bytes in proptest::collection::vec(any::<u8>(), 0..300),
+            at in 0usize..200,
+            replaced: u8,
+        ) {
+            let _ = KeyFile::parse(Path::new("id"), &bytes);
+            let _ = KeyFile::parse(Path::new("id"), armored(&[b"openssh-key-v1\0", &bytes[..]].concat()).as_bytes());
+            let (key, mut damaged) = good();
+            damaged[at] = replaced;
+            // Whatever was changed: what still loads is a key whose halves belong together.
+            let file = KeyFile::parse(Path::new("id"), armored(&damaged).as_bytes());
+            if let Ok(loaded) = file.and_then(|file| file.unlock(&mut |_| None)) {
+                prop_assert_eq!(loaded.public_key(), key.public_key());
+            }
+        }
     }
 }

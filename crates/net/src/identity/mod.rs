@@ -21,6 +21,7 @@
 //! let key = make_key_file(&home.join(".ssh/id_ed25519"), "ada@laptop", None)?;
 //! std::fs::write(home.join(".ssh/authorized_keys"), format!("{} ada@laptop\n", key.public_key()))?;
 //! # use std::{fs::Permissions, os::unix::fs::PermissionsExt as _};
+//! # std::fs::set_permissions(home, Permissions::from_mode(0o700))?;
 //! # std::fs::set_permissions(home.join(".ssh/authorized_keys"), Permissions::from_mode(0o600))?;
 //!
 //! // The client proves that it has the key, on this very connection.
@@ -39,6 +40,7 @@
 mod agent;
 pub mod authorized_keys;
 mod bounded;
+mod env;
 mod error;
 mod host_key;
 mod key;

@@ -3,6 +3,8 @@
 use super::error::IdentityError;
 use super::key_file::Passphrase;
 use super::private_key::PrivateKey;
+use rustix::fs::{CWD, RenameFlags};
+use rustix::io::Errno;
 use ssh_key::LineEnding;
 use ssh_key::rand_core::{OsRng, RngCore as _};
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -35,7 +37,7 @@ pub fn make_key_file(path: &Path, comment: &str, passphrase: Option<&Passphrase>
     make_folder(path)?;
     write_new(path, text.as_bytes(), 0o600)?;
     write_new(&public_path, public_line.as_bytes(), 0o644).inspect_err(|_| {
-        // Ours, made a moment ago, and of no use alone.
+        // Ours, made a moment ago, and nobody knows it yet.
         let _ = std::fs::remove_file(path);
     })?;
     Ok(key)
@@ -69,15 +71,36 @@ fn make_folder(path: &Path) -> Result<(), IdentityError> {
         .map_err(|source| IdentityError::io("make the folder", folder, source))
 }
 
-/// Writes a whole, durable file under a temporary name and links it to its own: linking fails if that is taken.
+/// Writes a whole, durable file under a temporary name, and gives it its own unless that is taken.
 fn write_new(path: &Path, contents: &[u8], mode: u32) -> Result<(), IdentityError> {
-    let temporary = beside(path, &format!(".new-{:016x}", OsRng.next_u64()));
-    let made = write_durably(&temporary, contents, mode).and_then(|()| std::fs::hard_link(&temporary, path));
-    let _ = std::fs::remove_file(&temporary);
+    let temporary = beside(path, &temporary_suffix()?);
+    let made = write_durably(&temporary, contents, mode).and_then(|()| rename_new(&temporary, path));
+    if made.is_err() {
+        // It may never have been made; what counts is the first failure.
+        let _ = std::fs::remove_file(&temporary);
+    }
     made.and_then(|()| sync_folder(path)).map_err(|source| match source.kind() {
         io::ErrorKind::AlreadyExists => IdentityError::Exists { path: path.to_owned() },
         _ => IdentityError::io("write the key", path, source),
     })
+}
+
+/// Renames without overwriting. Some network file systems can't (`EINVAL`); a hard link fails likewise if the name is
+/// taken.
+fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        Err(Errno::INVAL | Errno::NOSYS) => {
+            std::fs::hard_link(from, to)?;
+            std::fs::remove_file(from)
+        }
+        done => Ok(done?),
+    }
+}
+
+fn temporary_suffix() -> Result<String, IdentityError> {
+    let mut random = [0; 8];
+    OsRng.try_fill_bytes(&mut random).map_err(|error| IdentityError::Randomness(error.to_string()))?;
+    Ok(format!(".new-{:016x}", u64::from_be_bytes(random)))
 }
 
 fn write_durably(path: &Path, contents: &[u8], mode: u32) -> io::Result<()> {

@@ -1,6 +1,7 @@
 //! The client's own identities: which keys a user has, and in which order they are tried.
 
 use super::agent::{Agent, AgentKey};
+use super::env::{home, path_from_env};
 use super::error::IdentityError;
 use super::key::PublicKey;
 use super::key_file::{AskPassphrase, KeyFile};
@@ -10,6 +11,9 @@ use std::path::{Path, PathBuf};
 
 /// How many identities a connection may try.
 pub const MAX_TRIES: usize = 6;
+
+/// The key files that are tried without being named, beneath the home.
+const DEFAULT_FILES: [&str; 2] = [".ssh/id_ed25519", ".config/unglue/id_ed25519"];
 
 /// A key that its user can prove to have.
 #[derive(Debug, Clone)]
@@ -80,8 +84,8 @@ impl IdentitySearch {
     /// Takes the file from `flag` (`--identity`) or else from `UNGLUE_IDENTITY`, the agent from `SSH_AUTH_SOCK`, and the
     /// home from `HOME` or else the user database.
     pub fn from_env(flag: Option<PathBuf>) -> Self {
-        let named = || std::env::var_os("UNGLUE_IDENTITY").filter(|file| !file.is_empty()).map(PathBuf::from);
-        Self { file: flag.or_else(named), agent: Agent::from_env(), home: std::env::home_dir() }
+        let file = flag.or_else(|| path_from_env("UNGLUE_IDENTITY"));
+        Self { file, agent: Agent::from_env(), home: home() }
     }
 
     /// The identities to try, in order, at most [`MAX_TRIES`]: the file that was named alone; or else the agent's keys,
@@ -113,34 +117,40 @@ impl IdentitySearch {
         Ok(same.map_or_else(|| Identity::File(file), Identity::Agent))
     }
 
+    /// The agent's keys. Without an agent, or with one that fails, there are none; `looked` is told why.
     fn agent_keys(&self, looked: &mut Vec<String>) -> Vec<AgentKey> {
         let Some(agent) = &self.agent else {
             looked.push("SSH_AUTH_SOCK names no ssh-agent".to_owned());
             return Vec::new();
         };
-        agent.keys().inspect(|_| looked.push("the ssh-agent holds none".to_owned())).unwrap_or_else(|error| {
-            tracing::debug!("passed over the ssh-agent: {error}");
-            looked.push(format!("the ssh-agent: {error}"));
-            Vec::new()
-        })
-    }
-
-    fn default_files(&self, looked: &mut Vec<String>) -> Vec<KeyFile> {
-        let Some(home) = &self.home else { return Vec::new() };
-        let paths = [home.join(".ssh/id_ed25519"), home.join(".config/unglue/id_ed25519")];
-        let mut usable = |path: &PathBuf| match KeyFile::open(path) {
-            Ok(file) => Some(file),
-            Err(error) if error.is_out_of_reach() => {
-                looked.push(format!("no {}", path.display()));
-                None
+        match agent.keys() {
+            Ok(keys) => {
+                looked.push(format!("the ssh-agent holds {} ed25519 keys", keys.len()));
+                keys
             }
             Err(error) => {
-                tracing::debug!("passed over a key file: {error}");
+                tracing::debug!("passed over the ssh-agent: {error}");
                 looked.push(error.to_string());
-                None
+                Vec::new()
             }
-        };
-        paths.iter().filter_map(&mut usable).collect()
+        }
+    }
+
+    /// The default files that can be used; `looked` is told about the others.
+    fn default_files(&self, looked: &mut Vec<String>) -> Vec<KeyFile> {
+        let mut files = Vec::new();
+        for name in DEFAULT_FILES {
+            let Some(path) = self.home.as_ref().map(|home| home.join(name)) else { continue };
+            match KeyFile::open(&path) {
+                Ok(file) => files.push(file),
+                Err(error) if error.is_missing() => looked.push(format!("there is no {}", path.display())),
+                Err(error) => {
+                    tracing::debug!("passed over a key file: {error}");
+                    looked.push(error.to_string());
+                }
+            }
+        }
+        files
     }
 }
 

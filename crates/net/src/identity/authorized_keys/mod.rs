@@ -250,6 +250,14 @@ mod tests {
         assert!(matches!(lookup(authority.as_bytes(), &key(1)), Lookup::Authorised { line: 2, .. }));
     }
 
+    proptest::proptest! {
+        #[test]
+        fn arbitrary_text_authorises_nobody(text in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..400)) {
+            let authorised = matches!(lookup(&text, &key(1)), Lookup::Authorised { .. });
+            proptest::prop_assert!(!authorised);
+        }
+    }
+
     #[test]
     fn malformed_and_endless_lines_are_skipped_and_counted() {
         let long = format!("{} {}", key(1), "x".repeat(MAX_LINE));

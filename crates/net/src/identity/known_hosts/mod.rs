@@ -5,7 +5,7 @@
 //! # use unglue_net::identity::{KnownHosts, KnownHostsFiles, PublicKey, Verdict};
 //! # fn ask(_: &PublicKey) -> bool { false }
 //! # fn check(key: &PublicKey) -> Result<bool, Box<dyn std::error::Error>> {
-//! let files = KnownHostsFiles::from_env(None);
+//! let files = KnownHostsFiles::from_env(None)?;
 //! Ok(match KnownHosts::load(&files.read)?.lookup("build.example", 7227, key) {
 //!     Verdict::Trusted { .. } => true,
 //!     Verdict::Unknown { .. } if ask(key) => {
@@ -22,10 +22,10 @@ mod line;
 mod pattern;
 
 use super::bounded;
+use super::env::{home, path_from_env};
 use super::error::IdentityError;
 use super::key::{Fingerprint, PublicKey, PublicKeyText};
 use line::{Line, Marker};
-use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -47,11 +47,14 @@ pub struct KnownHostsFiles {
 impl KnownHostsFiles {
     /// The file that `flag` (`--known-hosts`) or else `UNGLUE_KNOWN_HOSTS` names, alone; or else the two of the
     /// user's home: unglue's own `~/.config/unglue/known_hosts`, which is appended to, and `~/.ssh/known_hosts`.
-    pub fn from_env(flag: Option<PathBuf>) -> Self {
-        let named = flag.or_else(|| std::env::var_os("UNGLUE_KNOWN_HOSTS").and_then(non_empty).map(PathBuf::from));
-        match named {
-            Some(file) => Self { read: vec![file.clone()], append: file },
-            None => Self::of_home(&std::env::home_dir().unwrap_or_default()),
+    ///
+    /// # Errors
+    ///
+    /// [`IdentityError::NoHome`] if no file is named and the user has no home.
+    pub fn from_env(flag: Option<PathBuf>) -> Result<Self, IdentityError> {
+        match flag.or_else(|| path_from_env("UNGLUE_KNOWN_HOSTS")) {
+            Some(file) => Ok(Self { read: vec![file.clone()], append: file }),
+            None => home().map(|home| Self::of_home(&home)).ok_or(IdentityError::NoHome),
         }
     }
 
@@ -62,15 +65,20 @@ impl KnownHostsFiles {
     }
 }
 
-fn non_empty(value: OsString) -> Option<OsString> {
-    Some(value).filter(|value| !value.is_empty())
-}
-
 /// The lines of all the files, in order.
 #[derive(Debug, Clone, Default)]
 pub struct KnownHosts {
-    lines: Vec<(Location, Line)>,
+    files: Vec<PathBuf>,
+    entries: Vec<Entry>,
     skipped: Vec<Skipped>,
+}
+
+/// A line, and where it stands: the file's place in the list of files, and the line's number from 1.
+#[derive(Debug, Clone)]
+struct Entry {
+    file: usize,
+    number: usize,
+    line: Line,
 }
 
 /// A line of a file. Its text is `file:line`, as editors take it.
@@ -166,7 +174,7 @@ impl KnownHosts {
         let all = || exact.iter().chain(&plain).copied();
         let with_key = |marker| {
             let ours = PublicKeyText::Ed25519(*key);
-            all().find(|(_, line)| line.marker == marker && line.key == ours).map(|(at, _)| at.clone())
+            all().find(|entry| entry.line.marker == marker && entry.line.key == ours).map(|entry| self.location(entry))
         };
         if let Some(at) = with_key(Marker::Revoked) {
             return Verdict::Revoked { at };
@@ -174,10 +182,14 @@ impl KnownHosts {
         if let Some(at) = with_key(Marker::None) {
             return Verdict::Trusted { at };
         }
-        if let Some((at, known)) = exact.iter().find_map(|entry| contradiction(entry)) {
-            return Verdict::Changed { at, known };
+        let others = |entries: &[&Entry]| entries.iter().filter_map(|entry| self.other_key(entry)).collect::<Vec<_>>();
+        // Other kinds contradict nothing: a host has one key of each kind, and we ask for the ed25519 one alone.
+        for OtherKey { at, fingerprint, .. } in others(&exact) {
+            if let Some(known) = fingerprint {
+                return Verdict::Changed { at, known };
+            }
         }
-        Verdict::Unknown { others: all().filter_map(other_key).collect() }
+        Verdict::Unknown { others: [others(&exact), others(&plain)].concat() }
     }
 
     /// Adds a line for `host` at `port` to `file`; see the module's example. The port is left out if it is 22, and the
@@ -199,19 +211,36 @@ impl KnownHosts {
             Err(error) => return Err(failed(error)),
         };
         let text = bounded::read(&file, MAX_FILE).map_err(failed)?;
-        for (index, line) in text.split(|&byte| byte == b'\n').enumerate() {
-            let at = || Location { file: path.to_owned(), line: index + 1 };
-            match Line::parse(line) {
-                Ok(Some(line)) => self.lines.push((at(), line)),
+        self.files.push(path.to_owned());
+        for (number, bytes) in (1..).zip(text.split(|&byte| byte == b'\n')) {
+            match Line::parse(bytes) {
+                Ok(Some(line)) => self.entries.push(Entry { file: self.files.len() - 1, number, line }),
                 Ok(None) => {}
-                Err(why) => self.skipped.push(Skipped { at: at(), why }),
+                Err(why) => {
+                    let at = Location { file: path.to_owned(), line: number };
+                    tracing::debug!(%at, why, "a line of known_hosts is malformed");
+                    self.skipped.push(Skipped { at, why });
+                }
             }
         }
         Ok(())
     }
 
-    fn about(&self, name: &str) -> Vec<&(Location, Line)> {
-        self.lines.iter().filter(|(_, line)| line.hosts.matches(name)).collect()
+    fn about(&self, name: &str) -> Vec<&Entry> {
+        self.entries.iter().filter(|entry| entry.line.hosts.matches(name)).collect()
+    }
+
+    fn location(&self, entry: &Entry) -> Location {
+        Location { file: self.files[entry.file].clone(), line: entry.number }
+    }
+
+    /// The host's key that the entry tells; `None` if it bears a marker.
+    fn other_key(&self, entry: &Entry) -> Option<OtherKey> {
+        let (kind, fingerprint) = match &entry.line.key {
+            PublicKeyText::Ed25519(key) => (key.kind().to_owned(), Some(key.fingerprint())),
+            PublicKeyText::Other(kind) => (kind.clone(), None),
+        };
+        (entry.line.marker == Marker::None).then(|| OtherKey { at: self.location(entry), kind, fingerprint })
     }
 }
 
@@ -219,21 +248,4 @@ impl KnownHosts {
 fn host_name(host: &str, port: u16) -> String {
     let host = host.to_ascii_lowercase();
     if port == SSH_PORT { host } else { format!("[{host}]:{port}") }
-}
-
-/// A key of the kind that we demand, which isn't the one shown. Other kinds contradict nothing: a host has one key of
-/// each kind, and we ask for the ed25519 one alone.
-fn contradiction((at, line): &(Location, Line)) -> Option<(Location, Fingerprint)> {
-    match &line.key {
-        PublicKeyText::Ed25519(known) if line.marker == Marker::None => Some((at.clone(), known.fingerprint())),
-        _ => None,
-    }
-}
-
-fn other_key((at, line): &(Location, Line)) -> Option<OtherKey> {
-    let (kind, fingerprint) = match &line.key {
-        PublicKeyText::Ed25519(key) => (key.kind().to_owned(), Some(key.fingerprint())),
-        PublicKeyText::Other(kind) => (kind.clone(), None),
-    };
-    (line.marker == Marker::None).then(|| OtherKey { at: at.clone(), kind, fingerprint })
 }

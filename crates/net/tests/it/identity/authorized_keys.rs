@@ -13,6 +13,7 @@ struct Home {
 impl Home {
     fn new() -> Self {
         let home = Self { folder: tempfile::tempdir().expect("a home") };
+        chmod(home.folder.path(), 0o755);
         std::fs::create_dir(home.path(".ssh")).expect("made");
         chmod(&home.path(".ssh"), 0o700);
         write(&home.file(), format!("{} ada\n", key(1).public_key()), 0o600);
@@ -102,6 +103,7 @@ fn neither_may_others_write_to_the_folders_up_to_the_home() {
 fn a_file_outside_the_home_is_checked_up_to_the_root() {
     let home = Home::new();
     let elsewhere = tempfile::tempdir().expect("a folder");
+    chmod(elsewhere.path(), 0o755);
     let file = elsewhere.path().join("keys");
     write(&file, format!("{}\n", key(1).public_key()), 0o600);
     assert!(home.check_file(&file).is_ok(), "its folder is ours, and /tmp keeps it so by its sticky bit");

@@ -22,15 +22,15 @@ fn ssh_keygen_finds(file: &Path, name: &str) -> BTreeSet<usize> {
 }
 
 /// The lines that we find for a host and port, where line N bears key N.
-fn we_find(known: &KnownHosts, lines: usize, host: &str, port: u16) -> BTreeSet<usize> {
-    let found = |line: &usize| match known.lookup(host, port, &public(*line as u32)) {
+fn we_find(known: &KnownHosts, keys: &[PublicKey], host: &str, port: u16) -> BTreeSet<usize> {
+    let found = |line: &usize| match known.lookup(host, port, &keys[*line - 1]) {
         Verdict::Trusted { at } | Verdict::Revoked { at } => {
             assert_eq!(at.line, *line, "the key is on that line only");
             true
         }
         Verdict::Unknown { .. } | Verdict::Changed { .. } => false,
     };
-    (1..=lines).filter(found).collect()
+    (1..=keys.len()).filter(found).collect()
 }
 
 /// A small generator of numbers: the same in every run, unlike from line to line.
@@ -99,12 +99,13 @@ fn we_find_what_ssh_keygen_finds() {
     if !has("ssh-keygen") {
         return;
     }
-    const LINES: usize = 300;
+    const LINES: usize = 200;
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("known_hosts");
     write(&file, generated(LINES), 0o600);
     let known = load(&file);
     assert_eq!(known.skipped(), []);
+    let keys: Vec<PublicKey> = (1..=LINES as u32).map(public).collect();
     let mut found = 0;
     for host in HOSTS {
         let plain = ssh_keygen_finds(&file, host);
@@ -113,8 +114,8 @@ fn we_find_what_ssh_keygen_finds() {
             if port != 22 {
                 theirs.extend(ssh_keygen_finds(&file, &format!("[{host}]:{port}")));
             }
-            assert_eq!(we_find(&known, LINES, host, port), theirs, "{host} port {port}");
-            assert_eq!(we_find(&known, LINES, &host.to_uppercase(), port), theirs, "{host} port {port}");
+            assert_eq!(we_find(&known, &keys, host, port), theirs, "{host} port {port}");
+            assert_eq!(we_find(&known, &keys, &host.to_uppercase(), port), theirs, "{host} port {port}");
             found += theirs.len();
         }
     }
