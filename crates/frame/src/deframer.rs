@@ -1,5 +1,6 @@
 //! Bytes in, frames out.
 
+mod discard;
 mod state;
 
 use crate::{DecodeError, Frame, Frames, Framing, frames::Home, rule::Rule};
@@ -24,6 +25,8 @@ pub struct Deframer {
     state: State,
     /// The last frame that straddled two chunks, while it is lent.
     whole: Vec<u8>,
+    /// Room for the data of framings that change it on the wire.
+    scratch: Vec<u8>,
     /// Bytes fed, and how many of them are behind us.
     inbox: Vec<u8>,
     at: usize,
@@ -38,6 +41,7 @@ impl Deframer {
             rule: Rule::new(framing),
             state: State::default(),
             whole: Vec::new(),
+            scratch: Vec::new(),
             inbox: Vec::new(),
             at: 0,
             end: 0,
@@ -57,7 +61,7 @@ impl Deframer {
             *input = &[];
             return self.next();
         }
-        take(&self.rule, &mut self.state, &mut self.whole, input)
+        take(&self.rule, &mut self.state, &mut self.whole, &mut self.scratch, input)
     }
 
     /// Takes all the frames out of `input`, as an iterator whose frames may live beside each other. It moves `input`
@@ -71,19 +75,20 @@ impl Deframer {
                 &self.rule,
                 &mut self.state,
                 &mut self.whole,
+                &mut self.scratch,
                 &self.inbox[self.at..self.end],
                 Home::Inbox { at: &mut self.at, end: self.end },
             );
         }
         let bytes = *input;
-        Frames::new(&self.rule, &mut self.state, &mut self.whole, bytes, Home::Caller(input))
+        Frames::new(&self.rule, &mut self.state, &mut self.whole, &mut self.scratch, bytes, Home::Caller(input))
     }
 
     /// Copies bytes in, for [`next`](Self::next).
     pub fn feed(&mut self, mut bytes: &[u8]) {
         if self.at == self.end {
             // A frame that has begun goes on where it lies: one copy less.
-            self.state.top_up(&mut bytes);
+            self.state.top_up(&self.rule, &mut bytes);
         }
         self.space(bytes.len())[..bytes.len()].copy_from_slice(bytes);
         self.filled(bytes.len());
@@ -120,7 +125,7 @@ impl Deframer {
     #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> Result<Option<Frame<'_>>, DecodeError> {
         let mut input = &self.inbox[self.at..self.end];
-        let found = take(&self.rule, &mut self.state, &mut self.whole, &mut input);
+        let found = take(&self.rule, &mut self.state, &mut self.whole, &mut self.scratch, &mut input);
         self.at = self.end - input.len();
         found
     }
@@ -148,7 +153,7 @@ impl Deframer {
 
     /// The memory held for unfinished and buffered bytes.
     pub fn capacity(&self) -> usize {
-        self.state.capacity() + self.whole.capacity() + self.inbox.capacity()
+        self.state.capacity() + self.whole.capacity() + self.scratch.capacity() + self.inbox.capacity()
     }
 }
 
@@ -158,15 +163,24 @@ fn take<'a, 'i: 'a>(
     rule: &'a Rule,
     state: &mut State,
     whole: &'a mut Vec<u8>,
+    scratch: &'a mut Vec<u8>,
     input: &mut &'i [u8],
 ) -> Result<Option<Frame<'a>>, DecodeError> {
-    if state.idle() {
-        if let Some(span) = rule.head.fast.and_then(|fast| fast.span(input)) {
-            let (raw, rest) = input.split_at(span.total);
-            *input = rest;
-            return Ok(Some(Frame::new(raw, span, state.pass(span), rule)));
-        }
-        return state.slice(rule, input);
+    if state.idle()
+        && let Some(span) = rule.fast().and_then(|fast| fast.span(input))
+    {
+        let (raw, rest) = input.split_at(span.total);
+        *input = rest;
+        return Ok(Some(Frame::plain(raw, span, state.pass(span.total), rule)));
     }
-    state.straddler(rule, whole, input)
+    state.next(rule, whole, input, &mut room(rule, state, scratch, input.len()))
+}
+
+/// The room in `scratch` for all the frames that `fresh` bytes finish.
+pub(crate) fn room<'a>(rule: &Rule, state: &State, scratch: &'a mut Vec<u8>, fresh: usize) -> &'a mut [u8] {
+    let room = rule.scratch(state.kept() + fresh);
+    if scratch.len() < room {
+        scratch.resize(room, 0);
+    }
+    scratch
 }

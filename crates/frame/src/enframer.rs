@@ -1,10 +1,13 @@
 //! Payloads in, bytes out.
 
+mod parts;
+
 use crate::{
     EncodeError, Framing, Output,
-    layout::Part,
-    rule::{Head, Rule},
+    find::find,
+    rule::{Decimal, Ended, Head, Kind, Limits, Rule, Style, cobs_encode, slip_encode},
 };
+use alloc::vec::Vec;
 
 /// Writes frames. Either a whole frame is written, or an error is given and nothing is.
 #[derive(Clone, Debug)]
@@ -20,35 +23,27 @@ pub struct Mark {
     data: usize,
 }
 
-/// The most bytes that one part of a header takes, literals and reserved bytes aside.
-const WIDEST: usize = 10;
-
 impl Enframer {
     /// An enframer for `framing`.
     pub fn new(framing: Framing) -> Enframer {
         Enframer { rule: Rule::new(framing) }
     }
 
-    /// Appends a frame with these fields (in the layout's order, lengths left out) and this data to `out`.
+    /// Appends a frame with these fields (in the layout's order, lengths left out) and this data to `out`. Where a header
+    /// is followed by a body in pieces, the data is the header, and the body's bytes follow as they are.
     ///
     /// # Errors
     /// The data or a field doesn't fit, or the number of fields is wrong. Nothing was written.
     #[inline]
     pub fn encode(&self, fields: &[u64], data: &[u8], out: &mut impl Output) -> Result<(), EncodeError> {
-        let head = &self.rule.head;
-        let length = self.length(data.len() as u64)?;
-        if !fields.is_empty() || !head.fields.is_empty() {
-            self.check_fields(fields)?;
+        match &self.rule.kind {
+            Kind::Head(head) => self.encode_head(head, fields, data, out),
+            _ => self.encode_other(fields, data, out),
         }
-        out.reserve(head.room() + data.len());
-        write_parts(&head.before, length, fields, out);
-        out.put(data);
-        write_behind(head, fields, out);
-        Ok(())
     }
 
-    /// Appends a frame whose data `write` appends to `out`, in place: nothing is copied afterwards, except that a varint
-    /// length may have to make room for itself.
+    /// Appends a frame whose data `write` appends to `out`. With a binary header nothing is copied afterwards, except
+    /// that a varint length may have to make room for itself; other framings copy the data once.
     ///
     /// ```
     /// # use unglue_frame::{Enframer, Framing};
@@ -78,61 +73,106 @@ impl Enframer {
     pub fn begin(&self, fields: &[u64], out: &mut impl Output) -> Result<Mark, EncodeError> {
         self.check_fields(fields)?;
         let start = out.written().len();
-        write_parts(&self.rule.head.before, 0, fields, out);
+        if let Kind::Head(head) = &self.rule.kind {
+            parts::write_before(head, 0, fields, out);
+        }
         Ok(Mark { start, data: out.written().len() })
     }
 
-    /// Ends the frame that was begun at `mark`: everything behind its header is its data.
+    /// Ends the frame that was begun at `mark` with the same fields: everything behind its header is its data.
     ///
     /// # Errors
     /// The data doesn't fit. `out` is cut back to where the frame began.
     ///
     /// # Panics
-    /// If `out` was cut to before the data in the meantime, or `fields` aren't those of [`begin`](Self::begin) in number.
+    /// If `out` was cut to before the data in the meantime, or there are fewer `fields` than [`begin`](Self::begin) had.
     pub fn end(&self, mark: Mark, fields: &[u64], out: &mut impl Output) -> Result<(), EncodeError> {
+        let Kind::Head(head) = &self.rule.kind else {
+            let data = Vec::from(&out.written()[mark.data..]);
+            out.cut(mark.start);
+            return self.encode_other(fields, &data, out);
+        };
         let data = out.written().len() - mark.data;
-        let length = self.length(data as u64).inspect_err(|_| out.cut(mark.start))?;
-        let head = &self.rule.head;
-        let int = head.length.int;
-        let place = mark.start + place_of_length(&head.before, fields);
-        // A varint was reserved with one byte, for 0: its other bytes push the rest back.
-        let more = int.width_of(length) - int.width_of(0);
-        if more > 0 {
-            let old = out.written().len();
-            out.put(&[0; WIDEST][..more]);
-            out.written().copy_within(place + 1..old, place + 1 + more);
-        }
-        int.write(length, &mut out.written()[place..]);
-        write_behind(head, fields, out);
+        let length = length(head, self.rule.limits, data as u64).inspect_err(|_| out.cut(mark.start))?;
+        let at = mark.data + parts::patch(head, mark.start, length, fields, out);
+        parts::write_behind(head, mark.start, at..at + data, fields, out);
         Ok(())
     }
 
-    /// The length for `data` bytes, or why there is none.
-    #[inline]
-    fn length(&self, data: u64) -> Result<u64, EncodeError> {
-        let Rule { limits, head } = &self.rule;
-        match head.length_of(data) {
-            Some(length) if data <= limits.max && (data > 0 || limits.empty) => Ok(length),
-            _ => Err(self.misfit(data)),
+    /// Appends what stands before `len` bytes of data, and nothing else: for large data that the caller writes by
+    /// itself, without a copy (a vectored write of header, data and [`trailer`](Self::trailer)).
+    ///
+    /// # Errors
+    /// As [`encode`](Self::encode). Framings that look at the data to write its frame can't do this:
+    /// [`EncodeError::NeedsData`].
+    pub fn header(&self, fields: &[u64], len: u64, out: &mut impl Output) -> Result<(), EncodeError> {
+        self.check_fields(fields)?;
+        match &self.rule.kind {
+            Kind::Head(head) if !head.checks => {
+                parts::write_before(head, length(head, self.rule.limits, len)?, fields, out);
+                Ok(())
+            }
+            Kind::Fixed(size) => check_size(*size, len),
+            Kind::Digits(digits) => {
+                check_limits(self.rule.limits, len)?;
+                out.put(Decimal::new(len).bytes());
+                out.put(&[digits.mark]);
+                Ok(())
+            }
+            Kind::Lsp(_) => {
+                check_limits(self.rule.limits, len)?;
+                put_lsp(len, out);
+                Ok(())
+            }
+            _ => Err(EncodeError::NeedsData),
         }
     }
 
-    #[cold]
-    fn misfit(&self, data: u64) -> EncodeError {
-        let Rule { limits, head } = &self.rule;
-        let least = u64::try_from(head.adjust).unwrap_or(0);
-        let limit = head.most(*limits);
-        if data == 0 && !limits.empty {
-            EncodeError::Empty
-        } else if data > limit {
-            EncodeError::TooLong { got: data, limit }
-        } else {
-            EncodeError::TooShort { got: data, least }
+    /// Appends what stands behind the data whose [`header`](Self::header) was written with the same fields.
+    pub fn trailer(&self, fields: &[u64], out: &mut impl Output) {
+        match &self.rule.kind {
+            Kind::Head(head) => parts::write_behind(head, 0, 0..0, fields, out),
+            Kind::Digits(digits) => digits.close.iter().for_each(|close| out.put(&[*close])),
+            _ => {}
         }
+    }
+
+    #[inline]
+    fn encode_head(&self, head: &Head, fields: &[u64], data: &[u8], out: &mut impl Output) -> Result<(), EncodeError> {
+        let length = length(head, self.rule.limits, data.len() as u64)?;
+        if head.fields.len() + fields.len() > 0 {
+            self.check_fields(fields)?;
+        }
+        let start = out.written().len();
+        out.reserve(head.room() + data.len());
+        parts::write_before(head, length, fields, out);
+        let at = out.written().len();
+        out.put(data);
+        if !head.behind.is_empty() {
+            parts::write_behind(head, start, at..at + data.len(), fields, out);
+        }
+        Ok(())
+    }
+
+    fn encode_other(&self, fields: &[u64], data: &[u8], out: &mut impl Output) -> Result<(), EncodeError> {
+        self.check_fields(fields)?;
+        match &self.rule.kind {
+            Kind::Ended(ended) => return encode_ended(ended, self.rule.limits, data, out),
+            #[cfg(feature = "json")]
+            Kind::Json { head, .. } => {
+                self.rule.body(data).map_err(|_| EncodeError::JsonHeader)?;
+                return self.encode_head(head, fields, data, out);
+            }
+            _ => {}
+        }
+        self.header(fields, data.len() as u64, out)?;
+        out.put(data);
+        self.trailer(fields, out);
+        Ok(())
     }
 
     fn check_fields(&self, fields: &[u64]) -> Result<(), EncodeError> {
-        let places = &self.rule.head.fields;
+        let places = self.rule.head().map_or(&[][..], |head| &head.fields[..]);
         if fields.len() != places.len() {
             return Err(EncodeError::Fields { got: fields.len(), want: places.len() });
         }
@@ -142,66 +182,89 @@ impl Enframer {
                 return Err(EncodeError::Field { index, got, limit });
             }
         }
-        Ok(())
+        self.check_padding(fields)
     }
-}
 
-/// Writes header or trailer parts; gives the number of fields used.
-#[inline]
-fn write_parts(parts: &[Part], length: u64, fields: &[u64], out: &mut impl Output) -> usize {
-    let mut next = 0;
-    for part in parts {
-        let (int, value) = match part {
-            Part::Literal(bytes) => {
-                out.put(bytes);
-                continue;
-            }
-            Part::Reserved(count) => {
-                zeros(*count as u64, out);
-                continue;
-            }
-            Part::Pad { .. } | Part::Data { .. } => continue,
-            Part::Length { int, .. } => (int, length),
-            Part::Field { int, .. } => {
-                next += 1;
-                (int, fields[next - 1])
-            }
-        };
-        let mut bytes = [0; WIDEST];
-        let width = int.write(value, &mut bytes);
-        out.put(&bytes[..width]);
-    }
-    next
-}
-
-fn write_behind(head: &Head, fields: &[u64], out: &mut impl Output) {
-    let mut next = head.fields_before;
-    for part in &head.behind {
-        match part {
-            Part::Pad { field } => zeros(fields[*field], out),
-            part => next += write_parts(core::slice::from_ref(part), 0, &fields[next..], out),
+    /// Padding is held against the same limit as when it is read.
+    fn check_padding(&self, fields: &[u64]) -> Result<(), EncodeError> {
+        let pad = self.rule.head().and_then(|head| head.pad);
+        let limit = self.rule.limits.max.max(u64::from(u8::MAX));
+        match pad.map(|index| (index, fields[index])) {
+            Some((index, got)) if got > limit => Err(EncodeError::Field { index, got, limit }),
+            _ => Ok(()),
         }
     }
 }
 
-fn zeros(mut count: u64, out: &mut impl Output) {
-    const ZEROS: [u8; 256] = [0; 256];
-    while count > 0 {
-        let some = count.min(256);
-        out.put(&ZEROS[..some as usize]);
-        count -= some;
+/// The length for `data` bytes, or why there is none.
+#[inline]
+fn length(head: &Head, limits: Limits, data: u64) -> Result<u64, EncodeError> {
+    match head.length_of(data) {
+        Some(length) if data <= limits.max && (data > 0 || limits.empty) => Ok(length),
+        _ => Err(misfit(head, limits, data)),
     }
 }
 
-fn place_of_length(before: &[Part], fields: &[u64]) -> usize {
-    let mut fields = fields.iter();
-    let mut at = 0;
-    for part in before {
-        at += match part {
-            Part::Length { .. } => return at,
-            Part::Field { int, .. } => int.width_of(fields.next().copied().unwrap_or(0)),
-            part => crate::rule::least_width(part),
-        };
+#[cold]
+fn misfit(head: &Head, limits: Limits, data: u64) -> EncodeError {
+    let least = u64::try_from(head.adjust).unwrap_or(0);
+    let limit = head.most(limits);
+    if data == 0 && !limits.empty {
+        EncodeError::Empty
+    } else if data > limit {
+        EncodeError::TooLong { got: data, limit }
+    } else {
+        EncodeError::TooShort { got: data, least }
     }
-    at
+}
+
+fn check_limits(limits: Limits, data: u64) -> Result<(), EncodeError> {
+    if data > limits.max {
+        return Err(EncodeError::TooLong { got: data, limit: limits.max });
+    }
+    if data == 0 && !limits.empty { Err(EncodeError::Empty) } else { Ok(()) }
+}
+
+fn check_size(size: usize, data: u64) -> Result<(), EncodeError> {
+    let want = size as u64;
+    if data == want { Ok(()) } else { Err(EncodeError::Size { got: data, want }) }
+}
+
+fn put_lsp(len: u64, out: &mut impl Output) {
+    out.put(b"Content-Length: ");
+    out.put(Decimal::new(len).bytes());
+    out.put(b"\r\n\r\n");
+}
+
+fn encode_ended(ended: &Ended, limits: Limits, data: &[u8], out: &mut impl Output) -> Result<(), EncodeError> {
+    check_limits(limits, data.len() as u64)?;
+    match ended.style {
+        Style::Cobs => cobs_encode(data, out),
+        // Between two ENDs there is no frame: this one would be lost.
+        Style::Slip if data.is_empty() => return Err(EncodeError::Empty),
+        Style::Slip => slip_encode(data, out),
+        Style::Plain | Style::Lines => {
+            let delim = ended.until.delim();
+            check_delimiter(ended.style, delim, data)?;
+            out.reserve(data.len() + delim.len());
+            out.put(data);
+            out.put(delim);
+        }
+    }
+    Ok(())
+}
+
+/// Refuses data that would be cut short, or lose its last byte, at the reader.
+fn check_delimiter(style: Style, delim: &[u8], data: &[u8]) -> Result<(), EncodeError> {
+    if let Some(at) = find(delim, data) {
+        return Err(EncodeError::Delimiter { at });
+    }
+    if style == Style::Lines && data.last() == Some(&b'\r') {
+        return Err(EncodeError::Delimiter { at: data.len() - 1 });
+    }
+    // The data's last bytes and the delimiter's first may make one too, a little earlier.
+    let overlap = (1..delim.len().min(data.len() + 1))
+        .rev()
+        .find(|&before| data.ends_with(&delim[..before]) && delim[..delim.len() - before] == delim[before..]);
+    overlap.map_or(Ok(()), |before| Err(EncodeError::Delimiter { at: data.len() - before }))
 }

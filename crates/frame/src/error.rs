@@ -53,6 +53,45 @@ pub enum Fault {
         /// The byte that stands there.
         got: u8,
     },
+    /// No delimiter came within the bytes allowed.
+    NoDelimiter {
+        /// The most bytes of data, or of headers.
+        limit: u64,
+    },
+    /// A decimal length has a byte that doesn't belong there: no digit, a leading zero, or too many of them.
+    Number {
+        /// Its position in the frame.
+        at: u64,
+        /// The byte that stands there.
+        got: u8,
+    },
+    /// Headers without one valid `Content-Length`.
+    Header,
+    /// A JSON header that is no object, or has no fitting number under the name that tells the body's length.
+    JsonHeader,
+    /// A COBS block that runs past the end of its frame.
+    CobsBlock {
+        /// The block's position in the frame.
+        at: u64,
+        /// How far it runs, in bytes.
+        runs: u64,
+        /// The bytes that the frame has there.
+        have: u64,
+    },
+    /// A SLIP escape before a byte that can't be escaped, or at the frame's end.
+    SlipEscape {
+        /// Its position in the frame.
+        at: u64,
+        /// The byte that follows.
+        got: Option<u8>,
+    },
+    /// A checksum that doesn't fit its bytes.
+    Checksum {
+        /// What the bytes give.
+        want: u32,
+        /// What stands there.
+        got: u32,
+    },
     /// The input ended inside a frame.
     Truncated {
         /// The bytes of the frame that came.
@@ -83,6 +122,22 @@ impl fmt::Display for Fault {
             Fault::VarintPadded { value } => write!(f, "its varint {value} is written with more bytes than it needs"),
             Fault::Literal { at, want, got } => {
                 write!(f, "byte {at} of it is {got:02x} and must be {want:02x}: are both ends in step?")
+            }
+            Fault::NoDelimiter { limit } => write!(f, "it has no delimiter within the {limit} bytes allowed"),
+            Fault::Number { at, got } => {
+                write!(f, "byte {at} of its decimal length is {got:02x}: is the peer speaking another protocol?")
+            }
+            Fault::Header => f.write_str("its headers don't have one valid Content-Length"),
+            Fault::JsonHeader => f.write_str("its JSON header is no object with a whole number for the body's length"),
+            Fault::CobsBlock { at, runs, have } => {
+                write!(f, "its COBS block at byte {at} runs over {runs} bytes where {have} are left: were some lost?")
+            }
+            Fault::SlipEscape { at, got: Some(got) } => {
+                write!(f, "the byte after its SLIP escape at byte {at} is {got:02x}, and must be dc or dd")
+            }
+            Fault::SlipEscape { at, got: None } => write!(f, "it ends with the SLIP escape at byte {at}"),
+            Fault::Checksum { want, got } => {
+                write!(f, "its checksum is {got:#x}, its bytes give {want:#x}: they changed on the way")
             }
             Fault::Truncated { have, need: Some(need) } => {
                 write!(f, "the input ended after {have} of its {need} bytes")
@@ -123,6 +178,22 @@ pub enum EncodeError {
         /// The largest that fits.
         limit: u64,
     },
+    /// The data has another size than the framing's fixed one.
+    Size {
+        /// The data's bytes.
+        got: u64,
+        /// The framing's.
+        want: u64,
+    },
+    /// The delimiter stands in the data: it would end the frame early.
+    Delimiter {
+        /// Its position in the data.
+        at: usize,
+    },
+    /// The frame depends on the data's bytes, not on its size alone: give it the data.
+    NeedsData,
+    /// The data is no JSON object with a whole number for the body's length.
+    JsonHeader,
     /// Another number of fields than the layout has.
     Fields {
         /// How many were given.
@@ -140,6 +211,14 @@ impl fmt::Display for EncodeError {
             EncodeError::Empty => f.write_str("the message is empty, which this framing refuses"),
             EncodeError::Field { index, got, limit } => {
                 write!(f, "field {index} is {got}, at most {limit} fits")
+            }
+            EncodeError::Size { got, want } => write!(f, "the message has {got} bytes, the framing's size is {want}"),
+            EncodeError::Delimiter { at } => {
+                write!(f, "the delimiter stands in the message, at byte {at}: choose a framing with a length")
+            }
+            EncodeError::NeedsData => f.write_str("this framing's header can't be written without the data"),
+            EncodeError::JsonHeader => {
+                f.write_str("the message is no JSON object with a whole number for the body's length")
             }
             EncodeError::Fields { got, want } => write!(f, "{got} fields were given, the layout has {want}"),
         }

@@ -1,21 +1,64 @@
 //! A decoded frame, borrowed.
 
-use crate::rule::{Rule, Span};
+use crate::rule::{Lost, Place, Rule, Span};
 
 /// A whole frame, borrowed from the input or, if it came in pieces, from the deframer.
 #[derive(Clone, Copy)]
 pub struct Frame<'a> {
-    pub(crate) raw: &'a [u8],
-    pub(crate) head: usize,
-    pub(crate) data: &'a [u8],
-    pub(crate) offset: u64,
-    pub(crate) rule: &'a Rule,
+    raw: &'a [u8],
+    head: usize,
+    data: &'a [u8],
+    offset: u64,
+    rule: &'a Rule,
+    part: Part,
+    lost: bool,
+}
+
+/// What a frame is of its message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// All of it.
+    Whole,
+    /// Its header; so many bytes of body follow in pieces, none if it is 0.
+    Header {
+        /// The body's bytes.
+        body: u64,
+    },
+    /// A piece of its body, cut as the bytes came in; so many bytes are left.
+    Piece {
+        /// The bytes of the body behind this piece.
+        left: u64,
+    },
 }
 
 impl<'a> Frame<'a> {
+    /// A frame whose data lies in it.
     #[inline(always)]
-    pub(crate) fn new(raw: &'a [u8], span: Span, offset: u64, rule: &'a Rule) -> Frame<'a> {
-        Frame { raw, head: span.head, data: &raw[span.head..span.head + span.data], offset, rule }
+    pub(crate) fn plain(raw: &'a [u8], span: Span, offset: u64, rule: &'a Rule) -> Frame<'a> {
+        Frame {
+            raw,
+            head: span.head,
+            data: &raw[span.head..span.head + span.data],
+            offset,
+            rule,
+            part: Part::Whole,
+            lost: false,
+        }
+    }
+
+    /// A frame whose data was checked, or taken out of it.
+    pub(crate) fn opened(raw: &'a [u8], span: Span, data: &'a [u8], offset: u64, rule: &'a Rule) -> Frame<'a> {
+        Frame { raw, head: span.head, data, offset, rule, part: Part::Whole, lost: span.lost != Lost::Nothing }
+    }
+
+    /// A piece of a body.
+    pub(crate) fn piece(data: &'a [u8], left: u64, offset: u64, rule: &'a Rule) -> Frame<'a> {
+        Frame { raw: data, head: 0, data, offset, rule, part: Part::Piece { left }, lost: false }
+    }
+
+    /// The same as the header of a body.
+    pub(crate) fn with_body(self, body: u64) -> Frame<'a> {
+        Frame { part: Part::Header { body }, ..self }
     }
 
     /// The message.
@@ -30,7 +73,7 @@ impl<'a> Frame<'a> {
         &self.raw[..self.head]
     }
 
-    /// The whole frame, as it came.
+    /// The whole frame, as it came; of one that was cut, the bytes up to the cut.
     #[inline(always)]
     pub fn raw(&self) -> &'a [u8] {
         self.raw
@@ -42,19 +85,43 @@ impl<'a> Frame<'a> {
         self.offset
     }
 
+    /// Whether this is a whole message, or a header, or a piece of a body.
+    pub fn part(&self) -> Part {
+        self.part
+    }
+
+    /// Whether there was more data than allowed, and this is its beginning; see [`TooLong::Cut`](crate::TooLong::Cut).
+    pub fn is_cut(&self) -> bool {
+        self.lost
+    }
+
     /// The value of the field with this index, in the order of the layout; lengths don't count. 0 if there is no
     /// such field.
     #[inline]
     pub fn field(&self, index: usize) -> u64 {
-        self.rule.head.read(index, self.raw, self.head + self.data.len(), self.raw.len()).unwrap_or(0)
+        let place = self.rule.head().and_then(|head| head.fields.get(index));
+        place.and_then(|place| self.read(place)).unwrap_or(0)
     }
 
     /// The value of the field, or of the length, that has this name.
     pub fn field_named(&self, name: &str) -> Option<u64> {
-        let head = &self.rule.head;
-        let mut places = head.fields.iter().chain([&head.length]);
-        let place = places.find(|place| place.name == name)?;
-        head.read_place(place, self.raw, self.head + self.data.len(), self.raw.len())
+        self.fields().find(|(named, _)| *named == name).map(|(_, value)| value)
+    }
+
+    /// The fields' names and values, the length last. Those behind the data of a frame that was cut are left out.
+    pub fn fields(&self) -> impl Iterator<Item = (&'a str, u64)> {
+        let frame = *self;
+        let head = self.rule.head().filter(|_| !matches!(self.part, Part::Piece { .. }));
+        let places = head.into_iter().flat_map(|head| head.fields.iter().chain([&head.length]));
+        places.filter_map(move |place| Some((place.name.as_str(), frame.read(place)?)))
+    }
+
+    #[inline]
+    fn read(&self, place: &Place) -> Option<u64> {
+        if self.lost && place.behind() {
+            return None;
+        }
+        self.rule.head()?.read_place(place, self.raw, self.head + self.data.len(), self.raw.len())
     }
 }
 
@@ -64,6 +131,7 @@ impl core::fmt::Debug for Frame<'_> {
             .field("offset", &self.offset)
             .field("head", &self.head())
             .field("data", &self.data)
+            .field("part", &self.part)
             .finish_non_exhaustive()
     }
 }

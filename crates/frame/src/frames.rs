@@ -1,15 +1,22 @@
 //! All the frames of a chunk.
 
-use crate::{DecodeError, Frame, deframer::State, rule::Rule};
+use crate::{
+    DecodeError, Frame,
+    deframer::{State, room},
+    rule::{Fast, Rule},
+};
 use alloc::vec::Vec;
 
 /// The frames of a chunk, in order; see [`Deframer::frames`](crate::Deframer::frames). Ends after an error.
 #[derive(Debug)]
 pub struct Frames<'a, 'b, 'i> {
     rule: &'a Rule,
+    /// The hot path's plan, while no frame is kept, dropped or bad.
+    fast: Option<&'a Fast>,
     state: &'a mut State,
     /// Where the frame that earlier chunks began is put together: the first of the batch, if any.
     whole: Option<&'a mut Vec<u8>>,
+    scratch: &'a mut [u8],
     rest: &'a [u8],
     home: Home<'a, 'b, 'i>,
     ended: bool,
@@ -28,10 +35,13 @@ impl<'a, 'b, 'i> Frames<'a, 'b, 'i> {
         rule: &'a Rule,
         state: &'a mut State,
         whole: &'a mut Vec<u8>,
+        scratch: &'a mut Vec<u8>,
         rest: &'a [u8],
         home: Home<'a, 'b, 'i>,
     ) -> Frames<'a, 'b, 'i> {
-        Frames { rule, whole: (!state.idle()).then_some(whole), state, rest, home, ended: false }
+        let scratch = room(rule, state, scratch, rest.len());
+        let fast = rule.fast().filter(|_| state.idle());
+        Frames { rule, fast, state, whole: Some(whole), scratch, rest, home, ended: false }
     }
 
     /// The frames that the hot path can't give: the first, the last, the bad, and those of other framings.
@@ -40,14 +50,13 @@ impl<'a, 'b, 'i> Frames<'a, 'b, 'i> {
         if self.ended {
             return None;
         }
+        // Only the first frame of a batch can have begun earlier: once its buffer is lent, the rest lie in the input.
         let found = match self.whole.take() {
-            Some(whole) => match self.state.straddler(self.rule, whole, &mut self.rest) {
-                Ok(None) if !self.rest.is_empty() => self.state.slice(self.rule, &mut self.rest),
-                found => found,
-            },
-            None => self.state.slice(self.rule, &mut self.rest),
+            Some(whole) => self.state.next(self.rule, whole, &mut self.rest, &mut self.scratch),
+            None => self.state.slice(self.rule, &mut self.rest, &mut self.scratch),
         };
         self.ended = !matches!(found, Ok(Some(_)));
+        self.fast = self.rule.fast().filter(|_| self.state.idle());
         found.transpose()
     }
 }
@@ -57,12 +66,10 @@ impl<'a> Iterator for Frames<'a, '_, '_> {
 
     #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
-        if self.whole.is_none() && !self.ended {
-            if let Some(span) = self.rule.head.fast.as_ref().and_then(|fast| fast.span(self.rest)) {
-                let (raw, rest) = self.rest.split_at(span.total);
-                self.rest = rest;
-                return Some(Ok(Frame::new(raw, span, self.state.pass(span), self.rule)));
-            }
+        if let Some(span) = self.fast.and_then(|fast| fast.span(self.rest)) {
+            let (raw, rest) = self.rest.split_at(span.total);
+            self.rest = rest;
+            return Some(Ok(Frame::plain(raw, span, self.state.pass(span.total), self.rule)));
         }
         self.slow()
     }

@@ -1,49 +1,191 @@
 //! A framing: the rule for where messages end, with its options.
 
-use crate::{Int, Layout, layout::Part};
+use crate::{Int, Layout, LayoutError};
+use alloc::vec::Vec;
 
 /// The largest data of a frame unless [`Framing::max`] says otherwise: 8 MiB.
 pub const DEFAULT_MAX: u64 = 8 << 20;
 
+/// The most bytes of a delimiter.
+pub const MAX_DELIMITER: usize = 32;
+
 /// A rule for message boundaries: what shape a frame has, and what is allowed.
+///
+/// It is made by these functions, by a [`Layout`], or from the notation: `"u32be(max=1M)".parse::<Framing>()`. Printing
+/// it gives the notation back, in its canonical form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Framing {
     pub(crate) shape: Shape,
     pub(crate) max: u64,
     pub(crate) empty: bool,
+    pub(crate) too_long: TooLong,
+}
+
+/// What becomes of a frame with more data than allowed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TooLong {
+    /// It is an error, and the end.
+    #[default]
+    Fail,
+    /// It is left out, and the next frame follows.
+    Skip,
+    /// Its first bytes, as many as allowed, are the frame ([`Frame::is_cut`](crate::Frame::is_cut)). COBS and SLIP
+    /// frames, which can't be cut, are left out.
+    Cut,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
     Layout(Layout),
+    Prefixed {
+        int: Int,
+        incl: bool,
+    },
+    Fixed(usize),
+    Lines,
+    Delim(Vec<u8>),
+    Cobs,
+    Slip,
+    Netstring,
+    OctetCount,
+    Lsp,
+    #[cfg(feature = "json")]
+    Json {
+        int: Int,
+        body: alloc::string::String,
+    },
 }
 
 impl Framing {
-    pub(crate) fn from_layout(layout: Layout) -> Framing {
-        Framing { shape: Shape::Layout(layout), max: DEFAULT_MAX, empty: true }
+    const fn new(shape: Shape) -> Framing {
+        Framing { shape, max: DEFAULT_MAX, empty: true, too_long: TooLong::Fail }
     }
 
-    /// A length, then as many bytes.
-    pub fn prefixed(int: Int) -> Framing {
-        Framing::from_layout(Layout {
-            parts: [Part::Length { name: "len".into(), int }, Part::Data { adjust: 0 }].into(),
-        })
+    pub(crate) const fn from_layout(layout: Layout) -> Framing {
+        Framing::new(Shape::Layout(layout))
     }
 
-    /// A length of four bytes, most significant first, then as many bytes of data.
-    pub fn u32be() -> Framing {
+    /// A length, then as many bytes of data.
+    pub const fn prefixed(int: Int) -> Framing {
+        Framing::new(Shape::Prefixed { int, incl: false })
+    }
+
+    /// A length of one byte, then as many bytes of data.
+    pub const fn u8() -> Framing {
+        Framing::prefixed(Int::U8)
+    }
+
+    /// A length of two bytes, most significant first (DNS over TCP, RFC 1035 section 4.2.2), then the data.
+    pub const fn u16be() -> Framing {
+        Framing::prefixed(Int::U16BE)
+    }
+
+    /// A length of four bytes, most significant first, then the data.
+    pub const fn u32be() -> Framing {
         Framing::prefixed(Int::U32BE)
     }
 
+    /// A length of four bytes, least significant first, then the data.
+    pub const fn u32le() -> Framing {
+        Framing::prefixed(Int::U32LE)
+    }
+
+    /// A varint length, as protobuf's delimited messages have it, then the data.
+    pub const fn varint() -> Framing {
+        Framing::prefixed(Int::VARINT)
+    }
+
+    /// Lines that end with a line feed; a carriage return before it isn't part of the data.
+    pub const fn lines() -> Framing {
+        Framing::new(Shape::Lines)
+    }
+
+    /// Lines that end with a carriage return and a line feed; either alone is data.
+    pub fn crlf() -> Framing {
+        Framing::new(Shape::Delim(b"\r\n".into()))
+    }
+
+    /// Data that ends with a zero byte.
+    pub fn nul() -> Framing {
+        Framing::new(Shape::Delim([0].into()))
+    }
+
+    /// Data that ends with these bytes.
+    ///
+    /// # Errors
+    /// They are none, or more than [`MAX_DELIMITER`].
+    pub fn delim(bytes: &[u8]) -> Result<Framing, LayoutError> {
+        if bytes.is_empty() || bytes.len() > MAX_DELIMITER {
+            return Err(LayoutError::Delimiter(bytes.len()));
+        }
+        Ok(Framing::new(Shape::Delim(bytes.into())))
+    }
+
+    /// Frames of always `size` bytes. No maximum applies.
+    ///
+    /// # Errors
+    /// `size` is 0.
+    pub fn fixed(size: usize) -> Result<Framing, LayoutError> {
+        if size == 0 { Err(LayoutError::NoSize) } else { Ok(Framing::new(Shape::Fixed(size))) }
+    }
+
+    /// Netstrings: `5:hello,`.
+    pub const fn netstring() -> Framing {
+        Framing::new(Shape::Netstring)
+    }
+
+    /// Syslog's octet counting (RFC 6587 section 3.4.1): `5 hello`. Frames without data don't exist.
+    pub const fn octet_count() -> Framing {
+        Framing::new(Shape::OctetCount)
+    }
+
+    /// The base protocol of the language server protocol: a `Content-Length` header, an empty line, and the data.
+    pub const fn lsp() -> Framing {
+        Framing::new(Shape::Lsp)
+    }
+
+    /// Consistent overhead byte stuffing, each frame ended by a zero byte. The maximum counts decoded bytes.
+    pub const fn cobs() -> Framing {
+        Framing::new(Shape::Cobs)
+    }
+
+    /// SLIP (RFC 1055). The maximum counts decoded bytes; frames without data are left out.
+    pub const fn slip() -> Framing {
+        Framing::new(Shape::Slip)
+    }
+
+    /// A length, a JSON object of that length (the frame's data), then as many bytes of body as the object's field `body`
+    /// says. The body may be larger than memory: it comes in pieces, see [`Frame::part`](crate::Frame::part). The
+    /// maximum counts the JSON object's bytes.
+    #[cfg(feature = "json")]
+    pub fn json_header(int: Int, body: &str) -> Framing {
+        Framing::new(Shape::Json { int, body: body.into() })
+    }
+
     /// Allows at most `bytes` bytes of data in a frame.
-    pub fn max(mut self, bytes: u64) -> Framing {
+    pub const fn max(mut self, bytes: u64) -> Framing {
         self.max = bytes;
         self
     }
 
+    /// The length counts itself. Only fixed-width lengths without a layout of their own can: to others nothing happens
+    /// (a layout says it by [`data_plus`](Layout::data_plus)).
+    pub const fn incl(mut self) -> Framing {
+        if let Shape::Prefixed { int, incl } = &mut self.shape {
+            *incl = int.fixed_width().is_some();
+        }
+        self
+    }
+
     /// Refuses frames without data.
-    pub fn deny_empty(mut self) -> Framing {
+    pub const fn deny_empty(mut self) -> Framing {
         self.empty = false;
+        self
+    }
+
+    /// Says what becomes of a frame with more data than allowed.
+    pub const fn too_long(mut self, then: TooLong) -> Framing {
+        self.too_long = then;
         self
     }
 }

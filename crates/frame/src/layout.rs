@@ -1,6 +1,6 @@
 //! Frames with a header: fields in order, one of which says how long the data is.
 
-use crate::{Framing, Int};
+use crate::{Checksum, Framing, Int};
 use alloc::{string::String, vec::Vec};
 use core::fmt;
 
@@ -19,6 +19,8 @@ pub(crate) enum Part {
     Data { adjust: i64 },
     /// As many bytes of no meaning as the field of this index says.
     Pad { field: usize },
+    /// A checksum.
+    Check(Checksum),
 }
 
 /// Builds a framing from header fields, without text.
@@ -48,10 +50,20 @@ pub enum LayoutError {
     Twice(&'static str),
     /// Two fields have this name.
     SameName(String),
+    /// A name has letters, digits, `-` and `_`, with a letter first.
+    Name(String),
     /// The padding names a field that doesn't stand before the data.
     NoSuchField(String),
     /// A varint can't stand behind the data.
     VarintBehindData(String),
+    /// A checksum stands before the data.
+    ChecksumBeforeData,
+    /// Padding stands before the data.
+    PaddingBeforeData,
+    /// A delimiter of this many bytes: 1 to [`MAX_DELIMITER`](crate::MAX_DELIMITER) are possible.
+    Delimiter(usize),
+    /// Frames of no bytes.
+    NoSize,
 }
 
 impl fmt::Display for LayoutError {
@@ -61,7 +73,16 @@ impl fmt::Display for LayoutError {
             LayoutError::NoLength => f.write_str("no length stands before the data: add one, such as len:u32be"),
             LayoutError::Twice(what) => write!(f, "the layout has {what} twice: one is possible"),
             LayoutError::SameName(name) => write!(f, "two fields are called {name}: rename one"),
+            LayoutError::Name(name) => {
+                write!(f, "{name:?} is no name: take letters, digits, - and _, with a letter first")
+            }
             LayoutError::NoSuchField(name) => write!(f, "no field {name} stands before the data"),
+            LayoutError::ChecksumBeforeData => f.write_str("a checksum can't stand before the data: move it behind"),
+            LayoutError::PaddingBeforeData => f.write_str("padding can't stand before the data: use _ or a literal"),
+            LayoutError::Delimiter(got) => {
+                write!(f, "a delimiter has 1 to {} bytes, not {got}", crate::MAX_DELIMITER)
+            }
+            LayoutError::NoSize => f.write_str("a frame of fixed size has at least one byte"),
             LayoutError::VarintBehindData(name) => {
                 write!(f, "{name} is a varint behind the data: only fixed widths can stand there")
             }
@@ -78,8 +99,19 @@ impl Layout {
     }
 
     fn with(mut self, part: Part) -> Layout {
-        self.parts.push(part);
+        self.push(part);
         self
+    }
+
+    /// Adds a part; literals and reserved bytes in a row are one.
+    pub(crate) fn push(&mut self, part: Part) {
+        match (self.parts.last_mut(), part) {
+            (Some(Part::Literal(bytes)), Part::Literal(more)) => bytes.extend(more),
+            (Some(Part::Reserved(count)), Part::Reserved(more)) => *count += more,
+            (_, Part::Literal(bytes)) if bytes.is_empty() => {}
+            (_, Part::Reserved(0)) => {}
+            (_, part) => self.parts.push(part),
+        }
     }
 
     /// Bytes that must stand here; others are an error.
@@ -117,48 +149,53 @@ impl Layout {
         self.with(Part::Pad { field })
     }
 
+    /// A checksum over what stands before it. It stands behind the data.
+    pub fn checksum(self, checksum: Checksum) -> Layout {
+        self.with(Part::Check(checksum))
+    }
+
     /// The framing of this layout, with the default options.
     ///
     /// # Errors
     /// A layout that has no length before its data, or could not be decoded for another reason.
     pub fn build(self) -> Result<Framing, LayoutError> {
-        self.check()?;
+        self.check().map_err(|(_, error)| error)?;
         Ok(Framing::from_layout(self))
     }
 
-    fn check(&self) -> Result<(), LayoutError> {
+    /// Finds what is wrong, with the index of the part where that shows.
+    pub(crate) fn check(&self) -> Result<(), (usize, LayoutError)> {
         let data = self.parts.iter().position(|part| matches!(part, Part::Data { .. }));
-        let data = data.ok_or(LayoutError::NoData)?;
-        let (before, behind) = (&self.parts[..data], &self.parts[data + 1..]);
+        let data = data.ok_or((self.parts.len(), LayoutError::NoData))?;
         self.check_names()?;
-        let lengths = |parts: &[Part]| parts.iter().filter(|part| matches!(part, Part::Length { .. })).count();
-        match (lengths(before), lengths(behind)) {
-            (0, 0) => return Err(LayoutError::NoLength),
-            (1, 0) => {}
-            _ => return Err(LayoutError::Twice("a length")),
+        self.check_lengths(data)?;
+        let fields = self.parts[..data].iter().filter(|part| matches!(part, Part::Field { .. })).count();
+        for (index, part) in self.parts.iter().enumerate() {
+            let wrong = if index < data { wrong_before(part) } else { wrong_behind(part, index > data, fields) };
+            wrong.map_or(Ok(()), |wrong| Err((index, wrong)))?;
         }
-        let fields = before.iter().filter(|part| matches!(part, Part::Field { .. })).count();
-        let mut pads = 0;
-        for part in &self.parts {
-            if let Part::Pad { field } = part {
-                pads += 1;
-                if *field >= fields {
-                    return Err(LayoutError::NoSuchField(alloc::format!("number {field}")));
-                }
-            }
-        }
-        if pads > 1 {
-            return Err(LayoutError::Twice("padding"));
-        }
-        check_behind(behind)
+        let mut pads = self.parts.iter().enumerate().filter(|(_, part)| matches!(part, Part::Pad { .. }));
+        pads.nth(1).map_or(Ok(()), |(index, _)| Err((index, LayoutError::Twice("padding"))))
     }
 
-    fn check_names(&self) -> Result<(), LayoutError> {
+    fn check_lengths(&self, data: usize) -> Result<(), (usize, LayoutError)> {
+        let mut lengths = self.parts.iter().enumerate().filter(|(_, part)| matches!(part, Part::Length { .. }));
+        match (lengths.next(), lengths.next()) {
+            (Some((first, _)), None) if first < data => Ok(()),
+            (Some(_), Some((second, _))) => Err((second, LayoutError::Twice("a length"))),
+            _ => Err((data, LayoutError::NoLength)),
+        }
+    }
+
+    fn check_names(&self) -> Result<(), (usize, LayoutError)> {
         let mut names: Vec<&str> = Vec::new();
-        for part in &self.parts {
+        for (index, part) in self.parts.iter().enumerate() {
             if let Part::Field { name, .. } | Part::Length { name, .. } = part {
+                if !is_name(name) {
+                    return Err((index, LayoutError::Name(name.clone())));
+                }
                 if names.contains(&name.as_str()) {
-                    return Err(LayoutError::SameName(name.clone()));
+                    return Err((index, LayoutError::SameName(name.clone())));
                 }
                 names.push(name);
             }
@@ -167,15 +204,24 @@ impl Layout {
     }
 }
 
-fn check_behind(parts: &[Part]) -> Result<(), LayoutError> {
-    for part in parts {
-        match part {
-            Part::Data { .. } => return Err(LayoutError::Twice("data")),
-            Part::Field { name, int } if int.fixed_width().is_none() => {
-                return Err(LayoutError::VarintBehindData(name.clone()));
-            }
-            _ => {}
-        }
+pub(crate) fn is_name(name: &str) -> bool {
+    let inner = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    name.bytes().next().is_some_and(|first| first.is_ascii_alphabetic()) && name.bytes().all(inner)
+}
+
+fn wrong_before(part: &Part) -> Option<LayoutError> {
+    match part {
+        Part::Check(_) => Some(LayoutError::ChecksumBeforeData),
+        Part::Pad { .. } => Some(LayoutError::PaddingBeforeData),
+        _ => None,
     }
-    Ok(())
+}
+
+fn wrong_behind(part: &Part, second: bool, fields: usize) -> Option<LayoutError> {
+    match part {
+        Part::Data { .. } if second => Some(LayoutError::Twice("data")),
+        Part::Pad { field } if *field >= fields => Some(LayoutError::NoSuchField(alloc::format!("number {field}"))),
+        Part::Field { name, int } if int.fixed_width().is_none() => Some(LayoutError::VarintBehindData(name.clone())),
+        _ => None,
+    }
 }

@@ -34,26 +34,31 @@
 
 extern crate alloc;
 
+mod checksum;
 mod deframer;
 mod enframer;
 mod error;
+mod find;
 mod frame;
 mod frames;
 mod framing;
 mod int;
 mod layout;
 mod looks;
+mod notation;
 mod output;
 mod rule;
 mod stash;
 
+pub use checksum::Checksum;
 pub use deframer::Deframer;
 pub use enframer::{Enframer, Mark};
 pub use error::{DecodeError, EncodeError, Fault};
-pub use frame::Frame;
+pub use frame::{Frame, Part};
 pub use frames::Frames;
-pub use framing::{DEFAULT_MAX, Framing};
+pub use framing::{DEFAULT_MAX, Framing, MAX_DELIMITER, TooLong};
 pub use int::Int;
 pub use layout::{Layout, LayoutError};
 pub use looks::Looks;
+pub use notation::{NotationError, Preset, presets};
 pub use output::Output;

@@ -1,9 +1,21 @@
 //! A framing, compiled: what the deframer and the enframer run.
 
+mod digits;
+mod ended;
+mod fast;
 mod head;
+#[cfg(feature = "json")]
+mod json;
+mod lsp;
+mod stuffing;
 
-use crate::{Fault, Framing, framing::Shape};
-pub(crate) use head::{Head, least_width};
+use crate::{Fault, Framing, Int, Layout, TooLong, framing::Shape, layout::Part};
+use alloc::vec::Vec;
+pub(crate) use digits::{Decimal, Digits};
+pub(crate) use ended::{Ended, Style, Until};
+pub(crate) use fast::Fast;
+pub(crate) use head::{Head, Place, least_width};
+pub(crate) use stuffing::{cobs_encode, slip_encode};
 
 /// Where a frame's parts lie, counted from its first byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,8 +24,19 @@ pub(crate) struct Span {
     pub(crate) head: usize,
     /// The data's bytes.
     pub(crate) data: usize,
-    /// The bytes of the whole frame.
+    /// The bytes of the whole frame, or of the part that is kept.
     pub(crate) total: usize,
+    /// What follows of a frame that was cut.
+    pub(crate) lost: Lost,
+}
+
+/// The rest of a frame that was too long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lost {
+    Nothing,
+    Bytes(u64),
+    /// Everything up to and with the next delimiter.
+    Until,
 }
 
 /// What the first bytes of a frame tell about its end.
@@ -21,37 +44,196 @@ pub(crate) enum Measure {
     Known(Span),
     /// Nothing until this many bytes (more than there were) are there.
     More(usize),
+    /// Nothing until [`Rule::until`] is found: it isn't in these bytes.
+    Until,
+    /// These bytes belong to no frame.
+    Filler(usize),
+    /// The frame is too long and to be skipped.
+    Skip(Lost),
 }
 
 /// A compiled framing.
 #[derive(Clone, Debug)]
 pub(crate) struct Rule {
     pub(crate) limits: Limits,
-    pub(crate) head: Head,
+    pub(crate) kind: Kind,
 }
 
-/// How many bytes of data a frame may have.
+/// The ways of telling where a frame ends.
+#[derive(Clone, Debug)]
+pub(crate) enum Kind {
+    /// By a number in a binary header.
+    Head(Head),
+    /// Always after so many bytes.
+    Fixed(usize),
+    /// By a delimiter.
+    Ended(Ended),
+    /// By a decimal number.
+    Digits(Digits),
+    /// By a `Content-Length` header.
+    Lsp(Until),
+    /// A header whose JSON tells the length of a body that comes in pieces.
+    #[cfg(feature = "json")]
+    Json { head: Head, body: alloc::string::String },
+}
+
+/// How many bytes of data a frame may have, and what becomes of those that have more.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     pub(crate) max: u64,
     pub(crate) empty: bool,
+    pub(crate) too_long: TooLong,
 }
 
 impl Rule {
     pub(crate) fn new(framing: Framing) -> Rule {
-        let limits = Limits { max: framing.max, empty: framing.empty };
-        let Shape::Layout(layout) = framing.shape;
-        Rule { limits, head: Head::new(layout, limits) }
+        let mut limits = Limits { max: framing.max, empty: framing.empty, too_long: framing.too_long };
+        let kind = match framing.shape {
+            Shape::Layout(layout) => Kind::Head(Head::new(layout, limits)),
+            Shape::Prefixed { int, incl } => Kind::Head(prefixed(int, incl, limits)),
+            Shape::Fixed(size) => Kind::Fixed(size),
+            Shape::Lines => Kind::Ended(Ended::new(b"\n", Style::Lines, limits)),
+            Shape::Delim(delim) => Kind::Ended(Ended::new(&delim, Style::Plain, limits)),
+            Shape::Cobs => Kind::Ended(Ended::new(&[0], Style::Cobs, limits)),
+            Shape::Slip => Kind::Ended(Ended::new(&[stuffing::END], Style::Slip, limits)),
+            Shape::Netstring => Kind::Digits(Digits::NETSTRING),
+            Shape::OctetCount => {
+                limits.empty = false;
+                Kind::Digits(Digits::OCTET_COUNT)
+            }
+            Shape::Lsp => Kind::Lsp(lsp::header()),
+            #[cfg(feature = "json")]
+            Shape::Json { int, body } => {
+                // Without the whole header the body's length is unknown: there is nothing to skip to.
+                limits.too_long = TooLong::Fail;
+                Kind::Json { head: prefixed(int, false, limits), body }
+            }
+        };
+        Rule { limits, kind }
+    }
+
+    /// The hot path's plan, for framings that have one.
+    #[inline(always)]
+    pub(crate) fn fast(&self) -> Option<&Fast> {
+        match &self.kind {
+            Kind::Head(head) => head.fast.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// The compiled header, for framings that have fields.
+    #[inline(always)]
+    pub(crate) fn head(&self) -> Option<&Head> {
+        match &self.kind {
+            Kind::Head(head) => Some(head),
+            #[cfg(feature = "json")]
+            Kind::Json { head, .. } => Some(head),
+            _ => None,
+        }
     }
 
     /// Finds the end of the frame that begins with `bytes`. A fault found in some bytes is found in the same way when
     /// more have come: that is what makes errors independent of the chunking.
     pub(crate) fn measure(&self, bytes: &[u8]) -> Result<Measure, Fault> {
-        self.head.measure(bytes, self.limits)
+        match &self.kind {
+            Kind::Head(head) => head.measure(bytes, self.limits),
+            #[cfg(feature = "json")]
+            Kind::Json { head, .. } => head.measure(bytes, self.limits),
+            Kind::Fixed(size) => Ok(Measure::Known(Span { head: 0, data: *size, total: *size, lost: Lost::Nothing })),
+            Kind::Digits(digits) => digits.measure(bytes, self.limits),
+            Kind::Ended(ended) => ended.measure(bytes),
+            Kind::Lsp(until) => match until.find(bytes) {
+                Some(at) => lsp::measure(&bytes[..at], self.limits),
+                None if bytes.len() >= until.window => self.unended(),
+                None => Ok(Measure::Until),
+            },
+        }
     }
 
-    /// Checks what stands behind the data of a frame that is all there.
-    pub(crate) fn check(&self, frame: &[u8], span: Span) -> Result<(), Fault> {
-        self.head.check_tail(frame, span)
+    /// What is looked for where [`Measure::Until`] was given.
+    pub(crate) fn until(&self) -> Option<&Until> {
+        match &self.kind {
+            Kind::Ended(ended) => Some(&ended.until),
+            Kind::Lsp(until) => Some(until),
+            _ => None,
+        }
     }
+
+    /// The end of the frame whose delimiter was found at `at`.
+    pub(crate) fn ended(&self, bytes: &[u8], at: usize) -> Result<Measure, Fault> {
+        match &self.kind {
+            Kind::Ended(ended) => ended.found(bytes, at),
+            Kind::Lsp(_) => lsp::measure(&bytes[..at], self.limits),
+            _ => self.measure(bytes),
+        }
+    }
+
+    /// What becomes of a frame without a delimiter within its window.
+    pub(crate) fn unended(&self) -> Result<Measure, Fault> {
+        match &self.kind {
+            Kind::Ended(ended) => ended.too_long(),
+            _ => Err(Fault::NoDelimiter { limit: self.until().map_or(0, |until| until.window as u64) }),
+        }
+    }
+
+    /// The room that decoding a frame of this many bytes needs beside it.
+    pub(crate) fn scratch(&self, bytes: usize) -> usize {
+        match &self.kind {
+            Kind::Ended(ended) if ended.stuffed() => bytes,
+            _ => 0,
+        }
+    }
+
+    /// Checks a frame that is all there, and finds its data: in place, or unstuffed into `scratch`.
+    pub(crate) fn open<'a>(&self, raw: &'a [u8], span: Span, scratch: &mut &'a mut [u8]) -> Result<&'a [u8], Fault> {
+        let data = &raw[span.head..span.head + span.data];
+        match &self.kind {
+            Kind::Head(head) if span.lost == Lost::Nothing => head.check_tail(raw, span)?,
+            Kind::Ended(ended) if ended.stuffed() => return ended.unstuff(data, self.limits, scratch),
+            Kind::Digits(digits) if span.lost == Lost::Nothing => digits.check_tail(raw)?,
+            _ => {}
+        }
+        Ok(data)
+    }
+
+    /// The bytes that follow the frame in pieces.
+    pub(crate) fn body(&self, _data: &[u8]) -> Result<Option<u64>, Fault> {
+        match &self.kind {
+            #[cfg(feature = "json")]
+            Kind::Json { body, .. } => json::number(_data, body).map(Some),
+            _ => Ok(None),
+        }
+    }
+}
+
+impl Limits {
+    /// Judges a frame whose header announces `data` bytes, with `around` header and trailer bytes.
+    pub(crate) fn judge(&self, head: usize, data: u64, behind: u64) -> Result<Measure, Fault> {
+        let total = (head as u64).saturating_add(data).saturating_add(behind);
+        if data > self.max {
+            return self.over(head, data, total);
+        }
+        match (usize::try_from(data), usize::try_from(total)) {
+            (Ok(data), Ok(total)) => Ok(Measure::Known(Span { head, data, total, lost: Lost::Nothing })),
+            _ => Err(Fault::TooLong { got: data, limit: usize::MAX as u64, looks: None }),
+        }
+    }
+
+    fn over(&self, head: usize, data: u64, total: u64) -> Result<Measure, Fault> {
+        match (self.too_long, usize::try_from(self.max)) {
+            (TooLong::Skip, _) => Ok(Measure::Skip(Lost::Bytes(total))),
+            (TooLong::Cut, Ok(max)) => {
+                let kept = head + max;
+                Ok(Measure::Known(Span { head, data: max, total: kept, lost: Lost::Bytes(total - kept as u64) }))
+            }
+            _ => Err(Fault::TooLong { got: data, limit: self.max, looks: None }),
+        }
+    }
+}
+
+/// A length and as many bytes; with `incl` the length counts itself.
+fn prefixed(int: Int, incl: bool, limits: Limits) -> Head {
+    let adjust = if incl { -(int.least_width() as i64) } else { 0 };
+    let parts = Vec::from([Part::Length { name: "len".into(), int }, Part::Data { adjust }]);
+    Head::new(Layout { parts }, limits)
 }

@@ -30,6 +30,23 @@ impl Stash {
         self.run.is_empty()
     }
 
+    /// Copies the last bytes to the end of `to`, as many as fit, and gives them.
+    pub(crate) fn tail<'t>(&self, to: &'t mut [u8]) -> &'t [u8] {
+        let mut room = to.len();
+        for piece in self.blocks.iter().rev().chain([&self.run]) {
+            let some = piece.len().min(room);
+            to[room - some..room].copy_from_slice(&piece[piece.len() - some..]);
+            room -= some;
+        }
+        &to[room..]
+    }
+
+    /// All bytes, in one piece.
+    pub(crate) fn joined(&mut self) -> &[u8] {
+        self.gather(self.len());
+        &self.run
+    }
+
     /// The frame's first bytes: all of them below [`SLACK`].
     pub(crate) fn head(&self) -> &[u8] {
         &self.run

@@ -1,11 +1,13 @@
 //! Where a deframer stands in its stream.
 
+use super::discard::Discard;
 use crate::{
-    DecodeError, Fault, Frame,
-    rule::{Measure, Rule, Span},
+    DecodeError, Fault, Frame, MAX_DELIMITER,
+    rule::{Lost, Measure, Rule, Span},
     stash::Stash,
 };
 use alloc::vec::Vec;
+use core::mem;
 
 /// Everything that outlives a chunk.
 #[derive(Debug, Default)]
@@ -14,25 +16,42 @@ pub(crate) struct State {
     pub(crate) offset: u64,
     /// Its bytes from earlier chunks.
     stash: Stash,
-    /// Its span, once known.
-    span: Option<Span>,
-    /// How many of its bytes are needed to go on.
-    want: usize,
+    need: Need,
+    /// A frame whose bytes are dropped.
+    discard: Option<Discard>,
+    /// A body that comes in pieces: its bytes in all, and those left.
+    body: Option<(u64, u64)>,
     failed: Option<DecodeError>,
 }
+
+/// What the frame that has begun waits for.
+#[derive(Clone, Copy, Debug, Default)]
+enum Need {
+    /// Nothing: its delimiter came, or as many bytes as may come without one.
+    #[default]
+    Judgement,
+    /// So many bytes of it, to tell more.
+    Bytes(usize),
+    /// The end of what is kept of it.
+    Span(Span),
+    /// Its delimiter.
+    Until,
+}
+
+type Found<'a> = Result<Option<Frame<'a>>, DecodeError>;
 
 impl State {
     /// No frame has begun, and none has failed.
     #[inline(always)]
     pub(crate) fn idle(&self) -> bool {
-        self.stash.is_empty() && self.failed.is_none()
+        self.stash.is_empty() && self.discard.is_none() && self.body.is_none() && self.failed.is_none()
     }
 
     /// Moves past a frame and gives its offset.
     #[inline(always)]
-    pub(crate) fn pass(&mut self, span: Span) -> u64 {
+    pub(crate) fn pass(&mut self, bytes: usize) -> u64 {
         let offset = self.offset;
-        self.offset += span.total as u64;
+        self.offset += bytes as u64;
         offset
     }
 
@@ -43,68 +62,166 @@ impl State {
         error
     }
 
-    /// The frame at the front of `input`; an unfinished one is kept. For an idle state.
+    /// The bytes kept of the frame that has begun.
+    #[inline]
+    pub(crate) fn kept(&self) -> usize {
+        self.stash.len()
+    }
+
+    /// The next frame: it began in an earlier chunk, or begins in `input`. The former is moved to `whole`.
+    #[inline(never)]
+    pub(crate) fn next<'a, 'i: 'a>(
+        &mut self,
+        rule: &'a Rule,
+        whole: &'a mut Vec<u8>,
+        input: &mut &'i [u8],
+        scratch: &mut &'a mut [u8],
+    ) -> Found<'a> {
+        if let Some(span) = self.resume(rule, input)? {
+            self.stash.swap(whole);
+            return self.hand_out(rule, whole, span, scratch);
+        }
+        self.slice(rule, input, scratch)
+    }
+
+    /// The frame at the front of `input`; an unfinished one is kept. Nothing must be kept before.
     pub(crate) fn slice<'a, 'i: 'a>(
         &mut self,
         rule: &'a Rule,
         input: &mut &'i [u8],
-    ) -> Result<Option<Frame<'a>>, DecodeError> {
-        if input.is_empty() {
-            return Ok(None);
+        scratch: &mut &'a mut [u8],
+    ) -> Found<'a> {
+        if let Some(error) = self.failed {
+            return Err(error);
         }
-        match rule.measure(input).map_err(|fault| self.fail(fault))? {
-            Measure::Known(span) if span.total <= input.len() => {
-                let (raw, rest) = input.split_at(span.total);
-                rule.check(raw, span).map_err(|fault| self.fail(fault))?;
-                *input = rest;
-                return Ok(Some(Frame::new(raw, span, self.pass(span), rule)));
+        loop {
+            self.drop_from(rule, input);
+            if input.is_empty() {
+                return Ok(None);
             }
-            Measure::Known(span) => (self.span, self.want) = (Some(span), span.total),
-            Measure::More(want) => self.want = want,
+            if let Some((total, left)) = self.body {
+                return Ok(Some(self.piece(rule, input, total, left)));
+            }
+            match rule.measure(input).map_err(|fault| self.fail(fault))? {
+                Measure::Known(span) if span.total <= input.len() => {
+                    let (raw, rest) = input.split_at(span.total);
+                    *input = rest;
+                    return self.hand_out(rule, raw, span, scratch);
+                }
+                Measure::Filler(bytes) => {
+                    self.pass(bytes);
+                    *input = &input[bytes..];
+                }
+                Measure::Skip(lost) => self.discard = Discard::new(lost, 0),
+                Measure::Known(span) => return self.keep(input, Need::Span(span)),
+                Measure::More(bytes) => return self.keep(input, Need::Bytes(bytes)),
+                Measure::Until => return self.keep(input, Need::Until),
+            }
         }
-        self.stash.push(input, self.want);
+    }
+
+    fn keep<'a>(&mut self, input: &mut &[u8], need: Need) -> Found<'a> {
+        self.need = need;
+        self.stash.push(input, need.size());
         *input = &[];
         Ok(None)
     }
 
-    /// The frame that earlier chunks began, if `input` finishes it. It is moved to `whole`.
-    #[inline(never)]
-    pub(crate) fn straddler<'a>(
-        &mut self,
-        rule: &'a Rule,
-        whole: &'a mut Vec<u8>,
-        input: &mut &[u8],
-    ) -> Result<Option<Frame<'a>>, DecodeError> {
+    /// Opens a frame that is all there.
+    fn hand_out<'a>(&mut self, rule: &'a Rule, bytes: &'a [u8], span: Span, scratch: &mut &'a mut [u8]) -> Found<'a> {
+        let raw = &bytes[..span.total];
+        let data = rule.open(raw, span, scratch).map_err(|fault| self.fail(fault))?;
+        let body = rule.body(data).map_err(|fault| self.fail(fault))?.filter(|_| span.lost == Lost::Nothing);
+        let frame = Frame::opened(raw, span, data, self.offset, rule);
+        self.discard = Discard::new(span.lost, span.total as u64);
+        if self.discard.is_none() {
+            self.pass(span.total);
+        }
+        self.drop_from(rule, &mut &bytes[span.total..]);
+        self.body = body.filter(|body| *body > 0).map(|body| (body, body));
+        Ok(Some(body.map_or(frame, |body| frame.with_body(body))))
+    }
+
+    fn piece<'a, 'i: 'a>(&mut self, rule: &'a Rule, input: &mut &'i [u8], total: u64, left: u64) -> Frame<'a> {
+        let some = usize::try_from(left).unwrap_or(usize::MAX).min(input.len());
+        let (data, rest) = input.split_at(some);
+        *input = rest;
+        let left = left - some as u64;
+        self.body = (left > 0).then_some((total, left));
+        Frame::piece(data, left, self.pass(some), rule)
+    }
+
+    /// Drops bytes of a frame that is left out, or cut.
+    fn drop_from(&mut self, rule: &Rule, input: &mut &[u8]) {
+        if let Some(discard) = &mut self.discard
+            && let Some(total) = discard.drop_from(rule.until(), input)
+        {
+            self.offset = self.offset.saturating_add(total);
+            self.discard = None;
+        }
+    }
+
+    /// Goes on with the frame that earlier chunks began. Gives its span once it is whole.
+    fn resume(&mut self, rule: &Rule, input: &mut &[u8]) -> Result<Option<Span>, DecodeError> {
         if let Some(error) = self.failed {
             return Err(error);
         }
-        let span = loop {
-            self.top_up(input);
-            if self.stash.len() < self.want {
-                return Ok(None);
+        while !self.stash.is_empty() {
+            self.top_up(rule, input);
+            let measured = match self.need {
+                Need::Span(span) if self.stash.len() >= span.total => return Ok(Some(span)),
+                Need::Bytes(bytes) if self.stash.len() < bytes => return Ok(None),
+                Need::Span(_) | Need::Until => return Ok(None),
+                Need::Judgement => self.measure_end(rule),
+                Need::Bytes(_) => rule.measure(self.stash.head()),
+            };
+            match measured.map_err(|fault| self.fail(fault))? {
+                Measure::Known(span) => self.need = Need::Span(span),
+                Measure::More(bytes) => self.need = Need::Bytes(bytes),
+                Measure::Until => self.need = Need::Until,
+                Measure::Filler(_) => return Ok(None),
+                Measure::Skip(lost) => self.skip(rule, lost),
             }
-            if let Some(span) = self.span {
-                break span;
-            }
-            match rule.measure(self.stash.head()).map_err(|fault| self.fail(fault))? {
-                Measure::Known(span) => (self.span, self.want) = (Some(span), span.total),
-                Measure::More(want) => self.want = want,
-            }
-        };
-        self.stash.swap(whole);
-        self.span = None;
-        rule.check(whole, span).map_err(|fault| self.fail(fault))?;
-        Ok(Some(Frame::new(whole, span, self.pass(span), rule)))
+        }
+        Ok(None)
+    }
+
+    /// Leaves out the frame that has begun.
+    fn skip(&mut self, rule: &Rule, lost: Lost) {
+        let kept = mem::take(&mut self.stash).into_bytes();
+        self.discard = Discard::new(lost, 0);
+        self.drop_from(rule, &mut &kept[..]);
+    }
+
+    /// What the kept bytes are: they end with the delimiter, or are as many as may come without one.
+    fn measure_end(&mut self, rule: &Rule) -> Result<Measure, Fault> {
+        let Some(until) = rule.until() else { return Ok(Measure::More(self.stash.len() + 1)) };
+        let bytes = self.stash.joined();
+        match bytes.strip_suffix(until.delim()) {
+            Some(before) => rule.ended(bytes, before.len()),
+            None => rule.unended(),
+        }
     }
 
     /// Moves as much of `input` to a frame that has begun as it is known to need.
-    pub(crate) fn top_up(&mut self, input: &mut &[u8]) {
+    pub(crate) fn top_up(&mut self, rule: &Rule, input: &mut &[u8]) {
         if self.stash.is_empty() || self.failed.is_some() {
             return;
         }
-        let more = self.want.saturating_sub(self.stash.len()).min(input.len());
+        let more = match (self.need, rule.until()) {
+            (Need::Until, Some(until)) => {
+                let fresh = &input[..input.len().min(until.window - self.stash.len())];
+                let mut tail = [0; MAX_DELIMITER];
+                let found = until.reach(self.stash.tail(&mut tail), fresh);
+                if found.is_some() || self.stash.len() + fresh.len() == until.window {
+                    self.need = Need::Judgement;
+                }
+                found.unwrap_or(fresh.len())
+            }
+            (need, _) => need.size().saturating_sub(self.stash.len()).min(input.len()),
+        };
         let (taken, rest) = input.split_at(more);
-        self.stash.push(taken, self.want);
+        self.stash.push(taken, self.need.size());
         *input = rest;
     }
 
@@ -113,16 +230,23 @@ impl State {
         if let Some(error) = self.failed {
             return Err(error);
         }
-        let have = (self.stash.len() + waiting) as u64;
-        if have == 0 {
+        let (dropped, total) = self.discard.as_ref().map_or((0, None), Discard::progress);
+        let body = self.body.map_or(0, |(total, left)| total - left);
+        let have = dropped + body + (self.stash.len() + waiting) as u64;
+        let need = match self.need {
+            Need::Span(span) if !self.stash.is_empty() => Some(span.total as u64),
+            Need::Bytes(_) if !self.stash.is_empty() => match rule.measure(self.stash.head()) {
+                Ok(Measure::Known(span)) => Some(span.total as u64),
+                Ok(_) => None,
+                Err(fault) => return Err(DecodeError { offset: self.offset, fault }),
+            },
+            _ => total.or(self.body.map(|(total, _)| total)),
+        };
+        if have == 0 && self.body.is_none() && self.discard.is_none() {
             return Ok(());
         }
-        let need = match (self.span, rule.measure(self.stash.head())) {
-            (Some(span), _) | (None, Ok(Measure::Known(span))) => Some(span.total as u64),
-            (None, Ok(Measure::More(_))) => None,
-            (None, Err(fault)) => return Err(DecodeError { offset: self.offset, fault }),
-        };
-        Err(DecodeError { offset: self.offset, fault: Fault::Truncated { have, need } })
+        let offset = self.offset - body;
+        Err(DecodeError { offset, fault: Fault::Truncated { have, need } })
     }
 
     pub(crate) fn into_bytes(self) -> Vec<u8> {
@@ -131,5 +255,16 @@ impl State {
 
     pub(crate) fn capacity(&self) -> usize {
         self.stash.capacity()
+    }
+}
+
+impl Need {
+    /// The bytes that the frame, or what is to be known of it, has in all; 0 where that is open.
+    fn size(self) -> usize {
+        match self {
+            Need::Span(span) => span.total,
+            Need::Bytes(bytes) => bytes,
+            Need::Judgement | Need::Until => 0,
+        }
     }
 }

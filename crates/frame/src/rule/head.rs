@@ -1,8 +1,9 @@
 //! Layouts: header, data, and what stands behind.
 
-use super::{Limits, Measure, Span};
+use super::{Fast, Limits, Measure, Span};
 use crate::{
-    Fault, Int, Layout, Looks,
+    Fault, Int, Layout, Looks, TooLong,
+    checksum::Over,
     int::{Form, Read},
     layout::Part,
     looks,
@@ -30,6 +31,8 @@ pub(crate) struct Head {
     tail: usize,
     /// The index of the field that tells the padding.
     pub(crate) pad: Option<usize>,
+    /// Whether there is a checksum.
+    pub(crate) checks: bool,
     /// The plan for layouts whose end follows from one number at a fixed place.
     pub(crate) fast: Option<Fast>,
 }
@@ -54,42 +57,10 @@ pub(crate) enum From {
     End(usize),
 }
 
-/// The hot path: one load, one shift, one comparison for each frame.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Fast {
-    /// Where the length stands.
-    at: usize,
-    /// The unused bits of the eight bytes loaded there.
-    shift: u32,
-    big: bool,
-    /// The smallest length allowed, and how many more are.
-    low: u64,
-    room: u64,
-    /// Bytes before the data.
-    head: usize,
-    /// Data's bytes less the length, modulo 2^64.
-    adjust: u64,
-    tail: usize,
-}
-
-impl Fast {
-    /// The span of the frame that begins with `bytes`, if it is whole, valid and not near the end of the input: else
-    /// the slow path finds out which.
-    #[inline(always)]
-    pub(crate) fn span(&self, bytes: &[u8]) -> Option<Span> {
-        let load = bytes.get(self.at..)?.first_chunk::<8>()?;
-        let length = if self.big {
-            u64::from_be_bytes(*load) >> self.shift
-        } else {
-            u64::from_le_bytes(*load) << self.shift >> self.shift
-        };
-        if length.wrapping_sub(self.low) > self.room {
-            return None;
-        }
-        // Can't overflow: lengths up to `low + room` were shown to fit when the plan was made.
-        let data = length.wrapping_add(self.adjust) as usize;
-        let total = self.head + data + self.tail;
-        (total <= bytes.len()).then_some(Span { head: self.head, data, total })
+impl Place {
+    /// Whether it stands behind the data.
+    pub(crate) fn behind(&self) -> bool {
+        matches!(self.from, From::Data(_) | From::End(_))
     }
 }
 
@@ -112,6 +83,7 @@ impl Head {
                 Part::Pad { field } => Some(*field),
                 _ => None,
             }),
+            checks: behind.iter().any(|part| matches!(part, Part::Check(_))),
             fast: None,
             before,
             behind,
@@ -199,6 +171,7 @@ impl Head {
         u64::try_from(self.length_for(data)).ok().filter(|length| *length <= self.length.int.largest())
     }
 
+    /// Walks the header, part by part, as far as the bytes reach.
     pub(crate) fn measure(&self, bytes: &[u8], limits: Limits) -> Result<Measure, Fault> {
         let (mut at, mut data) = (0, 0);
         for part in &self.before {
@@ -218,18 +191,17 @@ impl Head {
                         width
                     }
                 },
-                Part::Data { .. } | Part::Pad { .. } => 0,
+                Part::Data { .. } | Part::Pad { .. } | Part::Check(_) => 0,
             };
             if at > bytes.len() {
                 return Ok(Measure::More(at));
             }
         }
         let pad = self.pad.and_then(|field| self.read(field, bytes, at, bytes.len())).unwrap_or(0);
-        let total = (at as u64).saturating_add(data).saturating_add(pad).saturating_add(self.tail as u64);
-        match (usize::try_from(data), usize::try_from(total)) {
-            (Ok(data), Ok(total)) => Ok(Measure::Known(Span { head: at, data, total })),
-            _ => Err(Fault::TooLong { got: data, limit: usize::MAX as u64, looks: None }),
+        if pad > limits.max.max(u64::from(u8::MAX)) {
+            return Err(Fault::TooLong { got: pad, limit: limits.max, looks: None });
         }
+        limits.judge(at, data, pad.saturating_add(self.tail as u64))
     }
 
     /// The data's bytes for an announced length, within the limits.
@@ -238,14 +210,14 @@ impl Head {
         if data < 0 {
             return Err(Fault::TooShort { got: length, least: self.adjust.unsigned_abs() });
         }
-        if data > i128::from(limits.max) {
+        if data > i128::from(limits.max) && limits.too_long == TooLong::Fail {
             let got = u64::try_from(data).unwrap_or(u64::MAX);
             return Err(Fault::TooLong { got, limit: limits.max, looks: self.looks(bytes, field, limits) });
         }
         if data == 0 && !limits.empty {
             return Err(Fault::Empty);
         }
-        Ok(data as u64)
+        Ok(u64::try_from(data).unwrap_or(u64::MAX))
     }
 
     /// What a bad length looks like. Only the bytes up to the length's end are looked at, since they were there for
@@ -267,8 +239,16 @@ impl Head {
         let pad = span.total - span.head - span.data - self.tail;
         let mut at = span.head + span.data;
         for part in &self.behind {
-            if let Part::Literal(want) = part {
-                same(want, &frame[at..], at)?;
+            match part {
+                Part::Literal(want) => same(want, &frame[at..], at)?,
+                Part::Check(check) => {
+                    let covered = match check.over {
+                        Over::Data => &frame[span.head..span.head + span.data],
+                        Over::All => &frame[..at],
+                    };
+                    check.verify(covered, &frame[at..])?;
+                }
+                _ => {}
             }
             at += if matches!(part, Part::Pad { .. }) { pad } else { least_width(part) };
         }
@@ -321,6 +301,7 @@ pub(crate) fn fixed_width(part: &Part) -> Option<usize> {
         Part::Literal(bytes) => Some(bytes.len()),
         Part::Field { int, .. } | Part::Length { int, .. } => int.fixed_width(),
         Part::Reserved(count) => Some(*count),
+        Part::Check(check) => Some(check.width()),
         Part::Data { .. } | Part::Pad { .. } => None,
     }
 }

@@ -1,5 +1,8 @@
 //! What every framing promises, seen from outside.
 
 mod collect;
+mod cuts;
+mod notation;
 mod prefixes;
+mod samples;
 mod splits;

@@ -1,0 +1,172 @@
+//! One line of text that names a framing.
+//!
+//! A notation is a preset (`u32be`, `lines`, …), perhaps with arguments and options in parentheses, or a layout: parts
+//! in the order of the wire, separated by spaces, with the options in parentheses at the end.
+//!
+//! ```
+//! use unglue_frame::Framing;
+//!
+//! let http2: Framing = "len:u24be type:u8 flags:u8 id:u32be data[len] (max=16K)".parse()?;
+//! assert_eq!(http2.to_string(), "len:u24be type:u8 flags:u8 id:u32be data[len] (max=16K)");
+//! assert_eq!("u32be( max=8M )".parse::<Framing>()?.to_string(), "u32be"); // 8 MiB is the default
+//! # Ok::<(), unglue_frame::NotationError>(())
+//! ```
+
+mod args;
+mod layout;
+mod presets;
+mod print;
+
+use crate::{Framing, LayoutError, TooLong};
+use alloc::string::String;
+use args::{Arg, Args, Value};
+use core::{fmt, str::FromStr};
+pub use presets::{Preset, presets};
+
+/// Why a text is no notation, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotationError {
+    /// The column, in characters from 1, where it goes wrong.
+    pub column: usize,
+    pub(crate) problem: Problem,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Problem {
+    Nothing,
+    UnknownFraming(String),
+    UnknownPart(String),
+    UnknownInt(String),
+    UnknownOption(String),
+    UnknownField(String),
+    Expected(&'static str),
+    NotHere(&'static str),
+    TooLarge,
+    Feature { what: String, feature: &'static str },
+    Layout(LayoutError),
+}
+
+impl fmt::Display for NotationError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "column {}: {}", self.column, self.problem)
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Problem::Nothing => f.write_str("there is nothing: name a framing, such as u32be or lines"),
+            Problem::UnknownFraming(name) => {
+                write!(f, "no framing is called {name}: presets are such as u32be, varint, lines, netstring")
+            }
+            Problem::UnknownPart(part) => {
+                write!(f, "{part} is no part of a layout: write name:u32be, 0f, ff*4, _, data[len], pad[p] or sum8")
+            }
+            Problem::UnknownInt(name) => {
+                write!(f, "no integer is called {name}: there are u8, u16be, u16le, u24…, u32…, u64… and varint")
+            }
+            Problem::UnknownOption(name) => {
+                write!(f, "no option is called {name}: there are max=, incl, toolong= and empty=")
+            }
+            Problem::UnknownField(name) => write!(f, "no field {name} stands before it"),
+            Problem::Expected(what) => write!(f, "expected {what}"),
+            Problem::NotHere(what) => write!(f, "{what} has no meaning for this framing"),
+            Problem::TooLarge => f.write_str("the number is too large"),
+            Problem::Feature { what, feature } => {
+                write!(f, "{what} isn't in this build: it needs the feature {feature}")
+            }
+            Problem::Layout(error) => error.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for NotationError {}
+
+/// An error at a byte position, before it is turned into a column.
+pub(crate) type Wrong = (usize, Problem);
+
+impl FromStr for Framing {
+    type Err = NotationError;
+
+    fn from_str(text: &str) -> Result<Framing, NotationError> {
+        parse(text).map_err(|(at, problem)| NotationError { column: text[..at].chars().count() + 1, problem })
+    }
+}
+
+fn parse(text: &str) -> Result<Framing, Wrong> {
+    let start = text.len() - text.trim_start().len();
+    let end = text.trim_end().len();
+    if start >= end {
+        return Err((0, Problem::Nothing));
+    }
+    let word_end = text[start..end].find([' ', '\t', '(', '+']).map_or(end, |at| start + at);
+    let text = &text[..end];
+    match presets::parse(text, start, word_end)? {
+        Some((framing, args, supports)) => options(framing, args, supports),
+        None => {
+            let (framing, args) = layout::parse(text, start)?;
+            options(framing, args, Supports::LAYOUT)
+        }
+    }
+}
+
+/// Which options a framing has a meaning for.
+#[derive(Clone, Copy)]
+struct Supports {
+    max: bool,
+    incl: bool,
+    too_long: bool,
+    cut: bool,
+    empty: bool,
+}
+
+impl Supports {
+    const LAYOUT: Supports = Supports { max: true, incl: false, too_long: true, cut: true, empty: true };
+}
+
+fn options(mut framing: Framing, args: Args<'_>, supports: Supports) -> Result<Framing, Wrong> {
+    for Arg { at, key, value } in args {
+        let allowed = |allowed: bool, what| if allowed { Ok(()) } else { Err((at, Problem::NotHere(what))) };
+        match (key, value) {
+            (None, Value::Word("incl")) => {
+                allowed(supports.incl, "incl")?;
+                framing = framing.incl();
+            }
+            (Some("max"), Value::Word(word)) => {
+                allowed(supports.max, "max")?;
+                framing.max = args::size(word).ok_or((at, Problem::Expected("max=BYTES, such as 512, 64K or 1M")))?;
+            }
+            (Some("toolong"), Value::Word(word)) => {
+                allowed(supports.too_long, "toolong")?;
+                allowed(supports.cut || word != "cut", "toolong=cut")?;
+                framing.too_long = too_long(word).ok_or((at, Problem::Expected("toolong=fail, skip or cut")))?;
+            }
+            (Some("empty"), Value::Word(word)) => {
+                allowed(supports.empty, "empty")?;
+                framing.empty = empty(word).ok_or((at, Problem::Expected("empty=allow or deny")))?;
+            }
+            (Some(word), _) | (None, Value::Word(word)) => {
+                return Err((at, Problem::UnknownOption(word.into())));
+            }
+            (None, Value::Text(_)) => return Err((at, Problem::NotHere("a text"))),
+        }
+    }
+    Ok(framing)
+}
+
+fn too_long(word: &str) -> Option<TooLong> {
+    match word {
+        "fail" => Some(TooLong::Fail),
+        "skip" => Some(TooLong::Skip),
+        "cut" => Some(TooLong::Cut),
+        _ => None,
+    }
+}
+
+fn empty(word: &str) -> Option<bool> {
+    match word {
+        "allow" => Some(true),
+        "deny" => Some(false),
+        _ => None,
+    }
+}

@@ -1,0 +1,142 @@
+//! Frames that end with a delimiter.
+
+use super::{Limits, Lost, Measure, Span, stuffing};
+use crate::{Fault, MAX_DELIMITER, TooLong, find::find};
+
+/// A framing by delimiter.
+#[derive(Clone, Debug)]
+pub(crate) struct Ended {
+    pub(crate) until: Until,
+    pub(crate) style: Style,
+    limits: Limits,
+}
+
+/// What stands before the delimiter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Style {
+    /// The data.
+    Plain,
+    /// The data and perhaps a carriage return.
+    Lines,
+    /// The data with its zeros taken out.
+    Cobs,
+    /// The data with its delimiters escaped.
+    Slip,
+}
+
+/// A delimiter, and how far from the frame's start its end may lie.
+#[derive(Clone, Debug)]
+pub(crate) struct Until {
+    bytes: [u8; MAX_DELIMITER],
+    len: usize,
+    pub(crate) window: usize,
+}
+
+impl Until {
+    pub(crate) fn new(delim: &[u8], window: u64) -> Until {
+        let mut bytes = [0; MAX_DELIMITER];
+        bytes[..delim.len()].copy_from_slice(delim);
+        Until { bytes, len: delim.len(), window: usize::try_from(window).unwrap_or(usize::MAX) }
+    }
+
+    #[inline]
+    pub(crate) fn delim(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+
+    /// The delimiter's place in a frame's first bytes.
+    #[inline]
+    pub(crate) fn find(&self, bytes: &[u8]) -> Option<usize> {
+        find(self.delim(), &bytes[..bytes.len().min(self.window)])
+    }
+
+    /// How many of the `fresh` bytes it takes to the delimiter's end. It may have begun in the bytes before, of which
+    /// `tail` are the last.
+    pub(crate) fn reach(&self, tail: &[u8], fresh: &[u8]) -> Option<usize> {
+        let tail = &tail[tail.len() - tail.len().min(self.len - 1)..];
+        let mut seam = [0; 2 * MAX_DELIMITER];
+        let joined = fresh.len().min(self.len - 1);
+        seam[..tail.len()].copy_from_slice(tail);
+        seam[tail.len()..tail.len() + joined].copy_from_slice(&fresh[..joined]);
+        let across = find(self.delim(), &seam[..tail.len() + joined]).map(|at| at + self.len - tail.len());
+        across.or_else(|| find(self.delim(), fresh).map(|at| at + self.len))
+    }
+}
+
+impl Ended {
+    pub(crate) fn new(delim: &[u8], style: Style, limits: Limits) -> Ended {
+        let data = match style {
+            Style::Plain => limits.max,
+            Style::Lines => limits.max.saturating_add(1),
+            Style::Cobs => stuffing::cobs_bound(limits.max),
+            Style::Slip => limits.max.saturating_mul(2),
+        };
+        Ended { until: Until::new(delim, data.saturating_add(delim.len() as u64)), style, limits }
+    }
+
+    /// The data isn't what the wire has.
+    pub(crate) fn stuffed(&self) -> bool {
+        matches!(self.style, Style::Cobs | Style::Slip)
+    }
+
+    pub(crate) fn measure(&self, bytes: &[u8]) -> Result<Measure, Fault> {
+        if self.stuffed() && bytes.first() == Some(&self.until.bytes[0]) {
+            // Delimiters in a row: both protocols send them to shake off noise.
+            let filler = bytes.iter().take_while(|byte| **byte == self.until.bytes[0]).count();
+            return Ok(Measure::Filler(filler));
+        }
+        match self.until.find(bytes) {
+            Some(at) => self.found(bytes, at),
+            None if bytes.len() >= self.until.window => self.too_long(),
+            None => Ok(Measure::Until),
+        }
+    }
+
+    /// The frame whose delimiter begins at `at`.
+    pub(crate) fn found(&self, bytes: &[u8], at: usize) -> Result<Measure, Fault> {
+        let returned = self.style == Style::Lines && bytes[..at].last() == Some(&b'\r');
+        let data = at - usize::from(returned);
+        if !self.stuffed() {
+            if data as u64 > self.limits.max {
+                return self.too_long();
+            }
+            if data == 0 && !self.limits.empty {
+                return Err(Fault::Empty);
+            }
+        }
+        Ok(Measure::Known(Span { head: 0, data, total: at + self.until.len, lost: Lost::Nothing }))
+    }
+
+    /// What becomes of a frame with more data than allowed.
+    pub(crate) fn too_long(&self) -> Result<Measure, Fault> {
+        match (self.limits.too_long, usize::try_from(self.limits.max)) {
+            (TooLong::Cut, Ok(max)) if !self.stuffed() => {
+                Ok(Measure::Known(Span { head: 0, data: max, total: max, lost: Lost::Until }))
+            }
+            (TooLong::Fail, _) => Err(Fault::NoDelimiter { limit: self.limits.max }),
+            _ => Ok(Measure::Skip(Lost::Until)),
+        }
+    }
+
+    /// Takes the stuffing out of a frame's bytes.
+    pub(crate) fn unstuff<'a>(
+        &self,
+        bytes: &[u8],
+        limits: Limits,
+        scratch: &mut &'a mut [u8],
+    ) -> Result<&'a [u8], Fault> {
+        let len = match self.style {
+            Style::Cobs => stuffing::cobs_decode(bytes, scratch)?,
+            _ => stuffing::slip_decode(bytes, scratch)?,
+        };
+        if len as u64 > limits.max {
+            return Err(Fault::TooLong { got: len as u64, limit: limits.max, looks: None });
+        }
+        if len == 0 && !limits.empty {
+            return Err(Fault::Empty);
+        }
+        let (data, rest) = core::mem::take(scratch).split_at_mut(len);
+        *scratch = rest;
+        Ok(data)
+    }
+}
