@@ -37,11 +37,28 @@ enum Leaf {
     Link(PathBuf),
 }
 
+/// How often a search starts again because something was swapped under it.
+const TRIES: usize = 16;
+
 /// Finds the place of `path`. A symbolic link to a file leads to that file's place, as far as `reach` goes.
 ///
+/// Errors: `EAGAIN` if what lies there changes all the time.
+pub(super) fn find(reach: &Reach, path: &Path) -> Result<Place, Problem> {
+    if path.as_os_str().as_bytes().contains(&0) {
+        return Err(Problem::System(Errno::INVAL));
+    }
+    for _ in 0..TRIES {
+        match try_find(reach, path) {
+            Err(Problem::System(Errno::AGAIN)) => {}
+            found => return found,
+        }
+    }
+    Err(Problem::System(Errno::AGAIN))
+}
+
 /// The kernel is asked first where a link leads, since it knows rules that we don't (`fs.protected_symlinks`); the
 /// place that is found by hand must be the same file.
-pub(super) fn find(reach: &Reach, path: &Path) -> Result<Place, Problem> {
+fn try_find(reach: &Reach, path: &Path) -> Result<Place, Problem> {
     let mut path = path.to_owned();
     let mut linked: Option<FileId> = None;
     for _ in 0..LINKS {
@@ -94,8 +111,11 @@ fn leaf(dir: &OwnedFd, name: &OsStr) -> Result<Leaf, Problem> {
         result => result?,
     };
     if FileType::from_raw_mode(stat.st_mode) == FileType::Symlink {
-        let target = readlinkat(dir, name, Vec::new())?;
-        return Ok(Leaf::Link(OsString::from_vec(target.into_bytes()).into()));
+        return match readlinkat(dir, name, Vec::new()) {
+            Ok(target) => Ok(Leaf::Link(OsString::from_vec(target.into_bytes()).into())),
+            Err(Errno::INVAL | Errno::NOENT) => Err(Problem::System(Errno::AGAIN)), // it is no link any more
+            Err(errno) => Err(errno.into()),
+        };
     }
     regular(&stat)?;
     Ok(Leaf::File(stat))
@@ -124,7 +144,10 @@ pub(super) fn regular(stat: &Stat) -> Result<(), Problem> {
 /// A rename would replace a file that its user may not write, as long as the folder is writable. `scp` and `cp` don't,
 /// so neither do we. In a sticky folder (`/tmp`) the rename would fail, but only after everything was sent.
 fn may_replace(dir: &OwnedFd, name: &OsStr, stat: &Stat) -> Result<(), Problem> {
-    accessat(dir, name, Access::WRITE_OK, AtFlags::EACCESS)?;
+    match accessat(dir, name, Access::WRITE_OK, AtFlags::EACCESS) {
+        Ok(()) | Err(Errno::NOENT) => {} // ENOENT: it was deleted meanwhile
+        Err(errno) => return Err(errno.into()),
+    }
     let folder = fstat(dir)?;
     let (sticky, user) = (folder.st_mode & 0o1000 != 0, geteuid());
     if sticky && !user.is_root() && ![folder.st_uid, stat.st_uid].contains(&user.as_raw()) {

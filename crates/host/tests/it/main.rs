@@ -1,3 +1,8 @@
 //! What touches the machine, tried on the machine.
 
 mod process;
+mod store;
+mod store_full;
+mod store_partials;
+mod store_paths;
+mod store_source;

@@ -135,20 +135,22 @@ fn what_the_system_refuses_is_told_by_name() {
     assert_eq!(error.errno().as_deref(), Some("ENOENT"));
 }
 
-/// Swaps two names over and over until told to stop.
-fn swap_folder(one: &Path, two: &Path, stop: &AtomicBool) {
+/// Makes `inside` a link out of the root and a folder again, until told to stop.
+fn swap_folder(root: &Path, stop: &AtomicBool) {
+    let (inside, link) = (root.join("inside"), root.join("link"));
     while !stop.load(Ordering::Relaxed) {
-        renameat_with(CWD, one, CWD, two, RenameFlags::EXCHANGE).unwrap();
+        renameat_with(CWD, &inside, CWD, &link, RenameFlags::EXCHANGE).unwrap();
     }
 }
 
-/// Makes `leaf` a link out of the root and a file again, until told to stop.
-fn swap_leaf(folder: &fs::File, stop: &AtomicBool) {
+/// Makes `inside/leaf` a link out of the root and a file again, until told to stop.
+fn swap_leaf(root: &Path, stop: &AtomicBool) {
+    let folder = fs::File::open(root.join("inside")).unwrap();
     while !stop.load(Ordering::Relaxed) {
-        symlinkat("../../outside/leaf", folder, "next").unwrap();
-        renameat(folder, "next", folder, "leaf").unwrap();
-        openat(folder, "next", OFlags::CREATE | OFlags::WRONLY, Mode::RUSR | Mode::WUSR).unwrap();
-        renameat(folder, "next", folder, "leaf").unwrap();
+        symlinkat("../../outside/leaf", &folder, "next").unwrap();
+        renameat(&folder, "next", &folder, "leaf").unwrap();
+        openat(&folder, "next", OFlags::CREATE | OFlags::WRONLY, Mode::RUSR | Mode::WUSR).unwrap();
+        renameat(&folder, "next", &folder, "leaf").unwrap();
     }
 }
 
@@ -161,42 +163,47 @@ impl Drop for Stop<'_> {
     }
 }
 
-/// A folder and a file's name become links out of the root, and folder and file again, while 2,000 files are
-/// written through them. Each lands inside or is refused; none lands outside.
-#[test]
-fn a_link_swapped_during_a_write_leads_nowhere() {
-    within(120, || {
-        let fixture = Fixture::in_memory();
-        let store = fixture.confined();
-        let (inside, link) = (fixture.root.join("inside"), fixture.root.join("link"));
-        fs::create_dir(&inside).unwrap();
-        fs::write(fixture.outside.join("leaf"), "secret").unwrap();
-        symlink(&fixture.outside, &link).unwrap();
-        let folder = fs::File::open(&inside).unwrap();
+/// Writes through `path` until 2,000 files have landed and 2,000 were refused, while `swap` goes on. None may land
+/// outside, and nothing may be read from there.
+fn write_while(swap: impl Fn(&Path, &AtomicBool) + Sync, path: &str) {
+    let fixture = Fixture::in_memory();
+    let store = fixture.confined();
+    fs::create_dir(fixture.root.join("inside")).unwrap();
+    fs::write(fixture.outside.join("leaf"), "secret").unwrap();
+    symlink(&fixture.outside, fixture.root.join("link")).unwrap();
 
-        let stop = AtomicBool::new(false);
-        let (mut landed, mut kept_out) = (0, 0);
-        thread::scope(|scope| {
-            let _stop = Stop(&stop);
-            scope.spawn(|| swap_folder(&inside, &link, &stop));
-            scope.spawn(|| swap_leaf(&folder, &stop));
-            for path in ["inside/leaf", "inside/new"].into_iter().cycle() {
-                match put(&store, path, b"new") {
-                    Ok(()) => landed += 1,
-                    Err(error) => {
-                        let raced = matches!(error.problem(), Problem::Outside | Problem::System(Errno::AGAIN));
-                        assert!(raced, "{error}");
-                        kept_out += 1;
-                    }
-                }
-                if landed >= 2_000 && kept_out >= 2_000 {
-                    break;
+    let stop = AtomicBool::new(false);
+    let (mut landed, mut kept_out) = (0, 0);
+    thread::scope(|scope| {
+        let _stop = Stop(&stop);
+        scope.spawn(|| swap(&fixture.root, &stop));
+        while landed < 2_000 || kept_out < 2_000 {
+            if let Ok(bytes) = get(&store, "inside/leaf") {
+                assert_ne!(bytes, b"secret", "read from outside");
+            }
+            match put(&store, path, b"new") {
+                Ok(()) => landed += 1,
+                Err(error) => {
+                    let raced = matches!(error.problem(), Problem::Outside | Problem::System(Errno::AGAIN));
+                    assert!(raced, "{error}");
+                    kept_out += 1;
                 }
             }
-        });
-        assert_eq!(names(&fixture.outside), ["leaf"]);
-        assert_eq!(fs::read(fixture.outside.join("leaf")).unwrap(), b"secret");
-        let inside = names(&if inside.is_symlink() { link } else { inside });
-        assert!(inside.iter().all(|name| !name.as_bytes().starts_with(b".")), "{inside:?}");
+        }
     });
+    assert_eq!(names(&fixture.outside), ["leaf"]);
+    assert_eq!(fs::read(fixture.outside.join("leaf")).unwrap(), b"secret");
+    let inside = fixture.root.join("inside");
+    let inside = names(&if inside.is_symlink() { fixture.root.join("link") } else { inside });
+    assert!(inside.iter().all(|name| !name.as_bytes().starts_with(b".")), "{inside:?}");
+}
+
+#[test]
+fn a_folder_swapped_for_a_link_during_a_write_leads_nowhere() {
+    within(120, || write_while(swap_folder, "inside/new"));
+}
+
+#[test]
+fn a_file_swapped_for_a_link_during_a_write_leads_nowhere() {
+    within(120, || write_while(swap_leaf, "inside/leaf"));
 }
