@@ -1,0 +1,269 @@
+//! `unglue struct`: Python's struct on the command line.
+
+mod batch;
+mod explain;
+mod json;
+mod literal;
+
+use std::ffi::OsString;
+use std::io::{self, Read, Write};
+use std::process::ExitCode;
+
+use unglue_struct::{Error, Format, Python, Values};
+
+use self::literal::{Literal, tuple};
+
+const EXAMPLES: &str = "\
+Examples:
+  unglue struct pack '<I3sf' 1 abc 2.7           01000000616263cdcc2c40
+  unglue struct unpack '<I3sf' 01000000616263cdcc2c40
+  unglue struct size '@bi0q'                     8
+  unglue struct explain '@bi0q'                  where each byte goes
+  echo '{\"op\":\"pack\",\"format\":\"<Ie\",\"values\":[1,0.5]}' | unglue struct --batch
+
+Ends with 0; with 1 where Python raises an exception (its words go to stderr); with 125 if used wrongly.";
+
+/// Pack and unpack bytes by a format of Python's struct module.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES, arg_required_else_help = true, subcommand_negates_reqs = true)]
+pub(crate) struct StructCommand {
+    /// Answer requests on stdin, one JSON object a line, with one line each on stdout
+    #[arg(long, required = true)]
+    batch: bool,
+
+    /// Whose words errors are told in
+    #[arg(long, global = true, value_name = "VERSION", default_value = "3.13")]
+    python: Version,
+
+    #[command(subcommand)]
+    action: Option<Action>,
+}
+
+/// A version of Python, as one types it.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Version {
+    #[value(name = "3.11")]
+    V3_11,
+    #[value(name = "3.12")]
+    V3_12,
+    #[value(name = "3.13")]
+    V3_13,
+}
+
+impl From<Version> for Python {
+    fn from(version: Version) -> Python {
+        match version {
+            Version::V3_11 => Python::V3_11,
+            Version::V3_12 | Version::V3_13 => Python::V3_13,
+        }
+    }
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    Pack(Pack),
+    Unpack(Unpack),
+    Size(Size),
+    Explain(Explain),
+}
+
+/// Pack values and print the bytes in hex.
+#[derive(Debug, clap::Args)]
+struct Pack {
+    /// Write the bytes themselves
+    #[arg(long)]
+    raw: bool,
+    /// The format, as Python's struct has it
+    format: OsString,
+    /// Numbers, true and false, or text: the format says which (after `--` they may start with a dash)
+    #[arg(allow_negative_numbers = true)]
+    values: Vec<OsString>,
+}
+
+/// Unpack bytes and print the values as Python's tuple.
+#[derive(Debug, clap::Args)]
+struct Unpack {
+    /// Read the bytes themselves from stdin
+    #[arg(long, conflicts_with = "hex")]
+    raw: bool,
+    /// Unpack one record at this offset of a larger buffer; a negative one counts from the end
+    #[arg(long, allow_negative_numbers = true, value_name = "BYTES")]
+    offset: Option<isize>,
+    /// Unpack record after record, a tuple a line
+    #[arg(long, conflicts_with = "offset")]
+    iter: bool,
+    /// Print {"values": […]}
+    #[arg(long)]
+    json: bool,
+    /// The format, as Python's struct has it
+    format: OsString,
+    /// The bytes in hex, blanks allowed; without it they are read from stdin
+    hex: Option<String>,
+}
+
+/// Print the size of a record in bytes.
+#[derive(Debug, clap::Args)]
+struct Size {
+    /// The format, as Python's struct has it
+    format: OsString,
+}
+
+/// Show where each value and each byte of padding goes.
+#[derive(Debug, clap::Args)]
+struct Explain {
+    /// Print it as one JSON object
+    #[arg(long)]
+    json: bool,
+    /// The format, as Python's struct has it
+    format: OsString,
+}
+
+/// Why the command ends without a result.
+enum Failure {
+    /// Python would have raised.
+    Struct(Error),
+    /// The user's mistake, told in full.
+    Usage(String),
+    /// Reading or writing failed.
+    Io(io::Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
+        Failure::Struct(error)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Failure {
+        Failure::Io(error)
+    }
+}
+
+impl StructCommand {
+    /// Runs the command; what went wrong is told on stderr.
+    pub(crate) fn run(self) -> ExitCode {
+        let python = self.python.into();
+        let result = match self.action {
+            Some(Action::Pack(pack)) => pack.run(),
+            Some(Action::Unpack(unpack)) => unpack.run(),
+            Some(Action::Size(size)) => size.run(),
+            Some(Action::Explain(explain)) => explain.run(),
+            None => batch::run(io::stdin().lock(), io::stdout().lock(), python),
+        };
+        match result {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(failure) => failure.tell(python),
+        }
+    }
+}
+
+impl Failure {
+    fn tell(self, python: Python) -> ExitCode {
+        match self {
+            Failure::Struct(error) => {
+                eprintln!("unglue: {}: {}.{}", error.exception().name(), error.says(python), place_of(&error));
+                ExitCode::from(1)
+            }
+            Failure::Usage(message) => {
+                eprintln!("unglue: {message}");
+                ExitCode::from(125)
+            }
+            // The reader had enough: nobody is left to tell.
+            Failure::Io(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::from(125),
+            Failure::Io(error) => {
+                eprintln!("unglue: reading stdin or writing stdout failed: {error}. Check where they lead.");
+                ExitCode::from(125)
+            }
+        }
+    }
+}
+
+/// What Python doesn't say: where the error is.
+fn place_of(error: &Error) -> String {
+    match error {
+        Error::BadChar { position, found } => {
+            format!(" It is '{}', character {} of the format.", found.escape_ascii(), position + 1)
+        }
+        Error::Field { index, code, .. } => format!(" It is value {}, for '{}'.", index + 1, code.letter()),
+        Error::WrongSize { got, .. } | Error::NotAMultiple { got, .. } => format!(" It has {got}."),
+        _ => String::new(),
+    }
+}
+
+fn parse(format: &OsString) -> Result<Format, Error> {
+    match format.to_str() {
+        Some(text) => Format::parse(text),
+        None => Format::parse_bytes(format.as_encoded_bytes()),
+    }
+}
+
+impl Pack {
+    fn run(self) -> Result<(), Failure> {
+        let format = parse(&self.format)?;
+        let codes = format.fields().map(|field| Some(field.code)).chain(std::iter::repeat(None));
+        let literals: Vec<_> =
+            self.values.iter().zip(codes).map(|(text, code)| Literal::read(text.as_encoded_bytes(), code)).collect();
+        let values: Vec<_> = literals.iter().map(Literal::value).collect();
+        let record = format.pack(&values)?;
+        let mut out = io::stdout().lock();
+        if self.raw {
+            out.write_all(&record)?
+        } else {
+            writeln!(out, "{}", json::to_hex(&record))?
+        }
+        Ok(())
+    }
+}
+
+impl Unpack {
+    fn run(self) -> Result<(), Failure> {
+        let format = parse(&self.format)?;
+        let bytes = self.bytes()?;
+        let records: Vec<Values<'_, '_>> = match self.offset {
+            Some(offset) => vec![format.unpack_from(&bytes, offset)?],
+            None if self.iter => format.iter_unpack(&bytes)?.collect(),
+            None => vec![format.unpack(&bytes)?],
+        };
+        let mut out = io::stdout().lock();
+        for record in records {
+            if self.json {
+                writeln!(out, "{}", batch::values_line(record))?
+            } else {
+                writeln!(out, "{}", tuple(record))?
+            }
+        }
+        Ok(())
+    }
+
+    fn bytes(&self) -> Result<Vec<u8>, Failure> {
+        let mut input = Vec::new();
+        match &self.hex {
+            Some(hex) => input.extend_from_slice(hex.as_bytes()),
+            None => _ = io::stdin().lock().read_to_end(&mut input)?,
+        }
+        if self.raw {
+            return Ok(input);
+        }
+        input.retain(|byte| !byte.is_ascii_whitespace());
+        json::from_hex(&input).map_err(|reason| {
+            Failure::Usage(format!("the bytes to unpack aren't hex: {reason}. Give pairs of hex digits, or use --raw."))
+        })
+    }
+}
+
+impl Size {
+    fn run(self) -> Result<(), Failure> {
+        writeln!(io::stdout(), "{}", parse(&self.format)?.size())?;
+        Ok(())
+    }
+}
+
+impl Explain {
+    fn run(self) -> Result<(), Failure> {
+        let format = parse(&self.format)?;
+        let text = if self.json { explain::json(&format) } else { explain::picture(&format) };
+        writeln!(io::stdout(), "{text}")?;
+        Ok(())
+    }
+}
