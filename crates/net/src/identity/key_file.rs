@@ -49,7 +49,7 @@ pub type AskPassphrase<'a> = dyn FnMut(&Path) -> Option<Passphrase> + 'a;
 /// human is asked for the passphrase.
 ///
 /// A clone shares what was read, so that a secret is in memory once.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct KeyFile {
     path: PathBuf,
     public_key: PublicKey,
@@ -122,6 +122,12 @@ impl KeyFile {
         key.filter(|key| key.public_key() == self.public_key).ok_or_else(|| {
             IdentityError::key(&self.path, KeyError::Malformed("its private and public halves don't belong together"))
         })
+    }
+}
+
+impl fmt::Debug for KeyFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeyFile({}, {})", self.path.display(), self.public_key)
     }
 }
 

@@ -61,7 +61,7 @@ pub use key::{Fingerprint, KeyError, PublicKey};
 pub use key_file::{AskPassphrase, KeyFile, Passphrase};
 pub use known_hosts::{KnownHosts, KnownHostsFiles, Verdict};
 pub use new_key::make_key_file;
-pub use own::{Identity, IdentitySearch, MAX_TRIES};
+pub use own::{Identity, IdentitySearch};
 pub use private_key::PrivateKey;
 pub use proof::{EXPORTER_CONTEXT, EXPORTER_LABEL, EXPORTER_LEN};
 pub use sshsig::{ProofError, Signer};

@@ -8,9 +8,7 @@ use super::key_file::{AskPassphrase, KeyFile};
 use super::proof::{self, EXPORTER_LEN};
 use super::sshsig::Signer;
 use std::path::{Path, PathBuf};
-
-/// How many identities a connection may try.
-pub const MAX_TRIES: usize = 6;
+use unglue_proto::limits::AUTH_TRIES;
 
 /// The key files that are tried without being named, beneath the home.
 const DEFAULT_FILES: [&str; 2] = [".ssh/id_ed25519", ".config/unglue/id_ed25519"];
@@ -88,7 +86,7 @@ impl IdentitySearch {
         Self { file, agent: Agent::from_env(), home: home() }
     }
 
-    /// The identities to try, in order, at most [`MAX_TRIES`]: the file that was named alone; or else the agent's keys,
+    /// The identities to try, in order, at most [`AUTH_TRIES`]: the file that was named alone; or else the agent's keys,
     /// then `~/.ssh/id_ed25519`, then `~/.config/unglue/id_ed25519`.
     ///
     /// A key that is both in the agent and in a file is used from the agent if the file is encrypted, which saves the
@@ -162,6 +160,6 @@ fn in_order(mut agent_keys: Vec<AgentKey>, mut files: Vec<KeyFile>) -> Vec<Ident
     };
     agent_keys.retain(|key| !plain(key, &files));
     files.retain(|file| !agent_keys.iter().any(|key| key.public_key() == file.public_key()));
-    agent_keys.truncate(MAX_TRIES - files.len());
+    agent_keys.truncate(AUTH_TRIES - files.len());
     agent_keys.into_iter().map(Identity::Agent).chain(files.into_iter().map(Identity::File)).collect()
 }

@@ -8,6 +8,7 @@ use super::error::IdentityError;
 use super::key::PublicKey;
 use super::sshsig::{self, ProofError, Signer};
 use super::wire::put_string;
+use unglue_proto::PROTOCOL;
 
 /// The label of the TLS exporter.
 pub const EXPORTER_LABEL: &[u8] = b"EXPORTER-unglue-auth-1";
@@ -18,18 +19,15 @@ pub const EXPORTER_CONTEXT: &[u8] = b"";
 /// How many bytes are exported.
 pub const EXPORTER_LEN: usize = 32;
 
-/// The protocol's version, as ALPN names it.
-const PROTOCOL: &[u8] = b"unglue/1";
-
 /// The role of the end that signs; a proof by a server could never pass for one by a client.
 const ROLE: &[u8] = b"client";
 
 /// What the client signs: four SSH strings (RFC 4251 section 5: a big-endian `uint32` length, then the bytes),
-/// `"unglue/1"`, `"client"`, the user's name as it asks to be served, and the exporter's 32 bytes. Each part's
+/// [`PROTOCOL`] (`unglue/1`), `client`, the user's name as it asks to be served, and the exporter's 32 bytes. Each part's
 /// length stands before it, so no two different logins have the same transcript.
 pub fn transcript(user: &[u8], exporter: &[u8; EXPORTER_LEN]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(64 + user.len());
-    for part in [PROTOCOL, ROLE, user, exporter] {
+    for part in [PROTOCOL.as_bytes(), ROLE, user, exporter] {
         put_string(&mut bytes, part);
     }
     bytes

@@ -105,9 +105,9 @@ impl<'a> Parts<'a> {
             _ => return Err(ProofError::Malformed("its version is not 1")),
         }
         let public_key = next_string(&mut cursor)?;
-        expect("namespace", NAMESPACE, next_string(&mut cursor)?)?;
-        expect("reserved field", "", next_string(&mut cursor)?)?;
-        expect("hash", HASH, next_string(&mut cursor)?)?;
+        require("namespace", NAMESPACE, next_string(&mut cursor)?)?;
+        require("reserved field", "", next_string(&mut cursor)?)?;
+        require("hash", HASH, next_string(&mut cursor)?)?;
         let signature = next_string(&mut cursor)?;
         if !cursor.is_empty() {
             return Err(ProofError::Malformed("something follows its end"));
@@ -120,7 +120,7 @@ fn next_string<'a>(cursor: &mut Cursor<'a>) -> Result<&'a [u8], ProofError> {
     cursor.string().ok_or(ProofError::Malformed("it is cut short"))
 }
 
-fn expect(field: &'static str, wanted: &'static str, got: &[u8]) -> Result<(), ProofError> {
+fn require(field: &'static str, wanted: &'static str, got: &[u8]) -> Result<(), ProofError> {
     if got == wanted.as_bytes() {
         return Ok(());
     }
@@ -131,7 +131,7 @@ fn expect(field: &'static str, wanted: &'static str, got: &[u8]) -> Result<(), P
 /// Reads what [`signature_string`] writes.
 pub(super) fn ed25519_signature(string: &[u8]) -> Result<Signature, ProofError> {
     let mut cursor = Cursor::new(string);
-    expect("signature's kind", ED25519, next_string(&mut cursor)?)?;
+    require("signature's kind", ED25519, next_string(&mut cursor)?)?;
     let bytes = next_string(&mut cursor)?;
     match <&[u8; 64]>::try_from(bytes) {
         Ok(bytes) if cursor.is_empty() => Ok(Signature::from_bytes(bytes)),

@@ -103,6 +103,7 @@ mod tests {
     fn options_with_quotes_commas_blanks_and_escapes() {
         for (options, names) in [
             ("restrict", vec!["restrict"]),
+            ("restrict \t", vec!["restrict"]),
             (r#"command="ls -l""#, vec!["command"]),
             (r#"command="a, b \"c d\" e",no-pty,From="*.x,!y""#, vec!["command", "no-pty", "from"]),
             ("cert-authority,principals=\"a\"", vec!["cert-authority", "principals"]),

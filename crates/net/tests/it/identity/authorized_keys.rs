@@ -1,8 +1,8 @@
 //! Who may log in, with the file and the folders above it in every state that StrictModes is about.
 
-use super::{chmod, key, tool, write};
+use super::{chmod, has, key, keygen, tool, write};
 use std::path::{Path, PathBuf};
-use unglue_net::identity::authorized_keys::Unsafe;
+use unglue_net::identity::authorized_keys::{Lookup, Unsafe, lookup};
 use unglue_net::identity::{AuthorizedKeys, Denied};
 
 /// A home with one key in its `authorized_keys`.
@@ -157,4 +157,50 @@ fn what_is_no_regular_file_or_too_long_is_not_read() {
     let long = format!("{}\n{}", key(1).public_key(), "#".repeat(1024 * 1024));
     write(&home.file(), long, 0o600);
     assert!(matches!(home.check(), Err(Denied::Unreadable { .. })));
+}
+
+/// Texts that stand before a key: no options, good ones and broken ones. No two blanks in a row: `ssh-keygen -l`
+/// passes over such a line, where sshd skips the blanks.
+const OPTIONS: [&str; 20] = [
+    "",
+    " ",
+    "\t",
+    "restrict ",
+    r#"command="ls -l" "#,
+    r#"command="a \" b" "#,
+    r#"command="a \"" "#,
+    r#"command="a \ "#,
+    r#"command="open "#,
+    r#"from="*.x,!y",no-pty,command="a, b" "#,
+    r#"a"b c"d"#,
+    r#"a"b c"d "#,
+    r#"\" "#,
+    r#"\\" " "#,
+    r#"a=b\"c "#,
+    "cert-authority,principals=\"a,b\"\t",
+    "# ",
+    "#",
+    "restrict restrict ",
+    "ssh-ed25519 ",
+];
+
+#[test]
+fn we_find_the_key_behind_the_options_where_ssh_keygen_does() {
+    if !has("ssh-keygen") {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("authorized_keys");
+    for (seed, options) in (1..).zip(OPTIONS) {
+        let public = key(seed).public_key();
+        // A plain line behind it, since ssh-keygen fails on a file without any key.
+        let text = format!("{options}{public} comment\n{}\n", key(0).public_key());
+        write(&file, &text, 0o600);
+        let listed = keygen(["-l", "-f", file.to_str().expect("UTF-8")]);
+        let theirs = listed.contains(&public.fingerprint().to_string());
+        let ours = lookup(text.as_bytes(), &public);
+        assert_eq!(!matches!(ours, Lookup::Absent { .. }), theirs, "{options:?}: {ours:?}, {listed}");
+        let plain = options.trim().is_empty();
+        assert_eq!(matches!(ours, Lookup::Authorised { .. }), plain, "{options:?}: {ours:?}");
+    }
 }
