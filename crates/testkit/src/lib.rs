@@ -1,1 +1,20 @@
 //! Chopper, relay, virtual clock and misbehaving peers for unglue's own tests.
+//!
+//! | module | what it is for |
+//! |---|---|
+//! | [`prng`] | random numbers that a seed repeats, and the loop that tells the seed of a failure |
+//! | [`chopper`] | every way to cut a byte stream into chunks |
+//! | [`clock`] | time that moves by hand |
+//! | [`relay`] | a TCP relay that cuts, stalls, delays, drops and breaks what it carries |
+//! | [`strangers`] | peers that misbehave before they have said who they are |
+//!
+//! Never published, and only ever a dev-dependency.
+
+pub mod chopper;
+pub mod clock;
+pub mod prng;
+pub mod relay;
+pub mod strangers;
+
+pub use clock::Clock;
+pub use prng::Prng;

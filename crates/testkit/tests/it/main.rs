@@ -1,0 +1,4 @@
+//! The test kit does what it says: otherwise the tests that use it prove nothing.
+
+mod relay;
+mod strangers;
