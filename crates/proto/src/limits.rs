@@ -1,0 +1,56 @@
+//! A number for every buffer, count and deadline of the protocol, in one place.
+//!
+//! Sizes are in bytes. Both ends of `unglue/1` hold to these; a peer that exceeds one is at fault.
+
+use std::time::Duration;
+
+/// The longest payload of one mux frame.
+pub const FRAME_PAYLOAD: usize = 64 * 1024;
+
+/// The longest control message: room for Linux's 2 MiB of arguments and environment, escaped as base64.
+pub const CONTROL_MESSAGE: usize = 4 * 1024 * 1024;
+
+/// The longest message before authentication has succeeded.
+pub const AUTH_MESSAGE: usize = 16 * 1024;
+
+/// Keys that one connection may offer or prove before it is refused (DESIGN section 4).
+pub const AUTH_TRIES: usize = 6;
+
+/// Credit that a new stream starts with: what its reader may be sent before it has read anything.
+pub const INITIAL_WINDOW: u64 = 64 * 1024;
+
+/// Credit that a stream may grow to while its reader keeps up.
+pub const MAX_WINDOW: u64 = 4 * 1024 * 1024;
+
+/// Bytes that one stream holds for its peer before its writer has to wait.
+pub const SEND_BUFFER: usize = 256 * 1024;
+
+/// Bidirectional streams that one end may have open at once: operations under way.
+pub const BIDIRECTIONAL_STREAMS: usize = 2048;
+
+/// Unidirectional streams that one end may have open at once: two outputs for each operation.
+pub const UNIDIRECTIONAL_STREAMS: usize = 2 * BIDIRECTIONAL_STREAMS;
+
+/// The longest reason of a go-away.
+pub const GO_AWAY_REASON: usize = 1024;
+
+/// An end that has sent nothing for so long sends a ping.
+pub const HEARTBEAT: Duration = Duration::from_secs(10);
+
+/// A link on which nothing has arrived for so long is lost.
+pub const SILENCE: Duration = Duration::from_secs(30);
+
+/// From the TCP connection to the end of the TLS handshake.
+pub const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// From the end of the handshake to the first message.
+pub const FIRST_MESSAGE: Duration = Duration::from_secs(10);
+
+/// From the server's request for a signature to the signature: a touch or a passphrase takes its time.
+pub const SIGNATURE: Duration = Duration::from_secs(60);
+
+/// How long an ended command's streams are drained before a surviving descendant is cut off.
+pub const DRAIN: Duration = Duration::from_millis(200);
+
+/// How long a server that was told to stop waits for the operations under way.
+pub const GO_AWAY_GRACE: Duration = Duration::from_secs(10);

@@ -1,0 +1,119 @@
+//! What the control messages say.
+//!
+//! Each operation has a module with its request and the messages that follow, in the order in which they travel. Every
+//! message is one JSON object. A field that the receiver doesn't know is ignored, unless the request names it in
+//! `require`: then an end that doesn't know it refuses, and nothing runs ([`check_required`]).
+
+pub mod auth;
+pub mod exec;
+pub mod transfer;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Code, Fault};
+
+/// The first message on a control stream: which operation it is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Request {
+    /// Run a command.
+    Exec(Box<exec::Exec>),
+    /// Write a file on the server.
+    Put(transfer::Put),
+    /// Read a file of the server.
+    Get(transfer::Get),
+}
+
+impl Request {
+    /// The names of what an old server must not ignore, as the client lists them.
+    pub fn required(&self) -> &[String] {
+        match self {
+            Request::Exec(exec) => &exec.require,
+            Request::Put(put) => &put.require,
+            Request::Get(get) => &get.require,
+        }
+    }
+
+    /// Refuses a request that requires something which this version doesn't know.
+    ///
+    /// # Errors
+    /// [`Code::Unsupported`], with the first name that isn't known.
+    pub fn check_required(&self) -> Result<(), Fault> {
+        let known = match self {
+            Request::Exec(_) => exec::KNOWN,
+            Request::Put(_) => transfer::PUT_KNOWN,
+            Request::Get(_) => transfer::GET_KNOWN,
+        };
+        check_required(self.required(), known)
+    }
+}
+
+/// Refuses a `require` list that names something not in `known`.
+///
+/// # Errors
+/// [`Code::Unsupported`], with the first name that isn't known.
+pub fn check_required(required: &[String], known: &[&str]) -> Result<(), Fault> {
+    match required.iter().find(|name| !known.contains(&name.as_str())) {
+        None => Ok(()),
+        Some(name) => Err(Fault::user(
+            Code::Unsupported,
+            format!("the request requires {name:?}, which {} doesn't know", crate::PROTOCOL),
+        )
+        .advise("nothing was run; update the server or leave the option out")),
+    }
+}
+
+/// How many bytes of a stream went by, and their BLAKE3 digest in lower-case hexadecimal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    /// Bytes that the sender sent, or the receiver received.
+    pub bytes: u64,
+    /// Their BLAKE3 digest: 64 hexadecimal digits.
+    pub blake3: String,
+}
+
+impl Tally {
+    /// Holds what the receiver saw against what the sender says that it sent.
+    ///
+    /// # Errors
+    /// [`Code::Mismatch`], with both figures.
+    pub fn verify(&self, sent: &Tally, stream: &str) -> Result<(), Fault> {
+        if self == sent {
+            return Ok(());
+        }
+        let what = if self.bytes == sent.bytes {
+            format!("{stream}: {} bytes arrived with digest {}, sent with {}", self.bytes, self.blake3, sent.blake3)
+        } else {
+            format!("{stream}: {} bytes arrived of the {} that were sent", self.bytes, sent.bytes)
+        };
+        Err(Fault::system(Code::Mismatch, what).advise("what arrived can't be trusted: run it again"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_field_is_ignored_and_a_required_one_refused() {
+        let json = r#"{"get":{"id":"a","path":"f","from_the_future":1}}"#;
+        let request: Request = serde_json::from_str(json).unwrap();
+        assert!(request.check_required().is_ok());
+
+        let json = r#"{"get":{"id":"a","path":"f","from_the_future":1,"require":["from_the_future"]}}"#;
+        let request: Request = serde_json::from_str(json).unwrap();
+        let fault = request.check_required().unwrap_err();
+        assert_eq!(fault.code, Code::Unsupported);
+        assert!(fault.what.contains("from_the_future"), "{fault}");
+    }
+
+    #[test]
+    fn a_tally_tells_lost_bytes_from_changed_ones() {
+        let tally = |bytes, blake3: &str| Tally { bytes, blake3: blake3.into() };
+        assert!(tally(3, "aa").verify(&tally(3, "aa"), "stdout").is_ok());
+        let lost = tally(2, "bb").verify(&tally(3, "aa"), "stdout").unwrap_err();
+        assert_eq!(lost.what, "stdout: 2 bytes arrived of the 3 that were sent");
+        let changed = tally(3, "bb").verify(&tally(3, "aa"), "stdout").unwrap_err();
+        assert_eq!(changed.what, "stdout: 3 bytes arrived with digest bb, sent with aa");
+    }
+}

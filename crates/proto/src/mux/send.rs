@@ -1,0 +1,137 @@
+//! The writing half of a stream.
+
+use std::collections::VecDeque;
+
+use bytes::{Buf as _, Bytes};
+
+use super::StreamId;
+use super::frame::{FrameWriter, Kind};
+use crate::Code;
+use crate::limits::{FRAME_PAYLOAD, INITIAL_WINDOW, SEND_BUFFER};
+
+/// What was written and not yet sent, and how much may be.
+pub(super) struct SendHalf {
+    queue: VecDeque<Bytes>,
+    queued: usize,
+    sent: u64,
+    credit: u64,
+    state: State,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Open,
+    /// The writer has finished; the queue and the end are still to be sent.
+    Finishing,
+    /// To be told to the reader.
+    Resetting(Code),
+    /// The end was sent.
+    Finished,
+    /// The reset was sent.
+    Reset(Code),
+}
+
+impl SendHalf {
+    pub(super) fn new() -> SendHalf {
+        SendHalf { queue: VecDeque::new(), queued: 0, sent: 0, credit: INITIAL_WINDOW, state: State::Open }
+    }
+
+    pub(super) fn write(&mut self, mut data: Bytes) -> Result<Bytes, Code> {
+        match self.state {
+            State::Open => {}
+            State::Resetting(code) | State::Reset(code) => return Err(code),
+            State::Finishing | State::Finished => return Err(Code::Cancelled),
+        }
+        let taken = data.split_to(data.len().min(SEND_BUFFER.saturating_sub(self.queued)));
+        if !taken.is_empty() {
+            self.queued += taken.len();
+            self.queue.push_back(taken);
+        }
+        Ok(data)
+    }
+
+    pub(super) fn finish(&mut self) {
+        if self.state == State::Open {
+            self.state = State::Finishing;
+        }
+    }
+
+    pub(super) fn reset(&mut self, code: Code) {
+        if matches!(self.state, State::Open | State::Finishing) {
+            self.state = State::Resetting(code);
+            self.queue.clear();
+            self.queued = 0;
+        }
+    }
+
+    /// The reader gave up: what is left is dropped, and the reset that ends the stream is owed.
+    pub(super) fn stopped(&mut self, code: Code) {
+        self.reset(code);
+    }
+
+    pub(super) fn grant(&mut self, credit: u64) {
+        self.credit = self.credit.max(credit);
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.queued >= SEND_BUFFER
+    }
+
+    pub(super) fn is_flushed(&self) -> bool {
+        self.queued == 0 && !matches!(self.state, State::Finishing | State::Resetting(_))
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        matches!(self.state, State::Finished | State::Reset(_))
+    }
+
+    pub(super) fn has_output(&self) -> bool {
+        match self.state {
+            State::Open => self.sendable() > 0,
+            State::Finishing => self.queued == 0 || self.sendable() > 0,
+            State::Resetting(_) => true,
+            State::Finished | State::Reset(_) => false,
+        }
+    }
+
+    fn sendable(&self) -> usize {
+        let credit = usize::try_from(self.credit - self.sent).unwrap_or(usize::MAX);
+        self.queued.min(credit).min(FRAME_PAYLOAD)
+    }
+
+    /// Appends one frame, if there is one to send. Returns whether there is another.
+    pub(super) fn emit(&mut self, id: StreamId, writer: &FrameWriter, out: &mut Vec<u8>) -> bool {
+        if !self.has_output() {
+            return false;
+        }
+        if let State::Resetting(code) = self.state {
+            writer.write(Kind::Reset, id, &(code as u32).to_be_bytes(), out);
+            self.state = State::Reset(code);
+            return false;
+        }
+        let len = self.sendable();
+        let fin = self.state == State::Finishing && len == self.queued;
+        let kind = if fin { Kind::Fin } else { Kind::Data };
+        writer.write_with(kind, id, out, |out| self.take(len, out));
+        if fin {
+            self.state = State::Finished;
+        }
+        self.has_output()
+    }
+
+    fn take(&mut self, mut len: usize, out: &mut Vec<u8>) {
+        self.sent += len as u64;
+        self.queued -= len;
+        while len > 0 {
+            let Some(chunk) = self.queue.front_mut() else { break };
+            let n = chunk.len().min(len);
+            out.extend_from_slice(&chunk[..n]);
+            len -= n;
+            if n == chunk.len() {
+                self.queue.pop_front();
+            } else {
+                chunk.advance(n);
+            }
+        }
+    }
+}
