@@ -1,1 +1,30 @@
 //! Run commands and move files on other machines, every message whole.
+//!
+//! The client's side is [`Client`], the server's is [`Server`]; both speak of operations, each of which ends in exactly
+//! one typed outcome (promise P2).
+//!
+//! ```no_run
+//! use unglue::{Client, Exec};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = Client::connect(&"build.example.org".parse()?, &Default::default()).await?;
+//! let done = client.exec(&Exec::new(["uname", "-a"])).await?.collect(1 << 20).await;
+//! println!("{:?}: {}", done.report.outcome, String::from_utf8_lossy(&done.stdout));
+//! # Ok(())
+//! # }
+//! ```
+
+pub mod client;
+pub mod ops;
+pub mod server;
+
+pub use client::{Address, Client, ClientOptions};
+pub use ops::exec::{Collected, Exec, Input, Output, Running};
+pub use ops::transfer::{Progress, TransferOptions};
+pub use server::{Server, ServerOptions};
+
+pub use unglue_host::process::{SupervisorCommand, supervise_if_asked, supervise_main};
+pub use unglue_host::store::Store;
+pub use unglue_net::tcp::{ConnectError, HostTrust, Target, UnknownHost};
+pub use unglue_proto::message::exec::{Exit, Outcome, Report, StreamEnd};
+pub use unglue_proto::{Blame, Code, Fault};

@@ -1,0 +1,222 @@
+//! The client: a link to a server, and the operations on it.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+
+use tokio::sync::{Mutex, oneshot};
+use unglue_host::store::Store;
+use unglue_net::auth::{AskPassphrase, Credentials};
+use unglue_net::identity::{IdentitySearch, KnownHostsFiles, PublicKey};
+use unglue_net::link::Link;
+use unglue_net::tcp::{self, ConnectError, HostTrust, Target};
+use unglue_proto::message::Tally;
+use unglue_proto::message::auth::Welcome;
+use unglue_proto::{Code, Fault};
+
+use crate::ops::exec::{self, Exec, Running};
+use crate::ops::transfer::{self, TransferOptions};
+
+/// The port that a server listens on unless it is told otherwise.
+pub const DEFAULT_PORT: u16 = 7227;
+
+/// Whom to connect to: `[user@]host[:port]`, an IPv6 address with a port in brackets.
+///
+/// ```
+/// use unglue::Address;
+///
+/// let address: Address = "ada@[::1]:7000".parse().unwrap();
+/// assert_eq!((address.user.as_deref(), address.target.host.as_str(), address.target.port), (Some("ada"), "::1", 7000));
+/// assert_eq!("::1".parse::<Address>().unwrap().target.port, 7227);
+/// assert!("host:http".parse::<Address>().is_err());
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    /// The user to become; the server's own where it is `None`.
+    pub user: Option<String>,
+    /// Host and port.
+    pub target: Target,
+}
+
+impl Address {
+    /// Reads `[user@]host[:port]`; the second part says whether a port was named.
+    ///
+    /// # Errors
+    /// [`Code::BadMessage`]: what is wrong with the text.
+    pub fn parse(text: &str) -> Result<(Address, Option<u16>), Fault> {
+        let wrong = |what: &str| {
+            Fault::user(Code::BadMessage, format!("{text:?} is no address: {what}"))
+                .advise("write [user@]HOST[:PORT], an IPv6 address with a port as [::1]:7227")
+        };
+        let (user, rest) = match text.rsplit_once('@') {
+            Some(("", _)) => return Err(wrong("the user's name is empty")),
+            Some((user, rest)) => (Some(user.to_owned()), rest),
+            None => (None, text),
+        };
+        let (host, port) = split_port(rest).map_err(wrong)?;
+        if host.is_empty() {
+            return Err(wrong("the host is empty"));
+        }
+        let port = port.map(|port| port.parse::<u16>().ok().filter(|port| *port != 0));
+        let port = match port {
+            None => None,
+            Some(None) => return Err(wrong("the port is a number from 1 to 65535")),
+            Some(port) => port,
+        };
+        let target = Target { host: host.to_owned(), port: port.unwrap_or(DEFAULT_PORT) };
+        Ok((Address { user, target }, port))
+    }
+}
+
+/// Splits `host:port`, `[host]:port`, `[host]` or a bare IPv6 address.
+fn split_port(text: &str) -> Result<(&str, Option<&str>), &'static str> {
+    if let Some(rest) = text.strip_prefix('[') {
+        let (host, after) = rest.split_once(']').ok_or("the bracket is not closed")?;
+        return match after.strip_prefix(':') {
+            Some(port) => Ok((host, Some(port))),
+            None if after.is_empty() => Ok((host, None)),
+            None => Err("something stands behind the bracket"),
+        };
+    }
+    match text.split_once(':') {
+        Some((host, port)) if !port.contains(':') => Ok((host, Some(port))),
+        _ => Ok((text, None)),
+    }
+}
+
+impl FromStr for Address {
+    type Err = Fault;
+
+    fn from_str(text: &str) -> Result<Address, Fault> {
+        Address::parse(text).map(|(address, _)| address)
+    }
+}
+
+/// Which keys to use and which servers to trust. The default is what the environment says: `UNGLUE_IDENTITY`,
+/// `SSH_AUTH_SOCK`, `UNGLUE_KNOWN_HOSTS` and the user's own files.
+#[derive(Clone)]
+pub struct ClientOptions {
+    /// A private key's file, to be used alone.
+    pub identity: Option<PathBuf>,
+    /// A known-hosts file, to be used alone.
+    pub known_hosts: Option<PathBuf>,
+    /// Whether a server that no file knows is added to the known hosts, rather than refused.
+    pub accept_new: bool,
+    /// Asked for the passphrase of an encrypted key.
+    pub ask_passphrase: AskPassphrase,
+}
+
+impl Default for ClientOptions {
+    fn default() -> Self {
+        ClientOptions {
+            identity: None,
+            known_hosts: None,
+            accept_new: false,
+            ask_passphrase: Arc::new(|_| None),
+        }
+    }
+}
+
+/// A client of one server. Cheap to clone; the link closes when the last clone and the last operation are gone.
+#[derive(Clone)]
+pub struct Client {
+    link: Link,
+    host_key: PublicKey,
+    welcome: Arc<Mutex<WelcomeState>>,
+}
+
+enum WelcomeState {
+    Awaited(oneshot::Receiver<Welcome>),
+    Came(Welcome),
+    Denied,
+}
+
+impl Client {
+    /// Connects to a server that is known, and proves who the client is. Must be called within a tokio runtime.
+    ///
+    /// Returns without waiting for the server's word on the proof: the first operation travels along with it, and fails
+    /// if the proof did not hold. [`Client::welcome`] waits for that word.
+    ///
+    /// # Errors
+    /// [`ConnectError::Unknown`] for a server that no file knows: ask a person, add it to the known hosts, call again.
+    pub async fn connect(address: &Address, options: &ClientOptions) -> Result<Client, ConnectError> {
+        let search = IdentitySearch::from_env(options.identity.clone());
+        // The agent's answer may take its time; finding files doesn't.
+        let wrong = |error: unglue_net::identity::IdentityError| Fault::user(Code::Denied, error.to_string());
+        let found = match search.agent.is_some() && search.file.is_none() {
+            true => tokio::task::spawn_blocking(move || search.find()).await.map_err(|e| Fault::us(e.to_string()))?,
+            false => search.find(),
+        };
+        let identities = found.map_err(wrong)?;
+        let who = Credentials {
+            user: address.user.clone(),
+            identities: identities.into_iter().map(Arc::new).collect(),
+            ask: options.ask_passphrase.clone(),
+        };
+        let files = KnownHostsFiles::from_env(options.known_hosts.clone()).map_err(wrong)?;
+        let trust = HostTrust { files, accept_new: options.accept_new };
+        let connected = tcp::connect(&address.target, &trust, &who).await?;
+        tokio::spawn(connected.driver);
+        Ok(Client {
+            link: connected.link,
+            host_key: connected.host_key,
+            welcome: Arc::new(Mutex::new(WelcomeState::Awaited(connected.welcome))),
+        })
+    }
+
+    /// What the server is and allows, once it has accepted the client's proof.
+    ///
+    /// # Errors
+    /// It did not, or the link has ended.
+    pub async fn welcome(&self) -> Result<Welcome, Fault> {
+        let mut state = self.welcome.lock().await;
+        if let WelcomeState::Awaited(receiver) = &mut *state {
+            *state = match receiver.await {
+                Ok(welcome) => WelcomeState::Came(welcome),
+                Err(_) => WelcomeState::Denied,
+            };
+        }
+        match &*state {
+            WelcomeState::Came(welcome) => Ok(welcome.clone()),
+            _ => Err(self.link.ended().await),
+        }
+    }
+
+    /// The key that the server proved to have.
+    pub fn host_key(&self) -> &PublicKey {
+        &self.host_key
+    }
+
+    /// Starts a command. Any number may run at once on one link.
+    ///
+    /// # Errors
+    /// The link has ended, or the server takes no new operations. A command that can't be started is no error here: its
+    /// report says so.
+    pub async fn exec(&self, exec: &Exec) -> Result<Running, Fault> {
+        exec::start(&self.link, exec).await
+    }
+
+    /// Copies the file `from` of a local store to the path `to` on the server, where a directory's path keeps the name.
+    /// Returns once it is there: whole, verified, synced.
+    ///
+    /// # Errors
+    /// The destination holds what it held; for [`Code::LinkLost`] that is not known.
+    pub async fn put(&self, local: &Store, from: &Path, to: &OsStr, options: TransferOptions) -> Result<Tally, Fault> {
+        transfer::put(&self.link, local, from, to, options).await
+    }
+
+    /// Copies the file `from` of the server to the path `to` in a local store. Returns once it is there: whole, verified,
+    /// synced.
+    ///
+    /// # Errors
+    /// The destination holds what it held.
+    pub async fn get(&self, from: &OsStr, local: &Store, to: &Path, options: TransferOptions) -> Result<Tally, Fault> {
+        transfer::get(&self.link, from, local, to, options).await
+    }
+
+    /// Waits until the link has ended, and says how.
+    pub async fn ended(&self) -> Fault {
+        self.link.ended().await
+    }
+}

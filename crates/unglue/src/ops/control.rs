@@ -1,0 +1,75 @@
+//! An operation's control stream: typed messages both ways.
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use unglue_net::link::{RecvStream, SendStream};
+use unglue_proto::control::{Inbox, encode};
+use unglue_proto::limits::CONTROL_MESSAGE;
+use unglue_proto::{Code, Fault};
+
+/// Bytes that are read from a control stream at once.
+const READ: usize = 64 * 1024;
+
+/// Both directions of a control stream.
+pub(crate) struct Control {
+    pub(crate) speaker: Speaker,
+    pub(crate) listener: Listener,
+}
+
+/// The writing direction.
+pub(crate) struct Speaker(SendStream);
+
+/// The reading direction.
+pub(crate) struct Listener {
+    recv: RecvStream,
+    inbox: Inbox,
+}
+
+impl Control {
+    pub(crate) fn new((send, recv): (SendStream, RecvStream)) -> Control {
+        Control { speaker: Speaker(send), listener: Listener { recv, inbox: Inbox::new(CONTROL_MESSAGE) } }
+    }
+}
+
+impl Speaker {
+    pub(crate) async fn say<T: Serialize>(&mut self, message: &T) -> Result<(), Fault> {
+        let mut wire = Vec::new();
+        encode(message, &mut wire)?;
+        self.0.write_all(Bytes::from(wire)).await.map_err(Fault::from)
+    }
+
+    /// Says the last message, and ends the direction.
+    pub(crate) async fn conclude<T: Serialize>(mut self, message: &T) -> Result<(), Fault> {
+        self.say(message).await?;
+        self.0.finish();
+        Ok(())
+    }
+
+    /// Nothing more will be said.
+    pub(crate) fn finish(self) {
+        self.0.finish();
+    }
+}
+
+impl Listener {
+    /// The next message; `None` at the end of the direction.
+    pub(crate) async fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>, Fault> {
+        loop {
+            if let Some(message) = self.inbox.next()? {
+                return Ok(Some(message));
+            }
+            match self.recv.read(READ).await? {
+                Some(bytes) => self.inbox.feed(&bytes),
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// The next message, which must come.
+    pub(crate) async fn expect<T: DeserializeOwned>(&mut self) -> Result<T, Fault> {
+        self.next().await?.ok_or_else(|| {
+            Fault::peer(Code::BadMessage, "the other end finished an operation without saying how it ended")
+        })
+    }
+}

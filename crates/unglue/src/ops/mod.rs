@@ -1,0 +1,19 @@
+//! The operations, one module each: the client's half and the server's half side by side.
+
+mod control;
+pub mod exec;
+mod flow;
+pub mod transfer;
+
+pub(crate) use control::{Control, Listener, Speaker};
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// A fresh id for an operation: the time, this process and a count, so that two operations of one user never share one.
+pub(crate) fn fresh_id() -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let nanoseconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    format!("{nanoseconds:x}-{:x}-{count:x}", std::process::id())
+}

@@ -1,0 +1,217 @@
+//! The server: a listener, the connections that it took in, and an orderly end.
+//!
+//! A few threads each run a loop of their own and take connections from the same socket; everything about a connection
+//! stays on the thread that took it, since hops between threads are what latency is made of.
+
+mod gate;
+mod session;
+mod shard;
+
+use std::ffi::OsString;
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::sync::watch;
+use unglue_host::process::{Account, SupervisorCommand, login_environment};
+use unglue_host::store::{Partials, Store};
+use unglue_net::auth::Gatekeeper;
+use unglue_net::identity::{AuthorizedKeys, HostKey, PublicKey};
+use unglue_net::tcp::{Lobby, ServerTls};
+use unglue_proto::{Code, Fault};
+
+use gate::Gate;
+use shard::Shard;
+
+/// How a server is set up. The default listens on loopback, serves the whole home directory, and allows everything to
+/// whoever has an authorised key.
+#[derive(Debug, Clone)]
+pub struct ServerOptions {
+    /// `ADDRESS:PORT`; port 0 picks a free one.
+    pub listen: String,
+    /// The folder that every path lies beneath; without it paths are relative to the home directory, and may be
+    /// absolute.
+    pub root: Option<PathBuf>,
+    /// Whether commands may be run.
+    pub exec: bool,
+    /// Whether files may be read and written.
+    pub files: bool,
+    /// Where the host key and the records of temporary files are kept; `~/.local/state/unglue` where it is `None`.
+    pub state: Option<PathBuf>,
+    /// The host key's file; `/etc/ssh/ssh_host_ed25519_key` if it can be read, else one of the server's own.
+    pub host_key: Option<PathBuf>,
+    /// The file of those who may log in; `~/.ssh/authorized_keys` where it is `None`.
+    pub authorized_keys: Option<PathBuf>,
+    /// The program that supervises commands.
+    pub supervisor: SupervisorCommand,
+}
+
+impl Default for ServerOptions {
+    fn default() -> Self {
+        ServerOptions {
+            listen: format!("127.0.0.1:{}", crate::client::DEFAULT_PORT),
+            root: None,
+            exec: true,
+            files: true,
+            state: None,
+            host_key: None,
+            authorized_keys: None,
+            supervisor: SupervisorCommand::current_exe(),
+        }
+    }
+}
+
+/// A server that accepts connections, on threads of its own.
+pub struct Server {
+    address: SocketAddr,
+    host_key: PublicKey,
+    stage: watch::Sender<Stage>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// How far the server is on its way to the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Stage {
+    /// Operations are taken.
+    Serving,
+    /// No new ones are; those under way go on.
+    Leaving,
+    /// Everything ends.
+    Ending,
+}
+
+/// What all connections share.
+pub(crate) struct Shared {
+    pub(crate) tls: ServerTls,
+    pub(crate) gatekeeper: Arc<dyn Gatekeeper>,
+    pub(crate) lobby: Lobby,
+    pub(crate) store: Option<Store>,
+    pub(crate) exec: bool,
+    pub(crate) environment: Vec<(OsString, OsString)>,
+    pub(crate) top: PathBuf,
+    pub(crate) supervisor: SupervisorCommand,
+}
+
+impl Server {
+    /// Binds, sweeps what a dead server left, and starts to accept connections.
+    ///
+    /// # Errors
+    /// The address is taken, or a file that it needs can't be read or written.
+    pub fn start(options: ServerOptions) -> Result<Server, Fault> {
+        let account = Account::current().map_err(|error| Fault::system(Code::System, error.to_string()))?;
+        let state = options.state.clone().unwrap_or_else(|| account.home.join(".local/state/unglue"));
+        let host_key = HostKey::load(options.host_key.as_deref(), &state)
+            .map_err(|error| Fault::user(Code::System, error.to_string()))?;
+        let supervisor = raise_open_files(options.supervisor.clone());
+        let store = store(&options, &account, &state)?;
+        let listener = bind(&options.listen)?;
+        let address = listener.local_addr().map_err(|error| system("the listening address is not known", &error))?;
+        let shared = Arc::new(Shared {
+            tls: ServerTls::new(&host_key.key)?,
+            gatekeeper: Arc::new(gatekeeper(&options, &account)),
+            lobby: Lobby::default(),
+            store: options.files.then_some(store),
+            exec: options.exec,
+            environment: login_environment(),
+            top: options.root.clone().unwrap_or_else(|| account.home.clone()),
+            supervisor,
+        });
+        let (stage, watch) = watch::channel(Stage::Serving);
+        let threads = (0..shards()).map(|number| Shard::start(number, &listener, shared.clone(), watch.clone()));
+        let threads = threads.collect::<Result<Vec<_>, Fault>>()?;
+        Ok(Server { address, host_key: host_key.key.public_key(), stage, threads })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The key that it proves itself with.
+    pub fn host_key(&self) -> &PublicKey {
+        &self.host_key
+    }
+
+    /// Takes no new connections and operations, and tells the clients. [`Server::join`] returns when the operations
+    /// under way are done, or [`unglue_proto::limits::GO_AWAY_GRACE`] has passed.
+    pub fn leave(&self) {
+        self.stage.send_if_modified(|stage| advance(stage, Stage::Leaving));
+    }
+
+    /// Ends everything now: every command's tree is killed, every transfer is discarded.
+    pub fn end(&self) {
+        self.stage.send_if_modified(|stage| advance(stage, Stage::Ending));
+    }
+
+    /// Waits until the server has ended. Blocks the thread.
+    pub fn join(self) {
+        for thread in self.threads {
+            // A thread that panicked has ended, too; its message is on standard error.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn advance(stage: &mut Stage, to: Stage) -> bool {
+    let moves = *stage < to;
+    *stage = (*stage).max(to);
+    moves
+}
+
+/// One thread for each core, up to four: what a server does is moving bytes.
+fn shards() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get().min(4))
+}
+
+fn bind(listen: &str) -> Result<TcpListener, Fault> {
+    let unusable = |error: &std::io::Error| {
+        system(&format!("can't listen on {listen}"), error).advise("give --listen ADDRESS:PORT with a free port of this machine")
+    };
+    let addresses: Vec<SocketAddr> = listen.to_socket_addrs().map_err(|error| unusable(&error))?.collect();
+    let listener = TcpListener::bind(addresses.as_slice()).map_err(|error| unusable(&error))?;
+    listener.set_nonblocking(true).map_err(|error| unusable(&error))?;
+    Ok(listener)
+}
+
+fn store(options: &ServerOptions, account: &Account, state: &Path) -> Result<Store, Fault> {
+    let store = match &options.root {
+        Some(root) => Store::confined(root),
+        None => Store::home(&account.home),
+    }?;
+    let partials = Partials::open(state)?;
+    let swept = partials.sweep()?;
+    tracing::debug!(?swept, "swept temporary files of dead servers");
+    Ok(store.with_partials(partials))
+}
+
+fn gatekeeper(options: &ServerOptions, account: &Account) -> Gate {
+    let keys = match &options.authorized_keys {
+        Some(file) => AuthorizedKeys::new(file, &account.home, account.uid),
+        None => AuthorizedKeys::of_home(&account.home, account.uid),
+    };
+    let mut allow = Vec::new();
+    if options.exec {
+        allow.push("exec".to_owned());
+    }
+    if options.files {
+        allow.push("files".to_owned());
+    }
+    Gate::new(keys, account.name.to_string_lossy().into_owned(), allow)
+}
+
+/// A thousand commands need some thousands of pipes: raises this process's limit of open files to what it may. Commands
+/// get the old one back.
+fn raise_open_files(supervisor: SupervisorCommand) -> SupervisorCommand {
+    let old = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: old.maximum, maximum: old.maximum };
+    match (old.current, setrlimit(Resource::Nofile, raised)) {
+        (Some(soft), Ok(())) => supervisor.open_files(soft),
+        _ => supervisor,
+    }
+}
+
+fn system(what: &str, error: &std::io::Error) -> Fault {
+    Fault::system(Code::System, format!("{what}: {error}"))
+}

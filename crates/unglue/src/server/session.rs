@@ -1,0 +1,170 @@
+//! One authenticated connection: its operations, and its end.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use unglue_host::store::Store;
+use unglue_net::link::Link;
+use unglue_proto::message::{Request, Tally, exec, transfer};
+use unglue_proto::{Code, Fault, Octets};
+
+use super::{Shared, Stage};
+use crate::ops::exec::Host;
+use crate::ops::{Control, exec as run, transfer as moving};
+
+/// A connection's operations. Dropped, it ends them all.
+pub(super) struct Session {
+    context: Context,
+    stage: watch::Receiver<Stage>,
+    operations: JoinSet<()>,
+}
+
+/// What an operation needs.
+#[derive(Clone)]
+struct Context {
+    link: Link,
+    peer: SocketAddr,
+    shared: Arc<Shared>,
+    host: Option<Host>,
+}
+
+impl Session {
+    pub(super) fn new(
+        link: Link,
+        peer: SocketAddr,
+        shared: Arc<Shared>,
+        host: Option<Host>,
+        stage: watch::Receiver<Stage>,
+    ) -> Session {
+        Session { context: Context { link, peer, shared, host }, stage, operations: JoinSet::new() }
+    }
+
+    /// Takes operations until the link ends, or the server does and they are done.
+    pub(super) async fn run(mut self) {
+        let link = self.context.link.clone();
+        let mut stage = self.stage.clone();
+        let mut leaving = false;
+        loop {
+            tokio::select! {
+                accepted = link.accept() => match accepted {
+                    Ok(streams) => {
+                        let context = self.context.clone();
+                        self.operations.spawn(async move { context.operate(Control::new(streams)).await });
+                    }
+                    Err(_) => break,
+                },
+                Some(_) = self.operations.join_next() => {}
+                _ = stage.wait_for(|stage| *stage > Stage::Serving), if !leaving => {
+                    leaving = true;
+                    link.go_away(Code::GoingAway, "the server is stopping");
+                }
+            }
+            if leaving && self.operations.is_empty() {
+                break;
+            }
+        }
+        // Whatever still runs loses its client here, and its tree with it.
+        self.operations.shutdown().await;
+        link.close();
+        let ended = link.ended().await;
+        tracing::info!(event = "closed", peer = %self.context.peer, why = %ended.what);
+    }
+}
+
+impl Context {
+    /// One operation, from its request to its last message.
+    async fn operate(self, mut control: Control) {
+        match control.listener.expect::<Request>().await {
+            Ok(request) => self.serve(request, control).await,
+            Err(fault) => tracing::warn!(event = "bad_request", peer = %self.peer, why = %fault.what),
+        }
+    }
+
+    async fn serve(&self, request: Request, control: Control) {
+        let allowed = request.check_required();
+        match request {
+            Request::Exec(exec) => self.exec(*exec, allowed, control).await,
+            Request::Put(put) => self.put(put, allowed, control).await,
+            Request::Get(get) => self.get(get, allowed, control).await,
+        }
+    }
+
+    async fn exec(&self, exec: exec::Exec, allowed: Result<(), Fault>, control: Control) {
+        let (id, program) = (exec.id.clone(), exec.argv.first().cloned().unwrap_or_default());
+        tracing::info!(event = "exec", peer = %self.peer, id = %safe(&id), %program, arguments = exec.argv.len());
+        let result = match allowed.and_then(|()| self.host()) {
+            Ok(host) => run::serve(&self.link, host, exec, control).await,
+            Err(fault) => {
+                self.refuse_data(exec.stdin);
+                let report = run::refused(fault);
+                let message = exec::FromServer::Outcome(Box::new(report.clone()));
+                control.speaker.conclude(&message).await.map(|()| report)
+            }
+        };
+        match result {
+            Ok(report) => {
+                let outcome = serde_json::to_string(&report.outcome).unwrap_or_default();
+                tracing::info!(event = "exec_ended", peer = %self.peer, id = %safe(&id), %outcome, wall_us = report.wall_us);
+            }
+            Err(fault) => {
+                tracing::info!(event = "exec_given_up", peer = %self.peer, id = %safe(&id), why = %fault.what);
+            }
+        }
+    }
+
+    async fn put(&self, put: transfer::Put, allowed: Result<(), Fault>, control: Control) {
+        let (id, path) = (put.id.clone(), put.path.clone());
+        let result = match allowed.and_then(|()| self.store()) {
+            Ok(store) => moving::serve_put(&self.link, store, put, control).await,
+            Err(fault) => {
+                self.refuse_data(Some(put.data));
+                moving::conclude(control.speaker, Err(fault)).await
+            }
+        };
+        self.log_transfer("put", &id, &path, &result);
+    }
+
+    async fn get(&self, get: transfer::Get, allowed: Result<(), Fault>, control: Control) {
+        let (id, path) = (get.id.clone(), get.path.clone());
+        let result = match allowed.and_then(|()| self.store()) {
+            Ok(store) => moving::serve_get(&self.link, store, get, control).await,
+            Err(fault) => moving::conclude(control.speaker, Err(fault)).await,
+        };
+        self.log_transfer("get", &id, &path, &result);
+    }
+
+    fn host(&self) -> Result<&Host, Fault> {
+        self.host.as_ref().ok_or_else(|| not_allowed("runs no commands", "exec"))
+    }
+
+    fn store(&self) -> Result<&Store, Fault> {
+        self.shared.store.as_ref().ok_or_else(|| not_allowed("moves no files", "files"))
+    }
+
+    /// Tells the client that nobody reads the data that it is sending.
+    fn refuse_data(&self, number: Option<u64>) {
+        if let Some(number) = number {
+            drop(self.link.claim(number));
+        }
+    }
+
+    fn log_transfer(&self, event: &str, id: &str, path: &Octets, result: &Result<Tally, Fault>) {
+        let (peer, id) = (self.peer, safe(id));
+        match result {
+            Ok(tally) => tracing::info!(event, %peer, %id, %path, bytes = tally.bytes, blake3 = %tally.blake3),
+            Err(fault) => tracing::warn!(event, %peer, %id, %path, failed = %fault.what),
+        }
+    }
+}
+
+fn not_allowed(what: &str, name: &str) -> Fault {
+    Fault::user(Code::NotAllowed, format!("this server {what}"))
+        .advise(format!("its owner can start it with --allow {name}"))
+}
+
+/// A client's own words, fit for a log line.
+fn safe(text: &str) -> Octets {
+    Octets::from(text)
+}
