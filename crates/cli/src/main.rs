@@ -1,2 +1,35 @@
-//! The `unglue` command.
-fn main() {}
+//! The `unglue` command: arguments in, values of the library out on the terminal, and an exit code.
+//!
+//! A cold `unglue exec HOST -- true` lives for a few milliseconds, so nothing is done here before it is needed: no thread,
+//! no logger, no terminal.
+
+mod access;
+mod args;
+mod complaint;
+mod exec;
+mod runtime;
+mod signals;
+
+use std::process::ExitCode;
+
+use args::Command;
+use complaint::Complaint;
+
+fn main() -> ExitCode {
+    let words: Vec<_> = std::env::args_os().collect();
+    // The server starts this program anew as the process that owns commands; it must be small and have no threads.
+    if words.get(1).is_some_and(|word| word == "__supervise") {
+        unglue::supervise_main();
+    }
+    match args::parse(words) {
+        Ok(line) => run(line.command).unwrap_or_else(|complaint| complaint.tell()),
+        Err(code) => code,
+    }
+}
+
+fn run(command: Command) -> Result<ExitCode, Complaint> {
+    match command {
+        Command::Exec(args) => exec::run(&args),
+        _ => Ok(ExitCode::SUCCESS),
+    }
+}

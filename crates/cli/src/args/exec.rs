@@ -1,0 +1,220 @@
+//! `unglue exec`: what was typed, and what it means.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgGroup, Args};
+use unglue::Exec;
+
+use super::connection::ConnectionArgs;
+use super::span::{parse_bytes, parse_timeout};
+use super::target::HostArg;
+
+/// How much of each output `--json` holds unless told otherwise: 8 MiB.
+const JSON_CAP: u64 = 8 << 20;
+
+const EXAMPLES: &str = "\
+Examples:
+  unglue exec build.example -- uname -a
+  unglue exec ada@build.example:7300 -- cat 'a file'     # arguments arrive as they are: no shell splits them
+  unglue exec build.example -c 'df -h | tail -n +2'      # sh -c, where a shell is wanted
+  tar c src | unglue exec -i build.example -- tar x      # feed the command's standard input
+  unglue exec --timeout 10s --json build.example -- ./check | jq .outcome
+  unglue exec --outcome fd:3 build.example -- make 3>outcome.json
+
+Exit status:
+  the command's own; 128+N if signal N ended it; 124 if it timed out; 126 if the program could not be run;
+  127 if it was not found; 125 for everything that unglue itself failed at.";
+
+/// Run a command on another machine
+///
+/// Both outputs are streamed as they come. The command gets /dev/null as its input unless -i is given, and a login's
+/// clean environment.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES, override_usage = "unglue exec [OPTIONS] [user@]HOST[:PORT] -- PROGRAM [ARG]…\n       unglue exec [OPTIONS] [user@]HOST[:PORT] -c TEXT")]
+#[command(group(ArgGroup::new("what").required(true).args(["command", "shell"])))]
+pub(crate) struct ExecArgs {
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
+    /// Print one JSON object with the outcome and both outputs, and nothing else
+    #[arg(long, conflicts_with = "outcome")]
+    json: bool,
+    /// How much of each output the JSON object holds (65536, 64K, 8M) [default: 8M]
+    #[arg(long, value_name = "BYTES", requires = "json", value_parser = parse_bytes)]
+    json_cap: Option<u64>,
+    /// Write the JSON object, without the outputs, to a file or to an open file descriptor
+    #[arg(long, value_name = "FILE|fd:N")]
+    outcome: Option<OsString>,
+    /// Feed standard input to the command
+    #[arg(short = 'i', long)]
+    stdin: bool,
+    /// Set a variable of the command's environment; may be given more than once
+    #[arg(long, value_name = "K=V")]
+    env: Vec<OsString>,
+    /// The directory to run in [default: the home directory, or the server's root]
+    #[arg(long, value_name = "DIR")]
+    cwd: Option<OsString>,
+    /// Kill the command after this long (500ms, 10s, 2m, 1h30m)
+    #[arg(long, value_name = "DUR", value_parser = parse_timeout)]
+    timeout: Option<Duration>,
+    /// Leave the processes alone that outlive the command, rather than kill them
+    #[arg(long)]
+    keep_descendants: bool,
+    /// Run this text with sh -c
+    #[arg(short = 'c', value_name = "TEXT")]
+    shell: Option<OsString>,
+    /// The server
+    #[arg(value_name = "[user@]HOST[:PORT]")]
+    pub(crate) host: HostArg,
+    /// The program and its arguments
+    #[arg(last = true, value_name = "PROGRAM")]
+    command: Vec<OsString>,
+}
+
+/// Where the outcome goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum OutcomeTo {
+    /// Nowhere: the exit code says it.
+    Exit,
+    /// To standard output, with at most so many bytes of each output in it.
+    Stdout { cap: u64 },
+    /// To a file.
+    File(PathBuf),
+    /// To an open file descriptor.
+    Descriptor(i32),
+}
+
+/// What a command line of `exec` means.
+#[derive(Debug)]
+pub(crate) struct ExecPlan {
+    pub(crate) exec: Exec,
+    pub(crate) outcome: OutcomeTo,
+}
+
+impl ExecArgs {
+    /// Works out what the command line means.
+    ///
+    /// # Errors
+    /// A value that makes no sense.
+    pub(crate) fn plan(&self) -> Result<ExecPlan, String> {
+        let mut exec = self.command()?;
+        for pair in &self.env {
+            let (name, value) = variable(pair)?;
+            exec = exec.env(name, value);
+        }
+        if let Some(cwd) = &self.cwd {
+            exec = exec.cwd(cwd);
+        }
+        if let Some(limit) = self.timeout {
+            exec = exec.timeout(limit);
+        }
+        if self.stdin {
+            exec = exec.with_stdin();
+        }
+        if self.keep_descendants {
+            exec = exec.keep_descendants();
+        }
+        Ok(ExecPlan { exec, outcome: self.outcome_to()? })
+    }
+
+    fn command(&self) -> Result<Exec, String> {
+        match (&self.shell, self.command.first()) {
+            (Some(text), _) => Ok(Exec::shell(text)),
+            (None, None) => Err("there is no command; write it behind --".into()),
+            (None, Some(program)) if program.is_empty() => Err("the program's name is empty".into()),
+            (None, Some(_)) => Ok(Exec::new(&self.command)),
+        }
+    }
+
+    fn outcome_to(&self) -> Result<OutcomeTo, String> {
+        match &self.outcome {
+            _ if self.json => Ok(OutcomeTo::Stdout { cap: self.json_cap.unwrap_or(JSON_CAP) }),
+            None => Ok(OutcomeTo::Exit),
+            Some(text) => match text.as_bytes().strip_prefix(b"fd:") {
+                Some(number) => descriptor(number),
+                None if text.is_empty() => Err("--outcome needs a file's name, or fd:N".into()),
+                None => Ok(OutcomeTo::File(PathBuf::from(text))),
+            },
+        }
+    }
+}
+
+fn descriptor(number: &[u8]) -> Result<OutcomeTo, String> {
+    let shown = number.escape_ascii();
+    match std::str::from_utf8(number).ok().and_then(|number| number.parse().ok()) {
+        Some(0..=2) => Err(format!("--outcome fd:{shown} would mix the outcome with the streams; open another: fd:3")),
+        Some(number @ 3..) => Ok(OutcomeTo::Descriptor(number)),
+        _ => Err(format!("--outcome fd:{shown} names no file descriptor; write fd:3")),
+    }
+}
+
+/// Splits `K=V`, bytes as they are, at the first equals sign.
+fn variable(pair: &OsStr) -> Result<(&OsStr, &OsStr), String> {
+    let bytes = pair.as_bytes();
+    match bytes.iter().position(|&byte| byte == b'=') {
+        None => Err(format!("--env {} has no value; write K=V", pair.display())),
+        Some(0) => Err(format!("--env {} has no name; write K=V", pair.display())),
+        Some(at) => Ok((OsStr::from_bytes(&bytes[..at]), OsStr::from_bytes(&bytes[at + 1..]))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        exec: ExecArgs,
+    }
+
+    fn plan(words: &[&str]) -> Result<ExecPlan, String> {
+        let line = Line::try_parse_from([&["exec"], words].concat()).map_err(|error| error.to_string())?;
+        line.exec.plan()
+    }
+
+    #[test]
+    fn words_behind_the_dashes_are_the_commands_own() {
+        let line = Line::try_parse_from(["exec", "h", "--", "printf", "%s", "", "-i", "--json", "a b"]).expect("a line");
+        assert_eq!(line.exec.command, ["printf", "%s", "", "-i", "--json", "a b"]);
+        assert!(!line.exec.stdin && line.exec.plan().expect("a plan").outcome == OutcomeTo::Exit);
+    }
+
+    #[test]
+    fn the_outcome_goes_where_it_is_asked_to() {
+        let outcome = |words| plan(words).expect("a plan").outcome;
+        assert_eq!(outcome(&["--json", "h", "-c", "x"]), OutcomeTo::Stdout { cap: 8 << 20 });
+        assert_eq!(outcome(&["--json", "--json-cap", "1K", "h", "-c", "x"]), OutcomeTo::Stdout { cap: 1024 });
+        assert_eq!(outcome(&["--outcome", "fd:3", "h", "-c", "x"]), OutcomeTo::Descriptor(3));
+        assert_eq!(outcome(&["--outcome", "./fd:3", "h", "-c", "x"]), OutcomeTo::File("./fd:3".into()));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for words in [
+            &["h"][..],
+            &["h", "ls"],
+            &["h", "--"],
+            &["h", "-c", "x", "--", "y"],
+            &["h", "--", ""],
+            &["--json", "--outcome", "f", "h", "--", "x"],
+            &["--outcome", "fd:1", "h", "--", "x"],
+            &["--outcome", "fd:x", "h", "--", "x"],
+            &["--env", "NAME", "h", "--", "x"],
+            &["--env", "=v", "h", "--", "x"],
+            &["--timeout", "soon", "h", "--", "x"],
+            &["-P", "0", "h", "--", "x"],
+        ] {
+            assert!(plan(words).is_err(), "{words:?}");
+        }
+    }
+
+    #[test]
+    fn variables_are_split_at_the_first_equals_sign() {
+        assert_eq!(variable("A=b=c".as_ref()), Ok(("A".as_ref(), "b=c".as_ref())));
+        assert_eq!(variable("EMPTY=".as_ref()), Ok(("EMPTY".as_ref(), "".as_ref())));
+    }
+}

@@ -1,0 +1,101 @@
+//! `unglue key`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use unglue_net::identity::Fingerprint;
+
+use super::connection::ConnectionArgs;
+use super::target::HostArg;
+
+const EXAMPLES: &str = "\
+Examples:
+  unglue key init                                        # a key pair in ~/.config/unglue, if ssh has none to share
+  unglue key show | ssh build.example 'cat >> ~/.ssh/authorized_keys'
+  unglue key list
+  unglue key trust build.example SHA256:…                # the fingerprint that `unglue serve` printed over there";
+
+/// See and make keys, and trust servers
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct KeyArgs {
+    #[command(subcommand)]
+    pub(crate) command: KeyCommand,
+}
+
+/// What to do with keys.
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyCommand {
+    Init(InitArgs),
+    Show(ShowArgs),
+    List(ListArgs),
+    Trust(TrustArgs),
+}
+
+/// Make an ed25519 key pair; a key that is there is never overwritten
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  unglue key init
+  unglue key init -f ~/.ssh/id_ed25519 --passphrase")]
+pub(crate) struct InitArgs {
+    /// Where to put it; the public half goes beside it, with .pub [default: ~/.config/unglue/id_ed25519]
+    #[arg(short = 'f', long = "file", value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// Ask for a passphrase to encrypt it with
+    #[arg(long)]
+    pub(crate) passphrase: bool,
+    /// A comment for the public key [default: user@machine]
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) comment: Option<String>,
+}
+
+/// Print the public key that would log in, as authorized_keys takes it
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The key's fingerprint and place go to standard error, so that the line alone is piped.
+
+Examples:
+  unglue key show >> ~/.ssh/authorized_keys
+  unglue key show --identity ~/.ssh/work")]
+pub(crate) struct ShowArgs {
+    /// The private key to show [env: UNGLUE_IDENTITY]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) identity: Option<PathBuf>,
+}
+
+/// List the keys in the order in which they are tried, and the known servers
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  unglue key list
+  unglue key list --known-hosts ./known_hosts")]
+pub(crate) struct ListArgs {
+    /// The private key to log in with [env: UNGLUE_IDENTITY]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) identity: Option<PathBuf>,
+    /// The known servers; only this file is read [env: UNGLUE_KNOWN_HOSTS]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) known_hosts: Option<PathBuf>,
+}
+
+/// Trust a server, if it proves to have the key with this fingerprint
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  unglue key trust build.example SHA256:ImKhPYGmEiSoBBCTuqr/sg6rO0pDFVD1bKhtsbBmFhs
+  unglue key trust '[::1]:7300' SHA256:ImKhPYGmEiSoBBCTuqr/sg6rO0pDFVD1bKhtsbBmFhs")]
+pub(crate) struct TrustArgs {
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
+    /// The server
+    #[arg(value_name = "HOST[:PORT]")]
+    pub(crate) host: HostArg,
+    /// The key's fingerprint, as `unglue serve` prints it, or `ssh-keygen -lf` on the server
+    #[arg(value_name = "SHA256:…", value_parser = parse_fingerprint)]
+    pub(crate) fingerprint: Fingerprint,
+}
+
+fn parse_fingerprint(text: &str) -> Result<Fingerprint, String> {
+    text.parse().map_err(|_| "a fingerprint is SHA256: and 43 characters of base64, as `unglue serve` prints it".into())
+}

@@ -1,0 +1,56 @@
+//! What may be typed: one small structure for each command.
+//!
+//! Flags have two stages. The structures hold what was typed; a method of theirs (`plan`, `target`) says what that
+//! means, or why it means nothing.
+
+pub(crate) mod connection;
+pub(crate) mod cp;
+pub(crate) mod demo;
+pub(crate) mod exec;
+pub(crate) mod key;
+pub(crate) mod manual;
+pub(crate) mod place;
+pub(crate) mod repl;
+pub(crate) mod serve;
+pub(crate) mod span;
+pub(crate) mod target;
+mod usage;
+
+pub(crate) use usage::parse;
+
+use clap::{Parser, Subcommand};
+
+const EXAMPLES: &str = "\
+Examples:
+  unglue demo                                            # see it work, on this machine alone
+  unglue serve                                           # on the machine that shall be reached
+  unglue exec build.example -- uname -a
+  unglue cp notes.txt build.example:
+
+Every command tells more with --help. Logs are written to standard error where UNGLUE_LOG names a level:
+error, warn, info, debug, trace.
+
+Exit status: a remote command's own; 125 for everything that unglue itself failed at; more in unglue exec --help.";
+
+/// Run commands and move files on other machines, every message whole
+#[derive(Debug, Parser)]
+#[command(name = "unglue", version, after_help = EXAMPLES, max_term_width = 100, disable_help_subcommand = true)]
+pub(crate) struct CommandLine {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Exec(exec::ExecArgs),
+    Repl(repl::ReplArgs),
+    Cp(cp::CpArgs),
+    Serve(serve::ServeArgs),
+    Key(key::KeyArgs),
+    Demo(demo::DemoArgs),
+    #[command(hide = true)]
+    Completions(manual::CompletionsArgs),
+    #[command(hide = true)]
+    Man(manual::ManArgs),
+}

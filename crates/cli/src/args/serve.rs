@@ -1,0 +1,81 @@
+//! `unglue serve`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use unglue::client::DEFAULT_PORT;
+
+const EXAMPLES: &str = "\
+Examples:
+  unglue serve                                           # on 127.0.0.1:7227, for this user's keys
+  unglue serve --listen 0.0.0.0:7227                     # for other machines too
+  unglue serve --root /srv/drop --allow files            # files below /srv/drop, and no commands
+  unglue serve --listen 127.0.0.1:0 --json               # a free port, told as JSON
+
+Who may log in is said by ~/.ssh/authorized_keys, as for ssh. --root confines files, not commands.
+The first SIGTERM or SIGINT lets running commands end for up to 10 s; the second ends the server at once.";
+
+/// Serve this machine: run commands and move files for those whose keys are authorised
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct ServeArgs {
+    /// The address and port to listen at; port 0 picks a free one
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:7227", value_parser = parse_listen)]
+    pub(crate) listen: SocketAddr,
+    /// Keep all files beneath this directory [default: paths start at the home directory and may be absolute]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) root: Option<PathBuf>,
+    /// The operations that are allowed
+    #[arg(long, value_name = "OPERATIONS", value_enum, value_delimiter = ',', default_value = "exec,files")]
+    pub(crate) allow: Vec<Allowed>,
+    /// Where the server keeps what must outlive it [default: ~/.local/state/unglue]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state: Option<PathBuf>,
+    /// The host key [default: /etc/ssh/ssh_host_ed25519_key where it may be read, else one of its own]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) host_key: Option<PathBuf>,
+    /// The keys that may log in [default: ~/.ssh/authorized_keys]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) authorized_keys: Option<PathBuf>,
+    /// Announce the address as a JSON object, and log in JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// An operation that a server may allow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Allowed {
+    /// Running commands.
+    Exec,
+    /// Reading and writing files.
+    Files,
+}
+
+impl ServeArgs {
+    /// Whether an operation is allowed.
+    pub(crate) fn allows(&self, operation: Allowed) -> bool {
+        self.allow.contains(&operation)
+    }
+}
+
+fn parse_listen(text: &str) -> Result<SocketAddr, String> {
+    if let Ok(address) = text.parse() {
+        return Ok(address);
+    }
+    let address = text.trim_start_matches('[').trim_end_matches(']').parse().map(|ip| SocketAddr::new(ip, DEFAULT_PORT));
+    address.map_err(|_| "it is no address; write it like 127.0.0.1:7227, 0.0.0.0:7227 or [::]:7227".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_may_leave_out_the_port() {
+        assert_eq!(parse_listen("[::1]:0").expect("an address").to_string(), "[::1]:0");
+        assert_eq!(parse_listen("0.0.0.0").expect("an address").to_string(), "0.0.0.0:7227");
+        assert_eq!(parse_listen("::").expect("an address").to_string(), "[::]:7227");
+        assert!(parse_listen("localhost:1").is_err() && parse_listen("").is_err());
+    }
+}

@@ -1,0 +1,152 @@
+//! A running command between its streams and this process's signals.
+
+use std::io;
+
+use tokio::task::JoinHandle;
+use unglue::{Code, Fault, Outcome, Report, Running, StreamEnd};
+
+use super::feed::feed;
+use super::object::Kept;
+use super::pump::{Destination, Pumped, pump};
+use crate::complaint::{Complaint, INTERRUPTED};
+use crate::signals::{Signals, Wish};
+
+/// SIGINT, signal(7).
+const SIGINT: i32 = 2;
+
+/// How it ended, seen from this side.
+pub(super) struct Ended {
+    pub(super) report: Report,
+    /// The beginnings of standard output and standard error, if they were to be kept.
+    pub(super) kept: Option<(Kept, Kept)>,
+    /// What went wrong on this side, if anything did.
+    pub(super) complaint: Option<Complaint>,
+    /// Whether the request was sent.
+    pub(super) ran: bool,
+}
+
+/// The streams under way, each on its own task: none holds up another, or a signal.
+struct Streams {
+    stdin: Option<JoinHandle<io::Result<()>>>,
+    stdout: JoinHandle<Pumped>,
+    stderr: JoinHandle<Pumped>,
+}
+
+/// Moves the command's streams and passes signals on, until it has ended.
+///
+/// # Errors
+/// The system doesn't hand over its signals.
+pub(super) async fn drive(mut running: Running, destinations: (Destination, Destination)) -> io::Result<Ended> {
+    let mut signals = Signals::take()?;
+    let streams = Streams {
+        stdin: running.stdin.take().map(|input| tokio::spawn(feed(input))),
+        stdout: tokio::spawn(pump(running.stdout.take(), destinations.0)),
+        stderr: tokio::spawn(pump(running.stderr.take(), destinations.1)),
+    };
+    if let Err(complaint) = until_exited(&mut running, &mut signals).await {
+        return Ok(Ended::given_up(complaint));
+    }
+    tokio::select! {
+        ended = streams.end(running) => Ok(ended),
+        wish = signals.next() => Ok(Ended::given_up(leave(wish))),
+    }
+}
+
+/// Passes the first Ctrl-C on; the second ends the client, as SIGTERM and SIGHUP do.
+async fn until_exited(running: &mut Running, signals: &mut Signals) -> Result<(), Complaint> {
+    let mut interrupted = false;
+    loop {
+        let wish = tokio::select! {
+            _ = running.exited() => return Ok(()),
+            wish = signals.next() => wish,
+        };
+        match wish {
+            Wish::Interrupt if !interrupted => {
+                interrupted = true;
+                // If the link has just ended, the outcome says so.
+                let _ = running.signal(SIGINT).await;
+            }
+            wish => return Err(leave(wish)),
+        }
+    }
+}
+
+fn leave(wish: Wish) -> Complaint {
+    match wish {
+        Wish::Interrupt => Complaint::new("interrupted; the server ends what is left of the command").exit(INTERRUPTED),
+        Wish::End(signal) => {
+            let name = unglue_proto::signal::name(signal.into());
+            Complaint::new(format!("ended by {name}; the server ends what is left of the command")).exit(128 + signal)
+        }
+    }
+}
+
+impl Streams {
+    /// Waits for the outputs' ends, and for the outcome.
+    async fn end(self, mut running: Running) -> Ended {
+        let unread = match self.stdin {
+            Some(stdin) if stdin.is_finished() => stdin.await.ok().and_then(Result::err),
+            Some(stdin) => {
+                // The command has ended: nobody reads it any more.
+                stdin.abort();
+                None
+            }
+            None => None,
+        };
+        let (stdout, stderr) = (finished(self.stdout).await, finished(self.stderr).await);
+        let mut report = running.outcome().await;
+        for (stream, pumped) in [(&mut report.stdout, &stdout), (&mut report.stderr, &stderr)] {
+            if let Some(stream) = stream.as_mut().filter(|_| pumped.given_up.is_some()) {
+                stream.end = StreamEnd::Abandoned;
+            }
+        }
+        let complaint = unread
+            .map(|error| Complaint::new(format!("standard input could not be read: {error}; the command was ended")))
+            .or_else(|| lost("standard output", &stdout))
+            .or_else(|| lost("standard error", &stderr));
+        Ended { report, kept: stdout.kept.zip(stderr.kept), complaint, ran: true }
+    }
+}
+
+async fn finished(pumping: JoinHandle<Pumped>) -> Pumped {
+    match pumping.await.map_err(tokio::task::JoinError::try_into_panic) {
+        Ok(pumped) => pumped,
+        Err(Ok(panic)) => std::panic::resume_unwind(panic),
+        // Nobody cancels it.
+        Err(Err(_)) => Pumped::default(),
+    }
+}
+
+/// Bytes that could not be written, though somebody still wanted them.
+fn lost(name: &str, pumped: &Pumped) -> Option<Complaint> {
+    let error = pumped.failure()?;
+    Some(Complaint::new(format!("{name} could not be written: {error}; the rest of what the command printed is lost")))
+}
+
+impl Ended {
+    /// There is no link: nothing ran, and it is safe to try again.
+    pub(super) fn before_it_ran(fault: Fault) -> Ended {
+        Ended::without_report(Outcome::Refused { refused: fault }, None, false)
+    }
+
+    /// The request was on its way when this went wrong.
+    pub(super) fn after_the_request(fault: Fault) -> Ended {
+        match fault.code {
+            Code::Denied | Code::GoingAway | Code::NotAllowed | Code::Unsupported | Code::LimitExceeded => {
+                Ended::without_report(Outcome::Refused { refused: fault }, None, true)
+            }
+            _ => Ended::without_report(Outcome::LinkLost { link_lost: fault }, None, true),
+        }
+    }
+
+    /// This client leaves before the command's end is known.
+    fn given_up(complaint: Complaint) -> Ended {
+        let fault = Fault::user(Code::Cancelled, complaint.to_string());
+        Ended::without_report(Outcome::LinkLost { link_lost: fault }, Some(complaint), true)
+    }
+
+    fn without_report(outcome: Outcome, complaint: Option<Complaint>, ran: bool) -> Ended {
+        let report = Report { outcome, stdout: None, stderr: None, stdin: None, descendants: None, wall_us: 0 };
+        Ended { report, kept: None, complaint, ran }
+    }
+}

@@ -1,0 +1,93 @@
+//! `unglue exec`: one command, its streams, and how it ended.
+
+mod drive;
+mod feed;
+mod inherited;
+mod object;
+mod outcome_sink;
+mod pump;
+pub(crate) mod sink;
+pub(crate) mod verdict;
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use unglue::{Code, Exec, Fault};
+
+use crate::access::Access;
+use crate::args::exec::{ExecArgs, ExecPlan, OutcomeTo};
+use crate::complaint::Complaint;
+use crate::runtime;
+use drive::{Ended, drive};
+use object::{Kept, Object};
+use outcome_sink::OutcomeSink;
+use pump::Destination;
+use sink::Sink;
+
+/// Runs the command line.
+///
+/// # Errors
+/// Everything but the command's own end.
+pub(crate) fn run(args: &ExecArgs) -> Result<ExitCode, Complaint> {
+    let ExecPlan { exec, outcome } = args.plan().map_err(Complaint::new)?;
+    let access = Access::new(&args.host, &args.connection)?;
+    // Before anything else opens a file, and before anything runs.
+    let sink = OutcomeSink::open(&outcome)?;
+    runtime::run(async {
+        let ended = execute(&access, &exec, &outcome).await;
+        tell(&exec, ended, &outcome, sink).map(ExitCode::from)
+    })
+}
+
+async fn execute(access: &Access, exec: &Exec, outcome: &OutcomeTo) -> Ended {
+    let ready = async { Ok((destinations(outcome).map_err(|error| local(&error))?, access.connect().await?)) };
+    let (destinations, client) = match ready.await {
+        Ok(ready) => ready,
+        Err(fault) => return Ended::before_it_ran(fault),
+    };
+    let driven = match client.exec(exec).await {
+        Ok(running) => drive(running, destinations).await.map_err(|error| local(&error)),
+        Err(fault) => Err(fault),
+    };
+    driven.unwrap_or_else(Ended::after_the_request)
+}
+
+fn destinations(outcome: &OutcomeTo) -> io::Result<(Destination, Destination)> {
+    match outcome {
+        OutcomeTo::Stdout { cap } => {
+            Ok((Destination::Keep(Kept::up_to(*cap)), Destination::Keep(Kept::up_to(*cap))))
+        }
+        _ => Ok((Destination::Sink(Sink::stdout()?), Destination::Sink(Sink::stderr()?))),
+    }
+}
+
+fn local(error: &io::Error) -> Fault {
+    Fault::system(Code::System, format!("this machine refused: {error}"))
+}
+
+/// Says how it ended, wherever that was asked for, and gives the exit code.
+fn tell(exec: &Exec, ended: Ended, outcome: &OutcomeTo, sink: Option<OutcomeSink>) -> Result<u8, Complaint> {
+    let object = Object::new(ended.ran.then(|| exec.id()), &ended.report, ended.kept);
+    let line = || object.to_line().map_err(|error| Complaint::new(format!("the outcome has no JSON form: {error}")));
+    if let OutcomeTo::Stdout { .. } = outcome {
+        print(&line()?)?;
+    }
+    if let Some(sink) = sink {
+        sink.write(&line()?)?;
+    }
+    match ended.complaint {
+        Some(complaint) => Err(complaint),
+        None => verdict::verdict(&ended.report.outcome),
+    }
+}
+
+/// Writes to standard output. A reader who went away doesn't want to be told.
+fn print(line: &[u8]) -> Result<(), Complaint> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(line).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Complaint::new(format!("the outcome could not be written to standard output: {error}")))
+        }
+        _ => Ok(()),
+    }
+}

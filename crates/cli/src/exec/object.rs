@@ -1,0 +1,160 @@
+//! The JSON object of `--json` and `--outcome`: how a command ended, where it can't be confused with what it printed.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Serialize;
+use unglue_proto::message::exec::{Left, Outcome, Report, Stream, StreamEnd};
+
+/// The whole object. Every field is always there; `null` says that it isn't known, or doesn't apply.
+#[derive(Debug, Serialize)]
+pub(crate) struct Object<'a> {
+    /// The operation's id; `null` if it didn't come to an operation.
+    id: Option<&'a str>,
+    outcome: &'a Outcome,
+    stdout: Option<OutputObject<'a>>,
+    stderr: Option<OutputObject<'a>>,
+    stdin: Option<OutputObject<'a>>,
+    descendants: Option<Left>,
+    /// From the request to the outcome, in milliseconds.
+    wall_ms: f64,
+}
+
+#[derive(Debug, Serialize)]
+struct OutputObject<'a> {
+    bytes: u64,
+    blake3: &'a str,
+    end: StreamEnd,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<Data>,
+    /// The cap, in bytes, if `data` was cut there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data_cut_at: Option<u64>,
+}
+
+/// Bytes in JSON: text where they are UTF-8.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Data {
+    Text(String),
+    Base64(String),
+}
+
+/// The first bytes of an output, up to a cap.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Kept {
+    data: Vec<u8>,
+    cap: u64,
+    cut: bool,
+}
+
+impl Kept {
+    /// Nothing yet, and at most `cap` bytes.
+    pub(crate) fn up_to(cap: u64) -> Kept {
+        Kept { data: Vec::new(), cap, cut: false }
+    }
+
+    /// Takes what still has room.
+    pub(crate) fn take(&mut self, data: &[u8]) {
+        let room = usize::try_from(self.cap - self.data.len() as u64).unwrap_or(usize::MAX);
+        self.data.extend_from_slice(&data[..data.len().min(room)]);
+        self.cut |= data.len() > room;
+    }
+
+    fn into_data(mut self) -> Data {
+        if self.cut {
+            self.data.truncate(whole_characters(&self.data));
+        }
+        match String::from_utf8(self.data) {
+            Ok(text) => Data::Text(text),
+            Err(error) => Data::Base64(STANDARD.encode(error.into_bytes())),
+        }
+    }
+}
+
+/// How many bytes there are without a character that the cap has cut in two.
+fn whole_characters(data: &[u8]) -> usize {
+    match std::str::from_utf8(data) {
+        Err(error) if error.error_len().is_none() => error.valid_up_to(),
+        _ => data.len(),
+    }
+}
+
+impl<'a> Object<'a> {
+    /// The object of a report. `kept` is what standard output and standard error said, if it shall be in there.
+    pub(crate) fn new(id: Option<&'a str>, report: &'a Report, kept: Option<(Kept, Kept)>) -> Object<'a> {
+        let (stdout, stderr) = kept.map_or((None, None), |(stdout, stderr)| (Some(stdout), Some(stderr)));
+        Object {
+            id,
+            outcome: &report.outcome,
+            stdout: report.stdout.as_ref().map(|stream| OutputObject::new(stream, stdout)),
+            stderr: report.stderr.as_ref().map(|stream| OutputObject::new(stream, stderr)),
+            stdin: report.stdin.as_ref().map(|stream| OutputObject::new(stream, None)),
+            descendants: report.descendants,
+            wall_ms: report.wall_us as f64 / 1000.0,
+        }
+    }
+
+    /// The object on one line, with its line end.
+    pub(crate) fn to_line(&self) -> serde_json::Result<Vec<u8>> {
+        let mut line = serde_json::to_vec(self)?;
+        line.push(b'\n');
+        Ok(line)
+    }
+}
+
+impl<'a> OutputObject<'a> {
+    fn new(stream: &'a Stream, kept: Option<Kept>) -> OutputObject<'a> {
+        let data_cut_at = kept.as_ref().filter(|kept| kept.cut).map(|kept| kept.cap);
+        let data = kept.map(Kept::into_data);
+        OutputObject { bytes: stream.tally.bytes, blake3: &stream.tally.blake3, end: stream.end, data, data_cut_at }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use unglue_proto::message::Tally;
+    use unglue_proto::message::exec::Exit;
+
+    fn kept(cap: u64, pieces: &[&[u8]]) -> Kept {
+        let mut kept = Kept::up_to(cap);
+        pieces.iter().for_each(|piece| kept.take(piece));
+        kept
+    }
+
+    #[test]
+    fn text_stays_text_and_bytes_become_base64() {
+        assert_eq!(kept(10, &[b"na\xc3", b"\xafve"]).into_data(), Data::Text("naïve".into()));
+        assert_eq!(kept(10, &[b"\xff"]).into_data(), Data::Base64("/w==".into()));
+        assert_eq!(kept(10, &[b"\xc3"]).into_data(), Data::Base64("ww==".into()), "cut by the command, not by us");
+    }
+
+    #[test]
+    fn a_cut_is_told_and_splits_no_character() {
+        let kept = kept(3, &[b"na\xc3\xafve"]);
+        assert!(kept.cut);
+        assert_eq!(kept.into_data(), Data::Text("na".into()));
+    }
+
+    #[test]
+    fn the_object_has_the_documented_form() {
+        let stream = |bytes| Stream { tally: Tally { bytes, blake3: "ab".into() }, end: StreamEnd::Eof };
+        let report = Report {
+            outcome: Outcome::Ended(Exit::Exited { exited: 3 }),
+            stdout: Some(stream(5)),
+            stderr: Some(stream(0)),
+            stdin: None,
+            descendants: Some(Left::None),
+            wall_us: 1500,
+        };
+        let object = Object::new(Some("i"), &report, Some((kept(2, &[b"hello"]), kept(2, &[]))));
+        let line = String::from_utf8(object.to_line().expect("it serialises")).expect("UTF-8");
+        let expected = concat!(
+            r#"{"id":"i","outcome":{"exited":3},"stdout":{"bytes":5,"blake3":"ab","end":"eof","data":{"text":"he"},"#,
+            r#""data_cut_at":2},"stderr":{"bytes":0,"blake3":"ab","end":"eof","data":{"text":""}},"#,
+            r#""stdin":null,"descendants":"none","wall_ms":1.5}"#,
+            "\n"
+        );
+        assert_eq!(line, expected);
+    }
+}

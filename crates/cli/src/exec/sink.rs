@@ -1,0 +1,114 @@
+//! Standard output and standard error, written without ever holding up the link.
+//!
+//! A reader that stops (a pager, a stopped terminal) must not stop the other stream, the exit status or the heartbeat
+//! (promise P4). So pipes are opened anew without blocking, a flag that can't be set on the ones that we share with others;
+//! and what can't be opened anew is written on a thread that may block.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rustix::fs::{FileType, Mode, OFlags, fstat};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+/// A place to write bytes to.
+pub(crate) enum Sink {
+    /// A regular file or a device such as `/dev/null`: a write ends by itself.
+    Prompt(OwnedFd),
+    /// A pipe of our own opening.
+    Pipe(AsyncFd<OwnedFd>),
+    /// Anything else: a terminal, a socket, a pipe that can't be opened anew.
+    Slow(Arc<OwnedFd>),
+}
+
+impl Sink {
+    /// This process's standard output.
+    ///
+    /// # Errors
+    /// The system has no descriptors left.
+    pub(crate) fn stdout() -> io::Result<Sink> {
+        Sink::of(rustix::stdio::stdout(), "/proc/self/fd/1")
+    }
+
+    /// This process's standard error.
+    ///
+    /// # Errors
+    /// The system has no descriptors left.
+    pub(crate) fn stderr() -> io::Result<Sink> {
+        Sink::of(rustix::stdio::stderr(), "/proc/self/fd/2")
+    }
+
+    fn of(descriptor: impl AsFd, path: &str) -> io::Result<Sink> {
+        let own = rustix::io::fcntl_dupfd_cloexec(&descriptor, 3)?;
+        let kind = FileType::from_raw_mode(fstat(&own)?.st_mode);
+        Ok(match kind {
+            FileType::RegularFile | FileType::BlockDevice => Sink::Prompt(own),
+            FileType::CharacterDevice if !rustix::termios::isatty(&own) => Sink::Prompt(own),
+            FileType::Fifo => open_pipe(path).map_or_else(|_| Sink::Slow(Arc::new(own)), Sink::Pipe),
+            _ => Sink::Slow(Arc::new(own)),
+        })
+    }
+
+    /// Writes all of `data`.
+    ///
+    /// # Errors
+    /// `BrokenPipe` if nobody reads any more; anything else that the system says.
+    pub(crate) async fn write_all(&mut self, data: Bytes) -> io::Result<()> {
+        match self {
+            Sink::Prompt(file) => write_blocking(file, &data),
+            Sink::Pipe(pipe) => write_pipe(pipe, &data).await,
+            Sink::Slow(file) => {
+                let file = file.clone();
+                tokio::task::spawn_blocking(move || write_blocking(&file, &data)).await?
+            }
+        }
+    }
+}
+
+/// Opens the pipe behind a descriptor a second time (proc(5)): its flags are then ours alone.
+fn open_pipe(path: &str) -> io::Result<AsyncFd<OwnedFd>> {
+    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let pipe = rustix::fs::open(path, flags, Mode::empty())?;
+    // More room means fewer turns; where it is refused, nothing is lost.
+    let _ = unglue_host::process::widen(&pipe);
+    AsyncFd::with_interest(pipe, Interest::WRITABLE)
+}
+
+async fn write_pipe(pipe: &AsyncFd<OwnedFd>, mut data: &[u8]) -> io::Result<()> {
+    while !data.is_empty() {
+        let written = match rustix::io::write(pipe, data) {
+            Err(rustix::io::Errno::AGAIN) => {
+                // The readiness that epoll told may be stale; clear it and wait for the next.
+                let mut guard = pipe.writable().await?;
+                match guard.try_io(|pipe| rustix::io::write(pipe, data).map_err(io::Error::from)) {
+                    Ok(written) => written?,
+                    Err(_) => continue,
+                }
+            }
+            Err(rustix::io::Errno::INTR) => continue,
+            written => written?,
+        };
+        data = &data[written..];
+    }
+    Ok(())
+}
+
+fn write_blocking(file: &OwnedFd, mut data: &[u8]) -> io::Result<()> {
+    while !data.is_empty() {
+        match rustix::io::write(file, data) {
+            Err(rustix::io::Errno::INTR) => {}
+            Err(rustix::io::Errno::AGAIN) => wait_writable(file)?,
+            written => data = &data[written?..],
+        }
+    }
+    Ok(())
+}
+
+/// Somebody else has set the shared descriptor non-blocking, as some programs do to their terminal.
+fn wait_writable(file: &OwnedFd) -> io::Result<()> {
+    use rustix::event::{PollFd, PollFlags, poll};
+    poll(&mut [PollFd::new(file, PollFlags::OUT)], None)?;
+    Ok(())
+}
