@@ -3,6 +3,8 @@
 mod discard;
 mod state;
 
+#[cfg(feature = "std")]
+use crate::frame::Located;
 use crate::{DecodeError, Frame, Frames, Framing, frames::Home, rule::Rule};
 use alloc::vec::Vec;
 pub(crate) use state::State;
@@ -71,17 +73,28 @@ impl Deframer {
         if self.at < self.end {
             self.feed(input);
             *input = &[];
-            return Frames::new(
-                &self.rule,
-                &mut self.state,
-                &mut self.whole,
-                &mut self.scratch,
-                &self.inbox[self.at..self.end],
-                Home::Inbox { at: &mut self.at, end: self.end },
-            );
+            return self.fed_frames();
         }
         let bytes = *input;
         Frames::new(&self.rule, &mut self.state, &mut self.whole, &mut self.scratch, bytes, Home::Caller(input))
+    }
+
+    /// All the frames of the bytes fed, as [`frames`](Self::frames) has them.
+    #[inline]
+    pub fn batch(&mut self) -> Frames<'_, '_, 'static> {
+        self.fed_frames()
+    }
+
+    #[inline]
+    fn fed_frames<'a, 'b, 'i>(&'a mut self) -> Frames<'a, 'b, 'i> {
+        Frames::new(
+            &self.rule,
+            &mut self.state,
+            &mut self.whole,
+            &mut self.scratch,
+            &self.inbox[self.at..self.end],
+            Home::Inbox { at: &mut self.at, end: self.end },
+        )
     }
 
     /// Copies bytes in, for [`next`](Self::next).
@@ -128,6 +141,31 @@ impl Deframer {
         let found = take(&self.rule, &mut self.state, &mut self.whole, &mut self.scratch, &mut input);
         self.at = self.end - input.len();
         found
+    }
+
+    /// As [`next`](Self::next), without the frame itself: for loops that read between two tries, which a borrowed frame
+    /// would forbid.
+    #[cfg(feature = "std")]
+    #[inline]
+    pub(crate) fn locate(&mut self) -> Result<Option<Located>, DecodeError> {
+        let kept = !self.state.idle();
+        let found = self.next()?.map(Located::of);
+        Ok(found.map(|found| found.lies(kept && self.state.was_kept(), self.at)))
+    }
+
+    /// The frame that [`locate`](Self::locate) has just found.
+    #[cfg(feature = "std")]
+    #[inline]
+    pub(crate) fn located(&self, found: Located) -> Frame<'_> {
+        let raw = if found.kept { &self.whole[..found.total] } else { &self.inbox[found.end - found.total..found.end] };
+        found.frame(raw, &self.scratch, &self.rule)
+    }
+
+    /// Whether [`next`](Self::next) has something to say: bytes were fed that it has not looked at, or it failed.
+    #[cfg(feature = "std")]
+    #[inline]
+    pub(crate) fn waiting(&self) -> bool {
+        self.at < self.end || self.state.failed()
     }
 
     /// Tells that the input has ended.

@@ -135,3 +135,42 @@ impl core::fmt::Debug for Frame<'_> {
             .finish_non_exhaustive()
     }
 }
+
+/// A frame without its bytes: where it lies in the deframer that has just found it.
+#[cfg(feature = "std")]
+#[derive(Clone, Copy)]
+pub(crate) struct Located {
+    /// It was put together from several chunks.
+    pub(crate) kept: bool,
+    /// Where it ends in the bytes fed, if not.
+    pub(crate) end: usize,
+    pub(crate) total: usize,
+    head: usize,
+    data: usize,
+    offset: u64,
+    part: Part,
+    lost: bool,
+}
+
+#[cfg(feature = "std")]
+impl Located {
+    #[inline]
+    pub(crate) fn of(frame: Frame<'_>) -> Located {
+        let Frame { raw, head, data, offset, part, lost, rule: _ } = frame;
+        Located { kept: false, end: 0, total: raw.len(), head, data: data.len(), offset, part, lost }
+    }
+
+    /// Says where its bytes lie.
+    #[inline]
+    pub(crate) fn lies(self, kept: bool, end: usize) -> Located {
+        Located { kept, end, ..self }
+    }
+
+    /// The frame again, from its bytes, or from those that its data was decoded to.
+    #[inline]
+    pub(crate) fn frame<'a>(self, raw: &'a [u8], scratch: &'a [u8], rule: &'a Rule) -> Frame<'a> {
+        let Located { head, data, offset, part, lost, .. } = self;
+        let data = if rule.scratch(1) > 0 { &scratch[..data] } else { &raw[head..head + data] };
+        Frame { raw, head, data, offset, rule, part, lost }
+    }
+}

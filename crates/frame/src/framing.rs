@@ -1,6 +1,6 @@
 //! A framing: the rule for where messages end, with its options.
 
-use crate::{Int, Layout, LayoutError};
+use crate::{Int, Layout, LayoutError, layout::Part};
 use alloc::vec::Vec;
 
 /// The largest data of a frame unless [`Framing::max`] says otherwise: 8 MiB.
@@ -160,6 +160,18 @@ impl Framing {
     #[cfg(feature = "json")]
     pub fn json_header(int: Int, body: &str) -> Framing {
         Framing::new(Shape::Json { int, body: body.into() })
+    }
+
+    /// The names of the fields that the application sets and reads, in the order of their indices.
+    pub fn field_names(&self) -> impl Iterator<Item = &str> {
+        let parts = match &self.shape {
+            Shape::Layout(layout) => &layout.parts[..],
+            _ => &[],
+        };
+        parts.iter().filter_map(|part| match part {
+            Part::Field { name, .. } => Some(name.as_str()),
+            _ => None,
+        })
     }
 
     /// Allows at most `bytes` bytes of data in a frame.

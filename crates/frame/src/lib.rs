@@ -33,6 +33,8 @@
 #![no_std]
 
 extern crate alloc;
+#[cfg(feature = "std")]
+extern crate std;
 
 mod checksum;
 mod deframer;
@@ -43,6 +45,8 @@ mod frame;
 mod frames;
 mod framing;
 mod int;
+#[cfg(feature = "std")]
+pub mod io;
 mod layout;
 mod looks;
 mod notation;

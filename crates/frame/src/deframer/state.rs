@@ -22,6 +22,8 @@ pub(crate) struct State {
     /// A body that comes in pieces: its bytes in all, and those left.
     body: Option<(u64, u64)>,
     failed: Option<DecodeError>,
+    /// The last frame that [`next`](Self::next) gave was the kept one.
+    from_kept: bool,
 }
 
 /// What the frame that has begun waits for.
@@ -77,7 +79,9 @@ impl State {
         input: &mut &'i [u8],
         scratch: &mut &'a mut [u8],
     ) -> Found<'a> {
-        if let Some(span) = self.resume(rule, input)? {
+        let whole_span = self.resume(rule, input)?;
+        self.from_kept = whole_span.is_some();
+        if let Some(span) = whole_span {
             self.stash.swap(whole);
             return self.hand_out(rule, whole, span, scratch);
         }
@@ -159,6 +163,18 @@ impl State {
             self.offset = self.offset.saturating_add(total);
             self.discard = None;
         }
+    }
+
+    /// Whether an error was given.
+    #[cfg(feature = "std")]
+    pub(crate) fn failed(&self) -> bool {
+        self.failed.is_some()
+    }
+
+    /// Whether the frame given last was put together from several chunks.
+    #[cfg(feature = "std")]
+    pub(crate) fn was_kept(&self) -> bool {
+        self.from_kept
     }
 
     /// Goes on with the frame that earlier chunks began. Gives its span once it is whole.
