@@ -38,6 +38,12 @@ pub enum SpawnError {
         /// The system's answer.
         source: io::Error,
     },
+    /// Several supervisors in a row died before they were born.
+    #[error(
+        "no supervisor came to life to run the command: several in a row died before they began. The program that is \
+         started for it must call supervise_main"
+    )]
+    Stillborn,
     /// The supervisor died before it answered. Whether the command ran is unknown; it runs no longer.
     #[error("the supervisor died before it answered: whether the command ran is unknown, but it runs no longer")]
     Lost,
@@ -55,7 +61,7 @@ impl SpawnError {
         match self {
             Self::Program { errno, .. } | Self::Cwd { errno, .. } => Some(*errno),
             Self::System { source, .. } => source.raw_os_error(),
-            Self::Invalid { .. } | Self::Lost | Self::Deadline { .. } => None,
+            Self::Invalid { .. } | Self::Stillborn | Self::Lost | Self::Deadline { .. } => None,
         }
     }
 
@@ -71,6 +77,12 @@ pub enum JobError {
     /// The supervisor was killed, perhaps by the command itself. The command's tree is being killed.
     #[error("the command's supervisor was killed: how the command ended is unknown, and what is left of it is killed")]
     SupervisorLost,
+    /// The system refused to pass a request to the supervisor: it has not taken the ones before.
+    #[error("the command's supervisor takes no more requests: {source}")]
+    System {
+        /// The system's answer.
+        source: io::Error,
+    },
     /// The supervisor did not answer in time.
     #[error("the command's supervisor did not answer within {} ms", after.as_millis())]
     Deadline {

@@ -3,11 +3,11 @@
 use std::future::Future;
 use std::time::Duration;
 
+use rustix::io::Errno;
 use tokio::net::unix::pipe;
 
 use super::command::{Descendants, Exit, Left, Status};
 use super::error::JobError;
-use super::link::Link;
 use super::pool::Slot;
 use super::sys;
 use super::wire::{self, Report};
@@ -76,8 +76,7 @@ impl Job {
         if self.exit.is_some() {
             return Err(JobError::Ended);
         }
-        let link = self.link().ok_or(JobError::SupervisorLost)?;
-        link.send(&wire::signal_request(number)).map_err(|_| JobError::SupervisorLost)
+        self.ask(&wire::signal_request(number))
     }
 
     /// Ends the job: kills what is left of its tree, or lets it go. May be called while the command still runs;
@@ -88,9 +87,8 @@ impl Job {
         if let Some(left) = self.left {
             return Ok(left);
         }
-        let link = self.link().ok_or(JobError::SupervisorLost)?;
         if !self.ending {
-            link.send(&wire::end_tree_request(descendants)).map_err(|_| JobError::SupervisorLost)?;
+            self.ask(&wire::end_tree_request(descendants))?;
             self.ending = true;
         }
         within(END_DEADLINE, async {
@@ -134,8 +132,12 @@ impl Job {
         }
     }
 
-    fn link(&self) -> Option<&Link> {
-        self.slot.as_ref()?.link()
+    fn ask(&self, request: &[u8]) -> Result<(), JobError> {
+        let link = self.slot.as_ref().and_then(Slot::link).ok_or(JobError::SupervisorLost)?;
+        link.send(request).map_err(|error| match error {
+            Errno::PIPE | Errno::CONNRESET => JobError::SupervisorLost,
+            error => JobError::System { source: error.into() },
+        })
     }
 }
 

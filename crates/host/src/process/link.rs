@@ -27,7 +27,7 @@ impl Link {
         Ok(Self { socket: UnixDatagram::from_std(socket.into())?, born: false })
     }
 
-    /// Sends a small request. Its queue is never full: a job sends a handful, and a flood is refused as `EAGAIN`.
+    /// Sends a small request. Some hundreds fit the queue of a supervisor that doesn't read; the next is `EAGAIN`.
     pub(super) fn send(&self, message: &[u8]) -> rustix::io::Result<()> {
         socket::send(&self.socket, message, &[], false)
     }

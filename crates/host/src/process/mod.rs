@@ -1,8 +1,8 @@
 //! Running commands, each with its whole tree of processes owned from birth.
 //!
-//! A [`Supervisors`] starts commands ([`Supervisors::spawn`]) in helper processes, the *supervisors*, which outlive neither their
-//! job nor this process: when a [`Job`] is dropped, or this process is killed, nothing that the command started is left,
-//! `setsid` and double forks included. This needs no privileges.
+//! A [`Supervisors`] starts each command ([`Supervisors::spawn`]) in a helper process, its *supervisor*. When the
+//! [`Job`] is dropped, or this process is killed, the supervisor kills all that the command started, `setsid` and
+//! double forks included. This needs no privileges.
 //!
 //! The order of things: spawn; read and write the [`Pipes`]; [`Job::exited`]; [`Job::end_tree`].
 //!
@@ -22,10 +22,10 @@
 //! # }
 //! ```
 //!
-//! What it doesn't hold against: a command running as this same user may kill this process, its supervisor and the nursery (the
-//! process that forks supervisors) alike. Killing one or two of them frees nothing; killing the supervisor and
-//! the nursery both does. A process that a command asked *another* service to start (cron, `systemd-run`, a
-//! container engine) is no descendant of it.
+//! What it doesn't hold against: a command that runs as this same user may kill the helpers. Killing its supervisor, or
+//! the nursery (the process that forks supervisors), frees nothing; killing both, as `kill -9 -1` does, frees what
+//! is left. A process that a command had *another* service start (cron, `systemd-run`, a container engine) is no
+//! descendant of it.
 
 mod account;
 mod command;

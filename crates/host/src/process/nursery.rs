@@ -142,10 +142,11 @@ impl Nursery {
         let (ours, theirs) = socket::pair()?;
         match self.ask(&theirs) {
             Err(Errno::PIPE | Errno::CONNRESET | Errno::BADF) => {
-                tracing::warn!("the process that forks supervisors was killed; starting it again");
+                tracing::warn!("the process that forks supervisors is dead; starting it again");
                 self.running = None;
                 self.start()?;
-                self.ask(&theirs)?;
+                // Should it die at once again, the link ends before anything was born on it, which its user sees.
+                let _ = self.ask(&theirs);
             }
             result => result?,
         }

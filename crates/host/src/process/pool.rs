@@ -16,7 +16,8 @@ const STARTING_PER_CORE: usize = 2;
 /// How many supervisors there may be, and for how long.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// So many commands run at once; the next ones wait, in order.
+    /// So many commands run at once; the next ones wait, in order. Each takes this process four
+    /// descriptors, or three without stdin.
     pub most: usize,
     /// So many supervisors are kept ready for the next commands.
     pub warm: usize,
@@ -71,6 +72,11 @@ impl Pool {
 
     pub(super) fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    /// How many supervisors are idle just now.
+    pub(super) fn idle(&self) -> usize {
+        self.state().idle.len()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

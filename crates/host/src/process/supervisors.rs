@@ -15,6 +15,9 @@ use super::nursery::SupervisorCommand;
 use super::pool::{Limits, Pool, Slot};
 use super::wire::{self, Report, Step};
 
+/// So many new supervisors are tried in a row before something must be wrong with all of them.
+const BIRTHS: usize = 3;
+
 /// The processes that own commands. Clones share them.
 ///
 /// When the last clone and the last [`Job`] are gone, or this process dies in whatever way, they kill what they still
@@ -36,17 +39,17 @@ impl Supervisors {
     /// Cancelling it kills the command if it has started.
     pub async fn spawn(&self, command: &Command) -> Result<(Job, Pipes), SpawnError> {
         let request = wire::spawn_request(command)?;
-        for _ in 0..=self.pool.limits().most + 2 {
+        for _ in 0..self.pool.idle() + BIRTHS {
             let acquired = self.pool.acquire().await;
             let slot = acquired.map_err(|source| SpawnError::System { step: "starting a supervisor", source })?;
             if let Some(started) = self.start(slot, command, &request).await? {
                 return Ok(started);
             }
         }
-        Err(SpawnError::Lost)
+        Err(SpawnError::Stillborn)
     }
 
-    /// Starts a command under this supervisor; `None` if the supervisor turns out to be dead, and has run nothing: it was
+    /// Starts a command under this supervisor; `None` if that turns out to be dead, and to have run nothing: it was
     /// killed while it was idle, or before it was born.
     async fn start(&self, mut slot: Slot, command: &Command, request: &[u8]) -> Spawned {
         let Streams { ours, theirs } = match Streams::new(command.stdin) {

@@ -219,8 +219,17 @@ extern "C" fn on_child(_: c_int) {
 /// Marks every descriptor from 3 on as not to be inherited by programs.
 pub(super) fn close_inherited_on_exec() -> io::Result<()> {
     // SAFETY: takes numbers only, and closes nothing now.
-    let result = unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    if unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) } == 0 {
+        return Ok(());
+    }
+    // Before Linux 5.11.
+    for entry in std::fs::read_dir("/proc/self/fd")?.flatten() {
+        if let Some(fd) = entry.file_name().to_str().and_then(|name| name.parse::<RawFd>().ok()).filter(|&fd| fd > 2) {
+            // SAFETY: sets a flag that no code of this process depends on; a closed number is refused.
+            unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
+        }
+    }
+    Ok(())
 }
 
 /// A user's entry in the password database, as bytes.

@@ -10,9 +10,11 @@
 //!
 //! A supervisor is a child subreaper (`PR_SET_CHILD_SUBREAPER`): whatever its command forks, daemonises or
 //! orphans stays beneath it, root or not. It runs one command at a time, and its socket's end, that is the end of the
-//! job's handle or of the server, makes it kill the tree and leave. The nursery forks supervisors because forking a
-//! small process is several times cheaper than executing a large one, and shares its memory. It is a subreaper too: should
-//! a command kill its supervisor, the tree falls to the nursery, which kills it.
+//! job's handle or of the server, makes it kill the tree and leave.
+//!
+//! The nursery forks supervisors because forking a small process is several times cheaper than executing a large one,
+//! and shares its memory. It is a subreaper too: should a command kill its supervisor, the tree falls to the nursery,
+//! which kills it; should it stop its supervisor, the nursery continues it.
 
 mod children;
 mod lookup;

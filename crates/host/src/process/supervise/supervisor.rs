@@ -147,7 +147,9 @@ impl Supervisor {
             let pass = tree::kill_pass(&HashSet::new());
             let hopeless = pass.killed.is_empty() && !pass.refused.is_empty();
             if hopeless || Instant::now() > deadline {
-                return (killed.len() as u32, (pass.killed.len() + pass.refused.len()) as u32);
+                // There are children, even if none can be seen.
+                let living = pass.killed.len() + pass.refused.len();
+                return (killed.len() as u32, living.max(1) as u32);
             }
             killed.extend(pass.killed.into_iter().filter(|&pid| Some(pid) != command));
             let _ = self.events.wait(None, Some(KILL_ROUND));

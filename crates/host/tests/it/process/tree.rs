@@ -115,6 +115,19 @@ fn a_crowd_and_a_tree_that_keeps_growing_are_killed() {
 }
 
 #[test]
+fn a_tree_that_never_stands_still_is_killed() {
+    with_pool(async |pool| {
+        // Each process forks one and ends: by the time that its number is read, it is another's turn.
+        let rolling = "roll() { roll & }; i=0; while [ $i -lt 8 ]; do (roll); i=$((i+1)); done; sleep 0.2";
+        let (command, mark) = marked(shell(rolling), "rolling");
+        let start = Instant::now();
+        let ran = run(&pool, &command).await;
+        assert!(matches!(ran.left, Left::Killed(count) if count >= 1), "{:?} after {:?}", ran.left, start.elapsed());
+        assert_eq!(mark.alive(), [0; 0]);
+    });
+}
+
+#[test]
 fn a_tree_that_respawns_what_is_killed_is_killed() {
     with_pool(async |pool| {
         // The two watch each other; whoever sees the other dead starts it anew.
