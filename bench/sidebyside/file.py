@@ -7,6 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from .machine import field
 from .openssh import free_port, wait_until
 from .processes import Failed, deadline, spawn
 from .sampling import Contender, Goal, Result, in_turns, in_words, ratio
@@ -32,16 +33,16 @@ def measure(bench) -> Result:
         }
         if bench.unglue:
             commands = {UNGLUE: bench.unglue.cp(source, copy), **commands}
-        contenders = [contender(bench, name, lambda argv=argv: bench.runner.time(argv), source, copy) for name, argv in commands.items()]
-        contenders.append(contender(bench, NETCAT, lambda: netcat(bench, source, copy), source, copy))
+        runs = {name: lambda argv=argv: bench.runner.time(argv) for name, argv in commands.items()}
+        runs[NETCAT] = lambda: netcat(bench, source, copy)
+        contenders = [contender(bench, name, run, source, copy) for name, run in runs.items()]
         series = in_turns(contenders, bench.samples or 5)
-    goals = [
-        Goal(f"{in_words(size)} file: scp's time (its fastest cipher) by unglue's", ratio(series, scp, UNGLUE), 2, stretch=2.5),
-        Goal(f"{in_words(size)} file: rsync's time (the same cipher) by unglue's", ratio(series, rsync, UNGLUE), 3),
-        Goal(f"{in_words(size)} file: `nc | nc`'s time by unglue's", ratio(series, NETCAT, UNGLUE), 0.8),
-    ]
+    what = f"{in_words(size)} file"
+    by_scp = Goal(f"{what}: scp's time (its fastest cipher) by unglue's", ratio(series, scp, UNGLUE), 2, stretch=2.5)
+    by_rsync = Goal(f"{what}: rsync's time (the same cipher) by unglue's", ratio(series, rsync, UNGLUE), 3)
+    by_netcat = Goal(f"{what}: `nc | nc`'s time by unglue's", ratio(series, NETCAT, UNGLUE), 0.8)
     notes = ["Syncing a tmpfs costs nothing: what durability costs on a disk is the disk's."]
-    return Result("file", "One file of random bytes, tmpfs to tmpfs, upload", series, goals, notes, size)
+    return Result("file", "One file of random bytes, tmpfs to tmpfs, upload", series, [by_scp, by_rsync, by_netcat], notes, size)
 
 
 def contender(bench, name, run, source, copy) -> Contender:
@@ -85,10 +86,11 @@ def listens(port) -> bool:
 def memory_folder(size):
     """A folder of our own in /dev/shm with room for the source and the copy."""
     memory = Path("/dev/shm")
-    room, needed = shutil.disk_usage(memory).free, 2 * size + (256 << 20)
-    available = next(int(line.split()[1]) * 1024 for line in open("/proc/meminfo", encoding="ascii") if line.startswith("MemAvailable"))
-    if min(room, available) < needed:
-        raise Failed(f"the file needs {needed} bytes of memory in {memory}, of which {min(room, available)} are free: give a smaller --size")
+    needed = 2 * size + (256 << 20)
+    available = int(field("/proc/meminfo", "MemAvailable").split()[0]) * 1024
+    room = min(shutil.disk_usage(memory).free, available)
+    if room < needed:
+        raise Failed(f"the file needs {needed} bytes of memory in {memory}, and {room} are free: give a smaller --size")
     folder = Path(tempfile.mkdtemp(prefix="unglue-bench-", dir=memory))
     try:
         yield folder

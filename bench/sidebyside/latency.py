@@ -34,15 +34,18 @@ def add_warm(result, told):
     if told is None:
         result.notes.append("One warm connection: not measured (`examples/warm_exec` isn't built).")
         told = {}
-    for key, name in (("warm", "unglue, on one warm connection"), ("spawn_floor", "posix_spawn + wait, in turns with it")):
+    names = {"warm": "unglue, on one warm connection", "spawn_floor": "posix_spawn + wait, in turns with it"}
+    for key, name in names.items():
         if key in told:
             result.series.append(Series(name, [microseconds / 1e6 for microseconds in told[key]]))
-    result.goals.append(Goal("warm: unglue's time by the bare spawn's", quotient(told, "warm", "spawn_floor"), 1.5, at_most=True))
+    warm = quotient(told, "warm", "spawn_floor")
+    result.goals.append(Goal("warm: unglue's time by the bare spawn's", warm, 1.5, at_most=True))
     pipelined = quotient(told, "pipelined_rate", "two_threads_rate")
     result.goals.append(Goal("a thousand pipelined: unglue's rate by two spawning threads'", pipelined, 0.8))
     if pipelined is not None:
-        rates = [Series("", listed(told[key])).median for key in ("pipelined_rate", "two_threads_rate")]
-        result.notes.append(f"A thousand pipelined: {rates[0]:,.0f} commands a second; two threads spawn {rates[1]:,.0f} locally.")
+        ours, local = (Series(key, listed(told[key])).median for key in ("pipelined_rate", "two_threads_rate"))
+        note = f"A thousand pipelined: {ours:,.0f} commands a second; two threads spawn {local:,.0f} locally."
+        result.notes.append(note)
 
 
 def quotient(told, over, under):

@@ -13,7 +13,8 @@ from . import congestion
 def said(*argv) -> str:
     """The first line that a command prints, on either stream; `?` if it isn't there."""
     with contextlib.suppress(OSError):
-        done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, timeout=20)
+        streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        done = subprocess.run(argv, **streams, timeout=20, check=False)
         lines = done.stdout.decode(errors="replace").strip().splitlines()
         return lines[0].strip() if lines else "?"
     return "?"
@@ -42,7 +43,7 @@ class Conditions:
             "system": f"{field('/etc/os-release', 'PRETTY_NAME', '=')}, Linux {platform.release()}",
             "TCP": f"{congestion.in_use()}, loopback",
             "unglue": version_of(bench),
-            "rivals": f"{said('ssh', '-V').split(',')[0]}; {short(said('rsync', '--version'))}; netcat-openbsd {debian('netcat-openbsd')}",
+            "rivals": rivals(),
             "run as": "root" if os.geteuid() == 0 else "an ordinary user",
         }
 
@@ -51,7 +52,8 @@ class Conditions:
         stolen_share = 100 * stolen / total if total else 0.0
         rows = dict(self.rows)
         busy = " (busy: the figures say little)" if self.load > 0.5 else ""
-        rows["load"] = f"{self.load:.2f} before{busy}; {stolen_share:.1f} % of the processors' time stolen by the host during the run"
+        stolen_words = f"{stolen_share:.1f} % of the processors' time stolen by the host during the run"
+        rows["load"] = f"{self.load:.2f} before{busy}; {stolen_words}"
         return "\n".join(["| condition | |", "|---|---|", *(f"| {key} | {value} |" for key, value in rows.items())])
 
 
@@ -65,13 +67,12 @@ def version_of(bench) -> str:
     if not bench.unglue:
         return "not built"
     commit = said("git", "-C", str(bench.root), "rev-parse", "--short", "HEAD")
-    changed = subprocess.run(["git", "-C", str(bench.root), "diff", "--quiet", "HEAD", "--", "crates"], check=False).returncode
-    return f"{said(str(bench.unglue.program), '--version')}, commit {commit}{' with changes' if changed else ''}"
+    asks = ["git", "-C", str(bench.root), "diff", "--quiet", "HEAD", "--", "crates"]
+    changed = " with changes" if subprocess.run(asks, check=False).returncode else ""
+    return f"{said(str(bench.unglue.program), '--version')}, commit {commit}{changed}"
 
 
-def debian(package) -> str:
-    return said("dpkg-query", "-W", "-f=${Version}", package)
-
-
-def short(version) -> str:
-    return " ".join(version.split()[:3])
+def rivals() -> str:
+    ssh = said("ssh", "-V").split(",")[0]
+    rsync = " ".join(said("rsync", "--version").split()[:3])
+    return f"{ssh}; {rsync}; netcat-openbsd {said('dpkg-query', '-W', '-f=${Version}', 'netcat-openbsd')}"

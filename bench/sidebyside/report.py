@@ -48,7 +48,8 @@ def goals_table(results) -> str:
     lines = [row(["goal", "wanted", "measured", ""]), row(["---", "---:", "---:", "---"])]
     for goal in (goal for result in results for goal in result.goals):
         wanted = f"{'≤' if goal.at_most else '≥'} {goal.bound:g}" + (f" (stretch {goal.stretch:g})" if goal.stretch else "")
-        lines.append(row([goal.text, wanted, "–" if goal.value is None else f"{goal.value:.2f}", goal.verdict()]))
+        measured = "–" if goal.value is None else f"{goal.value:.2f}"
+        lines.append(row([goal.text, wanted, measured, goal.verdict()]))
     return "\n".join(lines)
 
 

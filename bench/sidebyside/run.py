@@ -52,8 +52,9 @@ def arguments(names, about):
     parser = argparse.ArgumentParser(description=about)
     parser.add_argument("--samples", type=int, help="rounds; default 40 for exec, 7 for stream, 5 for file")
     parser.add_argument("--size", type=size_of, help="bytes to move, e.g. 64M; default 1G for stream, 2G for file")
-    parser.add_argument("--quick", action="store_true", help="5 rounds of 64M: shows that it works, measures nothing; never written")
-    parser.add_argument("--congestion", metavar="NAME", help="as root: measure in a network namespace with this TCP congestion control, e.g. cubic")
+    parser.add_argument("--quick", action="store_true", help="5 rounds of 64M, not written: shows that it works")
+    namespace = "as root: measure in a network namespace with this TCP congestion control, e.g. cubic"
+    parser.add_argument("--congestion", metavar="NAME", help=namespace)
     parser.add_argument("--unglue", type=Path, default=ROOT / "target/release/unglue", help="the program to measure")
     parser.add_argument("--document", type=Path, default=ROOT / "docs/performance.md", help="where the tables go")
     parser.add_argument("--no-write", action="store_true", help="print the tables alone")

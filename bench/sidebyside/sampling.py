@@ -8,7 +8,7 @@ from typing import Callable, Optional
 
 @dataclass
 class Contender:
-    """Something to measure: `run` does it once and gives the seconds. `after` checks the result, outside of the time."""
+    """Something to measure: `run` does it once and gives the seconds. `before` and `after` are outside of the time."""
 
     name: str
     run: Callable[[], float]
