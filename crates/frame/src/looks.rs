@@ -6,8 +6,8 @@ use core::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Looks {
-    /// An HTTP request or reply.
-    Http,
+    /// An HTTP request or reply, which begins with these bytes.
+    Http([u8; 4]),
     /// The first record of a TLS handshake.
     Tls,
     /// The banner of an SSH server or client.
@@ -16,8 +16,8 @@ pub enum Looks {
     Http2,
     /// A JSON object or array.
     Json,
-    /// Printable text of no protocol known here.
-    Text,
+    /// Printable text of no protocol known here, which begins with these bytes.
+    Text([u8; 4]),
     /// The length with its bytes in the other order would have been fine: this value.
     OtherOrder(u64),
 }
@@ -26,12 +26,12 @@ const HTTP: [&[u8]; 9] = [b"GET ", b"POST", b"PUT ", b"HEAD", b"HTTP", b"DELE", 
 
 /// Guesses from the first bytes of a frame (or of its length field, which comes to the same for a bad one).
 pub(crate) fn guess(bytes: &[u8]) -> Option<Looks> {
-    let first = bytes.get(..4)?;
+    let first: &[u8; 4] = bytes.first_chunk()?;
     if first == b"PRI " {
         return Some(Looks::Http2);
     }
-    if HTTP.contains(&first) {
-        return Some(Looks::Http);
+    if HTTP.contains(&&first[..]) {
+        return Some(Looks::Http(*first));
     }
     if first == b"SSH-" {
         return Some(Looks::Ssh);
@@ -43,18 +43,20 @@ pub(crate) fn guess(bytes: &[u8]) -> Option<Looks> {
     if !first.iter().all(text) {
         return None;
     }
-    Some(if matches!(first[0], b'{' | b'[') { Looks::Json } else { Looks::Text })
+    Some(if matches!(first[0], b'{' | b'[') { Looks::Json } else { Looks::Text(*first) })
 }
 
 impl fmt::Display for Looks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Looks::Http => f.write_str("in ASCII it is HTTP: is the peer speaking HTTP?"),
-            Looks::Http2 => f.write_str("in ASCII it is HTTP/2's preface: is the peer speaking HTTP/2?"),
-            Looks::Tls => f.write_str("these bytes begin a TLS handshake: does the peer expect TLS here?"),
-            Looks::Ssh => f.write_str("in ASCII it is an SSH banner: is the other end sshd?"),
-            Looks::Json => f.write_str("these bytes look like JSON: does the peer send it without a length?"),
-            Looks::Text => f.write_str("these bytes are printable text: is the peer speaking a text protocol?"),
+            Looks::Http(first) => write!(f, "that is `{}` in ASCII: is the peer speaking HTTP?", first.escape_ascii()),
+            Looks::Http2 => f.write_str("that is `PRI ` in ASCII: is the peer speaking HTTP/2?"),
+            Looks::Tls => f.write_str("that begins a TLS handshake: does the peer expect TLS here?"),
+            Looks::Ssh => f.write_str("that is `SSH-` in ASCII: is the other end an SSH server?"),
+            Looks::Json => f.write_str("that looks like JSON: does the peer send it without a length?"),
+            Looks::Text(first) => {
+                write!(f, "that is `{}` in ASCII: is the peer speaking a text protocol?", first.escape_ascii())
+            }
             Looks::OtherOrder(value) => {
                 write!(f, "in the other byte order it is {value}: do both ends agree on the order?")
             }

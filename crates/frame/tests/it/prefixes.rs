@@ -59,8 +59,23 @@ fn an_absurd_length_is_told_for_what_it_is() {
     deframer.feed(b"\0\0\0\0GET / HTTP/1.1\r\n");
     deframer.next().unwrap();
     let error = deframer.next().unwrap_err();
-    let fault = Fault::TooLong { got: 1_195_725_856, limit: 8 << 20, looks: Some(Looks::Http) };
+    let fault = Fault::TooLong { got: 1_195_725_856, limit: 8 << 20, looks: Some(Looks::Http(*b"GET ")) };
     assert_eq!((error.offset, error.fault), (4, fault));
+    let says = "frame at byte 4: it announces 1195725856 bytes, the limit is 8388608; \
+                that is `GET ` in ASCII: is the peer speaking HTTP?";
+    assert_eq!(error.to_string(), says);
+    for (bytes, looks) in [
+        (b"\x16\x03\x01\x02", Looks::Tls), // 369295616 and more
+        (b"SSH-", Looks::Ssh),
+        (b"{\"a\"", Looks::Json),
+        (b"+OK ", Looks::Text(*b"+OK ")),
+        (b"\x40\x00\x00\x00", Looks::OtherOrder(64)),
+    ] {
+        let mut deframer = Deframer::new(Framing::u32be());
+        deframer.feed(bytes);
+        let Fault::TooLong { looks: Some(seen), .. } = deframer.next().unwrap_err().fault else { panic!("{bytes:?}") };
+        assert_eq!(seen, looks);
+    }
 }
 
 #[test]
