@@ -42,7 +42,8 @@ def measure(bench) -> Result:
     by_rsync = Goal(f"{what}: rsync's time (the same cipher) by unglue's", ratio(series, rsync, UNGLUE), 3)
     by_netcat = Goal(f"{what}: `nc | nc`'s time by unglue's", ratio(series, NETCAT, UNGLUE), 0.8)
     notes = ["Syncing a tmpfs costs nothing: what durability costs on a disk is the disk's."]
-    return Result("file", "One file of random bytes, tmpfs to tmpfs, upload", series, [by_scp, by_rsync, by_netcat], notes, size)
+    title = "One file of random bytes, tmpfs to tmpfs, upload"
+    return Result("file", title, series, [by_scp, by_rsync, by_netcat], notes, size)
 
 
 def contender(bench, name, run, source, copy) -> Contender:

@@ -98,7 +98,7 @@ class OpenSsh:
             took = self.runner.time_into(command, ["cat"])
             best[cipher] = min(took, best.get(cipher, took))
         fastest, usual = min(best, key=best.get), CIPHERS[0]
-        return usual if best.get(usual, math.inf) < 1.05 * best[fastest] else fastest
+        return usual if best.get(usual, math.inf) < 1.1 * best[fastest] else fastest
 
     @contextlib.contextmanager
     def master(self, sockets: Path):

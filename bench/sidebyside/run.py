@@ -24,13 +24,13 @@ class Bench:
 
     def __init__(self, folder, sockets, ssh, unglue, asked):
         self.root, self.folder, self.sockets, self.ssh, self.unglue = ROOT, folder, sockets, ssh, unglue
-        self.samples, self.size = asked.samples, asked.size
+        self.samples, self.size, self.chosen_cipher = asked.samples, asked.size, asked.cipher
         self.runner = Runner(folder)
 
     @functools.lru_cache(maxsize=None)
     def cipher(self) -> str:
-        """OpenSSH's fastest cipher here, probed once."""
-        return self.ssh.fastest_cipher()
+        """The cipher of OpenSSH's bulk transfers: its fastest here, probed once, unless one was named."""
+        return self.chosen_cipher or self.ssh.fastest_cipher()
 
 
 def main(names, about):
@@ -53,6 +53,7 @@ def arguments(names, about):
     parser.add_argument("--samples", type=int, help="rounds; default 40 for exec, 7 for stream, 5 for file")
     parser.add_argument("--size", type=size_of, help="bytes to move, e.g. 64M; default 1G for stream, 2G for file")
     parser.add_argument("--quick", action="store_true", help="5 rounds of 64M, not written: shows that it works")
+    parser.add_argument("--cipher", help="OpenSSH's cipher for stream and file; default: its fastest, by a short probe")
     namespace = "as root: measure in a network namespace with this TCP congestion control, e.g. cubic"
     parser.add_argument("--congestion", metavar="NAME", help=namespace)
     parser.add_argument("--unglue", type=Path, default=ROOT / "target/release/unglue", help="the program to measure")
