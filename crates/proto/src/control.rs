@@ -26,7 +26,8 @@ use crate::{Code, Fault};
 /// # Errors
 /// [`Code::LimitExceeded`] if it is longer than [`CONTROL_MESSAGE`]; nothing was appended then.
 pub fn encode<T: Serialize>(message: &T, out: &mut Vec<u8>) -> Result<(), Fault> {
-    let json = serde_json::to_vec(message).map_err(|error| Fault::us(format!("a message has no JSON form: {error}")))?;
+    let json =
+        serde_json::to_vec(message).map_err(|error| Fault::us(format!("a message has no JSON form: {error}")))?;
     let enframer = Enframer::new(Framing::u32be().max(CONTROL_MESSAGE as u64));
     enframer.encode(&[], &json, out).map_err(|_| {
         let got = json.len();

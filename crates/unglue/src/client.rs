@@ -109,12 +109,7 @@ pub struct ClientOptions {
 
 impl Default for ClientOptions {
     fn default() -> Self {
-        ClientOptions {
-            identity: None,
-            known_hosts: None,
-            accept_new: false,
-            ask_passphrase: Arc::new(|_| None),
-        }
+        ClientOptions { identity: None, known_hosts: None, accept_new: false, ask_passphrase: Arc::new(|_| None) }
     }
 }
 

@@ -134,6 +134,12 @@ impl RecvStream {
         poll_fn(|cx| self.poll_read(cx, max)).await
     }
 
+    /// Reads no more of a stream whose writer is about to end it anyway, without a word to the writer.
+    pub fn ignore(mut self) {
+        self.done = true;
+        self.shared.lock().mux.ignore(self.id);
+    }
+
     /// See [`RecvStream::read`].
     pub fn poll_read(&mut self, cx: &mut Context<'_>, max: usize) -> Poll<Result<Option<Bytes>, StreamError>> {
         let mut state = self.shared.lock();

@@ -120,7 +120,8 @@ async fn authenticate(session: &mut Session, gatekeeper: Arc<dyn Gatekeeper>) ->
     let (mut what, mut limit) = ("the first message", FIRST_MESSAGE);
     loop {
         let deadline = Instant::now() + limit;
-        let message = timeout_at(deadline, next(session, &mut inbox)).await.unwrap_or_else(|_| Err(late(what, limit)))?;
+        let message =
+            timeout_at(deadline, next(session, &mut inbox)).await.unwrap_or_else(|_| Err(late(what, limit)))?;
         // It reads files: an authorized_keys on a dead NFS server must not stop the other connections.
         let examined = tokio::task::spawn_blocking(move || (examiner.examine(message), examiner));
         let examined = timeout(FIRST_MESSAGE, examined).await;

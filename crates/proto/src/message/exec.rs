@@ -249,10 +249,7 @@ mod tests {
         round_trip(Outcome::Ended(Exit::Exited { exited: 3 }), r#"{"exited":3}"#);
         let killed = Exit::Signalled { signalled: "SIGKILL".into(), core: false };
         round_trip(Outcome::Ended(killed), r#"{"signalled":"SIGKILL","core":false}"#);
-        round_trip(
-            Outcome::TimedOut { timed_out: TimedOut { after_ms: 1000 } },
-            r#"{"timed_out":{"after_ms":1000}}"#,
-        );
+        round_trip(Outcome::TimedOut { timed_out: TimedOut { after_ms: 1000 } }, r#"{"timed_out":{"after_ms":1000}}"#);
         let failed = SpawnFailed { errno: "ENOENT".into(), step: SpawnStep::Program, what: "no".into() };
         round_trip(
             Outcome::SpawnFailed { spawn_failed: failed },

@@ -211,6 +211,15 @@ impl Mux {
             self.retire(id);
         }
     }
+
+    /// Reads no more of a stream whose writer is about to end it anyway: what arrives is dropped, and the writer is not
+    /// told.
+    pub fn ignore(&mut self, id: StreamId) {
+        if let Some(recv) = self.streams.get_mut(&id).and_then(|stream| stream.recv.as_mut()) {
+            recv.ignore();
+            self.retire(id);
+        }
+    }
 }
 
 /// Bytes in, events out.
@@ -382,10 +391,7 @@ impl Mux {
 
     /// Whether [`Mux::poll_output`] has something to give.
     pub fn has_output(&self) -> bool {
-        self.ping_due
-            || matches!(self.farewell, Farewell::Due(..))
-            || !self.control.is_empty()
-            || !self.data.is_empty()
+        self.ping_due || matches!(self.farewell, Farewell::Due(..)) || !self.control.is_empty() || !self.data.is_empty()
     }
 
     fn emit_link_frames(&mut self, out: &mut Vec<u8>) {

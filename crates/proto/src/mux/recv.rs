@@ -108,10 +108,18 @@ impl RecvHalf {
     }
 
     pub(super) fn stop(&mut self, code: Code) {
+        let told = self.stop != Stop::No;
+        self.ignore();
+        if !told && self.end == End::Open {
+            self.stop = Stop::Due(code);
+        }
+    }
+
+    pub(super) fn ignore(&mut self) {
         self.buffer = BytesMut::new();
         self.consumed = true;
         if self.stop == Stop::No {
-            self.stop = if self.end == End::Open { Stop::Due(code) } else { Stop::Sent };
+            self.stop = Stop::Sent;
         }
     }
 

@@ -66,6 +66,11 @@ impl Listener {
         }
     }
 
+    /// Listens no more: everything was said, and the other end is about to finish too.
+    pub(crate) fn ignore(self) {
+        self.recv.ignore();
+    }
+
     /// The next message, which must come.
     pub(crate) async fn expect<T: DeserializeOwned>(&mut self) -> Result<T, Fault> {
         self.next().await?.ok_or_else(|| {

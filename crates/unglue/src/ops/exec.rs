@@ -8,6 +8,6 @@ mod client;
 mod pump;
 mod server;
 
-pub use client::{Collected, Exec, Input, Output, Running};
 pub(crate) use client::start;
+pub use client::{Collected, Exec, Input, Output, Running};
 pub(crate) use server::{Host, refused, serve};

@@ -145,8 +145,7 @@ pub(crate) async fn serve_get(link: &Link, store: &Store, get: Get, control: Con
 async fn send(link: &Link, store: &Store, get: Get, speaker: &mut Speaker) -> Result<Tally, Fault> {
     let source = open(store, &PathBuf::from(OsString::from(get.path))).await?;
     let data = link.open_unidirectional().await?;
-    let file =
-        File { data: data.number(), size: source.size(), mode: source.mode(), mtime_ns: source.mtime_ns() };
+    let file = File { data: data.number(), size: source.size(), mode: source.mode(), mtime_ns: source.mtime_ns() };
     speaker.say(&FromServer::File(file)).await?;
     flow::send_file(source, data, |_| ()).await
 }

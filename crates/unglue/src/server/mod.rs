@@ -167,7 +167,8 @@ fn shards() -> usize {
 
 fn bind(listen: &str) -> Result<TcpListener, Fault> {
     let unusable = |error: &std::io::Error| {
-        system(&format!("can't listen on {listen}"), error).advise("give --listen ADDRESS:PORT with a free port of this machine")
+        system(&format!("can't listen on {listen}"), error)
+            .advise("give --listen ADDRESS:PORT with a free port of this machine")
     };
     let addresses: Vec<SocketAddr> = listen.to_socket_addrs().map_err(|error| unusable(&error))?.collect();
     let listener = TcpListener::bind(addresses.as_slice()).map_err(|error| unusable(&error))?;

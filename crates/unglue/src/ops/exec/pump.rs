@@ -122,7 +122,11 @@ impl Outflow {
 ///
 /// # Errors
 /// The client broke its input off: what the command has read must not pass for the whole.
-pub(super) async fn input(mut stream: RecvStream, mut pipe: pipe::Sender, meter: &mut Meter) -> Result<StreamEnd, Fault> {
+pub(super) async fn input(
+    mut stream: RecvStream,
+    mut pipe: pipe::Sender,
+    meter: &mut Meter,
+) -> Result<StreamEnd, Fault> {
     loop {
         let data = tokio::select! {
             data = stream.read(READ) => data,
@@ -139,7 +143,9 @@ pub(super) async fn input(mut stream: RecvStream, mut pipe: pipe::Sender, meter:
             Ok(None) => return Ok(StreamEnd::Eof),
             Err(StreamError::Reset(_)) => {
                 let what = format!("the command's input was broken off after {} bytes", meter.bytes());
-                return Err(Fault::user(Code::Cancelled, what).advise("the command was killed: it had not seen all of it"));
+                return Err(
+                    Fault::user(Code::Cancelled, what).advise("the command was killed: it had not seen all of it")
+                );
             }
             Err(error) => return Err(error.into()),
         }

@@ -89,10 +89,7 @@ async fn run(
     let (drain, watch) = watch::channel(Drain::Wait);
     let Pipes { stdin: stdin_pipe, stdout: stdout_pipe, stderr: stderr_pipe } = pipes;
     let outputs = async {
-        tokio::join!(
-            pump::output(stdout_pipe, stdout, watch.clone()),
-            pump::output(stderr_pipe, stderr, watch.clone())
-        )
+        tokio::join!(pump::output(stdout_pipe, stdout, watch.clone()), pump::output(stderr_pipe, stderr, watch.clone()))
     };
     let execution = Execution {
         job,
@@ -164,8 +161,7 @@ impl Execution<'_> {
             }
             streams
         };
-        let stdin = has_stdin
-            .then(|| Stream { tally: meter.tally(), end: stdin_end.unwrap_or(StreamEnd::Abandoned) });
+        let stdin = has_stdin.then(|| Stream { tally: meter.tally(), end: stdin_end.unwrap_or(StreamEnd::Abandoned) });
         Ok(self.report(streams, stdin).await)
     }
 
@@ -238,6 +234,7 @@ impl Execution<'_> {
             (None, Some(exit)) => Outcome::Ended(exit),
             (None, None) => Outcome::Failed { failed: Fault::us("a command ended without an exit") },
         };
+        self.listener.take().map(Listener::ignore);
         let (stdout, stderr) = streams.unzip();
         Report { outcome, stdout, stderr, stdin, descendants: left.ok().map(left_of), wall_us: 0 }
     }
@@ -291,7 +288,7 @@ fn not_started(error: &SpawnError) -> Outcome {
         SpawnError::Invalid { .. } => {
             return Outcome::Refused { refused: Fault::user(Code::BadMessage, error.to_string()) };
         }
-        SpawnError::Lost | SpawnError::Deadline { .. } => {
+        SpawnError::Stillborn | SpawnError::Lost | SpawnError::Deadline { .. } => {
             return Outcome::Failed { failed: Fault::system(Code::System, error.to_string()) };
         }
         SpawnError::Program { .. } => SpawnStep::Program,

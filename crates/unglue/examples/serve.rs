@@ -1,0 +1,19 @@
+//! A server in ten lines: `cargo run -p unglue --example serve -- 127.0.0.1:0 STATE-DIR AUTHORIZED-KEYS`
+//!
+//! Its supervisors are this same program, started again.
+
+use unglue::{Server, ServerOptions, supervise_main};
+
+fn main() -> Result<(), unglue::Fault> {
+    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    if arguments.first().is_some_and(|argument| argument == "__supervise") {
+        supervise_main();
+    }
+    let listen = arguments.first().map_or("127.0.0.1:0".into(), |text| text.to_string_lossy().into_owned());
+    let state = arguments.get(1).map(Into::into);
+    let authorized_keys = arguments.get(2).map(Into::into);
+    let server = Server::start(ServerOptions { listen, state, authorized_keys, ..ServerOptions::default() })?;
+    println!("listening on {} host-key {}", server.address(), server.host_key().fingerprint());
+    server.join();
+    Ok(())
+}
