@@ -13,6 +13,7 @@ use super::partials::Partials;
 use super::place::{self, Place};
 use super::reach::Reach;
 use super::temporary::{self, Temporary};
+use super::writeback::Writeback;
 use super::{FileId, space};
 
 /// What a file shall be when it is complete.
@@ -43,6 +44,7 @@ pub struct Incoming {
     mode: Mode,
     mtime_ns: Option<i64>,
     written: u64,
+    writeback: Writeback,
     limit: Option<u64>,
 }
 
@@ -79,6 +81,7 @@ impl Incoming {
             mode: Mode::from_raw_mode(masked & 0o777),
             mtime_ns: options.mtime_ns,
             written: 0,
+            writeback: Writeback::default(),
             limit: space::file_size_limit(),
         })
     }
@@ -94,10 +97,11 @@ impl Incoming {
         if let Some(limit) = self.limit.filter(|&limit| needed > limit) {
             return Err(self.failed(Op::Write, Problem::TooLarge { needed, limit }));
         }
-        match self.file.write_all(bytes) {
-            Ok(()) => self.written = needed,
-            Err(error) => return Err(self.failed(Op::Write, Errno::from_io_error(&error).unwrap_or(Errno::IO))),
+        if let Err(error) = self.file.write_all(bytes) {
+            return Err(self.failed(Op::Write, Errno::from_io_error(&error).unwrap_or(Errno::IO)));
         }
+        self.written = needed;
+        self.writeback.advance(&self.file, self.written);
         Ok(())
     }
 

@@ -59,6 +59,7 @@ mod source;
 mod space;
 mod temporary;
 mod umask;
+mod writeback;
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;

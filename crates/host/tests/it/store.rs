@@ -97,7 +97,9 @@ pub(crate) fn put_with(
     options: WriteOptions,
 ) -> Result<(), StoreError> {
     let mut incoming = store.write(path.as_ref(), options)?;
-    incoming.write_all(bytes)?;
+    for piece in bytes.chunks(256 * 1024) {
+        incoming.write_all(piece)?;
+    }
     incoming.commit()
 }
 
@@ -136,8 +138,8 @@ pub(crate) fn problem<T>(result: Result<T, StoreError>, path: impl AsRef<Path>) 
 fn a_file_comes_out_as_it_went_in() {
     let fixture = Fixture::new();
     let store = fixture.confined();
-    let bytes: Vec<u8> = (0..1_000_003u32).map(|i| (i.wrapping_mul(i) >> 7) as u8).collect();
-    for content in [&bytes[..], b"", b"x"] {
+    let bytes: Vec<u8> = (0..20_000_003u32).map(|i| (i.wrapping_mul(i) >> 7) as u8).collect();
+    for content in [&bytes[..], b"", b"x", &bytes[..1_000_003]] {
         put(&store, "file", content).unwrap();
         assert_eq!(get(&store, "file").unwrap(), content);
     }
