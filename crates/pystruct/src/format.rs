@@ -11,6 +11,7 @@ use crate::code::{ByteOrder, Code};
 use crate::error::Error;
 use crate::layout::{Layout, Parser};
 use crate::run::Run;
+use crate::shape::Shape;
 
 /// A parsed format, as Python's `struct.Struct` is. Parse once, use as often as you like.
 ///
@@ -28,6 +29,7 @@ pub struct Format {
     order: ByteOrder,
     size: usize,
     len: usize,
+    pub(crate) shape: Shape,
     pub(crate) runs: Box<[Run]>,
 }
 
@@ -71,6 +73,7 @@ impl Format {
             order: parser.order,
             size: parser.size,
             len: parser.values,
+            shape: Shape::of(&runs, parser.size),
             runs: runs.into(),
         })
     }

@@ -52,6 +52,7 @@ mod layout;
 mod offset;
 mod pack;
 mod run;
+mod shape;
 mod typed;
 mod unpack;
 mod value;

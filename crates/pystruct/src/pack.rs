@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+use crate::code::Code;
 use crate::error::{Call, Error, FieldError};
 use crate::float::{f16_bits, f32_checked, f32_saturating};
 use crate::format::{Field, Format};
@@ -70,15 +71,27 @@ impl Format {
         if place.len() != self.size() {
             return Err(Error::WrongSize { expected: self.size(), got: place.len() }.into());
         }
+        self.each_item(place, |index, run, offset, out| {
+            let field = Field { code: run.code, offset, size: run.size };
+            Ok(encode(run, &value(index, field)?, out).map_err(|reason| refused(index, run, reason))?)
+        })
+    }
+
+    /// Zeros the place, then goes over its items in order: `index`, run, offset and bytes.
+    #[inline]
+    fn each_item<E>(
+        &self,
+        place: &mut [u8],
+        mut put: impl FnMut(usize, &Run, usize, &mut [u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
         place.fill(0);
         let mut index = 0;
         for run in &self.runs {
-            for item in 0..run.count {
-                let offset = run.offset + item * run.size;
-                let field = Field { code: run.code, offset, size: run.size };
-                encode(run, &value(index, field)?, &mut place[offset..offset + run.size])
-                    .map_err(|reason| Error::Field { index, code: run.code, reason })?;
-                index += 1;
+            let mut offset = run.offset;
+            for _ in 0..run.count {
+                let end = offset + run.size;
+                put(index, run, offset, &mut place[offset..end])?;
+                (index, offset) = (index + 1, end);
             }
         }
         Ok(())
@@ -95,16 +108,24 @@ impl Format {
         Ok(record)
     }
 
-    /// `values` are as many as the format has.
+    /// `values` are as many as the format has, `place` is as long as its record.
     fn fill(&self, place: &mut [u8], values: &[Value<'_>]) -> Result<(), Error> {
-        self.pack_with(place, |index, _| Ok(values[index]))
+        self.each_item(place, |index, run, _, out| {
+            encode(run, &values[index], out).map_err(|reason| refused(index, run, reason))
+        })
     }
+}
+
+#[cold]
+fn refused(index: usize, run: &Run, reason: FieldError) -> Error {
+    Error::Field { index, code: run.code, reason }
 }
 
 /// Encodes one item into zeroed bytes of exactly its size.
 #[inline]
 fn encode(run: &Run, value: &Value<'_>, out: &mut [u8]) -> Result<(), FieldError> {
     match run.kind {
+        _ if run.code == Code::Pointer => write(out, run.big, pointer(value)?.to_le_bytes()),
         Kind::Char => encode_char(value, out),
         Kind::Bytes => encode_bytes(value, out),
         Kind::Pascal => encode_pascal(value, out),
@@ -117,7 +138,6 @@ fn encode(run: &Run, value: &Value<'_>, out: &mut [u8]) -> Result<(), FieldError
         Kind::U32 => write(out, run.big, integer::<u32>(run, value)?.to_le_bytes()),
         Kind::I64 => write(out, run.big, integer::<i64>(run, value)?.to_le_bytes()),
         Kind::U64 => write(out, run.big, integer::<u64>(run, value)?.to_le_bytes()),
-        Kind::Pointer => write(out, run.big, pointer(value)?.to_le_bytes()),
         Kind::F16 => write(out, run.big, checked_float(value, f16_bits)?.to_le_bytes()),
         Kind::F32 => write(out, run.big, checked_float(value, f32_checked)?.to_le_bytes()),
         Kind::F32Saturating => write(out, run.big, f32_saturating(float(value)?).to_le_bytes()),

@@ -5,7 +5,7 @@ use crate::layout::Part;
 
 /// How an item is stored, once byte order, mode and size are resolved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
     Char,
     Bool,
     I8,
@@ -16,7 +16,6 @@ pub(crate) enum Kind {
     U32,
     I64,
     U64,
-    Pointer,
     F16,
     F32,
     /// Native `f`, where a number that is too large becomes an infinity as a C cast makes it.
@@ -38,7 +37,18 @@ pub(crate) struct Run {
     pub(crate) count: usize,
 }
 
+impl Kind {
+    /// Whether its values are byte strings.
+    pub(crate) const fn is_string(self) -> bool {
+        matches!(self, Kind::Char | Kind::Bytes | Kind::Pascal)
+    }
+}
+
 impl Run {
+    /// A run of no items: where an iteration starts.
+    pub(crate) const NONE: Run =
+        Run { kind: Kind::U8, code: Code::Pad, order: ByteOrder::Little, big: false, size: 0, offset: 0, count: 0 };
+
     /// The run of a part; `None` for pad bytes and for counts of zero.
     pub(crate) fn new(part: &Part, order: ByteOrder) -> Option<Run> {
         let count = part.values();
@@ -83,7 +93,8 @@ fn kind_of(code: Code, size: usize, order: ByteOrder) -> Option<Kind> {
         Code::Double => Kind::F64,
         Code::Bytes => Kind::Bytes,
         Code::Pascal => Kind::Pascal,
-        Code::Pointer => Kind::Pointer,
+        // A pointer is read as an unsigned number; only packing tells them apart.
+        Code::Pointer => integer_kind(false, size),
         _ => integer_kind(code.letter().is_ascii_lowercase(), size),
     })
 }

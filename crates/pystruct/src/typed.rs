@@ -2,11 +2,13 @@
 
 use alloc::vec::Vec;
 use core::any::type_name;
+use core::mem::size_of;
 
 use crate::error::Error;
 use crate::format::Format;
 use crate::run::{Kind, Run};
-use crate::unpack::{Values, decode, read_u16, read_u32, read_u64};
+use crate::shape::Shape;
+use crate::unpack::Values;
 use crate::value::Value;
 
 impl Format {
@@ -28,6 +30,9 @@ impl Format {
     #[inline]
     pub fn unpack_as<'b, T: FromFields<'b>>(&self, bytes: &'b [u8]) -> Result<T, Error> {
         let mut values = self.unpack(bytes)?;
+        if let Some(tuple) = self.shape.mirrors(T::SHAPE).and_then(|big| T::from_plain(bytes, big)) {
+            return Ok(tuple);
+        }
         if self.len() != T::LEN {
             return Err(Error::FieldCount { expected: T::LEN, got: self.len() });
         }
@@ -56,24 +61,33 @@ pub trait FromField<'b>: Sized {
     /// Converts a value; `None` if it doesn't fit.
     fn from_value(value: Value<'b>) -> Option<Self>;
 
-    /// Decodes an item whose storage is the type's own, without the way through [`Value`].
+    /// The storage that is the type's own, if it has one.
+    #[doc(hidden)]
+    const KIND: Option<Kind> = None;
+
+    /// Decodes exactly the bytes of that storage.
     #[doc(hidden)]
     #[inline]
-    fn from_item(item: Item<'_, 'b>) -> Option<Self> {
-        Self::from_value(decode(item.run, item.bytes))
+    fn from_plain(_bytes: &[u8], _big: bool) -> Option<Self> {
+        None
     }
 }
 
-/// One field's storage and bytes, as [`FromField`] sees them.
-#[doc(hidden)]
-#[derive(Clone, Copy, Debug)]
-pub struct Item<'f, 'b> {
-    run: &'f Run,
-    bytes: &'b [u8],
+/// The storage of a number that fields have too.
+macro_rules! plain {
+    ($number:ident $kind:ident) => {
+        const KIND: Option<Kind> = Some(Kind::$kind);
+
+        #[inline]
+        fn from_plain(bytes: &[u8], big: bool) -> Option<$number> {
+            let bytes = bytes.try_into().ok()?;
+            Some(if big { $number::from_be_bytes(bytes) } else { $number::from_le_bytes(bytes) })
+        }
+    };
 }
 
-macro_rules! from_integer_fields {
-    ($($integer:ty = $kind:ident by $read:expr;)*) => {$(
+macro_rules! integer_fields {
+    ($($integer:ident $($kind:ident)?;)*) => {$(
         impl<'b> FromField<'b> for $integer {
             #[inline]
             fn from_value(value: Value<'b>) -> Option<$integer> {
@@ -83,28 +97,23 @@ macro_rules! from_integer_fields {
                 }
             }
 
-            #[inline]
-            fn from_item(item: Item<'_, 'b>) -> Option<$integer> {
-                if item.run.kind == Kind::$kind {
-                    return Some($read(item.bytes, item.run.big) as $integer);
-                }
-                Self::from_value(decode(item.run, item.bytes))
-            }
+            $(plain!($integer $kind);)?
         }
     )*};
 }
 
-from_integer_fields! {
-    i8 = I8 by |bytes: &[u8], _| bytes[0];
-    u8 = U8 by |bytes: &[u8], _| bytes[0];
-    i16 = I16 by read_u16;
-    u16 = U16 by read_u16;
-    i32 = I32 by read_u32;
-    u32 = U32 by read_u32;
-    i64 = I64 by read_u64;
-    u64 = U64 by read_u64;
-    isize = I64 by read_u64;
-    usize = U64 by read_u64;
+integer_fields! {
+    i8 I8;
+    u8 U8;
+    i16 I16;
+    u16 U16;
+    i32 I32;
+    u32 U32;
+    i64 I64;
+    u64 U64;
+    isize;
+    usize;
+    i128;
 }
 
 impl<'b> FromField<'b> for f64 {
@@ -116,13 +125,7 @@ impl<'b> FromField<'b> for f64 {
         }
     }
 
-    #[inline]
-    fn from_item(item: Item<'_, 'b>) -> Option<f64> {
-        if item.run.kind == Kind::F64 {
-            return Some(f64::from_bits(read_u64(item.bytes, item.run.big)));
-        }
-        Self::from_value(decode(item.run, item.bytes))
-    }
+    plain!(f64 F64);
 }
 
 impl<'b> FromField<'b> for bool {
@@ -163,6 +166,14 @@ pub trait FromFields<'b>: Sized {
     /// How many values it takes.
     const LEN: usize;
 
+    /// The record that mirrors it.
+    #[doc(hidden)]
+    const SHAPE: Shape;
+
+    /// Decodes such a record.
+    #[doc(hidden)]
+    fn from_plain(record: &[u8], big: bool) -> Option<Self>;
+
     /// Takes the values in order.
     ///
     /// # Errors
@@ -182,10 +193,10 @@ pub trait IntoFields<'v> {
 
 #[inline]
 fn next_field<'b, T: FromField<'b>>(values: &mut Values<'_, 'b>, index: usize, len: usize) -> Result<T, Error> {
-    let Some((run, bytes)) = values.next_item() else {
+    let Some(item) = values.next_item() else {
         return Err(Error::FieldCount { expected: len, got: index });
     };
-    T::from_item(Item { run, bytes }).ok_or_else(|| wrong_type::<T>(run, index))
+    T::from_value(item.value()).ok_or_else(|| wrong_type::<T>(item.run, index))
 }
 
 #[cold]
@@ -195,8 +206,22 @@ fn wrong_type<T>(run: &Run, index: usize) -> Error {
 
 macro_rules! tuples {
     ($($len:literal: $($name:ident $index:tt),*;)*) => {$(
+        #[allow(non_snake_case)]
         impl<'b, $($name: FromField<'b>),*> FromFields<'b> for ($($name,)*) {
             const LEN: usize = $len;
+            const SHAPE: Shape = Shape::EMPTY$(.then($name::KIND))*;
+
+            #[inline]
+            fn from_plain(record: &[u8], big: bool) -> Option<Self> {
+                // The sizes are constants, so this length settles every other one.
+                let rest = record;
+                if rest.len() != 0 $(+ size_of::<$name>())* {
+                    return None;
+                }
+                $(let (bytes, rest) = rest.split_at_checked(size_of::<$name>())?;
+                let $name = $name::from_plain(bytes, big)?;)*
+                rest.is_empty().then_some(($($name,)*))
+            }
 
             #[inline]
             fn from_fields(values: &mut Values<'_, 'b>) -> Result<Self, Error> {

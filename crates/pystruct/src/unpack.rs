@@ -75,43 +75,48 @@ impl Format {
 /// The values of one record, decoded one by one; see [`Format::unpack`].
 #[derive(Clone, Debug)]
 pub struct Values<'f, 'b> {
-    runs: &'f [Run],
-    /// How many items of the first run are done.
-    item: usize,
+    runs: core::slice::Iter<'f, Run>,
+    /// The run that the next item belongs to, while `left` isn't zero.
+    run: &'f Run,
+    /// Items of the run that are still to come, and where the next one starts.
     left: usize,
+    start: usize,
     record: &'b [u8],
 }
 
 impl<'f, 'b> Values<'f, 'b> {
     #[inline]
     fn new(format: &'f Format, record: &'b [u8]) -> Values<'f, 'b> {
-        Values { runs: &format.runs, item: 0, left: format.len(), record }
+        Values { runs: format.runs.iter(), run: &Run::NONE, left: 0, start: 0, record }
     }
 
-    /// The next item's run and bytes.
-    #[inline]
-    pub(crate) fn next_item(&mut self) -> Option<(&'f Run, &'b [u8])> {
-        let (run, rest) = self.runs.split_first()?;
-        let start = run.offset + self.item * run.size;
-        self.item += 1;
-        self.left -= 1;
-        if self.item == run.count {
-            (self.runs, self.item) = (rest, 0);
+    /// The next item.
+    #[inline(always)]
+    pub(crate) fn next_item(&mut self) -> Option<Item<'f, 'b>> {
+        if self.left == 0 {
+            self.run = self.runs.next()?;
+            self.left = self.run.count;
+            self.start = self.run.offset;
         }
-        Some((run, &self.record[start..start + run.size]))
+        let item = Item { run: self.run, record: self.record, start: self.start };
+        self.left -= 1;
+        self.start += self.run.size;
+        Some(item)
     }
 }
 
 impl<'b> Iterator for Values<'_, 'b> {
     type Item = Value<'b>;
 
-    #[inline]
+    // Out of line, each value would go through memory twice.
+    #[inline(always)]
     fn next(&mut self) -> Option<Value<'b>> {
-        self.next_item().map(|(run, bytes)| decode(run, bytes))
+        self.next_item().map(Item::value)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.left, Some(self.left))
+        let left = self.left + self.runs.clone().map(|run| run.count).sum::<usize>();
+        (left, Some(left))
     }
 }
 
@@ -141,26 +146,69 @@ impl<'f, 'b> Iterator for IterUnpack<'f, 'b> {
 impl ExactSizeIterator for IterUnpack<'_, '_> {}
 impl FusedIterator for IterUnpack<'_, '_> {}
 
-/// Decodes one item; `bytes` is exactly its size.
-#[inline]
-pub(crate) fn decode<'b>(run: &Run, bytes: &'b [u8]) -> Value<'b> {
-    match run.kind {
-        Kind::Char | Kind::Bytes => Value::Bytes(bytes),
-        Kind::Pascal => Value::Bytes(pascal(bytes)),
-        Kind::Bool => Value::Bool(bytes.iter().any(|byte| *byte != 0)),
-        Kind::I8 => Value::Int(i128::from(u8::from_le_bytes(array(bytes)) as i8)),
-        Kind::U8 => Value::Int(i128::from(u8::from_le_bytes(array(bytes)))),
-        Kind::I16 => Value::Int(i128::from(read_u16(bytes, run.big) as i16)),
-        Kind::U16 => Value::Int(i128::from(read_u16(bytes, run.big))),
-        Kind::I32 => Value::Int(i128::from(read_u32(bytes, run.big) as i32)),
-        Kind::U32 => Value::Int(i128::from(read_u32(bytes, run.big))),
-        Kind::I64 => Value::Int(i128::from(read_u64(bytes, run.big) as i64)),
-        Kind::U64 => Value::Int(i128::from(read_u64(bytes, run.big))),
-        Kind::Pointer if run.size == 4 => Value::Int(i128::from(read_u32(bytes, run.big))),
-        Kind::Pointer => Value::Int(i128::from(read_u64(bytes, run.big))),
-        Kind::F16 => Value::Float(f16_from_bits(read_u16(bytes, run.big))),
-        Kind::F32 | Kind::F32Saturating => Value::Float(f32_from_bits(read_u32(bytes, run.big))),
-        Kind::F64 => Value::Float(f64::from_bits(read_u64(bytes, run.big))),
+/// One item of a record: what it is and where it lies.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Item<'f, 'b> {
+    pub(crate) run: &'f Run,
+    record: &'b [u8],
+    start: usize,
+}
+
+impl<'b> Item<'_, 'b> {
+    /// Decodes it.
+    #[inline(always)]
+    pub(crate) fn value(self) -> Value<'b> {
+        match self.run.kind {
+            Kind::I8 => Value::Int(i128::from(self.u8() as i8)),
+            Kind::U8 => Value::Int(i128::from(self.u8())),
+            Kind::I16 => Value::Int(i128::from(self.u16() as i16)),
+            Kind::U16 => Value::Int(i128::from(self.u16())),
+            Kind::I32 => Value::Int(i128::from(self.u32() as i32)),
+            Kind::U32 => Value::Int(i128::from(self.u32())),
+            Kind::I64 => Value::Int(i128::from(self.u64() as i64)),
+            Kind::U64 => Value::Int(i128::from(self.u64())),
+            Kind::F64 => Value::Float(f64::from_bits(self.u64())),
+            Kind::F32 | Kind::F32Saturating => Value::Float(f32_from_bits(self.u32())),
+            Kind::F16 => Value::Float(f16_from_bits(self.u16())),
+            Kind::Bool => Value::Bool(self.u8() != 0),
+            Kind::Char | Kind::Bytes => Value::Bytes(self.bytes()),
+            Kind::Pascal => Value::Bytes(pascal(self.bytes())),
+        }
+    }
+
+    fn bytes(self) -> &'b [u8] {
+        &self.record[self.start..self.start + self.run.size]
+    }
+
+    #[inline(always)]
+    fn u8(self) -> u8 {
+        self.record[self.start]
+    }
+
+    #[inline(always)]
+    fn u16(self) -> u16 {
+        let number = u16::from_le_bytes(self.array());
+        if self.run.big { number.swap_bytes() } else { number }
+    }
+
+    #[inline(always)]
+    fn u32(self) -> u32 {
+        let number = u32::from_le_bytes(self.array());
+        if self.run.big { number.swap_bytes() } else { number }
+    }
+
+    #[inline(always)]
+    fn u64(self) -> u64 {
+        let number = u64::from_le_bytes(self.array());
+        if self.run.big { number.swap_bytes() } else { number }
+    }
+
+    /// The item's first `N` bytes. The record is as long as the format says, so they are there.
+    #[inline(always)]
+    fn array<const N: usize>(self) -> [u8; N] {
+        let mut array = [0; N];
+        array.copy_from_slice(&self.record[self.start..][..N]);
+        array
     }
 }
 
@@ -170,30 +218,4 @@ fn pascal(bytes: &[u8]) -> &[u8] {
         Some((len, text)) => &text[..text.len().min(usize::from(*len))],
         None => bytes,
     }
-}
-
-#[inline]
-pub(crate) fn read_u16(bytes: &[u8], big: bool) -> u16 {
-    let number = u16::from_le_bytes(array(bytes));
-    if big { number.swap_bytes() } else { number }
-}
-
-#[inline]
-pub(crate) fn read_u32(bytes: &[u8], big: bool) -> u32 {
-    let number = u32::from_le_bytes(array(bytes));
-    if big { number.swap_bytes() } else { number }
-}
-
-#[inline]
-pub(crate) fn read_u64(bytes: &[u8], big: bool) -> u64 {
-    let number = u64::from_le_bytes(array(bytes));
-    if big { number.swap_bytes() } else { number }
-}
-
-/// The first `N` bytes; a run's size is its kind's, so there are as many.
-#[inline]
-fn array<const N: usize>(bytes: &[u8]) -> [u8; N] {
-    let mut array = [0; N];
-    array.copy_from_slice(&bytes[..N]);
-    array
 }
