@@ -161,6 +161,12 @@ impl Deframer {
         found.frame(raw, &self.scratch, &self.rule)
     }
 
+    /// What the frames are, and where the stream stands.
+    #[cfg(feature = "bytes")]
+    pub(crate) fn parts(&mut self) -> (&Rule, &mut State) {
+        (&self.rule, &mut self.state)
+    }
+
     /// Whether [`next`](Self::next) has something to say: bytes were fed that it has not looked at, or it failed.
     #[cfg(feature = "std")]
     #[inline]

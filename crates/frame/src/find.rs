@@ -1,9 +1,14 @@
 //! Looking for a delimiter.
 
+#[cfg(feature = "memchr")]
+pub(crate) use fast as find;
+#[cfg(not(feature = "memchr"))]
+pub(crate) use plain as find;
+
 /// The place of the first `needle`, which has at least one byte, in `hay`.
 #[cfg(feature = "memchr")]
 #[inline]
-pub(crate) fn find(needle: &[u8], hay: &[u8]) -> Option<usize> {
+pub(crate) fn fast(needle: &[u8], hay: &[u8]) -> Option<usize> {
     match needle {
         [byte] => memchr::memchr(*byte, hay),
         [.., last] => {
@@ -16,9 +21,9 @@ pub(crate) fn find(needle: &[u8], hay: &[u8]) -> Option<usize> {
 }
 
 /// The place of the first `needle`, which has at least one byte, in `hay`.
-#[cfg(not(feature = "memchr"))]
+#[cfg(any(test, not(feature = "memchr")))]
 #[inline]
-pub(crate) fn find(needle: &[u8], hay: &[u8]) -> Option<usize> {
+pub(crate) fn plain(needle: &[u8], hay: &[u8]) -> Option<usize> {
     let (last, before) = (needle.last()?, needle.len() - 1);
     let mut from = 0;
     loop {
@@ -27,5 +32,21 @@ pub(crate) fn find(needle: &[u8], hay: &[u8]) -> Option<usize> {
             return Some(at);
         }
         from = at + 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{find, plain};
+
+    #[test]
+    fn the_first_place_is_found_whatever_looks_for_it() {
+        let hays = [&b""[..], b"b", b"ab", b"aab", b"aaab", b"abab", b"babba", b"bbbbabab"];
+        for needle in [&b"b"[..], b"ab", b"aab", b"bb", b"abab"] {
+            for hay in hays {
+                let want = hay.windows(needle.len()).position(|window| window == needle);
+                assert_eq!((find(needle, hay), plain(needle, hay)), (want, want), "{needle:?} in {hay:?}");
+            }
+        }
     }
 }

@@ -116,6 +116,11 @@ impl<'a> Frame<'a> {
         places.filter_map(move |place| Some((place.name.as_str(), frame.read(place)?)))
     }
 
+    #[cfg(feature = "bytes")]
+    pub(crate) fn rule(&self) -> &'a Rule {
+        self.rule
+    }
+
     #[inline]
     fn read(&self, place: &Place) -> Option<u64> {
         if self.lost && place.behind() {

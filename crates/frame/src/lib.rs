@@ -37,6 +37,8 @@ extern crate alloc;
 extern crate std;
 
 mod checksum;
+#[cfg(feature = "tokio")]
+pub mod codec;
 mod deframer;
 mod enframer;
 mod error;
@@ -51,8 +53,12 @@ mod layout;
 mod looks;
 mod notation;
 mod output;
+#[cfg(feature = "bytes")]
+mod owned;
 mod rule;
 mod stash;
+#[cfg(feature = "tokio")]
+pub mod tokio;
 
 pub use checksum::Checksum;
 pub use deframer::Deframer;
@@ -66,3 +72,5 @@ pub use layout::{Layout, LayoutError};
 pub use looks::Looks;
 pub use notation::{NotationError, Preset, presets};
 pub use output::Output;
+#[cfg(feature = "bytes")]
+pub use owned::OwnedFrame;

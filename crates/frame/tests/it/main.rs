@@ -1,5 +1,6 @@
 //! What every framing promises, seen from outside.
 
+mod adapters;
 mod collect;
 mod cuts;
 mod notation;
