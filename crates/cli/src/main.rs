@@ -6,8 +6,18 @@
 mod access;
 mod args;
 mod complaint;
+mod cp;
+mod demo;
 mod exec;
+mod key;
+mod local_store;
+mod log;
+mod manual;
+mod progress;
+mod pystruct;
+mod repl;
 mod runtime;
+mod serve;
 mod signals;
 
 use std::process::ExitCode;
@@ -28,8 +38,18 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> Result<ExitCode, Complaint> {
+    if !matches!(command, Command::Serve(_)) {
+        log::start_client_log();
+    }
     match command {
         Command::Exec(args) => exec::run(&args),
-        _ => Ok(ExitCode::SUCCESS),
+        Command::Repl(args) => repl::run(&args),
+        Command::Cp(args) => cp::run(&args),
+        Command::Serve(args) => serve::run(args),
+        Command::Key(args) => key::run(&args),
+        Command::Struct(command) => Ok(command.run()),
+        Command::Completions(args) => manual::completions(&args),
+        Command::Man(args) => manual::man(&args),
+        Command::Demo(args) => demo::run(&args),
     }
 }

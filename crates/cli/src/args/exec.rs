@@ -178,7 +178,8 @@ mod tests {
 
     #[test]
     fn words_behind_the_dashes_are_the_commands_own() {
-        let line = Line::try_parse_from(["exec", "h", "--", "printf", "%s", "", "-i", "--json", "a b"]).expect("a line");
+        let line =
+            Line::try_parse_from(["exec", "h", "--", "printf", "%s", "", "-i", "--json", "a b"]).expect("a line");
         assert_eq!(line.exec.command, ["printf", "%s", "", "-i", "--json", "a b"]);
         assert!(!line.exec.stdin && line.exec.plan().expect("a plan").outcome == OutcomeTo::Exit);
     }

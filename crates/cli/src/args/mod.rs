@@ -20,6 +20,8 @@ pub(crate) use usage::parse;
 
 use clap::{Parser, Subcommand};
 
+use crate::pystruct::StructCommand;
+
 const EXAMPLES: &str = "\
 Examples:
   unglue demo                                            # see it work, on this machine alone
@@ -49,6 +51,8 @@ pub(crate) enum Command {
     Serve(serve::ServeArgs),
     Key(key::KeyArgs),
     Demo(demo::DemoArgs),
+    /// Pack and unpack bytes in the format language of Python's struct module
+    Struct(StructCommand),
     #[command(hide = true)]
     Completions(manual::CompletionsArgs),
     #[command(hide = true)]

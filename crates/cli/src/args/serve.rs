@@ -1,6 +1,6 @@
 //! `unglue serve`.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
@@ -22,7 +22,7 @@ The first SIGTERM or SIGINT lets running commands end for up to 10 s; the second
 pub(crate) struct ServeArgs {
     /// The address and port to listen at; port 0 picks a free one
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:7227", value_parser = parse_listen)]
-    pub(crate) listen: SocketAddr,
+    pub(crate) listen: String,
     /// Keep all files beneath this directory [default: paths start at the home directory and may be absolute]
     #[arg(long, value_name = "DIR")]
     pub(crate) root: Option<PathBuf>,
@@ -59,12 +59,14 @@ impl ServeArgs {
     }
 }
 
-fn parse_listen(text: &str) -> Result<SocketAddr, String> {
-    if let Ok(address) = text.parse() {
-        return Ok(address);
+/// Adds the default port to a plain address.
+fn parse_listen(text: &str) -> Result<String, String> {
+    let plain: Option<IpAddr> = text.trim_start_matches('[').trim_end_matches(']').parse().ok();
+    match (plain, text.rsplit_once(':').map(|(host, port)| (host, port.parse::<u16>()))) {
+        (Some(ip), _) => Ok(SocketAddr::new(ip, DEFAULT_PORT).to_string()),
+        (None, Some((host, Ok(_)))) if !host.is_empty() => Ok(text.into()),
+        _ => Err("it is no address; write it like 127.0.0.1:7227, 0.0.0.0:7227 or [::]:7227".into()),
     }
-    let address = text.trim_start_matches('[').trim_end_matches(']').parse().map(|ip| SocketAddr::new(ip, DEFAULT_PORT));
-    address.map_err(|_| "it is no address; write it like 127.0.0.1:7227, 0.0.0.0:7227 or [::]:7227".into())
 }
 
 #[cfg(test)]
@@ -73,9 +75,13 @@ mod tests {
 
     #[test]
     fn addresses_may_leave_out_the_port() {
-        assert_eq!(parse_listen("[::1]:0").expect("an address").to_string(), "[::1]:0");
-        assert_eq!(parse_listen("0.0.0.0").expect("an address").to_string(), "0.0.0.0:7227");
-        assert_eq!(parse_listen("::").expect("an address").to_string(), "[::]:7227");
-        assert!(parse_listen("localhost:1").is_err() && parse_listen("").is_err());
+        let listen = |text| parse_listen(text).expect("an address");
+        assert_eq!(listen("[::1]:0"), "[::1]:0");
+        assert_eq!(listen("0.0.0.0"), "0.0.0.0:7227");
+        assert_eq!(listen("::"), "[::]:7227");
+        assert_eq!(listen("localhost:1"), "localhost:1");
+        for text in ["", "localhost", ":1", "localhost:http", "1.2.3.4:65536"] {
+            assert!(parse_listen(text).is_err(), "{text:?}");
+        }
     }
 }

@@ -72,7 +72,8 @@ mod tests {
 
     #[test]
     fn wrong_usage_is_told_in_one_line() {
-        for words in [&["exec"][..], &["exec", "h", "ls"], &["cp", "a"], &["--evn"], &["exec", "--evn", "h"], &["flie"]] {
+        for words in [&["exec"][..], &["exec", "h", "ls"], &["cp", "a"], &["--evn"], &["exec", "--evn", "h"], &["flie"]]
+        {
             let said = said(words);
             assert!(!said.contains('\n') && !said.contains("error:") && !said.is_empty(), "{said:?}");
         }

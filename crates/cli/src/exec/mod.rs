@@ -5,7 +5,7 @@ mod feed;
 mod inherited;
 mod object;
 mod outcome_sink;
-mod pump;
+pub(crate) mod pump;
 pub(crate) mod sink;
 pub(crate) mod verdict;
 
@@ -54,9 +54,7 @@ async fn execute(access: &Access, exec: &Exec, outcome: &OutcomeTo) -> Ended {
 
 fn destinations(outcome: &OutcomeTo) -> io::Result<(Destination, Destination)> {
     match outcome {
-        OutcomeTo::Stdout { cap } => {
-            Ok((Destination::Keep(Kept::up_to(*cap)), Destination::Keep(Kept::up_to(*cap))))
-        }
+        OutcomeTo::Stdout { cap } => Ok((Destination::Keep(Kept::up_to(*cap)), Destination::Keep(Kept::up_to(*cap)))),
         _ => Ok((Destination::Sink(Sink::stdout()?), Destination::Sink(Sink::stderr()?))),
     }
 }

@@ -43,9 +43,9 @@ impl OutcomeSink {
     /// # Errors
     /// It could not be written whole.
     pub(crate) fn write(mut self, line: &[u8]) -> Result<(), Complaint> {
-        self.file.write_all(line).map_err(|error| {
-            Complaint::new(format!("the outcome could not be written to {}: {error}", self.name))
-        })
+        self.file
+            .write_all(line)
+            .map_err(|error| Complaint::new(format!("the outcome could not be written to {}: {error}", self.name)))
     }
 }
 

@@ -11,7 +11,7 @@ use super::sink::Sink;
 const PIECE: usize = 256 * 1024;
 
 /// Where an output goes.
-pub(super) enum Destination {
+pub(crate) enum Destination {
     /// To a descriptor, as it comes.
     Sink(Sink),
     /// Into memory, up to a cap.
@@ -20,23 +20,23 @@ pub(super) enum Destination {
 
 /// What became of it on this side.
 #[derive(Debug, Default)]
-pub(super) struct Pumped {
+pub(crate) struct Pumped {
     /// The beginning, if it was to be kept.
-    pub(super) kept: Option<Kept>,
+    pub(crate) kept: Option<Kept>,
     /// Why it was given up here, if it was.
-    pub(super) given_up: Option<io::Error>,
+    pub(crate) given_up: Option<io::Error>,
 }
 
 impl Pumped {
     /// Whether bytes were lost that somebody still wanted: a full disk, say, but not a reader who went away.
-    pub(super) fn failure(&self) -> Option<&io::Error> {
+    pub(crate) fn failure(&self) -> Option<&io::Error> {
         self.given_up.as_ref().filter(|error| error.kind() != io::ErrorKind::BrokenPipe)
     }
 }
 
 /// Moves the whole output. If it can't be written, the output is given up, and the command is told as any local one
 /// would be; the report tells the rest.
-pub(super) async fn pump(output: Option<Output>, mut destination: Destination) -> Pumped {
+pub(crate) async fn pump(output: Option<Output>, mut destination: Destination) -> Pumped {
     let mut given_up = None;
     if let Some(mut output) = output {
         while let Ok(Some(data)) = output.read(PIECE).await {

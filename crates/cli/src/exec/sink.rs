@@ -9,16 +9,15 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use rustix::fs::{FileType, Mode, OFlags, fstat};
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
+use rustix::fs::{FileType, fstat};
+use tokio::net::unix::pipe;
 
 /// A place to write bytes to.
 pub(crate) enum Sink {
     /// A regular file or a device such as `/dev/null`: a write ends by itself.
     Prompt(OwnedFd),
     /// A pipe of our own opening.
-    Pipe(AsyncFd<OwnedFd>),
+    Pipe(pipe::Sender),
     /// Anything else: a terminal, a socket, a pipe that can't be opened anew.
     Slow(Arc<OwnedFd>),
 }
@@ -68,29 +67,28 @@ impl Sink {
 }
 
 /// Opens the pipe behind a descriptor a second time (proc(5)): its flags are then ours alone.
-fn open_pipe(path: &str) -> io::Result<AsyncFd<OwnedFd>> {
-    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let pipe = rustix::fs::open(path, flags, Mode::empty())?;
+fn open_pipe(path: &str) -> io::Result<pipe::Sender> {
+    let pipe = pipe::OpenOptions::new().open_sender(path)?;
     // More room means fewer turns; where it is refused, nothing is lost.
     let _ = unglue_host::process::widen(&pipe);
-    AsyncFd::with_interest(pipe, Interest::WRITABLE)
+    Ok(pipe)
 }
 
-async fn write_pipe(pipe: &AsyncFd<OwnedFd>, mut data: &[u8]) -> io::Result<()> {
+async fn write_pipe(pipe: &pipe::Sender, mut data: &[u8]) -> io::Result<()> {
     while !data.is_empty() {
+        // At first without asking whether there is room: mostly there is, and asking costs a turn of the event loop.
         let written = match rustix::io::write(pipe, data) {
             Err(rustix::io::Errno::AGAIN) => {
-                // The readiness that epoll told may be stale; clear it and wait for the next.
-                let mut guard = pipe.writable().await?;
-                match guard.try_io(|pipe| rustix::io::write(pipe, data).map_err(io::Error::from)) {
-                    Ok(written) => written?,
-                    Err(_) => continue,
-                }
+                pipe.writable().await?;
+                pipe.try_write(data)
             }
-            Err(rustix::io::Errno::INTR) => continue,
-            written => written?,
+            written => written.map_err(io::Error::from),
         };
-        data = &data[written..];
+        match written {
+            Ok(written) => data = &data[written..],
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+            Err(error) => return Err(error),
+        }
     }
     Ok(())
 }

@@ -1,0 +1,152 @@
+//! `unglue key`: the user's own keys, and the servers that are trusted.
+
+mod known;
+mod trust;
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use unglue_net::identity::{
+    Identity, IdentityError, IdentitySearch, KeyFile, KnownHostsFiles, Passphrase, make_key_file,
+};
+
+use crate::args::key::{InitArgs, KeyArgs, KeyCommand, ListArgs, ShowArgs};
+use crate::complaint::{Complaint, printable};
+
+/// The longest comment line that is read from a `.pub` file.
+const MAX_PUBLIC_FILE: u64 = 64 * 1024;
+
+/// Runs the command line.
+///
+/// # Errors
+/// What unglue failed at.
+pub(crate) fn run(args: &KeyArgs) -> Result<ExitCode, Complaint> {
+    let lines = match &args.command {
+        KeyCommand::Init(args) => init(args)?,
+        KeyCommand::Show(args) => show(args)?,
+        KeyCommand::List(args) => list(args)?,
+        KeyCommand::Trust(args) => trust::trust(args)?,
+    };
+    print(&lines)
+}
+
+/// Makes a key pair, and says what to do with it.
+fn init(args: &InitArgs) -> Result<String, Complaint> {
+    let path = match &args.file {
+        Some(path) => path.clone(),
+        None => home()?.join(".config/unglue/id_ed25519"),
+    };
+    let passphrase = if args.passphrase { Some(new_passphrase(&path)?) } else { None };
+    let comment = args.comment.clone().unwrap_or_else(own_name);
+    let key = make_key_file(&path, &comment, passphrase.as_ref()).map_err(refused)?.public_key();
+    let path = printable(&path.display().to_string());
+    Ok(format!(
+        "made {path} and {path}.pub\n{} {comment}\nauthorise it with this line in ~/.ssh/authorized_keys on the server:\n{key} {comment}\n",
+        key.fingerprint(),
+        comment = printable(&comment),
+    ))
+}
+
+fn home() -> Result<PathBuf, Complaint> {
+    let home = std::env::home_dir().filter(|home| !home.as_os_str().is_empty());
+    home.ok_or_else(|| Complaint::new("there is no home directory; set HOME, or name the file with -f"))
+}
+
+/// `user@machine`, as ssh-keygen comments its keys.
+fn own_name() -> String {
+    let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "unglue".into());
+    let machine = rustix::system::uname();
+    format!("{user}@{}", machine.nodename().to_string_lossy())
+}
+
+/// Asks twice, since a slip would lock the key for good.
+fn new_passphrase(path: &Path) -> Result<Passphrase, Complaint> {
+    let ask = |question: String| {
+        let typed = rpassword::prompt_password(question);
+        typed.map_err(|error| Complaint::new(format!("--passphrase needs a terminal to type it at: {error}")))
+    };
+    let first = ask(format!("New passphrase for {}: ", printable(&path.display().to_string())))?;
+    if first.is_empty() {
+        return Err(Complaint::new("the passphrase is empty; leave --passphrase out for a key without one"));
+    }
+    match ask("The same again: ".into())? == first {
+        true => Ok(Passphrase::new(first)),
+        false => Err(Complaint::new("the two passphrases differ; no key was made")),
+    }
+}
+
+/// The line for `authorized_keys`. What else there is to say goes to standard error.
+fn show(args: &ShowArgs) -> Result<String, Complaint> {
+    let identities = IdentitySearch::from_env(args.identity.clone()).find().map_err(refused)?;
+    let Some(first) = identities.first() else {
+        return Err(Complaint::new("there is no key to log in with; make one with: unglue key init"));
+    };
+    let key = first.public_key();
+    let others = match identities.len() {
+        1 => String::new(),
+        n => format!("; {} more would be tried after it: unglue key list", n - 1),
+    };
+    // It is only a remark: the key itself is on standard output.
+    let _ = writeln!(io::stderr(), "{} {}{others}", key.fingerprint(), printable(&first.describe()));
+    let line = format!("{key} {}", comment_of(first));
+    Ok(format!("{}\n", line.trim_end()))
+}
+
+/// The comment of a key: the agent's, or the one in the file's public half.
+fn comment_of(identity: &Identity) -> String {
+    match identity {
+        Identity::Agent(key) => printable(key.comment()),
+        Identity::File(file) => printable(&file_comment(file).unwrap_or_default()),
+    }
+}
+
+fn file_comment(file: &KeyFile) -> Option<String> {
+    use std::io::Read as _;
+    let mut path = file.path().as_os_str().to_owned();
+    path.push(".pub");
+    let mut line = String::new();
+    std::fs::File::open(path).ok()?.take(MAX_PUBLIC_FILE).read_to_string(&mut line).ok()?;
+    let mut words = line.lines().next()?.splitn(3, ' ');
+    let key = format!("{} {}", words.next()?, words.next()?);
+    // A public half that belongs to another key has another key's comment.
+    let ours = key == file.public_key().to_openssh();
+    words.next().filter(|_| ours).map(str::to_owned)
+}
+
+fn list(args: &ListArgs) -> Result<String, Complaint> {
+    let mut lines = String::from("keys, in the order in which they are tried:\n");
+    match IdentitySearch::from_env(args.identity.clone()).find() {
+        Ok(identities) => identities.iter().for_each(|identity| lines += &identity_line(identity)),
+        Err(IdentityError::NoIdentity { .. }) => lines += "  none; make one with: unglue key init\n",
+        Err(error) => return Err(refused(error)),
+    }
+    let files = KnownHostsFiles::from_env(args.known_hosts.clone()).map_err(refused)?;
+    for file in &files.read {
+        lines += &known::list(file)?;
+    }
+    Ok(lines)
+}
+
+fn identity_line(identity: &Identity) -> String {
+    let source = match identity {
+        Identity::Agent(_) => "agent",
+        Identity::File(file) if file.is_encrypted() => "file, encrypted",
+        Identity::File(_) => "file",
+    };
+    format!("  {} {} ({source})\n", identity.public_key().fingerprint(), printable(&identity.describe()))
+}
+
+fn refused(error: IdentityError) -> Complaint {
+    Complaint::new(error.to_string())
+}
+
+fn print(lines: &str) -> Result<ExitCode, Complaint> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(lines.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Complaint::new(format!("standard output could not be written: {error}")))
+        }
+        _ => Ok(ExitCode::SUCCESS),
+    }
+}

@@ -1,0 +1,49 @@
+//! `unglue key trust`: a server is remembered if it proves to have the key that its fingerprint says.
+
+use std::sync::Arc;
+
+use unglue_net::auth::Credentials;
+use unglue_net::identity::{KnownHosts, KnownHostsFiles, PublicKey, Verdict};
+use unglue_net::tcp::{self, ConnectError, HostTrust, Target};
+
+use super::refused;
+use crate::args::key::TrustArgs;
+use crate::complaint::Complaint;
+use crate::runtime;
+
+/// Connects, compares, and remembers.
+///
+/// # Errors
+/// The server can't be reached, has another key, or is known by another key.
+pub(super) fn trust(args: &TrustArgs) -> Result<String, Complaint> {
+    let target = args.host.address(args.connection.port).map_err(Complaint::new)?.target;
+    let files = KnownHostsFiles::from_env(args.connection.known_hosts.clone()).map_err(refused)?;
+    let key = runtime::run(proved_key(&target, files.append.clone()))?;
+    let (shown, wanted) = (key.fingerprint(), args.fingerprint);
+    if shown != wanted {
+        let what = format!("the server at {target} has the host key {shown}, not {wanted}; it was not trusted");
+        return Err(Complaint::new(format!("{what}. Compare with what `unglue serve` printed over there")));
+    }
+    match KnownHosts::load(&files.read).map_err(refused)?.lookup(&target.host, target.port, &key) {
+        Verdict::Trusted { at } => Ok(format!("{target} is trusted already: {at}\n")),
+        Verdict::Unknown { .. } => {
+            KnownHosts::append(&files.append, &target.host, target.port, &key).map_err(refused)?;
+            Ok(format!("{target} is trusted now, by {shown} in {}\n", files.append.display()))
+        }
+        Verdict::Changed { at, known } => Err(Complaint::new(format!(
+            "{at} knows {target} by another key, {known}; if the key was changed on purpose, remove that line first"
+        ))),
+        Verdict::Revoked { at } => Err(Complaint::new(format!("{at} revokes that key; it was not trusted"))),
+    }
+}
+
+/// The key that the server proves to have. Since no file is read, it is unknown always, and nobody logs in.
+async fn proved_key(target: &Target, append: std::path::PathBuf) -> Result<PublicKey, Complaint> {
+    let trust = HostTrust { files: KnownHostsFiles { read: Vec::new(), append }, accept_new: false };
+    let nobody = Credentials { user: None, identities: Vec::new(), ask: Arc::new(|_| None) };
+    match tcp::connect(target, &trust, &nobody).await {
+        Err(ConnectError::Unknown(unknown)) => Ok(unknown.key),
+        Err(ConnectError::Failed(fault)) => Err(fault.into()),
+        Ok(connected) => Ok(connected.host_key),
+    }
+}

@@ -1,0 +1,116 @@
+//! The directory that the conversation is in. The server knows nothing of it: it goes along with every command.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::{Path, PathBuf};
+
+use unglue::{Exec, Outcome};
+
+use super::Session;
+use super::reply::unless_lost;
+use crate::complaint::{Complaint, say};
+use crate::exec::verdict;
+
+/// The longest path that `pwd` may print: PATH_MAX, and then some.
+const LONGEST: usize = 64 * 1024;
+
+/// Where the conversation is, and was.
+#[derive(Debug, Default)]
+pub(super) struct Folder {
+    /// Where it began: the home directory, or the server's root.
+    top: Option<PathBuf>,
+    now: Option<PathBuf>,
+    before: Option<PathBuf>,
+}
+
+/// Where to go.
+pub(super) enum To {
+    /// As typed behind `cd`, for the shell to expand.
+    Typed(OsString),
+    /// Where it was before.
+    Before,
+}
+
+impl Folder {
+    /// Lets a command run here.
+    pub(super) fn enter(&self, exec: Exec) -> Exec {
+        match &self.now {
+            Some(now) => exec.cwd(now),
+            None => exec,
+        }
+    }
+
+    /// The path of a file of the server as it is meant here. Below the top it is relative, which a server that is
+    /// confined to its root insists on.
+    pub(super) fn path(&self, typed: &OsStr) -> PathBuf {
+        let here = match (&self.now, &self.top) {
+            (Some(now), Some(top)) => now.strip_prefix(top).unwrap_or(now),
+            (Some(now), None) => now,
+            (None, _) => Path::new(""),
+        };
+        here.join(typed)
+    }
+}
+
+impl Session {
+    /// Goes to another directory, if it is one.
+    pub(super) async fn change_folder(&mut self, to: To) -> Result<(), Complaint> {
+        if self.folder.top.is_none() {
+            self.folder.top = self.asked(Exec::shell("pwd -P")).await?;
+        }
+        let exec = match (to, &self.folder.before) {
+            (To::Typed(to), _) => Exec::shell(OsString::from_vec([b"cd ", to.as_bytes(), b" && pwd -P"].concat())),
+            (To::Before, Some(before)) => {
+                let words = ["sh", "-c", "cd -- \"$1\" && pwd -P", "sh"].map(OsString::from);
+                Exec::new(words.into_iter().chain([before.clone().into_os_string()]))
+            }
+            (To::Before, None) => {
+                say("there is no directory before this one");
+                return Ok(());
+            }
+        };
+        self.go(exec).await
+    }
+
+    async fn go(&mut self, exec: Exec) -> Result<(), Complaint> {
+        if let Some(folder) = self.asked(self.folder.enter(exec)).await? {
+            let before = self.folder.now.replace(folder);
+            self.folder.before = before.or_else(|| self.folder.top.clone());
+        }
+        Ok(())
+    }
+
+    /// Runs a command that prints a directory. `None` if it failed, which has been told then.
+    async fn asked(&mut self, exec: Exec) -> Result<Option<PathBuf>, Complaint> {
+        let running = match self.client.exec(&exec).await {
+            Ok(running) => running,
+            Err(fault) => return unless_lost(fault).map(|()| None),
+        };
+        let done = running.collect(LONGEST).await;
+        if let Outcome::LinkLost { link_lost } = done.report.outcome {
+            return Err(link_lost.into());
+        }
+        match (verdict::verdict(&done.report.outcome), done.stdout.strip_suffix(b"\n")) {
+            (Ok(0), Some(path)) => return Ok(Some(PathBuf::from(OsString::from_vec(path.to_vec())))),
+            (Err(complaint), _) => say(&complaint.to_string()),
+            _ => say(String::from_utf8_lossy(&done.stderr).trim()),
+        }
+        Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_below_the_top_are_told_relative_to_it() {
+        let mut folder = Folder { top: Some("/srv/drop".into()), now: None, before: None };
+        assert_eq!(folder.path("f".as_ref()), Path::new("f"));
+        folder.now = Some("/srv/drop/a/b".into());
+        assert_eq!(folder.path("f".as_ref()), Path::new("a/b/f"));
+        assert_eq!(folder.path("/f".as_ref()), Path::new("/f"));
+        folder.now = Some("/etc".into());
+        assert_eq!(folder.path("f".as_ref()), Path::new("/etc/f"));
+    }
+}

@@ -1,0 +1,75 @@
+//! `unglue serve`: a server in the foreground, from its announcement to its orderly end.
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use serde::Serialize;
+use unglue::{Server, ServerOptions, SupervisorCommand};
+use unglue_proto::limits::GO_AWAY_GRACE;
+
+use crate::args::serve::{Allowed, ServeArgs};
+use crate::complaint::Complaint;
+use crate::signals::Signals;
+use crate::{log, runtime};
+
+/// Serves until a signal ends it.
+///
+/// # Errors
+/// The server can't start.
+pub(crate) fn run(args: ServeArgs) -> Result<ExitCode, Complaint> {
+    log::start_server_log(args.json);
+    let json = args.json;
+    runtime::run(async move {
+        // Before the announcement: whoever reads it may send a signal at once.
+        let signals = Signals::take().map_err(|error| Complaint::new(format!("no signals: {error}")))?;
+        let server = Server::start(options(args))?;
+        announce(&server, json);
+        until_ended(server, signals).await;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+fn options(args: ServeArgs) -> ServerOptions {
+    ServerOptions {
+        exec: args.allows(Allowed::Exec),
+        files: args.allows(Allowed::Files),
+        listen: args.listen,
+        root: args.root,
+        state: args.state,
+        host_key: args.host_key,
+        authorized_keys: args.authorized_keys,
+        supervisor: SupervisorCommand::current_exe(),
+    }
+}
+
+#[derive(Serialize)]
+struct Announcement {
+    address: String,
+    fingerprint: String,
+}
+
+/// Says where the server listens and which key it has. It accepts connections by now.
+fn announce(server: &Server, json: bool) {
+    let address = server.address().to_string();
+    let fingerprint = server.host_key().fingerprint().to_string();
+    let line = match json {
+        true => serde_json::to_string(&Announcement { address, fingerprint }).unwrap_or_default(),
+        false => format!("listening on {address} host-key {fingerprint}"),
+    };
+    let mut stdout = io::stdout().lock();
+    // A server whose starter doesn't listen serves all the same.
+    let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
+}
+
+/// The first signal lets operations end, for a while; the second ends this process, and with it, by their supervisors, the
+/// commands' trees.
+async fn until_ended(server: Server, mut signals: Signals) {
+    signals.next().await;
+    let grace = GO_AWAY_GRACE.as_secs();
+    tracing::info!("stopping: operations under way have {grace} s to end; a second signal ends them at once");
+    server.leave();
+    tokio::select! {
+        _ = tokio::task::spawn_blocking(move || server.join()) => tracing::info!("stopped"),
+        _ = signals.next() => tracing::info!("stopped at once"),
+    }
+}
