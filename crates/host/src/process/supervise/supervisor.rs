@@ -61,27 +61,31 @@ impl Supervisor {
 
     fn hear(&mut self) -> Result<(), Dismissed> {
         let mut buffer = std::mem::take(&mut self.buffer);
-        let result = socket::receive(&self.control, &mut buffer).map_err(|_| Dismissed).and_then(|received| {
-            let message = &buffer[..received.length];
-            match Request::decode(message).ok_or(Dismissed)? {
-                // A second command while one runs: the server is confused, and its tree must not grow.
-                Request::Spawn { .. } if self.command.is_some() => Err(Dismissed),
-                Request::Spawn { stdin, memfd } => {
-                    let report = self.spawn(message, received.fds, stdin, memfd);
-                    self.report(report)
-                }
-                Request::Signal(signal) => {
-                    if let Some(pid) = self.command {
-                        let _ = sys::kill(-pid, signal);
-                    }
-                    Ok(())
-                }
-                Request::EndTree(Descendants::Kill) => self.end_by_killing(),
-                Request::EndTree(Descendants::Leave) => self.end_by_leaving(),
-            }
-        });
+        let received = socket::receive(&self.control, &mut buffer).map_err(|_| Dismissed)?;
+        let result = self.obey(&buffer[..received.length], received.fds);
         self.buffer = buffer;
         result
+    }
+
+    fn obey(&mut self, message: &[u8], fds: Vec<OwnedFd>) -> Result<(), Dismissed> {
+        // No message, or none that this understands: the server is gone.
+        match Request::decode(message).ok_or(Dismissed)? {
+            // A second command while one runs: the server is confused, and the tree must not grow.
+            Request::Spawn { .. } if self.command.is_some() => Err(Dismissed),
+            Request::Spawn { stdin, memfd } => {
+                let report = self.spawn(message, fds, stdin, memfd);
+                self.report(report)
+            }
+            Request::Signal(signal) => {
+                if let Some(pid) = self.command {
+                    // ESRCH: it ended, and isn't reaped yet.
+                    let _ = sys::kill(-pid, signal);
+                }
+                Ok(())
+            }
+            Request::EndTree(Descendants::Kill) => self.end_by_killing(),
+            Request::EndTree(Descendants::Leave) => self.end_by_leaving(),
+        }
     }
 
     fn report(&self, report: Report) -> Result<(), Dismissed> {
