@@ -62,13 +62,13 @@ const CONTENDERS: [(&str, Measure); 8] = [
     ("unpack: unpack, values into a Vec", |format, buffer| each(buffer, |bytes| into_vec(format, bytes))),
     ("pack: by hand, into a buffer", |_, buffer| each(buffer, |_| pack_by_hand())),
     ("pack: pack_into", |format, buffer| each(buffer, |_| pack_into(format))),
-    ("pack: pack, a new Vec", |format, buffer| each(buffer, |_| format.pack(&black_box(VALUES)).ok())),
+    ("pack: pack, a new Vec", |format, buffer| each(buffer, |_| format.pack(black_box(&VALUES)).ok())),
 ];
 
 const PYTHON_CONTENDERS: [(&str, &str); 2] =
     [("unpack: CPython, Struct.unpack", "unpack(record)"), ("pack: CPython, Struct.pack", "pack(1, 2, 3, 4, 0.5)")];
 
-const VALUES: [Value<'static>; 5] = [Value::Int(1), Value::Int(2), Value::Int(3), Value::Int(4), Value::Float(0.5)];
+static VALUES: [Value<'static>; 5] = [Value::Int(1), Value::Int(2), Value::Int(3), Value::Int(4), Value::Float(0.5)];
 
 /// Nanoseconds a record. Each record is unknown to the compiler, and so is what becomes of the result.
 fn each<'b, T>(buffer: &'b [u8], mut call: impl FnMut(&'b [u8]) -> T) -> f64 {
@@ -132,7 +132,7 @@ fn pack_by_hand() -> [u8; RECORD] {
 
 fn pack_into(format: &Format) -> [u8; RECORD] {
     let mut record = [0; RECORD];
-    let packed = format.pack_into(&mut record, 0, &black_box(VALUES));
+    let packed = format.pack_into(&mut record, 0, black_box(&VALUES));
     black_box(packed.is_ok());
     record
 }

@@ -2,7 +2,6 @@
 
 use alloc::vec::Vec;
 
-use crate::code::Code;
 use crate::error::{Call, Error, FieldError};
 use crate::float::{f16_bits, f32_checked, f32_saturating};
 use crate::format::{Field, Format};
@@ -124,33 +123,31 @@ fn refused(index: usize, run: &Run, reason: FieldError) -> Error {
 /// Encodes one item into zeroed bytes of exactly its size.
 #[inline]
 fn encode(run: &Run, value: &Value<'_>, out: &mut [u8]) -> Result<(), FieldError> {
+    macro_rules! put {
+        ($number:expr) => {{
+            let number = $number;
+            out.copy_from_slice(&if run.big { number.to_be_bytes() } else { number.to_le_bytes() });
+        }};
+    }
     match run.kind {
-        _ if run.code == Code::Pointer => write(out, run.big, pointer(value)?.to_le_bytes()),
-        Kind::Char => encode_char(value, out),
-        Kind::Bytes => encode_bytes(value, out),
-        Kind::Pascal => encode_pascal(value, out),
-        Kind::Bool => write(out, false, [value.truth().into()]),
-        Kind::I8 => write(out, run.big, integer::<i8>(run, value)?.to_le_bytes()),
-        Kind::U8 => write(out, run.big, integer::<u8>(run, value)?.to_le_bytes()),
-        Kind::I16 => write(out, run.big, integer::<i16>(run, value)?.to_le_bytes()),
-        Kind::U16 => write(out, run.big, integer::<u16>(run, value)?.to_le_bytes()),
-        Kind::I32 => write(out, run.big, integer::<i32>(run, value)?.to_le_bytes()),
-        Kind::U32 => write(out, run.big, integer::<u32>(run, value)?.to_le_bytes()),
-        Kind::I64 => write(out, run.big, integer::<i64>(run, value)?.to_le_bytes()),
-        Kind::U64 => write(out, run.big, integer::<u64>(run, value)?.to_le_bytes()),
-        Kind::F16 => write(out, run.big, checked_float(value, f16_bits)?.to_le_bytes()),
-        Kind::F32 => write(out, run.big, checked_float(value, f32_checked)?.to_le_bytes()),
-        Kind::F32Saturating => write(out, run.big, f32_saturating(float(value)?).to_le_bytes()),
-        Kind::F64 => write(out, run.big, float(value)?.to_le_bytes()),
+        Kind::I8 => put!(integer::<i8>(run, value)?),
+        Kind::U8 => put!(integer::<u8>(run, value)?),
+        Kind::I16 => put!(integer::<i16>(run, value)?),
+        Kind::U16 => put!(integer::<u16>(run, value)?),
+        Kind::I32 => put!(integer::<i32>(run, value)?),
+        Kind::U32 => put!(integer::<u32>(run, value)?),
+        Kind::I64 => put!(integer::<i64>(run, value)?),
+        Kind::U64 => put!(integer::<u64>(run, value)?),
+        Kind::Pointer => put!(pointer(value)?),
+        Kind::F16 => put!(checked_float(value, f16_bits)?),
+        Kind::F32 => put!(checked_float(value, f32_checked)?),
+        Kind::F32Saturating => put!(f32_saturating(float(value)?)),
+        Kind::F64 => put!(float(value)?.to_bits()),
+        Kind::Bool => put!(u8::from(value.truth())),
+        Kind::Char => put!(single_byte(value)?),
+        Kind::Bytes => return encode_bytes(value, out),
+        Kind::Pascal => return encode_pascal(value, out),
     }
-}
-
-#[inline]
-fn write<const N: usize>(out: &mut [u8], big: bool, mut little: [u8; N]) -> Result<(), FieldError> {
-    if big {
-        little.reverse();
-    }
-    out.copy_from_slice(&little);
     Ok(())
 }
 
@@ -201,9 +198,9 @@ fn checked_float<T>(value: &Value<'_>, narrow: impl Fn(f64) -> Option<T>) -> Res
     })
 }
 
-fn encode_char(value: &Value<'_>, out: &mut [u8]) -> Result<(), FieldError> {
+fn single_byte(value: &Value<'_>) -> Result<u8, FieldError> {
     match value {
-        Value::Bytes([byte]) => write(out, false, [*byte]),
+        Value::Bytes([byte]) => Ok(*byte),
         _ => Err(FieldError::NotOneByte),
     }
 }

@@ -16,6 +16,7 @@ pub enum Kind {
     U32,
     I64,
     U64,
+    Pointer,
     F16,
     F32,
     /// Native `f`, where a number that is too large becomes an infinity as a C cast makes it.
@@ -93,8 +94,7 @@ fn kind_of(code: Code, size: usize, order: ByteOrder) -> Option<Kind> {
         Code::Double => Kind::F64,
         Code::Bytes => Kind::Bytes,
         Code::Pascal => Kind::Pascal,
-        // A pointer is read as an unsigned number; only packing tells them apart.
-        Code::Pointer => integer_kind(false, size),
+        Code::Pointer => Kind::Pointer,
         _ => integer_kind(code.letter().is_ascii_lowercase(), size),
     })
 }

@@ -167,6 +167,8 @@ impl<'b> Item<'_, 'b> {
             Kind::U32 => Value::Int(i128::from(self.u32())),
             Kind::I64 => Value::Int(i128::from(self.u64() as i64)),
             Kind::U64 => Value::Int(i128::from(self.u64())),
+            Kind::Pointer if self.run.size == 4 => Value::Int(i128::from(self.u32())),
+            Kind::Pointer => Value::Int(i128::from(self.u64())),
             Kind::F64 => Value::Float(f64::from_bits(self.u64())),
             Kind::F32 | Kind::F32Saturating => Value::Float(f32_from_bits(self.u32())),
             Kind::F16 => Value::Float(f16_from_bits(self.u16())),
