@@ -234,7 +234,9 @@ impl Execution<'_> {
             (None, Some(exit)) => Outcome::Ended(exit),
             (None, None) => Outcome::Failed { failed: Fault::us("a command ended without an exit") },
         };
-        self.listener.take().map(Listener::ignore);
+        if let Some(listener) = self.listener.take() {
+            listener.ignore();
+        }
         let (stdout, stderr) = streams.unzip();
         Report { outcome, stdout, stderr, stdin, descendants: left.ok().map(left_of), wall_us: 0 }
     }
