@@ -5,6 +5,7 @@
 //! | [`prng`] | random numbers that a seed repeats, and the loop that tells the seed of a failure |
 //! | [`chopper`] | every way to cut a byte stream into chunks |
 //! | [`clock`] | time that moves by hand |
+//! | [`heap`] | how much memory a thread holds |
 //! | [`relay`] | a TCP relay that cuts, stalls, delays, drops and breaks what it carries |
 //! | [`strangers`] | peers that misbehave before they have said who they are |
 //!
@@ -12,6 +13,7 @@
 
 pub mod chopper;
 pub mod clock;
+pub mod heap;
 pub mod prng;
 pub mod relay;
 pub mod strangers;
