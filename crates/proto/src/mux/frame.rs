@@ -24,12 +24,14 @@ pub(super) enum Kind {
     Ping = 5,
     /// No new streams: a code and a reason in UTF-8.
     GoAway = 6,
+    /// The peer may open streams up to the frame's own, whose kind is its initiator and direction. No data.
+    Streams = 7,
 }
 
 impl Kind {
     fn from_wire(number: u64) -> Option<Kind> {
         use Kind::*;
-        [Data, Fin, Reset, Stop, Window, Ping, GoAway].into_iter().find(|kind| *kind as u64 == number)
+        [Data, Fin, Reset, Stop, Window, Ping, GoAway, Streams].into_iter().find(|kind| *kind as u64 == number)
     }
 }
 

@@ -15,10 +15,13 @@
 //!
 //! - A stream whose reader stops holds at most its window at the receiver and [`limits::SEND_BUFFER`] at the sender, and
 //!   delays no other stream: there is no credit for the connection as a whole.
+//! - A stream counts against its opener's limit until the other end has read its end or given it up. So whoever accepts a
+//!   stream must do one of the two in the end, also where the operation that it belongs to is refused.
 //! - Bidirectional streams (control) are sent before unidirectional ones (data); among each kind, one frame in turn.
 //! - Nothing is allocated because the peer announced it.
 
 mod frame;
+mod quota;
 mod recv;
 mod send;
 mod stream;
@@ -33,6 +36,7 @@ use unglue_frame::Deframer;
 
 use crate::{Code, Fault, limits};
 use frame::{Frame, FrameWriter, Kind};
+use quota::{Admission, Opening};
 pub use recv::Read;
 use stream::Stream;
 pub use stream::{Direction, Role, StreamId};
@@ -48,7 +52,7 @@ pub enum Event {
     Writable(StreamId),
     /// A stream can be opened again after [`Mux::open`] gave `None`.
     Openable(Direction),
-    /// The peer takes no new streams; those that are open go on.
+    /// The peer takes no new operations; those under way go on, unless the code says that the link has failed.
     GoAway(Code, String),
 }
 
@@ -59,8 +63,8 @@ pub struct Mux {
     deframer: Option<Deframer>,
     writer: FrameWriter,
     streams: HashMap<StreamId, Stream>,
-    local: Counts,
-    remote: Counts,
+    local: [Opening; 2],
+    remote: [Admission; 2],
     control: VecDeque<StreamId>,
     data: VecDeque<StreamId>,
     events: VecDeque<Event>,
@@ -69,14 +73,6 @@ pub struct Mux {
     ping_due: bool,
     farewell: Farewell,
     peer_left: Option<Code>,
-}
-
-/// Streams of one initiator, by direction.
-#[derive(Default)]
-struct Counts {
-    next: [u64; 2],
-    open: [usize; 2],
-    wanted: [bool; 2],
 }
 
 /// Our own go-away.
@@ -94,8 +90,8 @@ impl Mux {
             deframer: Some(frame::deframer()),
             writer: FrameWriter::new(),
             streams: HashMap::new(),
-            local: Counts::default(),
-            remote: Counts::default(),
+            local: Direction::BOTH.map(Opening::new),
+            remote: Direction::BOTH.map(Admission::new),
             control: VecDeque::new(),
             data: VecDeque::new(),
             events: VecDeque::new(),
@@ -107,19 +103,21 @@ impl Mux {
         }
     }
 
-    /// Opens a stream. `None` when the limit is reached, until [`Event::Openable`]; or when the peer goes away.
+    /// Opens a stream. `None` when the limit is reached, until [`Event::Openable`]; or, for a bidirectional one, when the
+    /// peer goes away. Unidirectional ones belong to operations under way, which go on.
     pub fn open(&mut self, direction: Direction) -> Option<StreamId> {
-        let index = direction as usize;
-        if self.peer_left.is_some() {
+        if self.peer_left.is_some() && direction == Direction::Bidirectional {
             return None;
         }
-        if self.local.open[index] >= direction.limit() {
-            self.local.wanted[index] = true;
+        let opening = &mut self.local[direction as usize];
+        let Some(ordinal) = opening.open() else {
+            if opening.is_exhausted() {
+                // No event will ever come: this link has served its time.
+                self.peer_left.get_or_insert(Code::LimitExceeded);
+            }
             return None;
-        }
-        let id = StreamId::new(self.role, direction, self.local.next[index])?;
-        self.local.next[index] += 1;
-        self.local.open[index] += 1;
+        };
+        let id = StreamId::new(self.role, direction, ordinal);
         self.streams.insert(id, Stream::new(id, self.role));
         Some(id)
     }
@@ -129,15 +127,20 @@ impl Mux {
         self.peer_left
     }
 
-    /// Takes no new streams from now on and tells the peer why. Open ones go on.
+    /// Takes no new operations (bidirectional streams) from now on and tells the peer why. Open ones go on, with whatever
+    /// unidirectional streams they need.
     pub fn go_away(&mut self, code: Code, reason: &str) {
         if matches!(self.farewell, Farewell::None) {
-            let mut reason = reason.to_owned();
-            while reason.len() > limits::GO_AWAY_REASON {
-                reason.pop();
-            }
-            self.farewell = Farewell::Due(code, reason);
+            self.say_farewell(code, reason);
         }
+    }
+
+    fn say_farewell(&mut self, code: Code, reason: &str) {
+        let mut reason = reason.to_owned();
+        while reason.len() > limits::GO_AWAY_REASON {
+            reason.pop();
+        }
+        self.farewell = Farewell::Due(code, reason);
     }
 
     /// The number of streams that are open or not yet read to their end.
@@ -238,7 +241,7 @@ impl Mux {
         match self.handle_frames(&mut deframer, input) {
             Ok(()) => self.deframer = Some(deframer),
             Err(fault) => {
-                self.go_away(fault.code, &fault.what);
+                self.say_farewell(fault.code, &fault.what);
                 return Err(fault);
             }
         }
@@ -258,6 +261,7 @@ impl Mux {
         match frame.kind {
             Kind::Ping => frame.expect_len(0),
             Kind::GoAway => self.handle_go_away(&frame),
+            Kind::Streams => self.handle_streams(&frame),
             kind => {
                 let id = StreamId(frame.stream);
                 if !self.accept(id)? {
@@ -276,38 +280,40 @@ impl Mux {
     /// Whether a frame's stream is there to take it; opens it, and those before it, where the peer may.
     fn accept(&mut self, id: StreamId) -> Result<bool, Fault> {
         let index = id.direction() as usize;
-        let ours = id.initiator() == self.role;
-        let next = if ours { self.local.next[index] } else { self.remote.next[index] };
-        if id.ordinal() < next {
-            return Ok(self.streams.contains_key(&id));
-        }
-        if ours {
-            return Err(Fault::peer(Code::BadFrame, format!("a frame for {id}, which this end never opened")));
-        }
-        for ordinal in next..=id.ordinal() {
-            self.open_remote(id.direction(), ordinal)?;
+        if id.initiator() == self.role {
+            if !self.local[index].has_opened(id.ordinal()) {
+                return Err(Fault::peer(Code::BadFrame, format!("a frame for {id}, which this end never opened")));
+            }
+        } else if !self.remote[index].has_opened(id.ordinal()) {
+            self.open_remote(id)?;
         }
         Ok(self.streams.contains_key(&id))
     }
 
-    fn open_remote(&mut self, direction: Direction, ordinal: u64) -> Result<(), Fault> {
-        let index = direction as usize;
-        if self.remote.open[index] >= direction.limit() {
+    fn open_remote(&mut self, id: StreamId) -> Result<(), Fault> {
+        let direction = id.direction();
+        let admission = &mut self.remote[direction as usize];
+        if !admission.admits(id.ordinal()) {
             let limit = direction.limit();
-            return Err(Fault::peer(Code::LimitExceeded, format!("more than {limit} {direction} streams at once")));
+            let what = format!("{id} is one {direction} stream more than the {limit} that may be open at once");
+            return Err(Fault::peer(Code::LimitExceeded, what));
         }
-        let id = StreamId::new(self.role.peer(), direction, ordinal)
-            .ok_or_else(|| Fault::peer(Code::LimitExceeded, "no stream numbers are left on this link"))?;
-        self.remote.next[index] += 1;
-        self.remote.open[index] += 1;
-        self.streams.insert(id, Stream::new(id, self.role));
-        if matches!(self.farewell, Farewell::None) {
+        for ordinal in admission.open_up_to(id.ordinal()) {
+            let id = StreamId::new(self.role.peer(), direction, ordinal);
+            self.streams.insert(id, Stream::new(id, self.role));
+            self.admit(id);
+        }
+        Ok(())
+    }
+
+    /// Tells of a new stream; refuses an operation that comes after the go-away.
+    fn admit(&mut self, id: StreamId) {
+        if matches!(self.farewell, Farewell::None) || id.direction() == Direction::Unidirectional {
             self.events.push_back(Event::Opened(id));
         } else {
             self.reset(id, Code::GoingAway);
             self.stop(id, Code::GoingAway);
         }
-        Ok(())
     }
 
     fn handle_data(&mut self, id: StreamId, data: &[u8], fin: bool) -> Result<(), Fault> {
@@ -340,9 +346,10 @@ impl Mux {
         let Some(send) = stream.send.as_mut() else {
             return Err(Fault::peer(Code::BadFrame, format!("a stop of {id}, which only the peer writes")));
         };
-        send.stopped(code);
-        self.events.push_back(Event::Writable(id));
-        self.schedule(id);
+        if send.reset(code) {
+            self.events.push_back(Event::Writable(id));
+            self.schedule(id);
+        }
         Ok(())
     }
 
@@ -358,9 +365,22 @@ impl Mux {
 
     fn handle_go_away(&mut self, frame: &Frame<'_>) -> Result<(), Fault> {
         let (code, reason) = frame.go_away()?;
-        if self.peer_left.is_none() {
+        // A fault may follow an orderly go-away: that is why the link ends then.
+        if self.peer_left.is_none_or(|before| before == Code::GoingAway && code != before) {
             self.peer_left = Some(code);
             self.events.push_back(Event::GoAway(code, reason));
+        }
+        Ok(())
+    }
+
+    fn handle_streams(&mut self, frame: &Frame<'_>) -> Result<(), Fault> {
+        frame.expect_len(0)?;
+        let id = StreamId(frame.stream);
+        if id.initiator() != self.role {
+            return Err(Fault::peer(Code::BadFrame, format!("room for {id}, which only the peer opens")));
+        }
+        if self.local[id.direction() as usize].allow_up_to(id.ordinal()) {
+            self.events.push_back(Event::Openable(id.direction()));
         }
         Ok(())
     }
@@ -391,7 +411,11 @@ impl Mux {
 
     /// Whether [`Mux::poll_output`] has something to give.
     pub fn has_output(&self) -> bool {
-        self.ping_due || matches!(self.farewell, Farewell::Due(..)) || !self.control.is_empty() || !self.data.is_empty()
+        self.ping_due
+            || matches!(self.farewell, Farewell::Due(..))
+            || self.remote.iter().any(Admission::owes)
+            || !self.control.is_empty()
+            || !self.data.is_empty()
     }
 
     fn emit_link_frames(&mut self, out: &mut Vec<u8>) {
@@ -401,6 +425,13 @@ impl Mux {
         if let Farewell::Due(code, reason) = &self.farewell {
             self.writer.write_go_away(*code, reason, out);
             self.farewell = Farewell::Sent;
+        }
+        for direction in Direction::BOTH {
+            let admission = &mut self.remote[direction as usize];
+            if admission.owes() {
+                let last = StreamId::new(self.role.peer(), direction, admission.allow());
+                self.writer.write(Kind::Streams, last, &[], out);
+            }
         }
     }
 
@@ -437,20 +468,13 @@ impl Mux {
         }
     }
 
-    /// Forgets a stream once both directions have ended; stops counting it once the peer can't send on it any more.
+    /// Forgets a stream once both directions have ended, and their readers know.
     fn retire(&mut self, id: StreamId) {
-        let Some(stream) = self.streams.get_mut(&id) else { return };
-        if stream.is_closed() && !std::mem::replace(&mut stream.uncounted, true) {
-            let ours = id.initiator() == self.role;
-            let index = id.direction() as usize;
-            let counts = if ours { &mut self.local } else { &mut self.remote };
-            counts.open[index] -= 1;
-            if std::mem::take(&mut counts.wanted[index]) {
-                self.events.push_back(Event::Openable(id.direction()));
-            }
-        }
         if self.streams.get(&id).is_some_and(Stream::is_forgotten) {
             self.streams.remove(&id);
+            if id.initiator() != self.role {
+                self.remote[id.direction() as usize].forget();
+            }
         }
     }
 }

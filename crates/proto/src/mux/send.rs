@@ -2,16 +2,21 @@
 
 use std::collections::VecDeque;
 
-use bytes::{Buf as _, Bytes};
+use bytes::{Buf as _, Bytes, BytesMut};
 
 use super::StreamId;
 use super::frame::{FrameWriter, Kind};
 use crate::Code;
 use crate::limits::{FRAME_PAYLOAD, INITIAL_WINDOW, SEND_BUFFER};
 
+/// Shorter writes are copied together: a line must not keep the block that it was cut from, nor cost an entry.
+const COPIED: usize = 16 * 1024;
+
 /// What was written and not yet sent, and how much may be.
 pub(super) struct SendHalf {
     queue: VecDeque<Bytes>,
+    /// Short writes behind the queue.
+    tail: BytesMut,
     queued: usize,
     sent: u64,
     credit: u64,
@@ -33,7 +38,14 @@ enum State {
 
 impl SendHalf {
     pub(super) fn new() -> SendHalf {
-        SendHalf { queue: VecDeque::new(), queued: 0, sent: 0, credit: INITIAL_WINDOW, state: State::Open }
+        SendHalf {
+            queue: VecDeque::new(),
+            tail: BytesMut::new(),
+            queued: 0,
+            sent: 0,
+            credit: INITIAL_WINDOW,
+            state: State::Open,
+        }
     }
 
     pub(super) fn write(&mut self, mut data: Bytes) -> Result<Bytes, Code> {
@@ -43,11 +55,20 @@ impl SendHalf {
             State::Finishing | State::Finished => return Err(Code::Cancelled),
         }
         let taken = data.split_to(data.len().min(SEND_BUFFER.saturating_sub(self.queued)));
-        if !taken.is_empty() {
-            self.queued += taken.len();
+        self.queued += taken.len();
+        if taken.len() < COPIED {
+            self.tail.extend_from_slice(&taken);
+        } else {
+            self.close_tail();
             self.queue.push_back(taken);
         }
         Ok(data)
+    }
+
+    fn close_tail(&mut self) {
+        if !self.tail.is_empty() {
+            self.queue.push_back(self.tail.split().freeze());
+        }
     }
 
     pub(super) fn finish(&mut self) {
@@ -56,17 +77,16 @@ impl SendHalf {
         }
     }
 
-    pub(super) fn reset(&mut self, code: Code) {
-        if matches!(self.state, State::Open | State::Finishing) {
+    /// Drops what is left and owes the reader a reset. Returns whether that was news: the stream had not ended yet.
+    pub(super) fn reset(&mut self, code: Code) -> bool {
+        let open = matches!(self.state, State::Open | State::Finishing);
+        if open {
             self.state = State::Resetting(code);
-            self.queue.clear();
+            self.queue = VecDeque::new();
+            self.tail = BytesMut::new();
             self.queued = 0;
         }
-    }
-
-    /// The reader gave up: what is left is dropped, and the reset that ends the stream is owed.
-    pub(super) fn stopped(&mut self, code: Code) {
-        self.reset(code);
+        open
     }
 
     pub(super) fn grant(&mut self, credit: u64) {
@@ -123,6 +143,9 @@ impl SendHalf {
         self.sent += len as u64;
         self.queued -= len;
         while len > 0 {
+            if self.queue.is_empty() {
+                self.close_tail();
+            }
             let Some(chunk) = self.queue.front_mut() else { break };
             let n = chunk.len().min(len);
             out.extend_from_slice(&chunk[..n]);

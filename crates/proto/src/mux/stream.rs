@@ -38,6 +38,9 @@ pub enum Direction {
 }
 
 impl Direction {
+    /// Both directions, in the order of their numbers.
+    pub(super) const BOTH: [Direction; 2] = [Direction::Bidirectional, Direction::Unidirectional];
+
     pub(super) fn limit(self) -> usize {
         match self {
             Direction::Bidirectional => limits::BIDIRECTIONAL_STREAMS,
@@ -60,10 +63,9 @@ impl fmt::Display for Direction {
 pub struct StreamId(pub u64);
 
 impl StreamId {
-    /// The number of the `ordinal`th stream (from 0) of an initiator and a direction; `None` past the 32 bits of a frame.
-    pub(super) fn new(initiator: Role, direction: Direction, ordinal: u64) -> Option<StreamId> {
-        let id = ordinal.checked_mul(4)? | (direction as u64) << 1 | (initiator == Role::Server) as u64;
-        (id <= u64::from(u32::MAX)).then_some(StreamId(id))
+    /// The number of the `ordinal`th stream (from 0) of an initiator and a direction.
+    pub(super) fn new(initiator: Role, direction: Direction, ordinal: u64) -> StreamId {
+        StreamId(ordinal << 2 | (direction as u64) << 1 | (initiator == Role::Server) as u64)
     }
 
     /// The end that opened it.
@@ -93,33 +95,22 @@ pub(super) struct Stream {
     pub(super) recv: Option<RecvHalf>,
     /// Whether it stands in line to be sent.
     pub(super) scheduled: bool,
-    /// Whether it no longer counts against the limit.
-    pub(super) uncounted: bool,
 }
 
 impl Stream {
     pub(super) fn new(id: StreamId, role: Role) -> Stream {
         let both = id.direction() == Direction::Bidirectional;
         let ours = id.initiator() == role;
-        Stream {
-            send: (both || ours).then(SendHalf::new),
-            recv: (both || !ours).then(RecvHalf::new),
-            scheduled: false,
-            uncounted: false,
-        }
+        Stream { send: (both || ours).then(SendHalf::new), recv: (both || !ours).then(RecvHalf::new), scheduled: false }
     }
 
     pub(super) fn has_output(&self) -> bool {
         self.send.as_ref().is_some_and(SendHalf::has_output) || self.recv.as_ref().is_some_and(RecvHalf::has_output)
     }
 
-    /// Nothing can travel on it any more, in either direction.
-    pub(super) fn is_closed(&self) -> bool {
-        self.send.as_ref().is_none_or(SendHalf::is_done) && self.recv.as_ref().is_none_or(RecvHalf::is_ended)
-    }
-
-    /// Closed, and its reader has seen the end.
+    /// Nothing can travel on it any more, in either direction, and its reader has seen the end.
     pub(super) fn is_forgotten(&self) -> bool {
-        self.is_closed() && self.recv.as_ref().is_none_or(RecvHalf::is_consumed)
+        self.send.as_ref().is_none_or(SendHalf::is_done)
+            && self.recv.as_ref().is_none_or(|recv| recv.is_ended() && recv.is_consumed())
     }
 }
