@@ -37,6 +37,9 @@ impl Stash {
             let some = piece.len().min(room);
             to[room - some..room].copy_from_slice(&piece[piece.len() - some..]);
             room -= some;
+            if room == 0 {
+                break;
+            }
         }
         &to[room..]
     }
@@ -52,29 +55,19 @@ impl Stash {
         &self.run
     }
 
-    /// Takes bytes in. `want` is the size of the whole, as far as it is known.
-    pub(crate) fn push(&mut self, bytes: &[u8], want: usize) {
+    /// Takes bytes in. `want` is the size of the whole, where it is known.
+    pub(crate) fn push(&mut self, bytes: &[u8], want: Option<usize>) {
         let len = self.len() + bytes.len();
-        if want.saturating_sub(len) <= SLACK {
-            self.gather(want.max(len));
-        } else if self.blocks.is_empty() && len > self.run.capacity() && self.run.len() < SLACK {
-            let room = len + len.min(SLACK);
-            self.run.reserve_exact(room - self.run.len());
+        match want {
+            Some(want) if want.saturating_sub(len) <= SLACK => self.gather(want.max(len)),
+            _ if len > self.run.capacity() && self.len() < SLACK => {
+                self.run.reserve_exact(len + len.min(SLACK) - self.run.len());
+            }
+            _ => {}
         }
-        if self.blocks.is_empty() && len <= self.run.capacity() {
-            self.run.extend_from_slice(bytes);
-        } else {
-            self.push_block(bytes);
-        }
-    }
-
-    fn push_block(&mut self, bytes: &[u8]) {
-        self.blocked += bytes.len();
-        let room = self.blocks.last().map_or(0, |block| block.capacity() - block.len());
-        let (first, rest) = bytes.split_at(room.min(bytes.len()));
-        if let Some(block) = self.blocks.last_mut() {
-            block.extend_from_slice(first);
-        }
+        let rest = if self.blocks.is_empty() { fill(&mut self.run, bytes) } else { bytes };
+        self.blocked += rest.len();
+        let rest = self.blocks.last_mut().map_or(rest, |block| fill(block, rest));
         if !rest.is_empty() {
             let mut block = Vec::with_capacity(rest.len().max(SLACK));
             block.extend_from_slice(rest);
@@ -113,4 +106,11 @@ impl Stash {
     pub(crate) fn capacity(&self) -> usize {
         self.run.capacity() + self.blocks.iter().map(Vec::capacity).sum::<usize>()
     }
+}
+
+/// Appends as many bytes as there is room for. Gives the others.
+fn fill<'b>(buffer: &mut Vec<u8>, bytes: &'b [u8]) -> &'b [u8] {
+    let (first, rest) = bytes.split_at(bytes.len().min(buffer.capacity() - buffer.len()));
+    buffer.extend_from_slice(first);
+    rest
 }

@@ -234,7 +234,7 @@ impl State {
                 }
                 found.unwrap_or(fresh.len())
             }
-            (need, _) => need.size().saturating_sub(self.stash.len()).min(input.len()),
+            (need, _) => need.size().unwrap_or(0).saturating_sub(self.stash.len()).min(input.len()),
         };
         let (taken, rest) = input.split_at(more);
         self.stash.push(taken, self.need.size());
@@ -275,12 +275,12 @@ impl State {
 }
 
 impl Need {
-    /// The bytes that the frame, or what is to be known of it, has in all; 0 where that is open.
-    fn size(self) -> usize {
+    /// The bytes that the frame, or what is to be known of it, has in all, where that is known.
+    fn size(self) -> Option<usize> {
         match self {
-            Need::Span(span) => span.total,
-            Need::Bytes(bytes) => bytes,
-            Need::Judgement | Need::Until => 0,
+            Need::Span(span) => Some(span.total),
+            Need::Bytes(bytes) => Some(bytes),
+            Need::Judgement | Need::Until => None,
         }
     }
 }
