@@ -30,7 +30,13 @@ impl Format {
     #[inline]
     pub fn unpack_as<'b, T: FromFields<'b>>(&self, bytes: &'b [u8]) -> Result<T, Error> {
         let mut values = self.unpack(bytes)?;
-        if let Some(tuple) = self.shape.mirrors(T::SHAPE).and_then(|big| T::from_plain(bytes, big)) {
+        // Two calls, so that the compiler makes straight code for either byte order.
+        let mirrored = match self.shape.mirrors(T::SHAPE) {
+            Some(false) => T::from_plain(bytes, false),
+            Some(true) => T::from_plain(bytes, true),
+            None => None,
+        };
+        if let Some(tuple) = mirrored {
             return Ok(tuple);
         }
         if self.len() != T::LEN {
