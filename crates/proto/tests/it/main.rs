@@ -3,7 +3,7 @@
 mod amplification;
 mod chunking;
 mod farewell;
-// mod golden;
+mod golden;
 mod heartbeat;
 mod malformed;
 mod model;

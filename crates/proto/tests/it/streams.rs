@@ -189,6 +189,24 @@ fn every_way_to_end_a_stream_leaves_nothing() {
 }
 
 #[test]
+fn an_ignored_end_is_awaited_without_a_word() {
+    let mut pair = Pair::new();
+    let stream = pair.client.open(Direction::Bidirectional).unwrap();
+    write(&mut pair.client, stream, b"request");
+    pair.settle();
+    pair.server.ignore(stream);
+    pair.server.finish(stream);
+    let said = frames(&pair.answer());
+    assert_eq!((said.len(), said[0].kind), (1, FIN), "the writer is not told to stop");
+    assert_eq!(pair.server.stream_count(), 1, "its end is still to come");
+    write(&mut pair.client, stream, b", and what nobody reads");
+    pair.client.finish(stream);
+    read_all(&mut pair.client, stream);
+    pair.settle();
+    assert_eq!((pair.client.stream_count(), pair.server.stream_count()), (0, 0));
+}
+
+#[test]
 fn what_is_gone_says_so_and_does_no_harm() {
     let mut pair = Pair::new();
     let stream = pair.client.open(Direction::Unidirectional).unwrap();

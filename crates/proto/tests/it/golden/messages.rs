@@ -1,0 +1,160 @@
+//! Each control message, with every field set and with as few as may be.
+
+use std::cell::RefCell;
+use std::fmt::Debug;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use unglue_proto::control::{Inbox, encode};
+use unglue_proto::limits::CONTROL_MESSAGE;
+use unglue_proto::message::{Request, Tally, auth, exec, transfer};
+use unglue_proto::{Code, Fault, Octets};
+
+use super::check;
+
+thread_local! {
+    static TESTED: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Asserts that a message is encoded as its vector has it, and that the vector is decoded as the message.
+#[track_caller]
+fn same<T: Serialize + DeserializeOwned + PartialEq + Debug>(name: &str, meaning: &str, message: T) {
+    let name = format!("messages/{name}");
+    let mut wire = Vec::new();
+    encode(&message, &mut wire).expect("it is short");
+    let json = String::from_utf8(wire[4..].to_vec()).expect("JSON is UTF-8");
+    let golden = check(&name, &format!("{meaning}\n{json}"), &wire);
+
+    let mut inbox = Inbox::new(CONTROL_MESSAGE);
+    inbox.feed(&golden);
+    let decoded: T = inbox.next().expect("a vector is understood").expect("a vector is whole");
+    assert_eq!(decoded, message, "{name}");
+    assert_eq!(inbox.into_rest(), b"", "{name}: nothing follows");
+    TESTED.with(|tested| tested.borrow_mut().push(name));
+}
+
+fn tally() -> Tally {
+    let blake3 = "ea8f163db38682925e4491c5e58d4bb3506ef8c14eb78a86e908c5624a67200f";
+    Tally { bytes: 5, blake3: blake3.into() }
+}
+
+fn fault() -> Fault {
+    Fault::system(Code::System, "can't write: no space left on device")
+        .advise("make room on the server")
+        .errno("ENOSPC")
+        .at("backup/disk.img")
+}
+
+const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIO1JKMYo0cLGBukdUvKeHGeGKXMGVQ0aHcFe1t8mcQ8v";
+
+fn authentication() {
+    use auth::{FromClient, FromServer, Hello, Offer, Proof, Sign, Welcome};
+    let protocol = || unglue_proto::PROTOCOL.to_owned();
+    let offer = Offer { protocol: protocol(), user: Some("ada".into()), keys: vec![KEY.into()] };
+    same("auth-offer", "client: which of these keys is authorised?", FromClient::Offer(offer));
+    same("auth-sign", "server: sign with this key", FromServer::Sign(Sign { key: KEY.into() }));
+    let proof = Proof { key: KEY.into(), signature: "U1NIU0lH".into() };
+    let hello =
+        Hello { protocol: protocol(), agent: "unglue 0.1.0".into(), user: Some("ada".into()), proof: Some(proof) };
+    same("auth-hello", "client: its proof (the signature is cut short here)", FromClient::Hello(hello));
+    let hello = Hello { protocol: protocol(), agent: "unglue 0.1.0".into(), user: None, proof: None };
+    same("auth-hello-least", "client, on a transport that authenticates by itself", FromClient::Hello(hello));
+    let allow = vec!["exec".into(), "files".into()];
+    let welcome = Welcome { protocol: protocol(), agent: "unglue 0.1.0".into(), user: "ada".into(), allow };
+    same("auth-welcome", "server: come in", FromServer::Welcome(welcome));
+    let fault = Fault::user(Code::Denied, "the server did not accept your key");
+    same("auth-denied", "server: no", FromServer::Denied(fault));
+}
+
+fn execution() {
+    use exec::{Descendants, Exec, FromClient, FromServer, Started};
+    let least = Exec {
+        id: "a".into(),
+        argv: vec!["true".into()],
+        env: vec![],
+        cwd: None,
+        stdin: None,
+        timeout_ms: None,
+        descendants: Descendants::Kill,
+        require: vec![],
+    };
+    let most = Exec {
+        id: "b".into(),
+        argv: vec!["printf".into(), "%s\n".into(), "".into(), "naïve".into(), Octets::from(vec![0xff, 0xfe])],
+        env: vec![("LANG".into(), "C".into()), ("RAW".into(), Octets::from(vec![0x80]))],
+        cwd: Some("src".into()),
+        stdin: Some(2),
+        timeout_ms: Some(1500),
+        descendants: Descendants::Leave,
+        require: vec!["timeout_ms".into()],
+    };
+    same("exec-least", "client: run `true`", Request::Exec(Box::new(least)));
+    same("exec", "client: run a command, with every field", Request::Exec(Box::new(most)));
+    same("exec-signal", "client: send a signal", FromClient::Signal("SIGINT".into()));
+    let started = Started { pid: 4711, stdout: 3, stderr: 7 };
+    same("exec-started", "server: it runs", FromServer::Started(started));
+    same("exec-exited", "server: it returned 3", FromServer::Exited(exec::Exit::Exited { exited: 3 }));
+    let killed = exec::Exit::Signalled { signalled: "SIGKILL".into(), core: false };
+    same("exec-signalled", "server: a signal ended it", FromServer::Exited(killed));
+}
+
+fn outcomes() {
+    use exec::{Exit, FromServer, Left, Outcome, Report, SpawnFailed, SpawnStep, Stream, StreamEnd, TimedOut};
+    let stream = |end| Some(Stream { tally: tally(), end });
+    let full = Report {
+        outcome: Outcome::Ended(Exit::Exited { exited: 0 }),
+        stdout: stream(StreamEnd::Eof),
+        stderr: stream(StreamEnd::HeldOpen),
+        stdin: stream(StreamEnd::Abandoned),
+        descendants: Some(Left::Killed),
+        wall_us: 1234,
+    };
+    same("outcome", "server: the last word, with every field", FromServer::Outcome(Box::new(full)));
+    let short = |name: &str, outcome| {
+        let report = Report { outcome, stdout: None, stderr: None, stdin: None, descendants: None, wall_us: 99 };
+        same(&format!("outcome-{name}"), "server: the last word", FromServer::Outcome(Box::new(report)));
+    };
+    short("signalled", Outcome::Ended(Exit::Signalled { signalled: "SIGSEGV".into(), core: true }));
+    short("timed-out", Outcome::TimedOut { timed_out: TimedOut { after_ms: 1500 } });
+    let failed = SpawnFailed { errno: "ENOENT".into(), step: SpawnStep::Program, what: "lllll: not found".into() };
+    short("spawn-failed", Outcome::SpawnFailed { spawn_failed: failed });
+    short("refused", Outcome::Refused { refused: Fault::user(Code::NotAllowed, "the server runs no commands") });
+    short("failed", Outcome::Failed { failed: fault() });
+    short("link-lost", Outcome::LinkLost { link_lost: Fault::system(Code::LinkLost, "nothing has arrived for 30 s") });
+    short("corrupt", Outcome::Corrupt { corrupt: Fault::system(Code::Mismatch, "stdout: 2 bytes arrived of 3") });
+}
+
+fn transfers() {
+    use transfer::{File, FromClient, FromServer, Get, Outcome, Put};
+    let put = Put {
+        id: "c".into(),
+        path: "backup/".into(),
+        name: Octets::from(b"disk\xff.img".to_vec()),
+        size: 5,
+        mode: 0o640,
+        keep_mode: true,
+        mtime_ns: Some(-1_000_000_001),
+        data: 2,
+        require: vec!["mtime_ns".into()],
+    };
+    same("put", "client: a file comes on stream 2, with every field", Request::Put(put));
+    same("put-sent", "client: that was all of it", FromClient::Sent(tally()));
+    same("put-failed", "client: the source failed", FromClient::Failed(fault()));
+    let get = Get { id: "d".into(), path: "notes.txt".into(), require: vec![] };
+    same("get", "client: send me this file", Request::Get(get));
+    let file = File { data: 3, size: 5, mode: 0o644, mtime_ns: 1_700_000_000_000_000_000 };
+    same("get-file", "server: it comes on stream 3", FromServer::File(file));
+    same("transfer-done", "server: the last word", FromServer::Outcome(Outcome::Done(tally())));
+    same("transfer-failed", "server: the last word", FromServer::Outcome(Outcome::Failed(fault())));
+}
+
+#[test]
+fn every_message() {
+    authentication();
+    execution();
+    outcomes();
+    transfers();
+    let mut tested = TESTED.with(RefCell::take);
+    tested.sort();
+    assert_eq!(super::names("messages"), tested, "a vector without a test proves nothing");
+}
