@@ -9,7 +9,7 @@ use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::process::ExitCode;
 
-use unglue_struct::{Error, Format, Python, Values};
+use unglue_struct::{Error, Format, Python, Value, Values};
 
 use self::literal::{Literal, tuple};
 
@@ -162,7 +162,10 @@ impl Failure {
     fn tell(self, python: Python) -> ExitCode {
         match self {
             Failure::Struct(error) => {
-                eprintln!("unglue: {}: {}.{}", error.exception().name(), error.says(python), place_of(&error));
+                let (name, words) = (error.exception().name(), error.says(python).to_string());
+                // A MemoryError has no words.
+                let colon = if words.is_empty() { "" } else { ": " };
+                eprintln!("unglue: {name}{colon}{words}.{}", place_of(&error));
                 ExitCode::from(1)
             }
             Failure::Usage(message) => {
@@ -186,6 +189,7 @@ fn place_of(error: &Error) -> String {
             format!(" It is '{}', character {} of the format.", found.escape_ascii(), position + 1)
         }
         Error::Field { index, code, .. } => format!(" It is value {}, for '{}'.", index + 1, code.letter()),
+        Error::NoMemory { size } => format!(" A record has {size} bytes; at most {LARGEST_RECORD} are packed."),
         Error::WrongSize { got, .. } | Error::NotAMultiple { got, .. } => format!(" It has {got}."),
         _ => String::new(),
     }
@@ -198,6 +202,16 @@ fn parse(format: &OsString) -> Result<Format, Error> {
     }
 }
 
+/// The largest record that is packed, in bytes: a short format can ask for more than any machine has.
+const LARGEST_RECORD: usize = 1 << 30;
+
+fn pack(format: &Format, values: &[Value<'_>]) -> Result<Vec<u8>, Error> {
+    if format.size() > LARGEST_RECORD && values.len() == format.len() {
+        return Err(Error::NoMemory { size: format.size() });
+    }
+    format.pack(values)
+}
+
 impl Pack {
     fn run(self) -> Result<(), Failure> {
         let format = parse(&self.format)?;
@@ -205,7 +219,7 @@ impl Pack {
         let literals: Vec<_> =
             self.values.iter().zip(codes).map(|(text, code)| Literal::read(text.as_encoded_bytes(), code)).collect();
         let values: Vec<_> = literals.iter().map(Literal::value).collect();
-        let record = format.pack(&values)?;
+        let record = pack(&format, &values)?;
         let mut out = io::stdout().lock();
         if self.raw {
             out.write_all(&record)?

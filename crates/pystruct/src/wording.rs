@@ -1,9 +1,14 @@
 //! CPython's words for each error, and the exception it raises with them.
 
 use core::fmt;
+use core::mem::size_of;
 
 use crate::code::Code;
 use crate::error::{Call, Error, FieldError};
+
+/// The longest byte string that CPython tries to make: its object has four words before the bytes, and a
+/// NUL after them.
+const LARGEST_BYTES: usize = isize::MAX as usize - (4 * size_of::<usize>() + 1);
 
 /// A version of Python whose words an error is told in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,7 +28,7 @@ pub enum Python {
 pub enum Exception {
     /// `struct.error`.
     StructError,
-    /// `OverflowError`.
+    /// `OverflowError`: a float too large for its field, or a record too large for any byte string.
     OverflowError,
     /// `UnicodeEncodeError`.
     UnicodeEncodeError,
@@ -51,6 +56,7 @@ impl Error {
     pub const fn exception(&self) -> Exception {
         match self {
             Error::NotAscii { .. } => Exception::UnicodeEncodeError,
+            Error::NoMemory { size } if *size > LARGEST_BYTES => Exception::OverflowError,
             Error::NoMemory { .. } => Exception::MemoryError,
             Error::FieldCount { .. } | Error::WrongType { .. } => Exception::TypeError,
             Error::Field { reason: FieldError::FloatTooLarge { .. }, .. } => Exception::OverflowError,
@@ -101,6 +107,7 @@ impl fmt::Display for Saying<'_> {
             Error::NotAMultiple { size, .. } => {
                 write!(f, "iterative unpacking requires a buffer of a multiple of {size} bytes")
             }
+            Error::NoMemory { size } if size > LARGEST_BYTES => f.write_str("byte string is too large"),
             // CPython's MemoryError says nothing.
             Error::NoMemory { .. } => Ok(()),
             Error::FieldCount { expected, got } => {

@@ -3,9 +3,9 @@
 use std::slice;
 
 use pyo3_ffi::{
-    Py_buffer, Py_ssize_t, PyArg_Parse, PyBUF_SIMPLE, PyBuffer_Release, PyBytes_FromStringAndSize, PyErr_NoMemory,
-    PyExc_IndexError, PyExc_OverflowError, PyLong_AsSsize_t, PyLong_Check, PyNumber_AsSsize_t, PyNumber_Index,
-    PyObject, PyObject_GetBuffer, PyTuple_GetItem, PyTuple_Size,
+    Py_buffer, Py_ssize_t, PyArg_Parse, PyBUF_SIMPLE, PyBuffer_Release, PyBytes_FromStringAndSize, PyExc_IndexError,
+    PyExc_OverflowError, PyLong_AsSsize_t, PyLong_Check, PyNumber_AsSsize_t, PyNumber_Index, PyObject,
+    PyObject_GetBuffer, PyTuple_GetItem, PyTuple_Size,
 };
 use unglue_struct::{Call, Code, Error, FieldError, Format};
 
@@ -90,7 +90,7 @@ impl Drop for Buffer {
 
 pub(crate) unsafe fn pack(state: &State, format: &Format, arguments: Arguments) -> Result<Owned, Raised> {
     check_count(state, Call::Pack, format, arguments)?;
-    let mut record = zeros(format.size())?;
+    let mut record = zeros(state, format.size())?;
     fill(state, format, &mut record, arguments)?;
     Owned::new(PyBytes_FromStringAndSize(record.as_ptr().cast(), record.len() as Py_ssize_t))
 }
@@ -109,7 +109,7 @@ pub(crate) unsafe fn pack_into(state: &State, format: &Format, arguments: Argume
         return Err(Raised);
     }
     let place = format.place(Call::PackInto, offset, buffer.len()).map_err(|error| state.raise(&error))?;
-    let mut record = zeros(format.size())?;
+    let mut record = zeros(state, format.size())?;
     let result = fill(state, format, &mut record, arguments.skip(2));
     if !record.is_empty() {
         let target = buffer.0.buf.cast::<u8>().add(place.start);
@@ -148,12 +148,9 @@ unsafe fn check_count(state: &State, call: Call, format: &Format, arguments: Arg
     if expected == got { Ok(()) } else { Err(state.raise(&Error::ItemCount { call, expected, got })) }
 }
 
-unsafe fn zeros(size: usize) -> Result<Vec<u8>, Raised> {
+unsafe fn zeros(state: &State, size: usize) -> Result<Vec<u8>, Raised> {
     let mut record = Vec::new();
-    if record.try_reserve_exact(size).is_err() {
-        PyErr_NoMemory();
-        return Err(Raised);
-    }
+    record.try_reserve_exact(size).map_err(|_| state.raise(&Error::NoMemory { size }))?;
     record.resize(size, 0);
     Ok(record)
 }

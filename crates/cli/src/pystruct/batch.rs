@@ -9,9 +9,6 @@ use unglue_struct::{Error, Format, Python, Value, Values};
 use super::Failure;
 use super::json::{Given, from_hex, to_hex, to_json};
 
-/// The largest record that an answer holds, in bytes: hex and JSON make three times as much of it.
-const LARGEST_RECORD: usize = 1 << 30;
-
 /// One line of the input. What a field means depends on the operation.
 #[derive(Deserialize)]
 struct Request<'a> {
@@ -139,10 +136,7 @@ impl Request<'_> {
     fn pack(&self, format: &Format, raised: impl Fn(Error) -> Fault) -> Result<Answer, Fault> {
         let given = self.given()?;
         let values: Vec<Value<'_>> = given.iter().map(Given::value).collect();
-        if format.size() > LARGEST_RECORD && values.len() == format.len() {
-            return Err(raised(Error::NoMemory { size: format.size() }));
-        }
-        format.pack(&values).map(|record| Answer::Hex(to_hex(&record))).map_err(raised)
+        super::pack(format, &values).map(|record| Answer::Hex(to_hex(&record))).map_err(raised)
     }
 
     /// The number of values is checked first, then the buffer, the offset, the place, as CPython does it.

@@ -155,6 +155,8 @@ fn a_refused_value_leaves_the_fields_before_it_and_zeros() {
 
 #[test]
 fn a_record_that_no_memory_holds_is_an_error() {
-    let error = pack(&format!("{}x", isize::MAX), &[]).unwrap_err();
-    assert_eq!(error.exception().name(), "MemoryError");
+    let error = |size| pack(&format!("{size}x"), &[]).unwrap_err();
+    assert_eq!(error(isize::MAX - 100).exception().name(), "MemoryError");
+    assert_eq!(error(isize::MAX).exception().name(), "OverflowError");
+    assert_eq!(error(isize::MAX).to_string(), "byte string is too large");
 }
