@@ -35,11 +35,6 @@ impl Complaint {
         Complaint { exit, ..self }
     }
 
-    /// Puts what it is about in front.
-    pub(crate) fn about(self, what: impl fmt::Display) -> Complaint {
-        Complaint { what: format!("{what}: {}", self.what), ..self }
-    }
-
     /// Tells it on standard error, and gives the exit code.
     pub(crate) fn tell(&self) -> ExitCode {
         say(&self.what);

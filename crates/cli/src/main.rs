@@ -9,6 +9,7 @@ mod complaint;
 mod cp;
 mod demo;
 mod exec;
+mod frame;
 mod key;
 mod local_store;
 mod log;
@@ -47,6 +48,7 @@ fn run(command: Command) -> Result<ExitCode, Complaint> {
         Command::Cp(args) => cp::run(&args),
         Command::Serve(args) => serve::run(args),
         Command::Key(args) => key::run(&args),
+        Command::Frame(command) => Ok(command.run()),
         Command::Struct(command) => Ok(command.run()),
         Command::Completions(args) => manual::completions(&args),
         Command::Man(args) => manual::man(&args),

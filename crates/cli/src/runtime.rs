@@ -11,7 +11,18 @@ use crate::complaint::Complaint;
 pub(crate) fn run<T>(command: impl Future<Output = Result<T, Complaint>>) -> Result<T, Complaint> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
     let runtime = runtime.map_err(|error| Complaint::new(format!("the system gives no event loop: {error}")))?;
-    let result = runtime.block_on(command);
+    let result = runtime.block_on(async {
+        let result = command.await;
+        part().await;
+        result
+    });
     runtime.shutdown_background();
     result
+}
+
+/// Gives links that were let go a turn to close in order, so that the other end need not wonder what became of them.
+async fn part() {
+    for _ in 0..2 {
+        tokio::task::yield_now().await;
+    }
 }

@@ -1,6 +1,7 @@
 //! `unglue serve`: a server in the foreground, from its announcement to its orderly end.
 
 use std::io::{self, Write as _};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde::Serialize;
@@ -34,12 +35,17 @@ fn options(args: ServeArgs) -> ServerOptions {
         exec: args.allows(Allowed::Exec),
         files: args.allows(Allowed::Files),
         listen: args.listen,
-        root: args.root,
-        state: args.state,
-        host_key: args.host_key,
-        authorized_keys: args.authorized_keys,
+        root: args.root.map(absolute),
+        state: args.state.map(absolute),
+        host_key: args.host_key.map(absolute),
+        authorized_keys: args.authorized_keys.map(absolute),
         supervisor: SupervisorCommand::current_exe(),
     }
+}
+
+/// Paths are relative to where the server was started; the processes that run commands are elsewhere.
+fn absolute(path: PathBuf) -> PathBuf {
+    std::path::absolute(&path).unwrap_or(path)
 }
 
 #[derive(Serialize)]

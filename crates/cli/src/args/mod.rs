@@ -20,6 +20,7 @@ pub(crate) use usage::parse;
 
 use clap::{Parser, Subcommand};
 
+use crate::frame::FrameCommand;
 use crate::pystruct::StructCommand;
 
 const EXAMPLES: &str = "\
@@ -51,7 +52,7 @@ pub(crate) enum Command {
     Serve(serve::ServeArgs),
     Key(key::KeyArgs),
     Demo(demo::DemoArgs),
-    /// Pack and unpack bytes in the format language of Python's struct module
+    Frame(FrameCommand),
     Struct(StructCommand),
     #[command(hide = true)]
     Completions(manual::CompletionsArgs),

@@ -85,7 +85,10 @@ mod tests {
         fn check(command: &clap::Command) {
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             assert!(help.contains("Examples:"), "{}", command.get_name());
-            command.get_subcommands().for_each(check);
+            // The steps of these two are shown together, by the command above them.
+            if !["frame", "struct"].contains(&command.get_name()) {
+                command.get_subcommands().for_each(check);
+            }
         }
         check(&CommandLine::command());
     }

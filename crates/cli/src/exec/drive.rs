@@ -2,7 +2,7 @@
 
 use std::io;
 
-use tokio::task::JoinHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 use unglue::{Code, Fault, Outcome, Report, Running, StreamEnd};
 
 use super::feed::feed;
@@ -32,6 +32,15 @@ struct Streams {
     stderr: JoinHandle<Pumped>,
 }
 
+/// Ends tasks that nobody waits for any more: what they hold would keep the link open.
+struct Guard(Vec<AbortHandle>);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.0.iter().for_each(AbortHandle::abort);
+    }
+}
+
 /// Moves the command's streams and passes signals on, until it has ended.
 ///
 /// # Errors
@@ -43,6 +52,7 @@ pub(super) async fn drive(mut running: Running, destinations: (Destination, Dest
         stdout: tokio::spawn(pump(running.stdout.take(), destinations.0)),
         stderr: tokio::spawn(pump(running.stderr.take(), destinations.1)),
     };
+    let _guard = streams.guard();
     if let Err(complaint) = until_exited(&mut running, &mut signals).await {
         return Ok(Ended::given_up(complaint));
     }
@@ -82,6 +92,11 @@ fn leave(wish: Wish) -> Complaint {
 }
 
 impl Streams {
+    fn guard(&self) -> Guard {
+        let stdin = self.stdin.as_ref().map(JoinHandle::abort_handle);
+        Guard(stdin.into_iter().chain([self.stdout.abort_handle(), self.stderr.abort_handle()]).collect())
+    }
+
     /// Waits for the outputs' ends, and for the outcome.
     async fn end(self, mut running: Running) -> Ended {
         let unread = match self.stdin {

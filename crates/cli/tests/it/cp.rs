@@ -1,0 +1,149 @@
+//! `unglue cp`: both ways, every name, and what is left when it fails.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, Permissions};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::Path;
+
+use super::host::Host;
+use super::run::finish;
+
+/// `127.0.0.1:PATH`
+fn remote(path: &[u8]) -> OsString {
+    OsString::from_vec([b"127.0.0.1:", path].concat())
+}
+
+/// Names that go wrong where a shell or a terminal sees them.
+const ODD_NAMES: [&[u8]; 6] = [b"a b", b"line\nbreak", b"\xff\xfe", b"-rf", b"'\"$(touch x)", b"c:d"];
+
+fn names(folder: &Path) -> Vec<OsString> {
+    let entries = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").file_name());
+    let mut names: Vec<OsString> = entries.collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_file_goes_there_and_back() {
+    let host = Host::start();
+    let contents: Vec<u8> = (0..1_000_000u32).flat_map(u32::to_le_bytes).collect();
+    fs::write(host.home().join("up"), &contents).expect("written");
+    let done = host.cp(["up", "127.0.0.1:there"]).expect(0);
+    assert_eq!((done.text(), done.stderr.as_str()), ("", ""), "quiet where there is no terminal");
+    assert!(fs::read(host.root().join("there")).expect("it is there") == contents);
+    host.cp(["127.0.0.1:there", "down"]).expect(0);
+    assert!(fs::read(host.home().join("down")).expect("it is here") == contents);
+    assert_eq!(names(&host.root()), ["there"], "no temporary file is left");
+}
+
+#[test]
+fn a_directory_keeps_the_name() {
+    let host = Host::start();
+    fs::create_dir(host.root().join("sub")).expect("made");
+    fs::write(host.home().join("f"), "x").expect("written");
+    host.cp(["f", "127.0.0.1:"]).expect(0);
+    host.cp(["./f", "127.0.0.1:sub"]).expect(0);
+    assert!(host.root().join("f").is_file() && host.root().join("sub/f").is_file());
+    host.cp(["127.0.0.1:sub/f", "root/.."]).expect(0);
+    host.cp(["127.0.0.1:sub/f", "g"]).expect(0);
+    assert!(host.home().join("g").is_file());
+}
+
+#[test]
+fn names_are_bytes() {
+    let host = Host::start();
+    for name in ODD_NAMES {
+        let local = host.home().join("local").join(OsStr::from_bytes(name));
+        fs::create_dir_all(host.home().join("local")).expect("made");
+        fs::write(&local, name).expect("written");
+        let typed = OsString::from_vec([b"local/", name].concat());
+        host.cp([typed, remote(b"")]).expect(0);
+        assert_eq!(fs::read(host.root().join(OsStr::from_bytes(name))).expect("it is there"), name);
+        fs::remove_file(&local).expect("removed");
+        host.cp([remote(name), OsString::from("local")]).expect(0);
+        assert_eq!(fs::read(&local).expect("it is here"), name);
+    }
+    assert_eq!(names(&host.root()).len(), ODD_NAMES.len());
+}
+
+#[test]
+fn the_mode_survives_and_times_do_where_asked() {
+    let host = Host::start();
+    let up = host.home().join("up");
+    fs::write(&up, "#!/bin/sh\n").expect("written");
+    fs::set_permissions(&up, Permissions::from_mode(0o750)).expect("chmod");
+    let then = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::new(1_000_000_000, 123_456_789);
+    fs::File::options().write(true).open(&up).and_then(|file| file.set_modified(then)).expect("touched");
+    host.cp(["up", "127.0.0.1:plain"]).expect(0);
+    host.cp(["-p", "up", "127.0.0.1:kept"]).expect(0);
+    host.cp(["-p", "127.0.0.1:kept", "back"]).expect(0);
+    let of = |path: &Path| {
+        let metadata = fs::metadata(path).expect("it is there");
+        (metadata.mode() & 0o777, (metadata.mtime(), metadata.mtime_nsec()))
+    };
+    assert_eq!(of(&host.root().join("plain")).0, 0o750);
+    assert_ne!(of(&host.root().join("plain")).1, (1_000_000_000, 123_456_789));
+    for path in [host.root().join("kept"), host.home().join("back")] {
+        assert_eq!(of(&path), (0o750, (1_000_000_000, 123_456_789)), "{}", path.display());
+    }
+}
+
+#[test]
+fn several_files_need_a_directory() {
+    let host = Host::start();
+    for name in ["a", "b"] {
+        fs::write(host.home().join(name), name).expect("written");
+    }
+    host.cp(["a", "b", "127.0.0.1:"]).expect(0);
+    assert_eq!(names(&host.root()), ["a", "b"]);
+    host.cp(["a", "b", "127.0.0.1:nowhere"]).expect(1);
+    assert_eq!(names(&host.root()), ["a", "b"]);
+    fs::create_dir(host.home().join("here")).expect("made");
+    host.cp(["127.0.0.1:a", "127.0.0.1:b", "here"]).expect(0);
+    assert_eq!(names(&host.home().join("here")), ["a", "b"]);
+    host.cp(["127.0.0.1:a", "127.0.0.1:b", "here/a"]).expect(1);
+}
+
+#[test]
+fn each_file_that_was_not_copied_is_named() {
+    let host = Host::start();
+    fs::write(host.home().join("good"), "x").expect("written");
+    let done = host.cp(["missing-one", "good", "missing-two", "127.0.0.1:"]).expect(1);
+    assert!(host.root().join("good").is_file(), "the others go on");
+    let lines: Vec<&str> = done.stderr.lines().collect();
+    assert_eq!(lines.len(), 2, "{done:?}");
+    assert!(lines[0].starts_with("unglue: missing-one: ") && lines[1].starts_with("unglue: missing-two: "), "{done:?}");
+    let done = host.cp(["127.0.0.1:gone", "127.0.0.1:good", "."]).expect(1);
+    assert!(done.stderr.starts_with("unglue: 127.0.0.1:gone: ") && host.home().join("good").is_file(), "{done:?}");
+}
+
+#[test]
+fn what_leaves_the_root_is_refused_and_nothing_is_written() {
+    let host = Host::start();
+    fs::write(host.home().join("f"), "x").expect("written");
+    let outside = host.home().join("outside");
+    for path in ["../outside", outside.to_str().expect("text"), "sub/../../outside"] {
+        let done = host.cp(["f", &format!("127.0.0.1:{path}")]).expect(1);
+        assert!(done.stderr.starts_with("unglue: f: "), "{done:?}");
+    }
+    host.cp(["127.0.0.1:../f", "stolen"]).expect(1);
+    assert!(!outside.exists() && !host.home().join("stolen").exists());
+}
+
+#[test]
+fn a_failed_copy_leaves_the_old_file() {
+    let host = Host::start();
+    fs::write(host.home().join("old"), "old").expect("written");
+    fs::create_dir(host.root().join("folder")).expect("made");
+    host.cp(["127.0.0.1:folder", "old"]).expect(1);
+    host.cp(["127.0.0.1:missing", "old"]).expect(1);
+    assert_eq!(fs::read(host.home().join("old")).expect("it is there"), b"old");
+}
+
+#[test]
+fn without_a_server_nothing_is_copied() {
+    let host = Host::start();
+    fs::write(host.home().join("f"), "x").expect("written");
+    finish(host.client(["cp", "-P", "1", "f", "127.0.0.1:"])).expect(125).complains("127.0.0.1:1");
+}

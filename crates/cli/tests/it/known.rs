@@ -1,0 +1,75 @@
+//! Which servers are trusted.
+
+use std::fs;
+
+use super::host::Host;
+use super::run::finish;
+
+#[test]
+fn an_unknown_server_is_refused_with_the_command_that_would_trust_it() {
+    let host = Host::start_unknown(&[]);
+    let trust = format!("unglue key trust '{}' {}", host.target(), host.fingerprint);
+    host.exec(&[], ["touch", "ran"]).expect(125).complains(&trust);
+    assert!(!host.root().join("ran").exists());
+    finish(host.client(["key", "trust", &host.target(), &host.fingerprint])).expect(0);
+    host.exec(&[], ["touch", "ran"]).expect(0);
+}
+
+#[test]
+fn a_fingerprint_that_is_not_the_servers_is_not_trusted() {
+    let host = Host::start_unknown(&[]);
+    let other = "SHA256:ImKhPYGmEiSoBBCTuqr/sg6rO0pDFVD1bKhtsbBmFhs";
+    finish(host.client(["key", "trust", &host.target(), other])).expect(125).complains(&host.fingerprint);
+    host.exec(&[], ["true"]).expect(125);
+    let again = finish(host.client(["key", "trust", &host.target(), &host.fingerprint])).expect(0);
+    assert!(again.text().contains("is trusted now"), "{again:?}");
+    let again = finish(host.client(["key", "trust", &host.target(), &host.fingerprint])).expect(0);
+    assert!(again.text().contains("is trusted already"), "{again:?}");
+}
+
+#[test]
+fn scripts_may_accept_what_is_new_but_nothing_that_has_changed() {
+    let host = Host::start_unknown(&[]);
+    host.exec(&["--accept-new", "--known-hosts", "k"], ["true"]).expect(0);
+    host.exec(&["--known-hosts", "k"], ["true"]).expect(0);
+    // Another server at the same place, as far as the client can tell.
+    let other = Host::start_unknown(&[]);
+    let line = fs::read_to_string(host.home().join("k")).expect("a line");
+    let moved = line.replace(&format!("]:{} ", host.port), &format!("]:{} ", other.port));
+    fs::write(other.home().join("k"), moved).expect("written");
+    for flags in [&["--known-hosts", "k"][..], &["--accept-new", "--known-hosts", "k"]] {
+        other.exec(flags, ["touch", "ran"]).expect(125).complains(&other.fingerprint);
+    }
+    let trusted = finish(other.client(["key", "trust", "--known-hosts", "k", &other.target(), &other.fingerprint]));
+    trusted.expect(125).complains("another key");
+    assert!(!other.root().join("ran").exists());
+}
+
+#[test]
+fn a_file_that_is_named_is_the_only_one() {
+    let host = Host::start();
+    host.exec(&["--known-hosts", "empty"], ["true"]).expect(125);
+    finish(host.exec_command(&[], ["true"]).env("UNGLUE_KNOWN_HOSTS", "empty")).expect(125);
+    finish(host.exec_command(&[], ["true"])).expect(0);
+}
+
+#[test]
+fn ports_may_be_written_either_way() {
+    let host = Host::start();
+    let port = host.port.to_string();
+    finish(host.client(["exec", "-P", &port, "127.0.0.1", "--", "true"])).expect(0);
+    finish(host.client(["exec", "-P", &port, &host.target(), "--", "true"])).expect(0);
+    finish(host.client(["exec", "-P", "1", &host.target(), "--", "true"]))
+        .expect(125)
+        .complains("leave one of them out");
+}
+
+#[test]
+fn a_server_serves_its_own_user_alone() {
+    let host = Host::start();
+    let user = host.exec(&[], ["id", "-un"]).expect(0).text().trim().to_owned();
+    finish(host.client(["exec", &format!("{user}@{}", host.target()), "--", "true"])).expect(0);
+    let denied = finish(host.client(["exec", &format!("no-such-user@{}", host.target()), "--", "touch", "ran"]));
+    denied.expect(125).complains("");
+    assert!(!host.root().join("ran").exists());
+}

@@ -1,0 +1,95 @@
+//! `unglue serve`: its announcement, what it allows, and its end.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::host::{Host, client, lives};
+use super::run::{finish, start, until};
+
+#[test]
+fn it_says_where_it_listens() {
+    let home = tempfile::tempdir().expect("a folder");
+    let mut server = client(home.path())
+        .args(["serve", "--listen", "127.0.0.1:0", "--state", "state", "--root", "."])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("it starts");
+    let mut line = String::new();
+    BufReader::new(server.stdout.take().expect("a pipe")).read_line(&mut line).expect("a line");
+    kill_process(Pid::from_child(&server), Signal::TERM).expect("it lives");
+    let status = until("the server's end", || server.try_wait().expect("a child of ours"));
+    let words: Vec<&str> = line.split_whitespace().collect();
+    assert_eq!(words.len(), 5, "{line:?}");
+    assert_eq!((words[0], words[1], words[3]), ("listening", "on", "host-key"));
+    assert!(words[2].starts_with("127.0.0.1:") && words[4].starts_with("SHA256:"), "{line:?}");
+    assert_eq!(status.code(), Some(0));
+}
+
+#[test]
+fn it_refuses_what_it_does_not_allow() {
+    let files = Host::start_with(&["--allow", "files"]);
+    std::fs::write(files.home().join("f"), "x").expect("written");
+    files.exec(&[], ["touch", "ran"]).expect(125).complains("");
+    files.cp(["f", "127.0.0.1:"]).expect(0);
+    assert!(files.root().join("f").exists() && !files.root().join("ran").exists());
+    let commands = Host::start_with(&["--allow", "exec"]);
+    std::fs::write(commands.home().join("f"), "x").expect("written");
+    commands.exec(&[], ["true"]).expect(0);
+    assert_ne!(commands.cp(["f", "127.0.0.1:"]).code, 0);
+    assert!(!commands.root().join("f").exists());
+}
+
+#[test]
+fn the_first_signal_lets_commands_end() {
+    let mut host = Host::start();
+    let text = "touch started; sleep 1; echo finished";
+    let running = start(host.client(["exec", &host.target(), "-c", text]).stdin(Stdio::null()));
+    until("the command's start", || host.root().join("started").exists().then_some(()));
+    host.signal(Signal::TERM);
+    let done = running.finish().expect(0);
+    assert_eq!(done.text(), "finished\n");
+    assert_eq!(host.ended(), Some(0));
+}
+
+#[test]
+fn the_second_signal_ends_it_at_once() {
+    let mut host = Host::start();
+    let text = "echo $$ > pid.new; mv pid.new pid; sleep 60 & sleep 60";
+    let running = start(host.client(["exec", &host.target(), "-c", text]).stdin(Stdio::null()));
+    let pid: i32 = until("the command", || std::fs::read_to_string(host.root().join("pid")).ok()?.trim().parse().ok());
+    host.signal(Signal::TERM);
+    std::thread::sleep(Duration::from_millis(200));
+    let signalled = Instant::now();
+    host.signal(Signal::TERM);
+    assert_eq!(host.ended(), Some(0));
+    assert!(signalled.elapsed() < Duration::from_secs(5), "{:?}", signalled.elapsed());
+    running.finish().expect(125).complains("");
+    until("the command's end", || (!lives(pid)).then_some(()));
+}
+
+#[test]
+fn every_event_is_one_line_of_the_log() {
+    let host = Host::start();
+    host.exec(&[], ["printf", "a\nb\x1b[31m"]).expect(0);
+    finish(host.client(["key", "init", "-f", "other"])).expect(0);
+    host.exec(&["--identity", "other"], ["true"]).expect(125);
+    let log = until("the log", || Some(host.log()).filter(|log| log.contains("authentication")));
+    for line in log.lines() {
+        let event: serde_json::Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        assert!(event["level"].is_string() && event["timestamp"].is_string(), "{line}");
+        assert!(!line.contains('\x1b'), "{line:?}");
+    }
+}
+
+#[test]
+fn a_taken_address_is_told() {
+    let host = Host::start();
+    let mut second = client(&host.home());
+    second.args(["serve", "--state", "second", "--root", "root", "--listen", &host.target()]);
+    finish(&mut second).expect(125).complains(&host.target());
+}

@@ -1,0 +1,90 @@
+//! What a person at a terminal sees. `script` (util-linux) gives the terminal.
+
+use std::fs;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use super::host::Host;
+use super::run::{Finished, UNGLUE, clean, finish_with, start};
+
+/// A command line on a terminal; `None` where there is no `script`.
+fn terminal(host: &Host, line: &str) -> Option<Command> {
+    if Command::new("script").arg("--version").output().is_err() {
+        eprintln!("skipped: there is no `script` to make a terminal");
+        return None;
+    }
+    let mut command = clean("script");
+    command.args(["-qec", line, "/dev/null"]).env("HOME", host.home()).env("U", UNGLUE).env("T", host.target());
+    command.env("TERM", "xterm").current_dir(host.home());
+    Some(command)
+}
+
+/// Runs a command line on a terminal, with `keys` typed ahead: they wait until somebody asks.
+fn at_terminal(host: &Host, line: &str, keys: &str) -> Option<Finished> {
+    Some(finish_with(&mut terminal(host, line)?, keys.as_bytes()))
+}
+
+/// Runs a command line on a terminal, typing each of the keys once the words before them have appeared.
+fn converse(host: &Host, line: &str, dialogue: &[(&str, &str)]) -> Option<Finished> {
+    let mut running = start(terminal(host, line)?.stdin(Stdio::piped()));
+    let mut keyboard = running.keyboard();
+    for (words, keys) in dialogue {
+        running.shown(words);
+        keyboard.write_all(keys.as_bytes()).expect("typed");
+    }
+    Some(running.finish())
+}
+
+#[test]
+fn an_unknown_server_is_asked_about_once() {
+    let host = Host::start_unknown(&[]);
+    let Some(done) = at_terminal(&host, "$U exec $T -- echo ran", "yes\n") else { return };
+    let shown = done.text();
+    assert!(shown.contains(&format!("256 {} (ED25519)", host.fingerprint)) && shown.contains("ran"), "{shown}");
+    assert_eq!(done.code, 0, "{shown}");
+    let again = at_terminal(&host, "$U exec $T -- echo ran", "").expect("there was a terminal");
+    assert!(!again.text().contains("yes/no"), "{again:?}");
+}
+
+#[test]
+fn a_no_is_a_no() {
+    let host = Host::start_unknown(&[]);
+    let Some(done) = at_terminal(&host, "$U exec $T -- touch ran", "no\n") else { return };
+    assert_eq!(done.code, 125, "{done:?}");
+    assert!(!host.root().join("ran").exists() && !host.home().join(".config/unglue/known_hosts").exists());
+}
+
+#[test]
+fn a_transfer_shows_its_progress() {
+    let host = Host::start();
+    fs::write(host.home().join("large"), vec![7; 30_000_000]).expect("written");
+    let Some(done) = at_terminal(&host, "$U cp -P ${T#*:} large 127.0.0.1:", "") else { return };
+    assert_eq!(done.code, 0, "{done:?}");
+    assert!(done.text().contains("large") && done.text().contains("MiB"), "{done:?}");
+}
+
+#[test]
+fn the_prompt_is_for_people_and_the_history_is_theirs_alone() {
+    use std::os::unix::fs::MetadataExt as _;
+    let host = Host::start();
+    // What is typed is echoed, so what is waited for is what only a reply can say.
+    let dialogue = [(">>: ", "echo o''ne\r"), ("one\r\n", "history\r"), ("2  history", "quit\r")];
+    let Some(done) = converse(&host, "exec $U repl $T", &dialogue) else { return };
+    assert_eq!(done.code, 0, "{done:?}");
+    let history = host.home().join(".local/state/unglue/history");
+    assert_eq!(fs::read_to_string(&history).expect("a history"), "echo o''ne\nhistory\nquit\n");
+    assert_eq!(fs::metadata(&history).expect("a history").mode() & 0o777, 0o600);
+}
+
+#[test]
+fn an_interrupt_at_the_prompt_ends_the_command_alone() {
+    let host = Host::start();
+    let dialogue = [
+        (">>: ", "echo rea''dy; sleep 60\r"),
+        ("ready\r\n", "\x03"),
+        ("ended by SIGINT", "echo sti''ll\r"),
+        ("still\r\n", "\x04"),
+    ];
+    let Some(done) = converse(&host, "exec $U repl $T", &dialogue) else { return };
+    assert_eq!(done.code, 0, "{done:?}");
+}
