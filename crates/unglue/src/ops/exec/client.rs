@@ -144,7 +144,17 @@ struct Seen {
 /// What this end saw of a stream.
 struct Sight {
     tally: Tally,
-    whole: bool,
+    end: SightEnd,
+}
+
+/// How a stream ended for this end.
+enum SightEnd {
+    /// With its last byte.
+    Whole,
+    /// Whoever had it let it go.
+    GivenUp,
+    /// It broke off.
+    Cut(StreamError),
 }
 
 /// Everything that a command printed, up to a cap, and how it ended.
@@ -217,6 +227,8 @@ impl Running {
 
     /// Waits for the outcome. Streams that are still in here are given up; those that were taken out must be read to
     /// their end or dropped, elsewhere, for this to return. Cancelling it loses nothing.
+    ///
+    /// An output that was let go is reported as abandoned, even if the command had ended by then.
     pub async fn outcome(&mut self) -> Report {
         (self.stdin, self.stdout, self.stderr) = (None, None, None);
         while self.progress.report.is_none() {
@@ -275,12 +287,12 @@ impl Progress {
             return report.clone();
         }
         let checks = [
-            check("stdin", report.stdin.as_ref(), stdin.as_ref()),
-            check("stdout", report.stdout.as_ref(), stdout.as_ref()),
-            check("stderr", report.stderr.as_ref(), stderr.as_ref()),
+            check_input(report.stdin.as_ref(), stdin.as_ref()),
+            check_output("stdout", &mut report.stdout, stdout.as_ref()),
+            check_output("stderr", &mut report.stderr, stderr.as_ref()),
         ];
-        if let Some(corrupt) = checks.into_iter().find_map(Result::err) {
-            report.outcome = Outcome::Corrupt { corrupt };
+        if let Some(failed) = checks.into_iter().find_map(Result::err) {
+            report.outcome = failed;
         }
         report.clone()
     }
@@ -297,14 +309,43 @@ async fn sight(seen: Option<oneshot::Receiver<Sight>>) -> Option<Sight> {
     seen?.await.ok()
 }
 
-/// Holds the two ends' figures of a stream against each other, unless either gave it up.
-fn check(name: &str, theirs: Option<&Stream>, ours: Option<&Sight>) -> Result<(), Fault> {
+/// Holds the two ends' figures of the input against each other, unless the command did not take all of it.
+fn check_input(theirs: Option<&Stream>, ours: Option<&Sight>) -> Result<(), Outcome> {
     match (theirs, ours) {
-        (Some(theirs), Some(ours)) if ours.whole && theirs.end != StreamEnd::Abandoned => {
-            ours.tally.verify(&theirs.tally, name)
-        }
+        (Some(theirs), Some(ours)) if theirs.end == StreamEnd::Eof => verify("stdin", theirs, ours),
         _ => Ok(()),
     }
+}
+
+/// Holds the two ends' figures of an output against each other, unless its reader gave it up. The report may overtake
+/// the last bytes of an output, so the link may still end between the two: a success is no success then.
+fn check_output(name: &str, theirs: &mut Option<Stream>, ours: Option<&Sight>) -> Result<(), Outcome> {
+    let Some(ours) = ours else { return Ok(()) };
+    let Some(reported) = theirs else {
+        let what = format!("the server reports the end of a command and nothing of its {name}");
+        return Err(Outcome::Corrupt { corrupt: Fault::peer(Code::BadMessage, what) });
+    };
+    match &ours.end {
+        SightEnd::Whole if reported.end == StreamEnd::Abandoned => Ok(()),
+        SightEnd::Whole => verify(name, reported, ours),
+        SightEnd::GivenUp => {
+            reported.end = StreamEnd::Abandoned;
+            Ok(())
+        }
+        SightEnd::Cut(StreamError::Lost(fault)) => {
+            *theirs = Some(ours.cut());
+            Err(Outcome::LinkLost { link_lost: fault.clone() })
+        }
+        SightEnd::Cut(StreamError::Reset(_)) => {
+            let what = format!("{name} broke off after {} of {} bytes", ours.tally.bytes, reported.tally.bytes);
+            *theirs = Some(ours.cut());
+            Err(Outcome::Corrupt { corrupt: Fault::peer(Code::Mismatch, what) })
+        }
+    }
+}
+
+fn verify(name: &str, theirs: &Stream, ours: &Sight) -> Result<(), Outcome> {
+    ours.tally.verify(&theirs.tally, name).map_err(|corrupt| Outcome::Corrupt { corrupt })
 }
 
 fn unknown(outcome: Outcome) -> Report {
@@ -332,23 +373,23 @@ impl Output {
         let data = self.stream.read(max).await;
         match &data {
             Ok(Some(data)) => self.meter.pass(data),
-            Ok(None) => self.report(true),
-            Err(_) => self.report(false),
+            Ok(None) => self.report(SightEnd::Whole),
+            Err(error) => self.report(SightEnd::Cut(error.clone())),
         }
         data
     }
 
-    fn report(&mut self, whole: bool) {
+    fn report(&mut self, end: SightEnd) {
         if let Some(seen) = self.seen.take() {
             // Whoever waits for it may be gone.
-            let _ = seen.send(Sight { tally: self.meter.tally(), whole });
+            let _ = seen.send(Sight { tally: self.meter.tally(), end });
         }
     }
 }
 
 impl Drop for Output {
     fn drop(&mut self) {
-        self.report(false);
+        self.report(SightEnd::GivenUp);
     }
 }
 
@@ -371,13 +412,13 @@ impl Input {
     /// # Errors
     /// The command reads no more, or the link has ended.
     pub async fn write_all(&mut self, data: Bytes) -> Result<(), StreamError> {
-        match &mut self.stream {
-            Some(stream) => {
-                self.meter.pass(&data);
-                stream.write_all(data).await
-            }
-            None => Err(StreamError::Reset(Code::Cancelled)),
+        let Some(stream) = &mut self.stream else { return Err(StreamError::Reset(Code::Cancelled)) };
+        self.meter.pass(&data);
+        let written = stream.write_all(data).await;
+        if let Err(error) = &written {
+            self.report(SightEnd::Cut(error.clone()));
         }
+        written
     }
 
     /// Waits until the command reads no more.
@@ -392,18 +433,18 @@ impl Input {
         if let Some(stream) = self.stream.take() {
             stream.finish();
         }
-        self.report(true);
+        self.report(SightEnd::Whole);
     }
 
-    fn report(&mut self, whole: bool) {
+    fn report(&mut self, end: SightEnd) {
         if let Some(seen) = self.seen.take() {
-            let _ = seen.send(Sight { tally: self.meter.tally(), whole });
+            let _ = seen.send(Sight { tally: self.meter.tally(), end });
         }
     }
 }
 
 impl Drop for Input {
     fn drop(&mut self) {
-        self.report(false);
+        self.report(SightEnd::GivenUp);
     }
 }
