@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::AsFd as _;
 
 use bytes::{Bytes, BytesMut};
+use rustix::event::{PollFd, PollFlags, Timespec};
 use tokio::io::{AsyncWriteExt as _, Interest};
 use tokio::net::unix::pipe;
 use tokio::sync::watch;
@@ -28,22 +29,22 @@ pub(super) enum Drain {
 
 /// Sends what a command prints until every writer has closed the pipe, the reader gives up, or `drain` says that what
 /// the pipe holds is the last. What the command itself wrote is never cut: only the waiting for more is.
-pub(super) async fn output(mut pipe: pipe::Receiver, stream: SendStream, mut drain: watch::Receiver<Drain>) -> Stream {
+///
+/// The pipe is closed at the end, so that whoever prints on learns it; unless somebody holds it who is still to be dealt
+/// with.
+pub(super) async fn output(
+    slot: &mut Option<pipe::Receiver>,
+    stream: SendStream,
+    drain: watch::Receiver<Drain>,
+) -> Stream {
     let mut outflow = Outflow { stream: Some(stream), meter: Meter::default(), widened: false };
-    let end = loop {
-        tokio::select! {
-            biased;
-            _ = pipe.readable() => {}
-            () = last_call(&mut drain) => break outflow.last(&mut pipe).await,
-        }
-        if let Step::End(end) = outflow.step(&mut pipe, READ).await {
-            break end;
-        }
-        // A descendant that prints without end must not keep the caller waiting either.
-        if *drain.borrow() == Drain::Last {
-            break outflow.last(&mut pipe).await;
-        }
+    let end = match slot {
+        Some(pipe) => outflow.run(pipe, drain).await,
+        None => StreamEnd::Eof,
     };
+    if end != StreamEnd::HeldOpen {
+        *slot = None;
+    }
     outflow.close(end)
 }
 
@@ -66,6 +67,25 @@ enum Step {
 }
 
 impl Outflow {
+    /// Moves everything until one of the ends.
+    async fn run(&mut self, pipe: &mut pipe::Receiver, mut drain: watch::Receiver<Drain>) -> StreamEnd {
+        loop {
+            tokio::select! {
+                biased;
+                // First: the end of file that follows when the holders are killed is not the command's.
+                () = last_call(&mut drain) => return self.last(pipe).await,
+                _ = pipe.readable() => {}
+            }
+            if let Step::End(end) = self.step(pipe, READ).await {
+                return end;
+            }
+            // A descendant that prints without end must not keep the caller waiting either.
+            if *drain.borrow() == Drain::Last {
+                return self.last(pipe).await;
+            }
+        }
+    }
+
     /// Moves at most `max` bytes.
     async fn step(&mut self, pipe: &mut pipe::Receiver, max: usize) -> Step {
         let mut buffer = BytesMut::with_capacity(max);
@@ -95,11 +115,17 @@ impl Outflow {
 
     /// Moves exactly what the pipe holds now, and tells whether a writer is left.
     async fn last(&mut self, pipe: &mut pipe::Receiver) -> StreamEnd {
-        let mut left = rustix::io::ioctl_fionread(pipe.as_fd()).unwrap_or(0);
+        // Where none is, the rest can't grow: all of it is taken, to the end of file.
+        let mut left = match is_hung_up(pipe) {
+            true => u64::MAX,
+            false => rustix::io::ioctl_fionread(pipe.as_fd()).unwrap_or(0),
+        };
         while left > 0 {
             let before = self.meter.bytes();
             match self.step(pipe, READ.min(usize::try_from(left).unwrap_or(READ))).await {
                 Step::More => left -= (self.meter.bytes() - before).min(left),
+                // It holds something; the runtime has not heard of it yet.
+                Step::Empty if pipe.readable().await.is_ok() => {}
                 Step::Empty => break,
                 Step::End(end) => return end,
             }
@@ -116,6 +142,13 @@ impl Outflow {
         }
         Stream { tally: self.meter.tally(), end }
     }
+}
+
+/// Whether every writer has closed the pipe, though it may still hold bytes (poll(2), POLLHUP).
+fn is_hung_up(pipe: &pipe::Receiver) -> bool {
+    let mut watched = [PollFd::new(pipe, PollFlags::empty())];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    rustix::event::poll(&mut watched, Some(&now)).is_ok() && watched[0].revents().contains(PollFlags::HUP)
 }
 
 /// Feeds a command's input until its end, or until the command reads no more; `meter` sees what it was given.

@@ -1,8 +1,10 @@
 //! The server's half: a command from its request to its report.
 
 use std::ffi::OsString;
+use std::future::poll_fn;
 use std::path::PathBuf;
-use std::pin::pin;
+use std::pin::{Pin, pin};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
@@ -88,8 +90,12 @@ async fn run(
 
     let (drain, watch) = watch::channel(Drain::Wait);
     let Pipes { stdin: stdin_pipe, stdout: stdout_pipe, stderr: stderr_pipe } = pipes;
+    let (mut stdout_pipe, mut stderr_pipe) = (Some(stdout_pipe), Some(stderr_pipe));
     let outputs = async {
-        tokio::join!(pump::output(stdout_pipe, stdout, watch.clone()), pump::output(stderr_pipe, stderr, watch.clone()))
+        tokio::join!(
+            pump::output(&mut stdout_pipe, stdout, watch.clone()),
+            pump::output(&mut stderr_pipe, stderr, watch.clone())
+        )
     };
     let execution = Execution {
         job,
@@ -154,6 +160,9 @@ impl Execution<'_> {
                         self.kill(None).await;
                     }
                     () = &mut drained, if streams.is_none() => {
+                        self.drain.send_replace(Drain::Last);
+                        // The outputs see whether they are held open before the holders are killed.
+                        streams = poll_once(outputs.as_mut()).await;
                         self.cut_off().await;
                         drained.set(sleep_or_never(None));
                     }
@@ -206,7 +215,6 @@ impl Execution<'_> {
         if self.descendants == Descendants::Kill {
             self.kill(None).await;
         }
-        self.drain.send_replace(Drain::Last);
     }
 
     fn hear(&mut self, message: Option<FromClient>) {
@@ -250,6 +258,17 @@ async fn feed(
         Some((stream, pipe)) => pump::input(stream, pipe, meter).await,
         None => std::future::pending().await,
     }
+}
+
+/// Lets a future go on as far as it can now.
+async fn poll_once<T>(mut future: Pin<&mut impl Future<Output = T>>) -> Option<T> {
+    poll_fn(|cx| {
+        Poll::Ready(match future.as_mut().poll(cx) {
+            Poll::Ready(value) => Some(value),
+            Poll::Pending => None,
+        })
+    })
+    .await
 }
 
 async fn sleep_or_never(duration: Option<Duration>) {
