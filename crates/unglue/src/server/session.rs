@@ -94,6 +94,7 @@ impl Context {
     async fn exec(&self, exec: exec::Exec, allowed: Result<(), Fault>, control: Control) {
         let (id, program) = (exec.id.clone(), exec.argv.first().cloned().unwrap_or_default());
         tracing::info!(event = "exec", peer = %self.peer, id = %safe(&id), %program, arguments = exec.argv.len());
+        let unfinished = Unfinished::new("exec_given_up", self.peer, &id);
         let result = match allowed.and_then(|()| self.host()) {
             Ok(host) => run::serve(&self.link, host, exec, control).await,
             Err(fault) => {
@@ -103,6 +104,7 @@ impl Context {
                 control.speaker.conclude(&message).await.map(|()| report)
             }
         };
+        unfinished.finish();
         match result {
             Ok(report) => {
                 let outcome = serde_json::to_string(&report.outcome).unwrap_or_default();
@@ -116,6 +118,7 @@ impl Context {
 
     async fn put(&self, put: transfer::Put, allowed: Result<(), Fault>, control: Control) {
         let (id, path) = (put.id.clone(), put.path.clone());
+        let unfinished = Unfinished::new("put_given_up", self.peer, &id);
         let result = match allowed.and_then(|()| self.store()) {
             Ok(store) => moving::serve_put(&self.link, store, put, control).await,
             Err(fault) => {
@@ -123,15 +126,18 @@ impl Context {
                 moving::conclude(control.speaker, Err(fault)).await
             }
         };
+        unfinished.finish();
         self.log_transfer("put", &id, &path, &result);
     }
 
     async fn get(&self, get: transfer::Get, allowed: Result<(), Fault>, control: Control) {
         let (id, path) = (get.id.clone(), get.path.clone());
+        let unfinished = Unfinished::new("get_given_up", self.peer, &id);
         let result = match allowed.and_then(|()| self.store()) {
             Ok(store) => moving::serve_get(&self.link, store, get, control).await,
             Err(fault) => moving::conclude(control.speaker, Err(fault)).await,
         };
+        unfinished.finish();
         self.log_transfer("get", &id, &path, &result);
     }
 
@@ -155,6 +161,33 @@ impl Context {
         match result {
             Ok(tally) => tracing::info!(event, %peer, %id, %path, bytes = tally.bytes, blake3 = %tally.blake3),
             Err(fault) => tracing::warn!(event, %peer, %id, %path, failed = %fault.what),
+        }
+    }
+}
+
+/// An operation under way. Dropped before its end, as it is when its link is lost, it leaves a line in the log.
+struct Unfinished {
+    event: &'static str,
+    peer: SocketAddr,
+    id: Octets,
+    finished: bool,
+}
+
+impl Unfinished {
+    fn new(event: &'static str, peer: SocketAddr, id: &str) -> Unfinished {
+        Unfinished { event, peer, id: safe(id), finished: false }
+    }
+
+    fn finish(mut self) {
+        self.finished = true;
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if !self.finished {
+            let why = "the link ended before the operation did";
+            tracing::info!(event = self.event, peer = %self.peer, id = %self.id, why);
         }
     }
 }
