@@ -1,0 +1,99 @@
+//! Who may log in (P8): the owner of a line of `authorized_keys` that is safe and bears no option.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+
+use unglue::{Address, Client, Code, Exec, Fault};
+use unglue_net::identity::make_key_file;
+
+use crate::daemon::Daemon;
+use crate::site::{Site, address_of, code, run, within};
+
+/// Tries to run a command; the fault if the server denies.
+async fn attempt(site: &Site, address: &Address) -> Result<(), Fault> {
+    let client = Client::connect(address, &site.client_options()).await.expect("the server is there");
+    let done = client.exec(&Exec::new(["true"])).await?.collect(0).await;
+    assert_eq!(code(&done.report), 0);
+    assert_eq!(client.welcome().await?.protocol, "unglue/1");
+    Ok(())
+}
+
+/// The client is denied, with advice and without details; the log has them.
+async fn denied(site: &Site, daemon: &Daemon, why: &[&str]) {
+    let fault = attempt(site, &address_of(daemon.address())).await.expect_err("it must be denied");
+    assert_eq!(fault.code, Code::Denied, "{fault}");
+    assert!(fault.advice.contains("authorized_keys"), "{fault}");
+    daemon.logs(&[&["refused", "authentication"], why].concat()).await;
+}
+
+#[test]
+fn a_line_with_an_option_admits_nobody() {
+    within(60, async || {
+        let site = Site::new();
+        let daemon = Daemon::start(&site);
+        let key = site.public_key("key");
+        for (option, name) in [
+            ("command=\"ls -l\"", "command"),
+            ("restrict", "restrict"),
+            ("from=\"127.0.0.1\"", "from"),
+            ("cert-authority", "cert-authority"),
+            ("no-pty", "no-pty"),
+        ] {
+            site.authorise(&format!("{option} {key} somebody\n"));
+            denied(&site, &daemon, &[name, &key.fingerprint().to_string()]).await;
+        }
+        site.authorise(&format!("# a comment\n\n{key} somebody\n"));
+        attempt(&site, &address_of(daemon.address())).await.expect("a plain line admits");
+    });
+}
+
+#[test]
+fn a_file_that_others_can_write_is_not_read() {
+    within(60, async || {
+        let site = Site::new();
+        let daemon = Daemon::start(&site);
+        for mode in [0o660, 0o606] {
+            fs::set_permissions(site.path("authorized_keys"), Permissions::from_mode(mode)).expect("a mode");
+            denied(&site, &daemon, &["can be written by others", &format!("{mode:04o}")]).await;
+        }
+        fs::set_permissions(site.path("authorized_keys"), Permissions::from_mode(0o644)).expect("a mode");
+        attempt(&site, &address_of(daemon.address())).await.expect("readable by others is fine");
+        fs::set_permissions(site.path(""), Permissions::from_mode(0o770)).expect("a mode");
+        denied(&site, &daemon, &["can be written by others", "0770"]).await;
+        fs::set_permissions(site.path(""), Permissions::from_mode(0o700)).expect("a mode");
+        fs::remove_file(site.path("authorized_keys")).expect("it is removed");
+        denied(&site, &daemon, &["authorized_keys"]).await;
+    });
+}
+
+#[test]
+fn a_removed_key_is_refused_on_the_next_connection() {
+    within(60, async || {
+        let site = Site::new();
+        let daemon = Daemon::start(&site);
+        let client = site.connect(daemon.address()).await;
+        assert_eq!(code(&run(&client, &Exec::new(["true"])).await.report), 0);
+        site.authorise("# nobody\n");
+        denied(&site, &daemon, &[&site.public_key("key").fingerprint().to_string()]).await;
+        // The link that was let in goes on: it is its end that a removal can't bring.
+        assert_eq!(code(&run(&client, &Exec::new(["true"])).await.report), 0);
+    });
+}
+
+#[test]
+fn an_unknown_key_and_another_user_are_refused() {
+    within(60, async || {
+        let site = Site::new();
+        let daemon = Daemon::start(&site);
+        let mut address = address_of(daemon.address());
+        address.user = Some("somebody-else".into());
+        let fault = attempt(&site, &address).await.expect_err("it serves its own user");
+        assert_eq!(fault.code, Code::Denied);
+        daemon.logs(&["refused", "somebody-else"]).await;
+
+        fs::remove_file(site.path("key")).expect("it is removed");
+        fs::remove_file(site.path("key.pub")).expect("it is removed");
+        let stranger = make_key_file(&site.path("key"), "stranger", None).expect("a key").public_key();
+        denied(&site, &daemon, &[&stranger.fingerprint().to_string()]).await;
+    });
+}

@@ -1,0 +1,29 @@
+//! unglue's promises, kept from one end of a connection to the other: real servers, real processes, bad networks.
+//!
+//! `UNGLUE_SOAK=1` runs what takes minutes.
+
+mod cuts;
+mod daemon;
+mod exec;
+mod flood;
+mod keys;
+mod orphans;
+mod pipelined;
+mod refusals;
+mod site;
+mod soak;
+mod stopped;
+mod transfers;
+mod tree;
+mod uploads;
+
+/// Not a test of its own: what the servers of the others start.
+#[test]
+fn supervisor() {
+    unglue::supervise_if_asked();
+}
+
+/// Whether there is time for every case.
+fn soaking() -> bool {
+    std::env::var_os("UNGLUE_SOAK").is_some_and(|value| value == "1")
+}
