@@ -3,15 +3,16 @@
 //! Sans-IO, as rustls is: the caller moves the bytes. Links over TCP use TLS; links that authenticate by themselves (a
 //! unix socket, an `ssh` process, memory) are plain.
 
-use std::io::{BufRead as _, Write as _};
+use std::collections::VecDeque;
+use std::io::{self, BufRead as _, IoSlice, Write};
 
 use rustls::Connection;
 use unglue_proto::{Code, Fault};
 
-/// The two ways in which plain bytes travel.
+/// The two ways in which plain bytes travel, each with what is still to be sent.
 pub(crate) enum Wire {
     /// As they are.
-    Plain,
+    Plain(VecDeque<u8>),
     /// In TLS 1.3 records.
     Tls(Box<Connection>),
 }
@@ -26,30 +27,51 @@ pub(crate) enum Received {
 }
 
 impl Wire {
-    /// Appends `plain`, as it travels, to `out`.
-    pub(crate) fn seal(&mut self, plain: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
+    /// A wire that changes nothing.
+    pub(crate) fn plain() -> Wire {
+        Wire::Plain(VecDeque::new())
+    }
+
+    /// Takes plain bytes to be sent, in pieces that follow each other; they are encrypted at once.
+    pub(crate) fn seal(&mut self, mut pieces: &mut [IoSlice<'_>]) -> Result<(), Fault> {
         match self {
-            Wire::Plain => out.extend_from_slice(plain),
+            Wire::Plain(queue) => pieces.iter().for_each(|piece| queue.extend(&piece[..])),
             Wire::Tls(tls) => {
-                tls.writer().write_all(plain).map_err(|error| Fault::us(format!("TLS took no data: {error}")))?;
-                drain(tls, out);
+                while !pieces.is_empty() {
+                    let taken = tls.writer().write_vectored(pieces);
+                    let taken = taken.map_err(|error| Fault::us(format!("TLS took no data: {error}")))?;
+                    IoSlice::advance_slices(&mut pieces, taken);
+                }
             }
         }
         Ok(())
     }
 
-    /// Appends what the handshake or an alert has to say to `out`.
-    pub(crate) fn flush(&mut self, out: &mut Vec<u8>) {
-        if let Wire::Tls(tls) = self {
-            drain(tls, out);
+    /// Whether there is something for [`Wire::write_to`].
+    pub(crate) fn wants_write(&self) -> bool {
+        match self {
+            Wire::Plain(queue) => !queue.is_empty(),
+            Wire::Tls(tls) => tls.wants_write(),
         }
     }
 
-    /// Appends the orderly end to `out`.
-    pub(crate) fn close(&mut self, out: &mut Vec<u8>) {
+    /// Writes some of what is to be sent, and says how much `io` took.
+    pub(crate) fn write_to(&mut self, io: &mut dyn Write) -> io::Result<usize> {
+        match self {
+            Wire::Plain(queue) => {
+                let (front, _) = queue.as_slices();
+                let taken = io.write(front)?;
+                queue.drain(..taken);
+                Ok(taken)
+            }
+            Wire::Tls(tls) => tls.write_tls(io),
+        }
+    }
+
+    /// Queues the orderly end.
+    pub(crate) fn close(&mut self) {
         if let Wire::Tls(tls) = self {
             tls.send_close_notify();
-            drain(tls, out);
         }
     }
 
@@ -66,7 +88,6 @@ impl Wire {
             deliver(input)?;
             return Ok(Received::Open);
         };
-        let mut received = Received::Open;
         while !input.is_empty() {
             tls.read_tls(&mut input).map_err(|error| Fault::us(format!("TLS took no bytes: {error}")))?;
             let state = tls.process_new_packets().map_err(tls_fault)?;
@@ -74,17 +95,16 @@ impl Wire {
                 deliver_all(tls, &mut deliver)?;
             }
             if state.peer_has_closed() {
-                received = Received::Closed;
-                break;
+                return Ok(Received::Closed);
             }
         }
-        Ok(received)
+        Ok(Received::Open)
     }
 
     /// Whether the handshake is still under way.
     pub(crate) fn is_handshaking(&self) -> bool {
         match self {
-            Wire::Plain => false,
+            Wire::Plain(_) => false,
             Wire::Tls(tls) => tls.is_handshaking(),
         }
     }
@@ -92,15 +112,6 @@ impl Wire {
     /// Whether an end of input without an orderly end would be a truncation that nobody signed.
     pub(crate) fn needs_close(&self) -> bool {
         matches!(self, Wire::Tls(_))
-    }
-}
-
-fn drain(tls: &mut Connection, out: &mut Vec<u8>) {
-    while tls.wants_write() {
-        // Writing to a vector can't fail.
-        if tls.write_tls(out).is_err() {
-            break;
-        }
     }
 }
 

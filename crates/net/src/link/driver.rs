@@ -4,6 +4,7 @@
 //! that a short exchange costs no hop between threads; it yields after a bounded amount of work.
 
 use std::future::Future;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -28,8 +29,6 @@ const LINGER: Duration = Duration::from_secs(2);
 /// What was exchanged before the streams begin.
 #[derive(Default)]
 pub(crate) struct Opening {
-    /// Sealed bytes that are still to be sent.
-    pub(crate) unsent: Vec<u8>,
     /// Plain bytes that arrived behind the opening messages.
     pub(crate) unread: Vec<u8>,
     /// What takes the peer's first bytes, before the mux: a client waits for its welcome here.
@@ -46,8 +45,6 @@ pub struct Driver<Io> {
     wire: Wire,
     gate: Option<Gate>,
     plain: Vec<u8>,
-    sealed: Vec<u8>,
-    sealed_sent: usize,
     input: Box<[u8]>,
     timer: Pin<Box<Sleep>>,
     phase: Phase,
@@ -72,8 +69,6 @@ impl<Io> Driver<Io> {
             wire,
             gate: opening.gate,
             plain: Vec::new(),
-            sealed: opening.unsent,
-            sealed_sent: 0,
             input: vec![0; READ].into_boxed_slice(),
             timer: Box::pin(tokio::time::sleep(unglue_proto::limits::HEARTBEAT)),
             phase: Phase::Open,
@@ -95,22 +90,18 @@ impl<Io> Driver<Io> {
         }
     }
 
-    /// Frames and seals what the streams have to send, once the socket has taken what was sealed before.
-    fn refill(&mut self, cx: &mut Context<'_>) -> Result<bool, Fault> {
-        self.sealed.clear();
-        self.sealed_sent = 0;
+    /// Frames and seals what the streams have to send. Returns whether there is something to write.
+    fn refill(&mut self, cx: &mut Context<'_>) -> Step {
         self.plain.clear();
         let mut state = self.shared.lock();
         state.driver = Some(cx.waker().clone());
         state.mux.poll_output(&mut self.plain, SEAL, Instant::now());
         state.dispatch_events();
         drop(state);
-        if self.plain.is_empty() {
-            self.wire.flush(&mut self.sealed);
-        } else {
-            self.wire.seal(&self.plain, &mut self.sealed)?;
+        if !self.plain.is_empty() {
+            self.wire.seal(&mut [IoSlice::new(&self.plain)])?;
         }
-        Ok(!self.sealed.is_empty())
+        Ok(self.wire.wants_write())
     }
 }
 
@@ -131,25 +122,21 @@ fn deliver(shared: &Shared, gate: &mut Option<Gate>, plain: &[u8]) -> Result<(),
 }
 
 impl<Io: AsyncRead + AsyncWrite + Unpin> Driver<Io> {
-    /// Writes until the socket is full or nothing is left.
+    /// Writes until the socket is full or nothing is left; after a long output the other direction has its turn.
     fn send(&mut self, cx: &mut Context<'_>) -> Step {
-        let mut moved = false;
-        loop {
-            if self.sealed_sent == self.sealed.len() && !self.refill(cx)? {
-                return Ok(moved);
+        let mut sent = 0;
+        while self.wire.wants_write() || self.refill(cx)? {
+            match self.wire.write_to(&mut Socket { io: &mut self.io, cx }) {
+                Ok(0) => return Err(lost("the connection takes no more bytes")),
+                Ok(taken) => sent += taken,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(lost(format!("the connection failed: {error}"))),
             }
-            match Pin::new(&mut self.io).poll_write(cx, &self.sealed[self.sealed_sent..]) {
-                Poll::Pending => return Ok(moved),
-                Poll::Ready(Ok(0)) => return Err(lost("the connection takes no more bytes")),
-                Poll::Ready(Ok(n)) => self.sealed_sent += n,
-                Poll::Ready(Err(error)) => return Err(lost(format!("the connection failed: {error}"))),
-            }
-            moved = true;
-            if self.sealed.len() >= SEAL {
-                // A long output: let the other direction have its turn.
-                return Ok(moved);
+            if sent >= SEAL {
+                break;
             }
         }
+        Ok(sent > 0)
     }
 
     /// Reads once.
@@ -195,7 +182,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Driver<Io> {
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<Fault> {
         loop {
             let state = self.shared.lock();
-            if state.closing && self.sealed_sent == self.sealed.len() && !state.mux.has_output() {
+            if state.closing && !self.wire.wants_write() && !state.mux.has_output() {
                 return Poll::Ready(Fault::user(Code::Cancelled, "the link was closed"));
             }
             let due = state.mux.poll_timeout();
@@ -226,15 +213,10 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Driver<Io> {
             match self.send(cx) {
                 Err(_) => return Poll::Ready(()),
                 Ok(true) => {}
-                Ok(false) if self.sealed_sent < self.sealed.len() => {
-                    ready!(self.poll_deadline(cx, deadline));
-                    return Poll::Ready(());
-                }
+                Ok(false) if self.wire.wants_write() => return self.poll_deadline(cx, deadline),
                 Ok(false) => {
-                    self.sealed.clear();
-                    self.sealed_sent = 0;
-                    self.wire.close(&mut self.sealed);
-                    if self.sealed.is_empty() {
+                    self.wire.close();
+                    if !self.wire.wants_write() {
                         return Pin::new(&mut self.io).poll_shutdown(cx).map(|_| ());
                     }
                 }
@@ -290,6 +272,33 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Future for Driver<Io> {
                 }
             }
         }
+    }
+}
+
+/// The socket, for whoever writes to it as far as it takes bytes now.
+struct Socket<'a, 'b, Io> {
+    io: &'a mut Io,
+    cx: &'a mut Context<'b>,
+}
+
+impl<Io: AsyncWrite + Unpin> io::Write for Socket<'_, '_, Io> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        ready_now(Pin::new(&mut *self.io).poll_write(self.cx, bytes))
+    }
+
+    fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        ready_now(Pin::new(&mut *self.io).poll_write_vectored(self.cx, pieces))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn ready_now(poll: Poll<io::Result<usize>>) -> io::Result<usize> {
+    match poll {
+        Poll::Ready(result) => result,
+        Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
     }
 }
 

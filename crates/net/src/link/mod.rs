@@ -263,9 +263,9 @@ impl Link {
 /// Two ends joined in memory, with their drivers spawned on the current tokio runtime.
 pub fn memory() -> (Link, Link) {
     let (a, b) = tokio::io::duplex(64 * 1024);
-    let (client, driver) = Link::new(Role::Client, a, Wire::Plain, Opening::default());
+    let (client, driver) = Link::new(Role::Client, a, Wire::plain(), Opening::default());
     tokio::spawn(driver);
-    let (server, driver) = Link::new(Role::Server, b, Wire::Plain, Opening::default());
+    let (server, driver) = Link::new(Role::Server, b, Wire::plain(), Opening::default());
     tokio::spawn(driver);
     (client, server)
 }

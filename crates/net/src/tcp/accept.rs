@@ -99,7 +99,7 @@ async fn admit(
 
     match authenticate(&mut session, gatekeeper).await {
         Ok((key, unread)) => {
-            let opening = Opening { unsent: session.unsent, unread, gate: None };
+            let opening = Opening { unread, gate: None };
             let (link, driver) = Link::new(Role::Server, session.tcp, session.wire, opening);
             Ok(Accepted { link, driver, key })
         }

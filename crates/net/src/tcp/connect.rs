@@ -118,7 +118,7 @@ pub async fn connect(target: &Target, trust: &HostTrust, who: &Credentials) -> R
     session.queue(&hello)?;
 
     let (sender, welcome) = oneshot::channel();
-    let opening = Opening { unsent: session.unsent, unread: session.unread, gate: Some(welcome_gate(sender)) };
+    let opening = Opening { unread: session.unread, gate: Some(welcome_gate(sender)) };
     let (link, driver) = Link::new(Role::Client, session.tcp, session.wire, opening);
     Ok(Connected { link, driver, welcome, host_key })
 }

@@ -1,5 +1,7 @@
 //! Moving the bytes of the handshake and of the messages before the streams.
 
+use std::io::IoSlice;
+
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use unglue_proto::{Code, Fault};
@@ -10,32 +12,28 @@ use crate::wire::{Received, Wire};
 /// Bytes that are read at once before authentication: what a stranger can cost is bounded by this and TLS's own limits.
 const READ: usize = 4096;
 
-/// A connection before its streams: TLS, what is to be sent, and what arrived.
+/// A connection before its streams: TLS, and what arrived.
 pub(super) struct Session {
     pub(super) tcp: TcpStream,
     pub(super) wire: Wire,
-    /// Sealed bytes to be sent with the next flight.
-    pub(super) unsent: Vec<u8>,
     /// Plain bytes that arrived and were not yet taken.
     pub(super) unread: Vec<u8>,
 }
 
 impl Session {
     pub(super) fn new(tcp: TcpStream, tls: rustls::Connection) -> Session {
-        Session { tcp, wire: Wire::Tls(Box::new(tls)), unsent: Vec::new(), unread: Vec::new() }
+        Session { tcp, wire: Wire::Tls(Box::new(tls)), unread: Vec::new() }
     }
 
-    /// The handshake, to the point where this end may send data; its own last flight waits in `unsent`.
+    /// The handshake, to the point where this end may send data; its own last flight is still to be sent.
     pub(super) async fn handshake(&mut self) -> Result<(), Fault> {
         loop {
-            self.wire.flush(&mut self.unsent);
             if !self.wire.is_handshaking() {
                 return tls::check_alpn(self.tls()?);
             }
             self.send().await?;
             if let Err(fault) = self.receive().await {
                 // The alert that says why goes out before the connection ends.
-                self.wire.flush(&mut self.unsent);
                 let _ = self.send().await;
                 return Err(fault);
             }
@@ -45,19 +43,22 @@ impl Session {
     pub(super) fn tls(&self) -> Result<&rustls::Connection, Fault> {
         match &self.wire {
             Wire::Tls(tls) => Ok(tls),
-            Wire::Plain => Err(Fault::us("a TCP connection without TLS")),
+            Wire::Plain(_) => Err(Fault::us("a TCP connection without TLS")),
         }
     }
 
     /// Seals a message for the next flight.
     pub(super) fn queue(&mut self, message: &[u8]) -> Result<(), Fault> {
-        self.wire.seal(message, &mut self.unsent)
+        self.wire.seal(&mut [IoSlice::new(message)])
     }
 
+    /// Sends what is queued.
     pub(super) async fn send(&mut self) -> Result<(), Fault> {
-        let sent = self.tcp.write_all(&self.unsent).await;
-        self.unsent.clear();
-        sent.map_err(lost)
+        let mut flight = Vec::new();
+        while self.wire.wants_write() {
+            self.wire.write_to(&mut flight).map_err(lost)?;
+        }
+        self.tcp.write_all(&flight).await.map_err(lost)
     }
 
     /// Reads once; plain bytes go to `unread`.
@@ -81,7 +82,7 @@ impl Session {
     /// Sends what is queued and the orderly end, then reads and drops until the peer has closed too: it must not see a
     /// reset before our last words. The caller sets the deadline.
     pub(super) async fn part(&mut self) {
-        self.wire.close(&mut self.unsent);
+        self.wire.close();
         if self.send().await.is_err() || self.tcp.shutdown().await.is_err() {
             return;
         }
