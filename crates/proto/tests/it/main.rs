@@ -3,6 +3,7 @@
 mod amplification;
 mod chunking;
 mod farewell;
+mod foreign;
 mod golden;
 mod heartbeat;
 mod malformed;
