@@ -5,7 +5,11 @@ mod state;
 
 #[cfg(feature = "std")]
 use crate::frame::Located;
-use crate::{DecodeError, Frame, Frames, Framing, frames::Home, rule::Rule};
+use crate::{
+    DecodeError, Frame, Frames, Framing,
+    frames::Home,
+    rule::{Miss, Rule},
+};
 use alloc::vec::Vec;
 pub(crate) use state::State;
 
@@ -210,14 +214,30 @@ fn take<'a, 'i: 'a>(
     scratch: &'a mut Vec<u8>,
     input: &mut &'i [u8],
 ) -> Result<Option<Frame<'a>>, DecodeError> {
-    if state.idle()
-        && let Some(span) = rule.fast().and_then(|fast| fast.span(input))
-    {
-        let (raw, rest) = input.split_at(span.total);
-        *input = rest;
-        return Ok(Some(Frame::plain(raw, span, state.pass(span.total), rule)));
+    let mut miss = Miss::Unknown;
+    if state.idle() {
+        match rule.quick(input) {
+            Ok(span) => {
+                let (raw, rest) = input.split_at(span.total);
+                *input = rest;
+                return Ok(Some(Frame::plain(raw, span, state.pass(span.total), rule)));
+            }
+            Err(why) => miss = why,
+        }
     }
-    state.next(rule, whole, input, &mut room(rule, state, scratch, input.len()))
+    take_slowly(rule, state, whole, scratch, input, miss)
+}
+
+#[inline(never)]
+fn take_slowly<'a, 'i: 'a>(
+    rule: &'a Rule,
+    state: &mut State,
+    whole: &'a mut Vec<u8>,
+    scratch: &'a mut Vec<u8>,
+    input: &mut &'i [u8],
+    miss: Miss,
+) -> Result<Option<Frame<'a>>, DecodeError> {
+    state.next(rule, whole, input, &mut room(rule, state, scratch, input.len()), miss)
 }
 
 /// The room in `scratch` for all the frames that `fresh` bytes finish.

@@ -5,7 +5,7 @@ mod parts;
 use crate::{
     EncodeError, Framing, Output,
     find::find,
-    rule::{Decimal, Ended, Head, Kind, Limits, Rule, Style, cobs_encode, slip_encode},
+    rule::{Decimal, Ended, Head, Kind, Limits, Rule, Style, WIDEST_HEAD, cobs_encode, slip_encode},
 };
 use alloc::vec::Vec;
 
@@ -140,17 +140,39 @@ impl Enframer {
     #[inline]
     fn encode_head(&self, head: &Head, fields: &[u64], data: &[u8], out: &mut impl Output) -> Result<(), EncodeError> {
         let length = length(head, self.rule.limits, data.len() as u64)?;
-        if head.fields.len() + fields.len() > 0 {
-            self.check_fields(fields)?;
+        if head.is_u32be() && fields.is_empty() {
+            out.reserve(4 + data.len());
+            out.put(&(length as u32).to_be_bytes());
+            out.put(data);
+            return Ok(());
         }
+        match &head.stores {
+            Some(stores) if head.behind.is_empty() && fields.len() == head.fields.len() => {
+                let Some(bytes) = stores.write(length, fields) else { return self.check_fields(fields) };
+                out.reserve(WIDEST_HEAD + data.len());
+                out.put_head(&bytes, stores.len);
+                out.put(data);
+                Ok(())
+            }
+            _ => self.encode_parts(head, length, fields, data, out),
+        }
+    }
+
+    fn encode_parts(
+        &self,
+        head: &Head,
+        length: u64,
+        fields: &[u64],
+        data: &[u8],
+        out: &mut impl Output,
+    ) -> Result<(), EncodeError> {
+        self.check_fields(fields)?;
         let start = out.written().len();
         out.reserve(head.room() + data.len());
         parts::write_before(head, length, fields, out);
         let at = out.written().len();
         out.put(data);
-        if !head.behind.is_empty() {
-            parts::write_behind(head, start, at..at + data.len(), fields, out);
-        }
+        parts::write_behind(head, start, at..at + data.len(), fields, out);
         Ok(())
     }
 
@@ -199,10 +221,7 @@ impl Enframer {
 /// The length for `data` bytes, or why there is none.
 #[inline]
 fn length(head: &Head, limits: Limits, data: u64) -> Result<u64, EncodeError> {
-    match head.length_of(data) {
-        Some(length) if data <= limits.max && (data > 0 || limits.empty) => Ok(length),
-        _ => Err(misfit(head, limits, data)),
-    }
+    head.length_of(data).ok_or_else(|| misfit(head, limits, data))
 }
 
 #[cold]

@@ -3,7 +3,7 @@
 use crate::{
     DecodeError, Frame,
     deframer::{State, room},
-    rule::{Fast, Rule},
+    rule::{Miss, Rule},
 };
 use alloc::vec::Vec;
 
@@ -11,8 +11,8 @@ use alloc::vec::Vec;
 #[derive(Debug)]
 pub struct Frames<'a, 'b, 'i> {
     rule: &'a Rule,
-    /// The hot path's plan, while no frame is kept, dropped or bad.
-    fast: Option<&'a Fast>,
+    /// No frame is kept, dropped or bad: the hot path may be tried.
+    quick: bool,
     state: &'a mut State,
     /// Where the frame that earlier chunks began is put together: the first of the batch, if any.
     whole: Option<&'a mut Vec<u8>>,
@@ -40,23 +40,23 @@ impl<'a, 'b, 'i> Frames<'a, 'b, 'i> {
         home: Home<'a, 'b, 'i>,
     ) -> Frames<'a, 'b, 'i> {
         let scratch = room(rule, state, scratch, rest.len());
-        let fast = rule.fast().filter(|_| state.idle());
-        Frames { rule, fast, state, whole: Some(whole), scratch, rest, home, ended: false }
+        let quick = state.idle();
+        Frames { rule, quick, state, whole: Some(whole), scratch, rest, home, ended: false }
     }
 
     /// The frames that the hot path can't give: the first, the last, the bad, and those of other framings.
     #[inline(never)]
-    fn slow(&mut self) -> Option<Result<Frame<'a>, DecodeError>> {
+    fn slow(&mut self, miss: Miss) -> Option<Result<Frame<'a>, DecodeError>> {
         if self.ended {
             return None;
         }
         // Only the first frame of a batch can have begun earlier: once its buffer is lent, the rest lie in the input.
         let found = match self.whole.take() {
-            Some(whole) => self.state.next(self.rule, whole, &mut self.rest, &mut self.scratch),
-            None => self.state.slice(self.rule, &mut self.rest, &mut self.scratch),
+            Some(whole) => self.state.next(self.rule, whole, &mut self.rest, &mut self.scratch, miss),
+            None => self.state.slice(self.rule, &mut self.rest, &mut self.scratch, miss),
         };
         self.ended = !matches!(found, Ok(Some(_)));
-        self.fast = self.rule.fast().filter(|_| self.state.idle());
+        self.quick = self.state.idle();
         found.transpose()
     }
 }
@@ -66,12 +66,18 @@ impl<'a> Iterator for Frames<'a, '_, '_> {
 
     #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
-        if let Some(span) = self.fast.and_then(|fast| fast.span(self.rest)) {
-            let (raw, rest) = self.rest.split_at(span.total);
-            self.rest = rest;
-            return Some(Ok(Frame::plain(raw, span, self.state.pass(span.total), self.rule)));
+        let mut miss = Miss::Unknown;
+        if self.quick {
+            match self.rule.quick(self.rest) {
+                Ok(span) => {
+                    let (raw, rest) = self.rest.split_at(span.total);
+                    self.rest = rest;
+                    return Some(Ok(Frame::plain(raw, span, self.state.pass(span.total), self.rule)));
+                }
+                Err(why) => miss = why,
+            }
         }
-        self.slow()
+        self.slow(miss)
     }
 }
 

@@ -59,7 +59,7 @@ impl Deframer {
 
 /// The span of a frame that needs no looking at its data, once its header is there.
 fn in_place(rule: &Rule, input: &[u8]) -> Option<Span> {
-    if let Some(span) = rule.fast().and_then(|fast| fast.span(input)) {
+    if let Ok(span) = rule.quick(input) {
         return Some(span);
     }
     match &rule.kind {

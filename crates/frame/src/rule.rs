@@ -7,14 +7,17 @@ mod head;
 #[cfg(feature = "json")]
 mod json;
 mod lsp;
+mod stores;
 mod stuffing;
 
 use crate::{Fault, Framing, Int, Layout, TooLong, framing::Shape, layout::Part};
 use alloc::vec::Vec;
 pub(crate) use digits::{Decimal, Digits};
 pub(crate) use ended::{Ended, Style, Until};
-pub(crate) use fast::Fast;
+use fast::Fast;
+pub(crate) use fast::Miss;
 pub(crate) use head::{Head, Place, least_width};
+pub(crate) use stores::WIDEST_HEAD;
 pub(crate) use stuffing::{cobs_encode, slip_encode};
 
 /// Where a frame's parts lie, counted from its first byte.
@@ -112,12 +115,22 @@ impl Rule {
         Rule { limits, kind }
     }
 
-    /// The hot path's plan, for framings that have one.
+    /// The frame that begins with `bytes`, if it is whole, valid and found without much ado.
     #[inline(always)]
-    pub(crate) fn fast(&self) -> Option<&Fast> {
+    pub(crate) fn quick(&self, bytes: &[u8]) -> Result<Span, Miss> {
         match &self.kind {
-            Kind::Head(head) => head.fast.as_ref(),
-            _ => None,
+            Kind::Head(head) => head.quick(bytes),
+            Kind::Ended(ended) => ended.quick(bytes),
+            _ => Err(Miss::Unknown),
+        }
+    }
+
+    /// As [`measure`](Self::measure), for bytes that the hot path gave no frame of.
+    pub(crate) fn measure_missed(&self, bytes: &[u8], miss: Miss) -> Result<Measure, Fault> {
+        match self.until() {
+            Some(until) if miss == Miss::NoDelimiter && bytes.len() >= until.window => self.unended(),
+            Some(_) if miss == Miss::NoDelimiter => Ok(Measure::Until),
+            _ => self.measure(bytes),
         }
     }
 

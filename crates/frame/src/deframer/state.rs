@@ -3,7 +3,7 @@
 use super::discard::Discard;
 use crate::{
     DecodeError, Fault, Frame, MAX_DELIMITER,
-    rule::{Lost, Measure, Rule, Span},
+    rule::{Lost, Measure, Miss, Rule, Span},
     stash::Stash,
 };
 use alloc::vec::Vec;
@@ -22,6 +22,8 @@ pub(crate) struct State {
     /// A body that comes in pieces: its bytes in all, and those left.
     body: Option<(u64, u64)>,
     failed: Option<DecodeError>,
+    /// A frame has begun or has failed.
+    busy: bool,
     /// The last frame that [`next`](Self::next) gave was the kept one.
     from_kept: bool,
 }
@@ -46,7 +48,11 @@ impl State {
     /// No frame has begun, and none has failed.
     #[inline(always)]
     pub(crate) fn idle(&self) -> bool {
-        self.stash.is_empty() && self.discard.is_none() && self.body.is_none() && self.failed.is_none()
+        !self.busy
+    }
+
+    fn settle(&mut self) {
+        self.busy = !self.stash.is_empty() || self.discard.is_some() || self.body.is_some() || self.failed.is_some();
     }
 
     /// Moves past a frame and gives its offset.
@@ -78,14 +84,15 @@ impl State {
         whole: &'a mut Vec<u8>,
         input: &mut &'i [u8],
         scratch: &mut &'a mut [u8],
+        miss: Miss,
     ) -> Found<'a> {
         let whole_span = self.resume(rule, input)?;
         self.from_kept = whole_span.is_some();
-        if let Some(span) = whole_span {
-            self.stash.swap(whole);
-            return self.hand_out(rule, whole, span, scratch);
-        }
-        self.slice(rule, input, scratch)
+        let Some(span) = whole_span else { return self.slice(rule, input, scratch, miss) };
+        self.stash.swap(whole);
+        let found = self.hand_out(rule, whole, span, scratch);
+        self.settle();
+        found
     }
 
     /// The frame at the front of `input`; an unfinished one is kept. Nothing must be kept before.
@@ -94,6 +101,19 @@ impl State {
         rule: &'a Rule,
         input: &mut &'i [u8],
         scratch: &mut &'a mut [u8],
+        miss: Miss,
+    ) -> Found<'a> {
+        let found = self.look_at(rule, input, scratch, miss);
+        self.settle();
+        found
+    }
+
+    fn look_at<'a, 'i: 'a>(
+        &mut self,
+        rule: &'a Rule,
+        input: &mut &'i [u8],
+        scratch: &mut &'a mut [u8],
+        mut miss: Miss,
     ) -> Found<'a> {
         if let Some(error) = self.failed {
             return Err(error);
@@ -106,7 +126,8 @@ impl State {
             if let Some((total, left)) = self.body {
                 return Ok(Some(self.piece(rule, input, total, left)));
             }
-            match rule.measure(input).map_err(|fault| self.fail(fault))? {
+            let measured = rule.measure_missed(input, mem::take(&mut miss));
+            match measured.map_err(|fault| self.fail(fault))? {
                 Measure::Known(span) if span.total <= input.len() => {
                     let (raw, rest) = input.split_at(span.total);
                     *input = rest;

@@ -1,6 +1,6 @@
 //! Frames that end with a delimiter.
 
-use super::{Limits, Lost, Measure, Span, stuffing};
+use super::{Limits, Lost, Measure, Miss, Span, stuffing};
 use crate::{Fault, MAX_DELIMITER, TooLong, find::find};
 
 /// A framing by delimiter.
@@ -79,6 +79,26 @@ impl Ended {
         matches!(self.style, Style::Cobs | Style::Slip)
     }
 
+    /// The frame that begins with `bytes`, if its delimiter is among them and it is valid.
+    #[inline]
+    pub(crate) fn quick(&self, bytes: &[u8]) -> Result<Span, Miss> {
+        if self.stuffed() {
+            return Err(Miss::Unknown);
+        }
+        let at = self.until.find(bytes).ok_or(Miss::NoDelimiter)?;
+        let data = at - self.returned(bytes, at);
+        if data as u64 > self.limits.max || data == 0 && !self.limits.empty {
+            return Err(Miss::Unknown);
+        }
+        Ok(Span { head: 0, data, total: at + self.until.len, lost: Lost::Nothing })
+    }
+
+    /// The carriage return before the line feed at `at`.
+    #[inline]
+    fn returned(&self, bytes: &[u8], at: usize) -> usize {
+        usize::from(self.style == Style::Lines && bytes[..at].last() == Some(&b'\r'))
+    }
+
     pub(crate) fn measure(&self, bytes: &[u8]) -> Result<Measure, Fault> {
         if self.stuffed() && bytes.first() == Some(&self.until.bytes[0]) {
             // Delimiters in a row: both protocols send them to shake off noise.
@@ -94,8 +114,7 @@ impl Ended {
 
     /// The frame whose delimiter begins at `at`.
     pub(crate) fn found(&self, bytes: &[u8], at: usize) -> Result<Measure, Fault> {
-        let returned = self.style == Style::Lines && bytes[..at].last() == Some(&b'\r');
-        let data = at - usize::from(returned);
+        let data = at - self.returned(bytes, at);
         if !self.stuffed() {
             if data as u64 > self.limits.max {
                 return self.too_long();

@@ -1,6 +1,6 @@
 //! Layouts: header, data, and what stands behind.
 
-use super::{Fast, Limits, Measure, Span};
+use super::{Fast, Limits, Measure, Miss, Span, stores::Stores};
 use crate::{
     Fault, Int, Layout, Looks, TooLong,
     checksum::Over,
@@ -28,12 +28,21 @@ pub(crate) struct Head {
     /// The most bytes around the data, padding aside.
     room: usize,
     /// The bytes behind the data, without padding.
-    tail: usize,
+    pub(super) tail: usize,
+    /// The fixed bytes before the data, without a varint length.
+    least_head: usize,
+    /// Whether bytes are fixed, or summed up.
+    checked: bool,
+    /// How the header is written, where that is simple.
+    pub(crate) stores: Option<Stores>,
+    /// The data's fewest bytes that can be written, and how many more can.
+    fewest: u64,
+    more: u64,
     /// The index of the field that tells the padding.
     pub(crate) pad: Option<usize>,
     /// Whether there is a checksum.
     pub(crate) checks: bool,
-    /// The plan for layouts whose end follows from one number at a fixed place.
+    /// The hot path's plan.
     pub(crate) fast: Option<Fast>,
 }
 
@@ -85,6 +94,11 @@ impl Head {
             }),
             checks: behind.iter().any(|part| matches!(part, Part::Check(_))),
             fast: None,
+            least_head: before.iter().map(|part| fixed_width(part).unwrap_or(0)).sum(),
+            checked: before.iter().chain(&behind).any(|part| matches!(part, Part::Literal(_) | Part::Check(_))),
+            stores: Stores::new(&before),
+            fewest: 0,
+            more: 0,
             before,
             behind,
             adjust,
@@ -94,7 +108,13 @@ impl Head {
         head.place_before();
         head.fields_before = head.fields.len();
         head.place_behind();
-        head.fast = head.plan(limits);
+        head.fast = Fast::new(&head, limits);
+        head.fewest = u64::try_from(head.adjust).unwrap_or(0).max(u64::from(!limits.empty));
+        match head.most(limits).checked_sub(head.fewest) {
+            Some(more) => head.more = more,
+            // Nothing can be written.
+            None => head.fewest = u64::MAX,
+        }
         head
     }
 
@@ -123,35 +143,48 @@ impl Head {
         }
     }
 
-    /// The hot path's plan, where there can be one.
-    fn plan(&self, limits: Limits) -> Option<Fast> {
-        let plain = |part: &Part| matches!(part, Part::Field { .. } | Part::Length { .. } | Part::Reserved(_));
-        if !self.before.iter().chain(&self.behind).all(plain) {
-            return None;
+    /// The bytes before and behind the length, within the header, where nothing else has a variable width.
+    pub(super) fn around_length(&self) -> Option<(usize, usize)> {
+        let place = self.before.iter().position(|part| matches!(part, Part::Length { .. }))?;
+        let width = |parts: &[Part]| parts.iter().map(fixed_width).sum::<Option<usize>>();
+        self.pad.is_none().then_some((width(&self.before[..place])?, width(&self.before[place + 1..])?))
+    }
+
+    /// The frame that begins with `bytes`, on the hot path.
+    #[inline(always)]
+    pub(crate) fn quick(&self, bytes: &[u8]) -> Result<Span, Miss> {
+        match self.fast.as_ref().and_then(|fast| fast.span(bytes)) {
+            Some(span) if !self.checked || self.sound(&bytes[..span.total], span) => Ok(span),
+            _ => Err(Miss::Unknown),
         }
-        let head = self.before.iter().map(fixed_width).sum::<Option<usize>>()?;
-        let From::Start(at) = self.length.from else { return None };
-        let (low, high) = (self.length_for(u64::from(!limits.empty)), self.length_for(limits.max));
-        // The smallest may lie below zero, where the length itself begins; the largest may not.
-        let low = u64::try_from(low.max(0)).ok()?;
-        let high = u64::try_from(high.min(i128::from(u64::MAX))).ok()?;
-        let most = high.checked_add_signed(self.adjust)?;
-        usize::try_from(most).ok()?.checked_add(head + self.tail)?;
-        Some(Fast {
-            at,
-            shift: 64 - 8 * u32::from(self.length.int.width),
-            big: self.length.int.form == Form::Big,
-            low,
-            room: high.checked_sub(low)?,
-            head,
-            adjust: self.adjust as u64,
-            tail: self.tail,
-        })
+    }
+
+    /// Whether the literals and checksums of a whole frame are right.
+    fn sound(&self, frame: &[u8], span: Span) -> bool {
+        let mut at = 0;
+        for part in &self.before {
+            if let Part::Literal(want) = part
+                && !frame[at..].starts_with(want)
+            {
+                return false;
+            }
+            at += match part {
+                Part::Length { int, .. } => int.fixed_width().unwrap_or(span.head - self.least_head),
+                part => least_width(part),
+            };
+        }
+        self.check_tail(frame, span).is_ok()
     }
 
     /// The length that announces `data` bytes of data; it may be one that can't be written.
-    fn length_for(&self, data: u64) -> i128 {
+    pub(super) fn length_for(&self, data: u64) -> i128 {
         i128::from(data) - i128::from(self.adjust)
+    }
+
+    /// A length of four bytes, most significant first, then the data, and no more.
+    #[inline(always)]
+    pub(crate) fn is_u32be(&self) -> bool {
+        matches!(self.fast, Some(Fast::U32Be { .. }))
     }
 
     /// Room that suffices for the bytes around the data, padding aside.
@@ -166,9 +199,10 @@ impl Head {
         u64::try_from(written.max(0)).unwrap_or(u64::MAX).min(limits.max)
     }
 
-    /// The length to write for `data` bytes, where there is one.
+    /// The length to write for `data` bytes, where that is allowed and fits.
+    #[inline]
     pub(crate) fn length_of(&self, data: u64) -> Option<u64> {
-        u64::try_from(self.length_for(data)).ok().filter(|length| *length <= self.length.int.largest())
+        (data.wrapping_sub(self.fewest) <= self.more).then(|| data.wrapping_sub(self.adjust as u64))
     }
 
     /// Walks the header, part by part, as far as the bytes reach.
