@@ -1,6 +1,6 @@
 //! `unglue cp`: files to a server or from it, one after the other.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use unglue::{Client, Code, Fault, Store, TransferOptions};
@@ -75,7 +75,7 @@ fn name(plan: &CpPlan, source: &Path) -> String {
     }
 }
 
-async fn copy(client: &Client, store: &Store, plan: &CpPlan, source: &PathBuf) -> Result<(), Fault> {
+async fn copy(client: &Client, store: &Store, plan: &CpPlan, source: &Path) -> Result<(), Fault> {
     let bar = Bar::of(&source.file_name().unwrap_or(source.as_os_str()).to_string_lossy());
     let options = TransferOptions { preserve: plan.preserve, progress: bar.listener() };
     let copied = match &plan.way {

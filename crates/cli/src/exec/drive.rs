@@ -1,9 +1,10 @@
 //! A running command between its streams and this process's signals.
 
 use std::io;
+use std::pin::pin;
 
 use tokio::task::{AbortHandle, JoinHandle};
-use unglue::{Code, Fault, Outcome, Report, Running, StreamEnd};
+use unglue::{Client, Code, Exec, Fault, Outcome, Report, Running, StreamEnd};
 
 use super::feed::feed;
 use super::object::Kept;
@@ -41,19 +42,31 @@ impl Drop for Guard {
     }
 }
 
-/// Moves the command's streams and passes signals on, until it has ended.
+/// Runs the command: moves its streams and passes signals on, until it has ended.
 ///
 /// # Errors
-/// The system doesn't hand over its signals.
-pub(super) async fn drive(mut running: Running, destinations: (Destination, Destination)) -> io::Result<Ended> {
-    let mut signals = Signals::take()?;
-    let streams = Streams {
-        stdin: running.stdin.take().map(|input| tokio::spawn(feed(input))),
-        stdout: tokio::spawn(pump(running.stdout.take(), destinations.0)),
-        stderr: tokio::spawn(pump(running.stderr.take(), destinations.1)),
+/// The command didn't start, or the link ended first.
+pub(super) async fn drive(
+    client: &Client,
+    exec: &Exec,
+    destinations: (Destination, Destination),
+) -> Result<Ended, Fault> {
+    // Before the request: once the command runs, a Ctrl-C is meant for it.
+    let mut signals = Signals::take().map_err(|error| refused(&error))?;
+    let mut interrupts = Interrupts::default();
+    let mut starting = pin!(client.exec(exec));
+    let mut running = loop {
+        tokio::select! {
+            running = &mut starting => break running?,
+            wish = signals.next() => match interrupts.count(wish) {
+                Ok(()) => {}
+                Err(complaint) => return Ok(Ended::given_up(complaint)),
+            },
+        }
     };
+    let streams = Streams::start(&mut running, destinations);
     let _guard = streams.guard();
-    if let Err(complaint) = until_exited(&mut running, &mut signals).await {
+    if let Err(complaint) = until_exited(&mut running, &mut signals, interrupts).await {
         return Ok(Ended::given_up(complaint));
     }
     tokio::select! {
@@ -62,21 +75,45 @@ pub(super) async fn drive(mut running: Running, destinations: (Destination, Dest
     }
 }
 
-/// Passes the first Ctrl-C on; the second ends the client, as SIGTERM and SIGHUP do.
-async fn until_exited(running: &mut Running, signals: &mut Signals) -> Result<(), Complaint> {
-    let mut interrupted = false;
-    loop {
-        let wish = tokio::select! {
-            _ = running.exited() => return Ok(()),
-            wish = signals.next() => wish,
-        };
+/// What this machine refused, as a fault.
+pub(super) fn refused(error: &io::Error) -> Fault {
+    Fault::system(Code::System, format!("this machine refused: {error}"))
+}
+
+/// Whether somebody has pressed Ctrl-C, and whether the command knows.
+#[derive(Default)]
+struct Interrupts {
+    pressed: bool,
+    passed_on: bool,
+}
+
+impl Interrupts {
+    /// Takes the first Ctrl-C; the second ends the client, as SIGTERM and SIGHUP do.
+    fn count(&mut self, wish: Wish) -> Result<(), Complaint> {
         match wish {
-            Wish::Interrupt if !interrupted => {
-                interrupted = true;
-                // If the link has just ended, the outcome says so.
-                let _ = running.signal(SIGINT).await;
+            Wish::Interrupt if !self.pressed => {
+                self.pressed = true;
+                Ok(())
             }
-            wish => return Err(leave(wish)),
+            wish => Err(leave(wish)),
+        }
+    }
+}
+
+async fn until_exited(
+    running: &mut Running,
+    signals: &mut Signals,
+    mut interrupts: Interrupts,
+) -> Result<(), Complaint> {
+    loop {
+        if interrupts.pressed && !interrupts.passed_on {
+            interrupts.passed_on = true;
+            // If the link has just ended, the outcome says so.
+            let _ = running.signal(SIGINT).await;
+        }
+        tokio::select! {
+            _ = running.exited() => return Ok(()),
+            wish = signals.next() => interrupts.count(wish)?,
         }
     }
 }
@@ -92,6 +129,14 @@ fn leave(wish: Wish) -> Complaint {
 }
 
 impl Streams {
+    fn start(running: &mut Running, (stdout, stderr): (Destination, Destination)) -> Streams {
+        Streams {
+            stdin: running.stdin.take().map(|input| tokio::spawn(feed(input))),
+            stdout: tokio::spawn(pump(running.stdout.take(), stdout)),
+            stderr: tokio::spawn(pump(running.stderr.take(), stderr)),
+        }
+    }
+
     fn guard(&self) -> Guard {
         let stdin = self.stdin.as_ref().map(JoinHandle::abort_handle);
         Guard(stdin.into_iter().chain([self.stdout.abort_handle(), self.stderr.abort_handle()]).collect())

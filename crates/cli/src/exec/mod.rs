@@ -12,13 +12,13 @@ pub(crate) mod verdict;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use unglue::{Code, Exec, Fault};
+use unglue::Exec;
 
 use crate::access::Access;
 use crate::args::exec::{ExecArgs, ExecPlan, OutcomeTo};
 use crate::complaint::Complaint;
 use crate::runtime;
-use drive::{Ended, drive};
+use drive::{Ended, drive, refused};
 use object::{Kept, Object};
 use outcome_sink::OutcomeSink;
 use pump::Destination;
@@ -40,16 +40,11 @@ pub(crate) fn run(args: &ExecArgs) -> Result<ExitCode, Complaint> {
 }
 
 async fn execute(access: &Access, exec: &Exec, outcome: &OutcomeTo) -> Ended {
-    let ready = async { Ok((destinations(outcome).map_err(|error| local(&error))?, access.connect().await?)) };
-    let (destinations, client) = match ready.await {
-        Ok(ready) => ready,
-        Err(fault) => return Ended::before_it_ran(fault),
-    };
-    let driven = match client.exec(exec).await {
-        Ok(running) => drive(running, destinations).await.map_err(|error| local(&error)),
-        Err(fault) => Err(fault),
-    };
-    driven.unwrap_or_else(Ended::after_the_request)
+    let ready = async { Ok((destinations(outcome).map_err(|error| refused(&error))?, access.connect().await?)) };
+    match ready.await {
+        Ok((destinations, client)) => drive(&client, exec, destinations).await.unwrap_or_else(Ended::after_the_request),
+        Err(fault) => Ended::before_it_ran(fault),
+    }
 }
 
 fn destinations(outcome: &OutcomeTo) -> io::Result<(Destination, Destination)> {
@@ -57,10 +52,6 @@ fn destinations(outcome: &OutcomeTo) -> io::Result<(Destination, Destination)> {
         OutcomeTo::Stdout { cap } => Ok((Destination::Keep(Kept::up_to(*cap)), Destination::Keep(Kept::up_to(*cap)))),
         _ => Ok((Destination::Sink(Sink::stdout()?), Destination::Sink(Sink::stderr()?))),
     }
-}
-
-fn local(error: &io::Error) -> Fault {
-    Fault::system(Code::System, format!("this machine refused: {error}"))
 }
 
 /// Says how it ended, wherever that was asked for, and gives the exit code.

@@ -107,7 +107,7 @@ fn a_reader_who_has_enough_ends_the_command_quietly() {
 #[test]
 fn a_reader_who_stalls_holds_up_neither_the_other_output_nor_a_signal() {
     let host = Host::start();
-    let text = "echo early >&2; trap 'echo interrupted >&2; exit 7' INT; yes & wait";
+    let text = "trap 'echo interrupted >&2; exit 7' INT; echo early >&2; yes & while :; do sleep 0.1; done";
     let mut command = super::host::client(&host.home());
     command.args(["exec", &host.target(), "-c", text]);
     let mut child =

@@ -106,6 +106,10 @@ impl Reader {
         self.read.lock().expect("no panic").windows(words.len()).any(|window| window == words.as_bytes())
     }
 
+    fn so_far(&self) -> String {
+        String::from_utf8_lossy(&self.read.lock().expect("no panic")).into_owned()
+    }
+
     fn all(&mut self) -> Vec<u8> {
         if let Some(thread) = self.thread.take() {
             thread.join().expect("no panic");
@@ -128,7 +132,11 @@ impl Running {
     /// Waits until standard output holds these words.
     #[track_caller]
     pub(super) fn shown(&self, words: &str) {
-        until(words, || self.stdout.holds(words).then_some(()));
+        let started = Instant::now();
+        while !self.stdout.holds(words) {
+            assert!(started.elapsed() < DEADLINE, "{words:?} is not in {:?}", self.stdout.so_far());
+            thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Waits for its end; kills it and fails when the deadline passes.

@@ -7,10 +7,13 @@ use rustix::process::Signal;
 use super::host::{Host, lives};
 use super::run::{Running, start, until};
 
-/// Starts a command that tells its process id in a file, and says which.
-fn running(host: &Host, text: &str) -> (Running, i32) {
+/// Goes on for ever, and minds a signal soon: a shell may miss one that comes just as it forks.
+const LOOP: &str = "while :; do sleep 0.1; done";
+
+/// Starts a command that prepares itself, tells its process id in a file, and goes on.
+fn running(host: &Host, prepare: &str, text: &str) -> (Running, i32) {
     let file = host.root().join("pid");
-    let text = format!("echo $$ > pid.new && mv pid.new pid; {text}");
+    let text = format!("{prepare}; echo $$ > pid.new && mv pid.new pid; {text}");
     let running = start(host.client(["exec", &host.target(), "-c", &text]).stdin(std::process::Stdio::null()));
     let pid = until("the command's start", || fs::read_to_string(&file).ok()?.trim().parse().ok());
     fs::remove_file(file).expect("it was there");
@@ -20,7 +23,7 @@ fn running(host: &Host, text: &str) -> (Running, i32) {
 #[test]
 fn the_first_interrupt_goes_to_the_command() {
     let host = Host::start();
-    let (client, _) = running(&host, "trap 'echo caught; exit 9' INT; sleep 60 & wait");
+    let (client, _) = running(&host, "trap 'echo caught; exit 9' INT", LOOP);
     client.signal(Signal::INT);
     let done = client.finish().expect(9);
     assert_eq!(done.text(), "caught\n");
@@ -30,7 +33,7 @@ fn the_first_interrupt_goes_to_the_command() {
 #[test]
 fn a_command_that_an_interrupt_ends_tells_so() {
     let host = Host::start();
-    let (client, _) = running(&host, "exec sleep 60");
+    let (client, _) = running(&host, ":", LOOP);
     client.signal(Signal::INT);
     client.finish().expect(130);
 }
@@ -38,7 +41,7 @@ fn a_command_that_an_interrupt_ends_tells_so() {
 #[test]
 fn the_second_interrupt_ends_the_client_and_with_it_the_command() {
     let host = Host::start();
-    let (client, pid) = running(&host, "trap 'echo ignored' INT; while :; do sleep 1; done");
+    let (client, pid) = running(&host, "trap 'echo ignored' INT", LOOP);
     client.signal(Signal::INT);
     std::thread::sleep(std::time::Duration::from_millis(200));
     client.signal(Signal::INT);
@@ -50,7 +53,7 @@ fn the_second_interrupt_ends_the_client_and_with_it_the_command() {
 fn a_client_that_is_told_to_end_closes_its_link() {
     let host = Host::start();
     for (signal, code) in [(Signal::TERM, 143), (Signal::HUP, 129)] {
-        let (client, pid) = running(&host, "setsid sleep 60 & sleep 60");
+        let (client, pid) = running(&host, ":", "setsid sleep 60 & sleep 60");
         client.signal(signal);
         client.finish().expect(code).complains("ended by");
         until("the command's end", || (!lives(pid)).then_some(()));
@@ -61,7 +64,7 @@ fn a_client_that_is_told_to_end_closes_its_link() {
 #[test]
 fn the_tree_of_a_client_that_was_killed_ends() {
     let host = Host::start();
-    let (client, pid) = running(&host, "setsid sleep 61 & echo $! > grandchild; sleep 60");
+    let (client, pid) = running(&host, ":", "setsid sleep 61 & echo $! > grandchild; sleep 60");
     let grandchild: i32 =
         until("the grandchild", || fs::read_to_string(host.root().join("grandchild")).ok()?.trim().parse().ok());
     client.signal(Signal::KILL);
