@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
+use unglue_proto::mux::{Gather, Output as _};
 use unglue_proto::{Code, Fault};
 
 use super::Shared;
@@ -44,7 +45,7 @@ pub struct Driver<Io> {
     io: Io,
     wire: Wire,
     gate: Option<Gate>,
-    plain: Vec<u8>,
+    plain: Gather,
     input: Box<[u8]>,
     timer: Pin<Box<Sleep>>,
     phase: Phase,
@@ -68,7 +69,7 @@ impl<Io> Driver<Io> {
             io,
             wire,
             gate: opening.gate,
-            plain: Vec::new(),
+            plain: Gather::default(),
             input: vec![0; READ].into_boxed_slice(),
             timer: Box::pin(tokio::time::sleep(unglue_proto::limits::HEARTBEAT)),
             phase: Phase::Open,
@@ -92,14 +93,14 @@ impl<Io> Driver<Io> {
 
     /// Frames and seals what the streams have to send. Returns whether there is something to write.
     fn refill(&mut self, cx: &mut Context<'_>) -> Step {
-        self.plain.clear();
         let mut state = self.shared.lock();
         state.driver = Some(cx.waker().clone());
         state.mux.poll_output(&mut self.plain, SEAL, Instant::now());
         state.dispatch_events();
         drop(state);
         if !self.plain.is_empty() {
-            self.wire.seal(&mut [IoSlice::new(&self.plain)])?;
+            self.wire.seal(&mut self.plain.slices())?;
+            self.plain.clear();
         }
         Ok(self.wire.wants_write())
     }

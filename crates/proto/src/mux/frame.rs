@@ -2,7 +2,7 @@
 
 use unglue_frame::{DecodeError, Deframer, Enframer, Framing, Int, Layout};
 
-use super::StreamId;
+use super::{Output, StreamId};
 use crate::limits::{FRAME_PAYLOAD, GO_AWAY_REASON};
 use crate::{Code, Fault};
 
@@ -119,19 +119,22 @@ impl FrameWriter {
     }
 
     /// Appends a frame with these bytes, at most [`FRAME_PAYLOAD`].
-    pub(super) fn write(&self, kind: Kind, id: StreamId, data: &[u8], out: &mut Vec<u8>) {
-        self.write_with(kind, id, out, |out| out.extend_from_slice(data));
+    pub(super) fn write(&self, kind: Kind, id: StreamId, data: &[u8], out: &mut impl Output) {
+        out.append(|out| {
+            let written = self.0.encode(&[kind as u64, id.0], data, out);
+            written.expect("a kind and a number fit their fields, and no caller writes more than a frame holds");
+        });
     }
 
-    /// Appends a frame whose bytes, at most [`FRAME_PAYLOAD`], `fill` appends.
-    pub(super) fn write_with(&self, kind: Kind, id: StreamId, out: &mut Vec<u8>, fill: impl FnOnce(&mut Vec<u8>)) {
-        let fields = [kind as u64, id.0];
-        let mark = self.0.begin(&fields, out).expect("a kind and a stream's number fit their fields");
-        fill(out);
-        self.0.end(mark, &fields, out).expect("no caller writes more than a frame holds");
+    /// Appends what stands before `len` bytes of a stream, at most [`FRAME_PAYLOAD`].
+    pub(super) fn write_head(&self, kind: Kind, id: StreamId, len: usize, out: &mut impl Output) {
+        out.append(|out| {
+            let written = self.0.header(&[kind as u64, id.0], len as u64, out);
+            written.expect("a kind and a number fit their fields, and no caller writes more than a frame holds");
+        });
     }
 
-    pub(super) fn write_go_away(&self, code: Code, reason: &str, out: &mut Vec<u8>) {
+    pub(super) fn write_go_away(&self, code: Code, reason: &str, out: &mut impl Output) {
         let payload = [&(code as u32).to_be_bytes(), reason.as_bytes()].concat();
         self.write(Kind::GoAway, StreamId(0), &payload, out);
     }

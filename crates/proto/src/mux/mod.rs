@@ -21,6 +21,7 @@
 //! - Nothing is allocated because the peer announced it.
 
 mod frame;
+mod output;
 mod quota;
 mod recv;
 mod send;
@@ -36,6 +37,7 @@ use unglue_frame::Deframer;
 
 use crate::{Code, Fault, limits};
 use frame::{Frame, FrameWriter, Kind};
+pub use output::{Gather, Output};
 use quota::{Admission, Opening};
 pub use recv::Read;
 use stream::Stream;
@@ -395,7 +397,7 @@ impl Mux {
 impl Mux {
     /// Appends frames to `out` until it has grown by `budget` bytes or more, or nothing is left to send. Returns
     /// whether anything was appended. One frame may overshoot the budget.
-    pub fn poll_output(&mut self, out: &mut Vec<u8>, budget: usize, now: Instant) -> bool {
+    pub fn poll_output(&mut self, out: &mut impl Output, budget: usize, now: Instant) -> bool {
         let start = out.len();
         self.emit_link_frames(out);
         while out.len() - start < budget {
@@ -418,7 +420,7 @@ impl Mux {
             || !self.data.is_empty()
     }
 
-    fn emit_link_frames(&mut self, out: &mut Vec<u8>) {
+    fn emit_link_frames(&mut self, out: &mut impl Output) {
         if std::mem::take(&mut self.ping_due) {
             self.writer.write(Kind::Ping, StreamId(0), &[], out);
         }
@@ -435,7 +437,7 @@ impl Mux {
         }
     }
 
-    fn emit_stream(&mut self, id: StreamId, out: &mut Vec<u8>) {
+    fn emit_stream(&mut self, id: StreamId, out: &mut impl Output) {
         let Some(stream) = self.streams.get_mut(&id) else { return };
         stream.scheduled = false;
         if let Some(recv) = stream.recv.as_mut() {

@@ -2,8 +2,8 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::StreamId;
 use super::frame::{FrameWriter, Kind};
+use super::{Output, StreamId};
 use crate::limits::{INITIAL_WINDOW, MAX_WINDOW};
 use crate::{Code, Fault};
 
@@ -149,7 +149,7 @@ impl RecvHalf {
     }
 
     /// Appends what is owed to the writer. A reader that keeps up sees its window double with each grant.
-    pub(super) fn emit(&mut self, id: StreamId, writer: &FrameWriter, out: &mut Vec<u8>) {
+    pub(super) fn emit(&mut self, id: StreamId, writer: &FrameWriter, out: &mut impl Output) {
         if let Stop::Due(code) = self.stop {
             if self.end == End::Open {
                 writer.write(Kind::Stop, id, &(code as u32).to_be_bytes(), out);

@@ -2,10 +2,10 @@
 
 use std::collections::VecDeque;
 
-use bytes::{Buf as _, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 
-use super::StreamId;
 use super::frame::{FrameWriter, Kind};
+use super::{Output, StreamId};
 use crate::Code;
 use crate::limits::{FRAME_PAYLOAD, INITIAL_WINDOW, SEND_BUFFER};
 
@@ -120,7 +120,7 @@ impl SendHalf {
     }
 
     /// Appends one frame, if there is one to send. Returns whether there is another.
-    pub(super) fn emit(&mut self, id: StreamId, writer: &FrameWriter, out: &mut Vec<u8>) -> bool {
+    pub(super) fn emit(&mut self, id: StreamId, writer: &FrameWriter, out: &mut impl Output) -> bool {
         if !self.has_output() {
             return false;
         }
@@ -132,14 +132,15 @@ impl SendHalf {
         let len = self.sendable();
         let fin = self.state == State::Finishing && len == self.queued;
         let kind = if fin { Kind::Fin } else { Kind::Data };
-        writer.write_with(kind, id, out, |out| self.take(len, out));
+        writer.write_head(kind, id, len, out);
+        self.take(len, out);
         if fin {
             self.state = State::Finished;
         }
         self.has_output()
     }
 
-    fn take(&mut self, mut len: usize, out: &mut Vec<u8>) {
+    fn take(&mut self, mut len: usize, out: &mut impl Output) {
         self.sent += len as u64;
         self.queued -= len;
         while len > 0 {
@@ -147,14 +148,12 @@ impl SendHalf {
                 self.close_tail();
             }
             let Some(chunk) = self.queue.front_mut() else { break };
-            let n = chunk.len().min(len);
-            out.extend_from_slice(&chunk[..n]);
-            len -= n;
-            if n == chunk.len() {
+            let taken = chunk.split_to(chunk.len().min(len));
+            len -= taken.len();
+            if chunk.is_empty() {
                 self.queue.pop_front();
-            } else {
-                chunk.advance(n);
             }
+            out.data(taken);
         }
     }
 }
