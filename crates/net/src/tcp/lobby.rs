@@ -1,16 +1,23 @@
 //! Where connections wait until they have authenticated: so many in all, so many from one address; when it is full, the
-//! oldest goes first. Who has a key needs milliseconds, so strangers who only sit there never keep anyone out.
+//! oldest goes first, though nobody before a little while. Who has a key needs milliseconds, so strangers who only sit
+//! there never keep anyone out; and neither does a rush of them, or of a thousand logins at once: it waits at the door.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
+use tokio::time::sleep;
 
 /// Strangers at once, in all.
 const TOTAL: usize = 512;
 /// Strangers at once from one address.
 const PER_SOURCE: usize = 128;
+/// What everyone may stay, however many press in behind: a login takes a few round trips.
+const STAY: Duration = Duration::from_millis(250);
+/// How often somebody at the door looks whether there is a place.
+const KNOCK: Duration = Duration::from_millis(5);
 
 /// The waiting connections of one server.
 #[derive(Clone, Default)]
@@ -19,7 +26,26 @@ pub struct Lobby(Arc<Mutex<Waiting>>);
 #[derive(Default)]
 struct Waiting {
     next: u64,
-    strangers: BTreeMap<u64, (IpAddr, oneshot::Sender<()>)>,
+    strangers: BTreeMap<u64, Guest>,
+}
+
+struct Guest {
+    source: IpAddr,
+    since: Instant,
+    /// Never used; dropped, it tells the guest to go.
+    _welcome: oneshot::Sender<()>,
+}
+
+impl Waiting {
+    /// Who has to go before another one from `source` can come in.
+    fn in_the_way(&self, source: IpAddr) -> Option<u64> {
+        let mut same = self.strangers.iter().filter(|(_, guest)| guest.source == source).map(|(number, _)| *number);
+        match same.clone().count() {
+            PER_SOURCE.. => same.next(),
+            _ if self.strangers.len() >= TOTAL => self.strangers.keys().next().copied(),
+            _ => None,
+        }
+    }
 }
 
 /// A connection's place in the lobby; given up when dropped.
@@ -30,25 +56,31 @@ pub struct Stranger {
 }
 
 impl Lobby {
-    /// Takes a place for a connection from `source`, at the expense of the oldest where there is none.
-    pub fn enter(&self, source: IpAddr) -> Stranger {
+    /// Takes a place for a connection from `source`, at the expense of the oldest where there is none. Waits where all
+    /// have only just come; not for long, since nobody counts as new for long.
+    pub async fn enter(&self, source: IpAddr) -> Stranger {
+        loop {
+            match self.try_enter(source, Instant::now()) {
+                Some(stranger) => return stranger,
+                None => sleep(KNOCK).await,
+            }
+        }
+    }
+
+    fn try_enter(&self, source: IpAddr, now: Instant) -> Option<Stranger> {
         let source = source.to_canonical();
         let mut waiting = self.lock();
-        let from_source = waiting.strangers.values().filter(|(other, _)| *other == source).count();
-        let oldest = if from_source >= PER_SOURCE {
-            waiting.strangers.iter().find(|(_, (other, _))| *other == source).map(|(number, _)| *number)
-        } else if waiting.strangers.len() >= TOTAL {
-            waiting.strangers.keys().next().copied()
-        } else {
-            None
-        };
-        // Dropping the sender tells it.
-        oldest.map(|number| waiting.strangers.remove(&number));
+        if let Some(oldest) = waiting.in_the_way(source) {
+            if waiting.strangers.get(&oldest).is_some_and(|guest| now < guest.since + STAY) {
+                return None;
+            }
+            waiting.strangers.remove(&oldest);
+        }
         let number = waiting.next;
         waiting.next += 1;
         let (sender, eviction) = oneshot::channel();
-        waiting.strangers.insert(number, (source, sender));
-        Stranger { lobby: self.clone(), number, eviction }
+        waiting.strangers.insert(number, Guest { source, since: now, _welcome: sender });
+        Some(Stranger { lobby: self.clone(), number, eviction })
     }
 
     /// How many connections wait.
@@ -89,12 +121,20 @@ mod tests {
         stranger.eviction.try_recv() == Err(oneshot::error::TryRecvError::Closed)
     }
 
+    fn address(number: usize) -> IpAddr {
+        Ipv4Addr::from(0x0a00_0000 + number as u32).into()
+    }
+
     #[test]
     fn the_oldest_of_a_crowded_source_goes_first() {
-        let lobby = Lobby::default();
-        let elsewhere = Ipv4Addr::new(10, 0, 0, 2).into();
-        let mut other = lobby.enter(elsewhere);
-        let mut crowd: Vec<_> = (0..PER_SOURCE + 1).map(|_| lobby.enter(Ipv4Addr::LOCALHOST.into())).collect();
+        let (lobby, start) = (Lobby::default(), Instant::now());
+        let enter = |source, now| lobby.try_enter(source, now);
+        let mut other = enter(address(2), start).expect("there is room");
+        let mut crowd: Vec<_> = (0..PER_SOURCE).filter_map(|_| enter(address(1), start)).collect();
+        assert_eq!(crowd.len(), PER_SOURCE);
+        assert!(enter(address(1), start + STAY / 2).is_none(), "those who have only just come stay");
+        crowd.extend(enter(address(1), start + STAY));
+        assert_eq!(crowd.len(), PER_SOURCE + 1);
         assert!(!gone(&mut other), "another source is not disturbed");
         assert!(gone(&mut crowd[0]));
         assert!(!gone(&mut crowd[1]));
@@ -104,11 +144,12 @@ mod tests {
 
     #[test]
     fn the_oldest_of_all_goes_when_it_is_full() {
-        let lobby = Lobby::default();
-        let address = |n: usize| IpAddr::from(Ipv4Addr::from(0x0a00_0000 + n as u32));
-        let mut crowd: Vec<_> = (0..TOTAL + 1).map(|n| lobby.enter(address(n))).collect();
+        let (lobby, start) = (Lobby::default(), Instant::now());
+        let mut crowd: Vec<_> = (0..TOTAL).filter_map(|n| lobby.try_enter(address(n), start)).collect();
+        assert!(lobby.try_enter(address(TOTAL), start).is_none());
+        crowd.extend(lobby.try_enter(address(TOTAL), start + STAY));
         assert!(gone(&mut crowd[0]));
         assert!(!gone(&mut crowd[1]));
-        assert_eq!(lobby.len(), TOTAL);
+        assert_eq!((lobby.len(), crowd.len()), (TOTAL, TOTAL + 1));
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, yield_now};
 use tokio::time::{sleep, timeout};
 use unglue_host::process::{Limits, Supervisors};
 use unglue_net::tcp;
@@ -71,7 +71,12 @@ impl Shard {
         loop {
             tokio::select! {
                 accepted = listener.accept() => match accepted {
-                    Ok((tcp, peer)) => self.take(tcp, peer),
+                    Ok((tcp, peer)) => {
+                        let stranger = self.shared.lobby.enter(peer.ip()).await;
+                        self.take(tcp, peer, stranger);
+                        // Those who are in get on between any two arrivals.
+                        yield_now().await;
+                    }
                     Err(error) => {
                         tracing::warn!(event = "accept_failed", %error);
                         sleep(FULL).await;
@@ -83,9 +88,8 @@ impl Shard {
         }
     }
 
-    fn take(&mut self, tcp: TcpStream, peer: SocketAddr) {
+    fn take(&mut self, tcp: TcpStream, peer: SocketAddr, stranger: tcp::Stranger) {
         let (shared, host, stage) = (self.shared.clone(), self.host.clone(), self.stage.clone());
-        let stranger = shared.lobby.enter(peer.ip());
         self.connections.spawn(async move {
             match tcp::accept(tcp, peer, &shared.tls, shared.gatekeeper.clone(), stranger).await {
                 Ok(accepted) => {
