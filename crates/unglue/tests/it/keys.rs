@@ -31,7 +31,7 @@ fn a_line_with_an_option_admits_nobody() {
     within(60, async || {
         let site = Site::new();
         let daemon = Daemon::start(&site);
-        let key = site.public_key("key");
+        let key = site.key.public_key();
         for (option, name) in [
             ("command=\"ls -l\"", "command"),
             ("restrict", "restrict"),
@@ -74,7 +74,7 @@ fn a_removed_key_is_refused_on_the_next_connection() {
         let client = site.connect(daemon.address()).await;
         assert_eq!(code(&run(&client, &Exec::new(["true"])).await.report), 0);
         site.authorise("# nobody\n");
-        denied(&site, &daemon, &[&site.public_key("key").fingerprint().to_string()]).await;
+        denied(&site, &daemon, &[&site.key.public_key().fingerprint().to_string()]).await;
         // The link that was let in goes on: it is its end that a removal can't bring.
         assert_eq!(code(&run(&client, &Exec::new(["true"])).await.report), 0);
     });

@@ -13,7 +13,7 @@ use unglue::{
     Address, Client, ClientOptions, Collected, Exec, Exit, Outcome, Report, Server, ServerOptions, Store,
     SupervisorCommand, Target,
 };
-use unglue_net::identity::{PublicKey, make_key_file};
+use unglue_net::identity::{PrivateKey, make_key_file};
 
 /// Runs a test on a runtime of its own; it fails when the seconds are over, even if a thread is stuck.
 pub(crate) fn within(seconds: u64, test: impl AsyncFnOnce() + Send + 'static) {
@@ -55,16 +55,19 @@ pub(crate) async fn eventually(seconds: u64, what: &str, mut condition: impl FnM
 /// Keys and folders; removed when it is dropped.
 pub(crate) struct Site {
     folder: TempDir,
+    /// The client's key, also in the file `key`.
+    pub(crate) key: PrivateKey,
 }
 
 impl Site {
     pub(crate) fn new() -> Site {
-        let site = Site { folder: tempfile::tempdir().expect("a folder") };
+        let folder = tempfile::tempdir().expect("a folder");
+        let key = make_key_file(&folder.path().join("key"), "client", None).expect("a key");
+        let site = Site { folder, key };
         fs::create_dir(site.root()).expect("a root");
         fs::create_dir(site.local()).expect("a local folder");
         let host = make_key_file(&site.path("host_key"), "host", None).expect("a host key");
-        make_key_file(&site.path("key"), "client", None).expect("a key");
-        site.authorise(&format!("{}\n", site.public_key("key")));
+        site.authorise(&format!("{}\n", site.key.public_key()));
         fs::write(site.path("known_hosts"), format!("127.0.0.1 {}\n", host.public_key())).expect("known hosts");
         site
     }
@@ -85,12 +88,6 @@ impl Site {
 
     pub(crate) fn local_store(&self) -> Store {
         Store::confined(&self.local()).expect("a local store")
-    }
-
-    /// The public half of a key of this site, in one line without a comment.
-    pub(crate) fn public_key(&self, name: &str) -> PublicKey {
-        let text = fs::read_to_string(self.path(&format!("{name}.pub"))).expect("a public key");
-        PublicKey::from_openssh(&text).expect("a public key")
     }
 
     /// Replaces the file of those who may log in.
