@@ -6,20 +6,33 @@ use crate::{
     rule::{Miss, Rule},
 };
 use alloc::vec::Vec;
+use core::mem;
 
 /// The frames of a chunk, in order; see [`Deframer::frames`](crate::Deframer::frames). Ends after an error.
+///
+/// Everything here but the slow path works on values, not through `&mut self`: so the compiler keeps `rest` in a register
+/// from frame to frame, where memory would cost more than all the rest of the work.
 #[derive(Debug)]
 pub struct Frames<'a, 'b, 'i> {
     rule: &'a Rule,
-    /// No frame is kept, dropped or bad: the hot path may be tried.
-    quick: bool,
     state: &'a mut State,
     /// Where the frame that earlier chunks began is put together: the first of the batch, if any.
     whole: Option<&'a mut Vec<u8>>,
     scratch: &'a mut [u8],
     rest: &'a [u8],
-    home: Home<'a, 'b, 'i>,
+    /// The stream offset at the end of `rest`.
+    end: u64,
+    /// No frame is kept, dropped or bad: the hot path may be tried.
+    quick: bool,
     ended: bool,
+    home: Home<'a, 'b, 'i>,
+}
+
+/// What the slow path gave, and what it left.
+struct Slow<'a> {
+    found: Result<Option<Frame<'a>>, DecodeError>,
+    scratch: &'a mut [u8],
+    rest: &'a [u8],
 }
 
 /// Whose bytes they are, told how far we came when the iterator goes.
@@ -40,25 +53,33 @@ impl<'a, 'b, 'i> Frames<'a, 'b, 'i> {
         home: Home<'a, 'b, 'i>,
     ) -> Frames<'a, 'b, 'i> {
         let scratch = room(rule, state, scratch, rest.len());
-        let quick = state.idle();
-        Frames { rule, quick, state, whole: Some(whole), scratch, rest, home, ended: false }
+        let (quick, end) = (state.idle(), state.offset.wrapping_add(rest.len() as u64));
+        Frames { rule, state, whole: Some(whole), scratch, rest, end, quick, ended: false, home }
     }
 
-    /// The frames that the hot path can't give: the first, the last, the bad, and those of other framings.
-    #[inline(never)]
-    fn slow(&mut self, miss: Miss) -> Option<Result<Frame<'a>, DecodeError>> {
-        if self.ended {
-            return None;
-        }
-        // Only the first frame of a batch can have begun earlier: once its buffer is lent, the rest lie in the input.
-        let found = match self.whole.take() {
-            Some(whole) => self.state.next(self.rule, whole, &mut self.rest, &mut self.scratch, miss),
-            None => self.state.slice(self.rule, &mut self.rest, &mut self.scratch, miss),
-        };
-        self.ended = !matches!(found, Ok(Some(_)));
-        self.quick = self.state.idle();
-        found.transpose()
+    /// The stream offset at the start of `rest`.
+    #[inline(always)]
+    fn offset(&self) -> u64 {
+        self.end.wrapping_sub(self.rest.len() as u64)
     }
+}
+
+/// The frames that the hot path can't give: the first, the last, the bad, and those of other framings.
+#[inline(never)]
+fn slow<'a>(
+    rule: &'a Rule,
+    state: &mut State,
+    whole: Option<&'a mut Vec<u8>>,
+    mut scratch: &'a mut [u8],
+    mut rest: &'a [u8],
+    miss: Miss,
+) -> Slow<'a> {
+    // Only the first frame of a batch can have begun earlier: once its buffer is lent, the others lie in the input.
+    let found = match whole {
+        Some(whole) => state.next(rule, whole, &mut rest, &mut scratch, miss),
+        None => state.slice(rule, &mut rest, &mut scratch, miss),
+    };
+    Slow { found, scratch, rest }
 }
 
 impl<'a> Iterator for Frames<'a, '_, '_> {
@@ -70,20 +91,32 @@ impl<'a> Iterator for Frames<'a, '_, '_> {
         if self.quick {
             match self.rule.quick(self.rest) {
                 Ok(span) => {
+                    let offset = self.offset();
                     let (raw, rest) = self.rest.split_at(span.total);
                     self.rest = rest;
-                    return Some(Ok(Frame::plain(raw, span, self.state.pass(span.total), self.rule)));
+                    return Some(Ok(Frame::plain(raw, span, offset, self.rule)));
                 }
                 Err(why) => miss = why,
             }
         }
-        self.slow(miss)
+        if self.ended {
+            return None;
+        }
+        self.state.offset = self.offset();
+        let (whole, scratch) = (self.whole.take(), mem::take(&mut self.scratch));
+        let Slow { found, scratch, rest } = slow(self.rule, self.state, whole, scratch, self.rest, miss);
+        (self.scratch, self.rest) = (scratch, rest);
+        self.end = self.state.offset.wrapping_add(rest.len() as u64);
+        self.quick = self.state.idle();
+        self.ended = !matches!(found, Ok(Some(_)));
+        found.transpose()
     }
 }
 
 impl Drop for Frames<'_, '_, '_> {
     #[inline]
     fn drop(&mut self) {
+        self.state.offset = self.offset();
         let left = self.rest.len();
         match &mut self.home {
             Home::Caller(input) => **input = &input[input.len() - left..],

@@ -1,0 +1,94 @@
+//! Frames with a four-byte length written behind each other.
+
+use crate::{
+    CHUNK, SIZES,
+    rounds::{Contender, compare},
+};
+use asynchronous_codec::Encoder as _;
+use bytes::{Bytes, BytesMut};
+use std::hint::black_box;
+use tokio_util::codec::{Encoder as _, LengthDelimitedCodec};
+use unglue_frame::{Enframer, Framing};
+use wire_codec::{
+    WriteBuf,
+    framing::{Endian, Framer as _, LengthPrefixed, LengthWidth},
+};
+
+pub(crate) fn run() {
+    for size in SIZES {
+        let data = vec![7; size];
+        let frames = (CHUNK / (size + 4)).max(2);
+        compare(&format!("encode u32be, {size} bytes"), frames, contenders(&data, frames));
+    }
+}
+
+fn ours<'d>(name: &'static str, notation: &str, data: &'d [u8], frames: usize) -> Contender<'d> {
+    let framing: Framing = notation.parse().expect("a notation");
+    let fields: Vec<u64> = framing.field_names().map(|_| 7).collect();
+    let (enframer, mut out) = (Enframer::new(framing), Vec::new());
+    Contender::new(name, move || {
+        out.clear();
+        for _ in 0..frames {
+            enframer.encode(&fields, black_box(data), &mut out).expect("it fits");
+        }
+        black_box(&out).len() as u64 * u64::from(fields.is_empty())
+    })
+}
+
+fn contenders(data: &[u8], frames: usize) -> Vec<Contender<'_>> {
+    let (mut by_hand, mut in_place) = (Vec::new(), Vec::new());
+    let mut slice = vec![0; frames * (data.len() + 4)];
+    let enframer = Enframer::new(Framing::u32be());
+    let (mut theirs, mut asynchronous) = (BytesMut::new(), BytesMut::new());
+    let shared = Bytes::copy_from_slice(data);
+    let shared_too = shared.clone();
+    vec![
+        Contender::new("hand-written loop", move || {
+            by_hand.clear();
+            for _ in 0..frames {
+                let data = black_box(data);
+                by_hand.reserve(4 + data.len());
+                by_hand.extend_from_slice(&u32::try_from(data.len()).expect("it fits").to_be_bytes());
+                by_hand.extend_from_slice(data);
+            }
+            black_box(&by_hand).len() as u64
+        }),
+        ours("unglue encode()", "u32be", data, frames),
+        ours("unglue encode(), the layout from text", "len:u32be data[len]", data, frames),
+        ours("unglue encode(), the session's header", "len:u32be kind:u8 stream:u32be data[len]", data, frames),
+        Contender::new("unglue encode_with()", move || {
+            in_place.clear();
+            for _ in 0..frames {
+                let data = black_box(data);
+                let put = |out: &mut Vec<u8>| out.extend_from_slice(data);
+                enframer.encode_with(&[], &mut in_place, put).expect("it fits");
+            }
+            black_box(&in_place).len() as u64
+        }),
+        Contender::new("wire-codec", move || {
+            let framer = LengthPrefixed::new(LengthWidth::U32, Endian::Big);
+            let mut out = WriteBuf::new(&mut slice);
+            for _ in 0..frames {
+                framer.write_frame(black_box(data), &mut out).expect("it fits");
+            }
+            (frames * (data.len() + 4)) as u64
+        }),
+        Contender::new("tokio-util LengthDelimitedCodec", move || {
+            let mut codec = LengthDelimitedCodec::new();
+            theirs.clear();
+            for _ in 0..frames {
+                codec.encode(black_box(shared.clone()), &mut theirs).expect("it fits");
+            }
+            black_box(&theirs).len() as u64
+        }),
+        Contender::new("asynchronous-codec LengthCodec (8 bytes)", move || {
+            let mut codec = asynchronous_codec::LengthCodec;
+            asynchronous.clear();
+            for _ in 0..frames {
+                codec.encode(black_box(shared_too.clone()), &mut asynchronous).expect("it fits");
+            }
+            black_box(&asynchronous);
+            0
+        }),
+    ]
+}

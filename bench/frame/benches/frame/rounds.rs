@@ -1,0 +1,46 @@
+//! Contenders take turns; medians and quartiles come out.
+
+use std::time::{Duration, Instant};
+
+/// Someone who does the work once, and gives a number that must be everybody's.
+pub(crate) struct Contender<'c> {
+    pub(crate) name: &'static str,
+    pub(crate) work: Box<dyn FnMut() -> u64 + 'c>,
+}
+
+impl<'c> Contender<'c> {
+    pub(crate) fn new(name: &'static str, work: impl FnMut() -> u64 + 'c) -> Contender<'c> {
+        Contender { name, work: Box::new(work) }
+    }
+}
+
+const ROUNDS: usize = 31;
+const TURN: Duration = Duration::from_millis(4);
+
+/// Prints a table of nanoseconds per frame, for work on `frames` frames.
+pub(crate) fn compare(title: &str, frames: usize, mut contenders: Vec<Contender<'_>>) {
+    let expected = (contenders[0].work)();
+    let mut times = vec![Vec::new(); contenders.len()];
+    for _ in 0..ROUNDS {
+        for (contender, times) in contenders.iter_mut().zip(&mut times) {
+            let (started, mut turns) = (Instant::now(), 0);
+            while started.elapsed() < TURN {
+                let got = (contender.work)();
+                assert!(got == expected || got == 0, "{} of {title} did other work", contender.name);
+                turns += 1;
+            }
+            times.push(started.elapsed().as_nanos() as f64 / f64::from(turns) / frames as f64);
+        }
+    }
+    println!("\n{title}\n\n| | ns a frame | spread | of the first |\n|---|---|---|---|");
+    let base = quartiles(&mut times[0])[1];
+    for (contender, times) in contenders.iter().zip(&mut times) {
+        let [low, median, high] = quartiles(times);
+        println!("| {} | {median:.2} | {low:.2}–{high:.2} | {:.2} |", contender.name, median / base);
+    }
+}
+
+fn quartiles(times: &mut [f64]) -> [f64; 3] {
+    times.sort_by(f64::total_cmp);
+    [1, 2, 3].map(|quarter| times[(times.len() - 1) * quarter / 4])
+}
