@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use super::sys;
@@ -16,7 +17,8 @@ pub struct Account {
     pub uid: u32,
     /// The number of the login group.
     pub gid: u32,
-    /// The home directory.
+    /// The home directory: `HOME` of this process where that is a folder of this user's own, as under a login or in a
+    /// sandbox, else what the user's entry says (a service without `HOME`, `sudo` that kept another user's).
     pub home: PathBuf,
     /// The login shell; `/bin/sh` where the entry has none.
     pub shell: PathBuf,
@@ -37,10 +39,16 @@ impl Account {
             name: OsString::from_vec(entry.name),
             uid,
             gid: entry.gid,
-            home: or(entry.home, "/").into(),
+            home: own_home(uid).unwrap_or_else(|| or(entry.home, "/").into()),
             shell: or(entry.shell, "/bin/sh").into(),
         })
     }
+}
+
+fn own_home(uid: u32) -> Option<PathBuf> {
+    let home = PathBuf::from(std::env::var_os("HOME")?);
+    let metadata = std::fs::metadata(&home).ok()?;
+    (home.is_absolute() && metadata.is_dir() && metadata.uid() == uid).then_some(home)
 }
 
 /// Where Debian keeps the system's language.
