@@ -13,6 +13,9 @@ use alloc::vec::Vec;
 #[derive(Clone, Debug)]
 pub struct Enframer {
     rule: Rule,
+    /// Where the framing is a length of four bytes, most significant first: the data's fewest bytes, and how many more
+    /// there may be. No data fits otherwise.
+    u32be: (u64, u64),
 }
 
 /// A frame that was begun in place; see [`Enframer::begin`].
@@ -26,7 +29,12 @@ pub struct Mark {
 impl Enframer {
     /// An enframer for `framing`.
     pub fn new(framing: Framing) -> Enframer {
-        Enframer { rule: Rule::new(framing) }
+        let rule = Rule::new(framing);
+        let u32be = match &rule.kind {
+            Kind::Head(head) if head.is_u32be() => head.fitting(),
+            _ => (u64::MAX, 0),
+        };
+        Enframer { rule, u32be }
     }
 
     /// Appends a frame with these fields (in the layout's order, lengths left out) and this data to `out`. Where a header
@@ -36,6 +44,13 @@ impl Enframer {
     /// The data or a field doesn't fit, or the number of fields is wrong. Nothing was written.
     #[inline]
     pub fn encode(&self, fields: &[u64], data: &[u8], out: &mut impl Output) -> Result<(), EncodeError> {
+        let (fewest, more) = self.u32be;
+        if (data.len() as u64).wrapping_sub(fewest) <= more && fields.is_empty() {
+            out.reserve(4 + data.len());
+            out.put(&(data.len() as u32).to_be_bytes());
+            out.put(data);
+            return Ok(());
+        }
         match &self.rule.kind {
             Kind::Head(head) => self.encode_head(head, fields, data, out),
             _ => self.encode_other(fields, data, out),
@@ -74,7 +89,11 @@ impl Enframer {
         self.check_fields(fields)?;
         let start = out.written().len();
         if let Kind::Head(head) = &self.rule.kind {
-            parts::write_before(head, 0, fields, out);
+            match &head.stores {
+                // Its bytes come with the length.
+                Some(stores) => out.put_head(&[0; WIDEST_HEAD], stores.len),
+                None => parts::write_before(head, 0, fields, out),
+            }
         }
         Ok(Mark { start, data: out.written().len() })
     }
@@ -94,7 +113,13 @@ impl Enframer {
         };
         let data = out.written().len() - mark.data;
         let length = length(head, self.rule.limits, data as u64).inspect_err(|_| out.cut(mark.start))?;
-        let at = mark.data + parts::patch(head, mark.start, length, fields, out);
+        let at = match head.stores.as_ref().and_then(|stores| Some((stores.len, stores.write(length, fields)?))) {
+            Some((len, bytes)) => {
+                out.written()[mark.start..mark.data].copy_from_slice(&bytes[..len]);
+                mark.data
+            }
+            None => mark.data + parts::patch(head, mark.start, length, fields, out),
+        };
         parts::write_behind(head, mark.start, at..at + data, fields, out);
         Ok(())
     }
@@ -137,15 +162,9 @@ impl Enframer {
         }
     }
 
-    #[inline]
+    #[inline(never)]
     fn encode_head(&self, head: &Head, fields: &[u64], data: &[u8], out: &mut impl Output) -> Result<(), EncodeError> {
         let length = length(head, self.rule.limits, data.len() as u64)?;
-        if head.is_u32be() && fields.is_empty() {
-            out.reserve(4 + data.len());
-            out.put(&(length as u32).to_be_bytes());
-            out.put(data);
-            return Ok(());
-        }
         match &head.stores {
             Some(stores) if head.behind.is_empty() && fields.len() == head.fields.len() => {
                 let Some(bytes) = stores.write(length, fields) else { return self.check_fields(fields) };

@@ -187,6 +187,11 @@ impl Head {
         matches!(self.fast, Some(Fast::U32Be { .. }))
     }
 
+    /// The data's fewest bytes that can be written, and how many more can.
+    pub(crate) fn fitting(&self) -> (u64, u64) {
+        (self.fewest, self.more)
+    }
+
     /// Room that suffices for the bytes around the data, padding aside.
     #[inline]
     pub(crate) fn room(&self) -> usize {
