@@ -56,8 +56,9 @@ impl From<Fault> for Complaint {
 
 /// Writes one line that starts with `unglue:` to standard error.
 pub(crate) fn say(what: &str) {
-    // There is nowhere to complain about a closed standard error.
-    let _ = writeln!(std::io::stderr().lock(), "unglue: {}", printable(what));
+    let line = format!("unglue: {}\n", printable(what));
+    // In one write, so that lines of several processes don't mix. There is nowhere to complain about a closed stderr.
+    let _ = std::io::stderr().write_all(line.as_bytes());
 }
 
 /// Text that may come from the other end, made fit for a terminal: nothing in it moves a cursor or breaks the line.

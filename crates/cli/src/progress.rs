@@ -10,7 +10,7 @@ use crate::complaint::printable;
 /// The name, then what has moved, how fast, and how long it will take.
 const UNDER_WAY: &str = "{wide_msg} {bytes:>10}/{total_bytes:<10} [{bar:24}] {binary_bytes_per_sec:>12} {eta:>4}";
 /// The name and what has moved, once it is there.
-const DONE: &str = "{wide_msg} {total_bytes:>10} in {elapsed} {binary_bytes_per_sec:>12}";
+const DONE: &str = "{wide_msg} {total_bytes:>10} {binary_bytes_per_sec:>12}  done";
 
 /// A bar on standard error; nothing where that is no terminal.
 pub(crate) struct Bar(Option<ProgressBar>);

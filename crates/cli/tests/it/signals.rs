@@ -71,3 +71,20 @@ fn the_tree_of_a_client_that_was_killed_ends() {
     client.finish().expect(137);
     until("the tree's end", || (!lives(pid) && !lives(grandchild)).then_some(()));
 }
+
+#[test]
+fn what_was_to_be_ignored_is_ignored() {
+    let host = Host::start();
+    let line = format!(
+        "trap '' HUP INT; exec \"$UNGLUE\" exec {} -c 'touch started; while [ ! -e go ]; do sleep 0.1; done; echo whole'",
+        host.target()
+    );
+    let mut shell = super::run::clean("sh");
+    shell.args(["-c", &line]).env("UNGLUE", super::run::UNGLUE).env("HOME", host.home());
+    let client = start(shell.stdin(std::process::Stdio::null()));
+    until("the command's start", || host.root().join("started").exists().then_some(()));
+    client.signal(Signal::HUP);
+    client.signal(Signal::INT);
+    fs::write(host.root().join("go"), "").expect("written");
+    assert_eq!(client.finish().expect(0).text(), "whole\n", "as under nohup");
+}

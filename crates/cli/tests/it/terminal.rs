@@ -89,3 +89,29 @@ fn an_interrupt_at_the_prompt_ends_the_command_alone() {
     let Some(done) = converse(&host, "exec $U repl $T", &dialogue) else { return };
     assert_eq!(done.code, 0, "{done:?}");
 }
+
+#[test]
+fn an_encrypted_key_asks_for_its_passphrase() {
+    let host = Host::start();
+    let dialogue = [("New passphrase", "open sesame\r"), ("The same again", "open sesame\r")];
+    let Some(made) = converse(&host, "$U key init -f locked --passphrase", &dialogue) else { return };
+    assert_eq!(made.code, 0, "{made:?}");
+    assert!(!made.text().contains("open sesame"), "what is typed is not shown: {made:?}");
+    let line = fs::read(host.home().join("locked.pub")).expect("a public key");
+    fs::write(host.home().join("authorized_keys"), line).expect("written");
+    let asked = converse(&host, "$U exec --identity locked $T -- echo opened", &[("Passphrase for", "open sesame\r")]);
+    let asked = asked.expect("there was a terminal");
+    assert_eq!(asked.code, 0, "{asked:?}");
+    assert!(asked.text().contains("opened"), "{asked:?}");
+    let nobody = host.exec(&["--identity", "locked"], ["touch", "ran"]);
+    assert!(!host.root().join("ran").exists(), "{nobody:?}");
+}
+
+#[test]
+fn two_passphrases_that_differ_make_no_key() {
+    let host = Host::start();
+    let dialogue = [("New passphrase", "one\r"), ("The same again", "other\r")];
+    let Some(made) = converse(&host, "$U key init -f locked --passphrase", &dialogue) else { return };
+    assert_eq!(made.code, 125, "{made:?}");
+    assert!(!host.home().join("locked").exists());
+}
