@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
+use unglue_proto::mux::Role;
 use unglue_proto::mux::{Gather, Output as _};
 use unglue_proto::{Code, Fault};
 
@@ -265,8 +266,9 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Future for Driver<Io> {
                 }
                 Phase::Lingering(fault, deadline) => {
                     let (fault, deadline) = (fault.clone(), *deadline);
-                    // Who closed it in order, or has lost the peer, has nobody left to talk to.
-                    if !matches!(fault.code, Code::Cancelled | Code::LinkLost) {
+                    // Who has lost the peer has nobody left to talk to, nor has a client that closed its link in order.
+                    let leaves = fault.code == Code::Cancelled && this.shared.lock().role == Role::Client;
+                    if !leaves && fault.code != Code::LinkLost {
                         ready!(this.poll_lingering(cx, deadline));
                     }
                     return Poll::Ready(fault);

@@ -67,6 +67,7 @@ pub(crate) struct State {
     acceptor: Option<Waker>,
     openers: [Vec<Waker>; 2],
     watchers: Vec<Waker>,
+    flushers: Vec<Waker>,
     driver: Option<Waker>,
     closing: bool,
     lost: Option<Fault>,
@@ -89,6 +90,7 @@ impl Shared {
                 acceptor: None,
                 openers: [Vec::new(), Vec::new()],
                 watchers: Vec::new(),
+                flushers: Vec::new(),
                 driver: None,
                 closing: false,
                 lost: None,
@@ -125,6 +127,9 @@ impl State {
                 }
             }
         }
+        if !self.flushers.is_empty() && self.mux.all_flushed() {
+            self.flushers.drain(..).for_each(Waker::wake);
+        }
     }
 
     /// Control streams wait to be accepted; data streams wait for the control message that names them.
@@ -147,6 +152,7 @@ impl State {
         wake(self.acceptor.take());
         self.openers.iter_mut().flat_map(|wakers| wakers.drain(..)).for_each(Waker::wake);
         self.watchers.drain(..).for_each(Waker::wake);
+        self.flushers.drain(..).for_each(Waker::wake);
     }
 }
 
@@ -253,7 +259,22 @@ impl Link {
         .await
     }
 
-    /// Ends the link now, with what was written so far sent if it can be.
+    /// Waits until everything that was written, on streams that are finished as well, has found its credit and its turn;
+    /// or until the link has ended.
+    pub async fn flushed(&self) {
+        poll_fn(|cx| {
+            let mut state = self.shared.lock();
+            if state.lost.is_some() || state.mux.all_flushed() {
+                return Poll::Ready(());
+            }
+            state.flushers.push(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// Ends the link now. What its streams still hold is sent as far as there is credit for it: [`Link::flushed`] waits
+    /// for the rest.
     pub fn close(&self) {
         self.shared.lock().closing = true;
         self.shared.wake_driver();

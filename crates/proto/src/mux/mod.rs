@@ -187,6 +187,11 @@ impl Mux {
         self.streams.get(&id).and_then(|stream| stream.send.as_ref()).is_none_or(|send| send.is_flushed())
     }
 
+    /// The same of every stream: nothing waits for credit or for its turn.
+    pub fn all_flushed(&self) -> bool {
+        self.streams.values().filter_map(|stream| stream.send.as_ref()).all(|send| send.is_flushed())
+    }
+
     /// Opens a stream of the peer's before its first frame has arrived, since a control message has named it.
     ///
     /// # Errors

@@ -48,6 +48,8 @@ impl Session {
         let mut leaving = false;
         loop {
             tokio::select! {
+                // What has arrived is taken before the end is looked at.
+                biased;
                 accepted = link.accept() => match accepted {
                     Ok(streams) => {
                         let context = self.context.clone();
@@ -67,6 +69,8 @@ impl Session {
         }
         // Whatever still runs loses its client here, and its tree with it.
         self.operations.shutdown().await;
+        // Slow clients get what operations left behind, as long as a leaving server waits at all.
+        link.flushed().await;
         link.close();
         let ended = link.ended().await;
         tracing::info!(event = "closed", peer = %self.context.peer, why = %ended.what);

@@ -94,8 +94,10 @@ impl Shard {
             match tcp::accept(tcp, peer, &shared.tls, shared.gatekeeper.clone(), stranger).await {
                 Ok(accepted) => {
                     tracing::info!(event = "accepted", %peer, key = %accepted.key.fingerprint());
-                    tokio::spawn(accepted.driver);
+                    let driver = tokio::spawn(accepted.driver);
                     Session::new(accepted.link, peer, shared, host, stage).run().await;
+                    // The last bytes may still be on their way out.
+                    let _ = driver.await;
                 }
                 Err(refusal) => {
                     tracing::warn!(event = "refused", %peer, stage = refusal.stage, why = %refusal.fault.what);

@@ -8,6 +8,7 @@ use unglue_net::identity::{Identity, KeyFile, KnownHostsFiles};
 use unglue_net::tcp::{self, HostTrust};
 use unglue_proto::control::{Inbox, encode};
 use unglue_proto::limits::CONTROL_MESSAGE;
+use unglue_testkit::relay::{Relay, Towards};
 
 use crate::site::{Site, address_of, code, eventually, run, soon, within};
 use crate::tree::Mark;
@@ -125,6 +126,29 @@ fn a_leaving_server_finishes_what_runs_and_takes_nothing_new() {
         let done = soon(10, "the command", running.collect(1 << 22)).await;
         assert_eq!((code(&done.report), done.stdout.len()), (3, 3_000_000));
         soon(5, "the server", serving.join()).await;
+    });
+}
+
+/// The command has ended; what it printed still waits for a client that is slow to read.
+#[test]
+fn a_leaving_server_delivers_what_it_still_holds() {
+    within(60, async || {
+        for kilobytes in [200, 1000, 5000] {
+            let site = Site::new();
+            let serving = site.serve();
+            let relay = Relay::start(serving.address(), kilobytes).await.expect("a relay");
+            relay.set_delay(Towards::Client, Duration::from_millis(20));
+            let client = site.connect(relay.address()).await;
+            let exec = Exec::shell(format!("yes | head -c {kilobytes}000; exit 3"));
+            let running = client.exec(&exec).await.expect("it starts");
+            serving.server().leave();
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let done = soon(8, "the command", running.collect(1 << 23)).await;
+            assert_eq!((code(&done.report), done.stdout.len() as u64), (3, kilobytes * 1000));
+            let ended = soon(5, "the link's end", client.ended()).await;
+            assert!(ended.what.contains("closed the link"), "{ended}");
+            soon(5, "the server", serving.join()).await;
+        }
     });
 }
 
