@@ -30,8 +30,8 @@ pub(crate) struct CpArgs {
     /// Keep the exact mode and the time of the last modification
     #[arg(short = 'p')]
     preserve: bool,
-    /// The sources, and last the destination; either side may be [user@]HOST:PATH
     #[arg(required = true, num_args = 2.., value_name = "PATH")]
+    #[arg(help = "The sources, and last the destination; either side may be [user@]HOST:PATH")]
     paths: Vec<OsString>,
 }
 

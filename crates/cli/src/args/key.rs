@@ -45,8 +45,7 @@ pub(crate) struct InitArgs {
     /// Ask for a passphrase to encrypt it with
     #[arg(long)]
     pub(crate) passphrase: bool,
-    /// A comment for the public key [default: user@machine]
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", help = "A comment for the public key [default: user@machine]")]
     pub(crate) comment: Option<String>,
 }
 
