@@ -6,7 +6,7 @@
 mod monitor;
 mod user;
 
-use unglue_proto::mux::{Mux, Role};
+use unglue_proto::mux::{Gather, Mux, Output as _, Role};
 use unglue_testkit::prng::cases;
 use unglue_testkit::{Clock, Prng};
 
@@ -79,8 +79,18 @@ impl World {
     /// One end sends some of what it has.
     fn emit(&mut self, side: usize) -> bool {
         let budget = self.random.log_uniform(1, 300_000);
+        let (mux, now) = (&mut self.users[side].mux, self.clock.now());
         let mut wire = Vec::new();
-        let sent = self.users[side].mux.poll_output(&mut wire, budget, self.clock.now());
+        let sent = if self.random.chance(2) {
+            mux.poll_output(&mut wire, budget, now)
+        } else {
+            // As the driver has it: in pieces for a vectored write.
+            let mut gather = Gather::default();
+            let sent = mux.poll_output(&mut gather, budget, now);
+            gather.slices().iter().for_each(|slice| wire.extend_from_slice(slice));
+            assert_eq!(gather.len(), wire.len());
+            sent
+        };
         assert_eq!(sent, !wire.is_empty());
         self.users[side].take_events(&mut self.random);
         self.monitor.watch(self.users[side].role, &wire);
