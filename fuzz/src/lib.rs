@@ -1,0 +1,4 @@
+//! What the fuzzers check. `cargo +nightly fuzz run splits` in this folder's parent; the corpus is replayed by the ordinary
+//! tests of `unglue-frame` as well, which include `checks.rs`.
+
+pub mod checks;
