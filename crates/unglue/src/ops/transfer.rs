@@ -58,11 +58,13 @@ pub(crate) async fn put(
     speaker.say(&Request::Put(put)).await?;
     let mut progress = reporter(options.progress, size);
     match flow::send_file(source, data, &mut progress).await {
-        Ok(tally) => speaker.say(&FromClient::Sent(tally)).await?,
+        // A server that has failed already listens no more; its outcome says why.
+        Ok(tally) => drop(speaker.say(&FromClient::Sent(tally)).await),
         // The server gave the data up: it has said why, or the link has ended.
         Err(fault) if fault.blame == unglue_proto::Blame::Peer || fault.code == Code::LinkLost => {}
         Err(fault) => {
-            speaker.conclude(&FromClient::Failed(fault.clone())).await?;
+            // Our own failure counts, whether the server hears of it or not.
+            let _ = speaker.conclude(&FromClient::Failed(fault.clone())).await;
             return Err(fault);
         }
     }
