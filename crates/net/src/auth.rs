@@ -198,8 +198,9 @@ pub(crate) fn reply(verdict: &Verdict) -> Result<Vec<u8>, Fault> {
 /// good will is told what to do.
 pub(crate) fn denial(fault: &Fault) -> Result<Vec<u8>, Fault> {
     let told = match fault.code {
-        Code::Denied => Fault::user(Code::Denied, "the server did not accept your key")
-            .advise("add its line to ~/.ssh/authorized_keys there (unglue key show prints it); the server's log says more"),
+        Code::Denied => Fault::user(Code::Denied, "the server did not accept your key").advise(
+            "add its line to ~/.ssh/authorized_keys there (unglue key show prints it); the server's log says more",
+        ),
         _ => fault.clone(),
     };
     message(&FromServer::Denied(told))

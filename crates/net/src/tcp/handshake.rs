@@ -75,6 +75,8 @@ impl Session {
         })?;
         match received {
             Received::Open => Ok(()),
+            // The last words came with the end: they are read first.
+            Received::Closed if !self.unread.is_empty() => Ok(()),
             Received::Closed => Err(Fault::system(Code::LinkLost, "the other end closed the link")),
         }
     }

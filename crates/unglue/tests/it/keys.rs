@@ -3,8 +3,8 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 
-use unglue::{Address, Client, Code, Exec, Fault};
-use unglue_net::identity::make_key_file;
+use unglue::{Address, Client, Code, ConnectError, Exec, Fault};
+use unglue_net::identity::{Passphrase, make_key_file};
 
 use crate::daemon::Daemon;
 use crate::site::{Site, address_of, code, run, within};
@@ -95,5 +95,25 @@ fn an_unknown_key_and_another_user_are_refused() {
         fs::remove_file(site.path("key.pub")).expect("it is removed");
         let stranger = make_key_file(&site.path("key"), "stranger", None).expect("a key").public_key();
         denied(&site, &daemon, &[&stranger.fingerprint().to_string()]).await;
+    });
+}
+
+#[test]
+fn a_key_that_is_offered_first_is_denied_in_words() {
+    within(60, async || {
+        let site = Site::new();
+        let daemon = Daemon::start(&site);
+        fs::remove_file(site.path("key")).expect("it is removed");
+        fs::remove_file(site.path("key.pub")).expect("it is removed");
+        let secret = Passphrase::new("secret".into());
+        make_key_file(&site.path("key"), "stranger", Some(&secret)).expect("a key");
+        // The denial and the end of the connection arrive together.
+        for _ in 0..10 {
+            let refused = Client::connect(&address_of(daemon.address()), &site.client_options()).await;
+            match refused.err().expect("the offer is denied") {
+                ConnectError::Failed(fault) => assert_eq!(fault.code, Code::Denied, "{fault}"),
+                other => panic!("{other}"),
+            }
+        }
     });
 }
