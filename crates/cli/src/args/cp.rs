@@ -11,11 +11,11 @@ use super::target::HostArg;
 
 const EXAMPLES: &str = "\
 Examples:
-  unglue cp notes.txt build.example:                     # to the home directory, or the server's root
-  unglue cp -p a.tar b.tar ada@build.example:/var/tmp/   # several files need a directory
+  unglue cp notes.txt build.example:                    # to the home directory, or the root
+  unglue cp -p a.tar b.tar ada@build.example:/var/tmp/  # several files need a directory
   unglue cp build.example:logs/today.log .
-  unglue cp -P 7300 '[::1]:a file' .                     # the port has a flag of its own: HOST:7300 would be a path
-  unglue cp ./a:b build.example:                         # a slash before the first colon: a local file
+  unglue cp -P 7300 '[::1]:a file' .                    # HOST:7300 would be a path
+  unglue cp ./a:b build.example:                        # a slash first: a local file
 
 A file appears under its name whole, verified and synced, or not at all.
 
@@ -25,14 +25,14 @@ Exit status: 0; 1 if something was not copied (each is named); 125 if unglue its
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES, override_usage = "unglue cp [OPTIONS] SRC… DST    (one side is [user@]HOST:PATH)")]
 pub(crate) struct CpArgs {
-    #[command(flatten)]
-    pub(crate) connection: ConnectionArgs,
     /// Keep the exact mode and the time of the last modification
     #[arg(short = 'p')]
     preserve: bool,
     #[arg(required = true, num_args = 2.., value_name = "PATH")]
     #[arg(help = "The sources, and last the destination; either side may be [user@]HOST:PATH")]
     paths: Vec<OsString>,
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
 }
 
 /// What a command line of `cp` means.

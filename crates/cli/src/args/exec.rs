@@ -18,15 +18,29 @@ const JSON_CAP: u64 = 8 << 20;
 const EXAMPLES: &str = "\
 Examples:
   unglue exec build.example -- uname -a
-  unglue exec ada@build.example:7300 -- cat 'a file'     # arguments arrive as they are: no shell splits them
-  unglue exec build.example -c 'df -h | tail -n +2'      # sh -c, where a shell is wanted
-  tar c src | unglue exec -i build.example -- tar x      # feed the command's standard input
+  unglue exec ada@build.example:7300 -- cat 'a file'  # no shell splits the arguments
+  unglue exec build.example -c 'df -h | tail -n +2'   # sh -c, where a shell is wanted
+  tar c src | unglue exec -i build.example -- tar x   # feed the command's standard input
   unglue exec --timeout 10s --json build.example -- ./check | jq .outcome
   unglue exec --outcome fd:3 build.example -- make 3>outcome.json
 
+The JSON object:
+  id           the operation's id; null if the server was not reached
+  outcome      one of {\"exited\": CODE}, {\"signalled\": NAME, \"core\": BOOL},
+               {\"timed_out\": {\"after_ms\": N}}, {\"spawn_failed\": {\"errno\": NAME, …}},
+               {\"refused\": FAULT} (nothing ran), {\"link_lost\": FAULT} (not known),
+               {\"corrupt\": FAULT}, {\"failed\": FAULT}
+  stdout, stderr, stdin
+               bytes, blake3, and end: eof, held_open (by a descendant), abandoned (by its
+               reader), cut (by the link); with --json data, as {\"text\": …} or
+               {\"base64\": …}, and data_cut_at if that is not all
+  descendants  none, killed, left
+  wall_ms      from the request to the outcome
+
 Exit status:
-  the command's own; 128+N if signal N ended it; 124 if it timed out; 126 if the program could not be run;
-  127 if it was not found; 125 for everything that unglue itself failed at.";
+  the command's own; 128+N if signal N ended it; 124 if it timed out; 126 if the
+  program could not be run; 127 if it was not found; 125 for everything that unglue
+  itself failed at.";
 
 /// Run a command on another machine
 ///
@@ -36,8 +50,6 @@ Exit status:
 #[command(after_help = EXAMPLES, override_usage = "unglue exec [OPTIONS] [user@]HOST[:PORT] -- PROGRAM [ARG]…\n       unglue exec [OPTIONS] [user@]HOST[:PORT] -c TEXT")]
 #[command(group(ArgGroup::new("what").required(true).args(["command", "shell"])))]
 pub(crate) struct ExecArgs {
-    #[command(flatten)]
-    pub(crate) connection: ConnectionArgs,
     /// Print one JSON object with the outcome and both outputs, and nothing else
     #[arg(long, conflicts_with = "outcome")]
     json: bool,
@@ -65,12 +77,13 @@ pub(crate) struct ExecArgs {
     /// Run this text with sh -c
     #[arg(short = 'c', value_name = "TEXT")]
     shell: Option<OsString>,
-    /// The server
-    #[arg(value_name = "[user@]HOST[:PORT]")]
+    #[arg(value_name = "HOST", help = "The server, as [user@]HOST[:PORT]")]
     pub(crate) host: HostArg,
     /// The program and its arguments
     #[arg(last = true, value_name = "PROGRAM")]
     command: Vec<OsString>,
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
 }
 
 /// Where the outcome goes.

@@ -10,10 +10,10 @@ use super::target::HostArg;
 
 const EXAMPLES: &str = "\
 Examples:
-  unglue key init                                        # a key pair in ~/.config/unglue, if ssh has none to share
+  unglue key init                          # a key pair, if ssh has none to share
   unglue key show | ssh build.example 'cat >> ~/.ssh/authorized_keys'
   unglue key list
-  unglue key trust build.example SHA256:…                # the fingerprint that `unglue serve` printed over there";
+  unglue key trust build.example SHA256:…  # the fingerprint that `unglue serve` printed there";
 
 /// See and make keys, and trust servers
 #[derive(Debug, Args)]
@@ -85,14 +85,13 @@ Examples:
   unglue key trust build.example SHA256:ImKhPYGmEiSoBBCTuqr/sg6rO0pDFVD1bKhtsbBmFhs
   unglue key trust '[::1]:7300' SHA256:ImKhPYGmEiSoBBCTuqr/sg6rO0pDFVD1bKhtsbBmFhs")]
 pub(crate) struct TrustArgs {
-    #[command(flatten)]
-    pub(crate) connection: ConnectionArgs,
-    /// The server
-    #[arg(value_name = "HOST[:PORT]")]
+    #[arg(value_name = "HOST", help = "The server, as HOST[:PORT]")]
     pub(crate) host: HostArg,
     /// The key's fingerprint, as `unglue serve` prints it, or `ssh-keygen -lf` on the server
     #[arg(value_name = "SHA256:…", value_parser = parse_fingerprint)]
     pub(crate) fingerprint: Fingerprint,
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
 }
 
 fn parse_fingerprint(text: &str) -> Result<Fingerprint, String> {

@@ -25,15 +25,16 @@ use crate::pystruct::StructCommand;
 
 const EXAMPLES: &str = "\
 Examples:
-  unglue demo                                            # see it work, on this machine alone
-  unglue serve                                           # on the machine that shall be reached
+  unglue demo                              # see it work, on this machine alone
+  unglue serve                             # on the machine that shall be reached
   unglue exec build.example -- uname -a
   unglue cp notes.txt build.example:
 
-Every command tells more with --help. Logs are written to standard error where UNGLUE_LOG names a level:
-error, warn, info, debug, trace.
+Every command tells more with --help. UNGLUE_LOG=LEVEL writes a log to standard error:
+error, warn, info, debug or trace.
 
-Exit status: a remote command's own; 125 for everything that unglue itself failed at; more in unglue exec --help.";
+Exit status: a remote command's own; 125 for everything that unglue itself failed at; the
+rest is in unglue exec --help.";
 
 /// Run commands and move files on other machines, every message whole
 #[derive(Debug, Parser)]

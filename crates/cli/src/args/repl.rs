@@ -14,7 +14,8 @@ At the prompt:
   history            list the lines typed so far
   quit, exit         leave; so does the end of input
 
-Ctrl-C interrupts the running command. Each line has a shell of its own, so variables don't last from one to the next.
+Ctrl-C interrupts the running command. Each line has a shell of its own, so variables
+don't last from one to the next.
 
 Examples:
   unglue repl build.example
@@ -24,9 +25,8 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct ReplArgs {
+    #[arg(value_name = "HOST", help = "The server, as [user@]HOST[:PORT]")]
+    pub(crate) host: HostArg,
     #[command(flatten)]
     pub(crate) connection: ConnectionArgs,
-    /// The server
-    #[arg(value_name = "[user@]HOST[:PORT]")]
-    pub(crate) host: HostArg,
 }

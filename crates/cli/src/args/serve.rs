@@ -8,13 +8,14 @@ use unglue::client::DEFAULT_PORT;
 
 const EXAMPLES: &str = "\
 Examples:
-  unglue serve                                           # on 127.0.0.1:7227, for this user's keys
-  unglue serve --listen 0.0.0.0:7227                     # for other machines too
-  unglue serve --root /srv/drop --allow files            # files below /srv/drop, and no commands
-  unglue serve --listen 127.0.0.1:0 --json               # a free port, told as JSON
+  unglue serve                                  # on 127.0.0.1:7227, for this user's keys
+  unglue serve --listen 0.0.0.0:7227            # for other machines too
+  unglue serve --root /srv/drop --allow files   # files below /srv/drop, and no commands
+  unglue serve --listen 127.0.0.1:0 --json      # a free port, told as JSON
 
-Who may log in is said by ~/.ssh/authorized_keys, as for ssh. --root confines files, not commands.
-The first SIGTERM or SIGINT lets running commands end for up to 10 s; the second ends the server at once.";
+Who may log in is said by ~/.ssh/authorized_keys, as for ssh. --root confines files, not
+commands. The first SIGTERM or SIGINT lets running commands end for up to 10 s; the second
+ends the server at once.";
 
 /// Serve this machine: run commands and move files for those whose keys are authorised
 #[derive(Debug, Args)]

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, Parser as _};
 
 use super::CommandLine;
@@ -12,20 +12,33 @@ use crate::complaint::Complaint;
 /// Reads the command line.
 ///
 /// # Errors
-/// What the process shall end with: 0 after help or the version, which have been printed, 125 after wrong usage, which has been told.
+/// What the process shall end with: 0 after help or the version, which have been printed, 125 after wrong usage, which has
+/// been told.
 pub(crate) fn parse(words: Vec<OsString>) -> Result<CommandLine, ExitCode> {
-    let asked = words.get(1).cloned();
-    CommandLine::try_parse_from(words).map_err(|error| match error.kind() {
+    CommandLine::try_parse_from(&words).map_err(|error| match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             // Whoever closed standard output doesn't want to read it.
             let _ = error.print();
             ExitCode::SUCCESS
         }
-        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            Complaint::new(format!("a command is missing; see: {} --help", command_of(asked))).tell()
+        _ => {
+            let path = command_of(&words);
+            let what = match error.kind() {
+                ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => "a command is missing".into(),
+                ErrorKind::UnknownArgument if path == "unglue exec" => one_line(&error) + behind_dashes(&error),
+                _ => one_line(&error),
+            };
+            Complaint::new(format!("{what}; see: {path} --help")).tell()
         }
-        _ => Complaint::new(format!("{}; see: {} --help", one_line(&error), command_of(asked))).tell(),
     })
+}
+
+/// What to do about a word of `exec` that is no flag: it is the beginning of a command, most likely.
+fn behind_dashes(error: &clap::Error) -> &'static str {
+    match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(word)) if !word.starts_with('-') => "; write the command behind --",
+        _ => "",
+    }
 }
 
 /// What clap says, without its layout: the problem, then its hints in parentheses.
@@ -35,7 +48,7 @@ fn one_line(error: &clap::Error) -> String {
     let told = told.split("\n\nFor more information").next().unwrap_or(told);
     let mut parts = told.trim_start_matches("error: ").split("\n\n").map(collapse);
     let problem = parts.next().unwrap_or_default();
-    let hints: Vec<String> = parts.map(|part| part.trim_start_matches("tip: ").to_owned()).collect();
+    let hints: Vec<String> = parts.map(|part| part.trim_start_matches("tip: ").replace(" tip: ", "; ")).collect();
     match hints.is_empty() {
         true => problem,
         false => format!("{problem} ({})", hints.join("; ")),
@@ -46,14 +59,16 @@ fn collapse(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The command whose help explains it: the word after `unglue`, if that is one.
-fn command_of(word: Option<OsString>) -> String {
-    let word = word.and_then(|word| word.into_string().ok());
-    let known = CommandLine::command();
-    match word.filter(|word| known.get_subcommands().any(|command| command.get_name() == word)) {
-        Some(word) => format!("unglue {word}"),
-        None => "unglue".into(),
+/// The command whose help explains it: as many words as name one.
+fn command_of(words: &[OsString]) -> String {
+    let mut command = CommandLine::command();
+    let mut path = String::from("unglue");
+    for word in words.iter().skip(1) {
+        let Some(inner) = command.find_subcommand(word).cloned() else { break };
+        path = format!("{path} {}", inner.get_name());
+        command = inner;
     }
+    path
 }
 
 #[cfg(test)]

@@ -5,9 +5,10 @@ use std::fs::{self, Permissions};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
+use std::process::Stdio;
 
 use super::host::Host;
-use super::run::finish;
+use super::run::{finish, start, until};
 
 /// `127.0.0.1:PATH`
 fn remote(path: &[u8]) -> OsString {
@@ -146,4 +147,35 @@ fn without_a_server_nothing_is_copied() {
     let host = Host::start();
     fs::write(host.home().join("f"), "x").expect("written");
     finish(host.client(["cp", "-P", "1", "f", "127.0.0.1:"])).expect(125).complains("127.0.0.1:1");
+}
+
+#[test]
+fn a_client_that_was_killed_leaves_no_part_under_the_name_and_the_next_one_cleans_up() {
+    let host = Host::start();
+    let here = host.home().join("here");
+    fs::create_dir(&here).expect("made");
+    fs::write(here.join("f"), "old").expect("written");
+    fs::File::create(host.root().join("f")).and_then(|file| file.set_len(1 << 30)).expect("a large file");
+    fs::write(host.root().join("small"), "small").expect("written");
+    let port = host.port.to_string();
+    let client = start(host.client(["cp", "-P", &port, "127.0.0.1:f", "here"]).stdin(Stdio::null()));
+    until("the temporary file", || (names(&here).len() > 1).then_some(()));
+    client.signal(rustix::process::Signal::KILL);
+    client.finish().expect(137);
+    assert_eq!(fs::read(here.join("f")).expect("it is there"), b"old");
+    assert_eq!(names(&here).len(), 2, "what was killed can't clean up: {:?}", names(&here));
+    host.cp(["127.0.0.1:small", "."]).expect(0);
+    assert_eq!(names(&here), ["f"]);
+}
+
+#[test]
+fn an_interrupt_discards_the_file_under_way() {
+    let host = Host::start();
+    fs::File::create(host.home().join("f")).and_then(|file| file.set_len(1 << 30)).expect("a large file");
+    let port = host.port.to_string();
+    let client = start(host.client(["cp", "-P", &port, "f", "127.0.0.1:"]).stdin(Stdio::null()));
+    until("the temporary file", || (!names(&host.root()).is_empty()).then_some(()));
+    client.signal(rustix::process::Signal::INT);
+    client.finish().expect(130).complains("interrupted");
+    until("the server's discarding it", || names(&host.root()).is_empty().then_some(()));
 }

@@ -45,6 +45,12 @@ fn wrong_usage_is_one_line_and_exits_with_125() {
 }
 
 #[test]
+fn a_command_without_its_dashes_is_told_about_them() {
+    unglue(&["exec", "host", "ls"]).expect(125).complains("write the command behind --; see: unglue exec --help");
+    unglue(&["key", "trust", "host"]).expect(125).complains("see: unglue key trust --help");
+}
+
+#[test]
 fn completions_and_manual_pages_are_made() {
     for shell in ["bash", "zsh", "fish"] {
         assert!(unglue(&["completions", shell]).expect(0).text().contains("unglue"));
