@@ -11,6 +11,7 @@ use unglue_net::identity::{KnownHosts, Passphrase};
 use crate::args::connection::ConnectionArgs;
 use crate::args::target::HostArg;
 use crate::complaint::{Complaint, printable};
+use crate::passphrase;
 
 /// Which server, who asks, and whom to trust.
 pub(crate) struct Access {
@@ -91,7 +92,7 @@ fn ask_at_terminal(question: &str) -> std::io::Result<String> {
 /// Asks for the passphrase of a key, at the terminal; `None` where there is none, or where nothing was typed.
 fn ask_passphrase(path: &Path) -> Option<Passphrase> {
     let question = format!("Passphrase for {}: ", printable(&path.display().to_string()));
-    match rpassword::prompt_password(question) {
+    match passphrase::ask(&question) {
         Ok(text) if !text.is_empty() => Some(Passphrase::new(text)),
         _ => None,
     }

@@ -16,6 +16,7 @@ mod key;
 mod local_store;
 mod log;
 mod manual;
+mod passphrase;
 mod progress;
 mod pystruct;
 mod repl;

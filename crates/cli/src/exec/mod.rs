@@ -11,6 +11,7 @@ pub(crate) mod verdict;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
+use std::time::Instant;
 
 use unglue::Exec;
 
@@ -41,10 +42,17 @@ pub(crate) fn run(args: &ExecArgs) -> Result<ExitCode, Complaint> {
 
 async fn execute(access: &Access, exec: &Exec, outcome: &OutcomeTo) -> Ended {
     let ready = async { Ok((destinations(outcome).map_err(|error| refused(&error))?, access.connect().await?)) };
-    match ready.await {
-        Ok((destinations, client)) => drive(&client, exec, destinations).await.unwrap_or_else(Ended::after_the_request),
-        Err(fault) => Ended::before_it_ran(fault),
+    let (destinations, client) = match ready.await {
+        Ok(ready) => ready,
+        Err(fault) => return Ended::before_it_ran(fault),
+    };
+    let started = Instant::now();
+    let mut ended = drive(&client, exec, destinations).await.unwrap_or_else(Ended::after_the_request);
+    if ended.report.wall_us == 0 {
+        // The server has not said how long it took.
+        ended.report.wall_us = started.elapsed().as_micros() as u64;
     }
+    ended
 }
 
 fn destinations(outcome: &OutcomeTo) -> io::Result<(Destination, Destination)> {

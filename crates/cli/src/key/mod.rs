@@ -13,6 +13,7 @@ use unglue_net::identity::{
 
 use crate::args::key::{InitArgs, KeyArgs, KeyCommand, ListArgs, ShowArgs};
 use crate::complaint::{Complaint, printable};
+use crate::passphrase;
 
 /// The longest comment line that is read from a `.pub` file.
 const MAX_PUBLIC_FILE: u64 = 64 * 1024;
@@ -62,15 +63,15 @@ fn own_name() -> String {
 
 /// Asks twice, since a slip would lock the key for good.
 fn new_passphrase(path: &Path) -> Result<Passphrase, Complaint> {
-    let ask = |question: String| {
-        let typed = rpassword::prompt_password(question);
+    let ask = |question: &str| {
+        let typed = passphrase::ask(question);
         typed.map_err(|error| Complaint::new(format!("--passphrase needs a terminal to type it at: {error}")))
     };
-    let first = ask(format!("New passphrase for {}: ", printable(&path.display().to_string())))?;
+    let first = ask(&format!("New passphrase for {}: ", printable(&path.display().to_string())))?;
     if first.is_empty() {
         return Err(Complaint::new("the passphrase is empty; leave --passphrase out for a key without one"));
     }
-    match ask("The same again: ".into())? == first {
+    match ask("The same again: ")? == first {
         true => Ok(Passphrase::new(first)),
         false => Err(Complaint::new("the two passphrases differ; no key was made")),
     }

@@ -1,11 +1,13 @@
 //! `--json` and `--outcome`: the outcome where it can't be confused with the output.
 
 use std::fs;
+use std::process::Stdio;
+use std::time::Duration;
 
 use serde_json::json;
 
 use super::host::Host;
-use super::run::{clean, finish};
+use super::run::{clean, finish, start, until};
 
 #[test]
 fn the_object_holds_everything() {
@@ -99,4 +101,21 @@ fn a_reader_who_left_is_told_in_the_outcome() {
         serde_json::from_slice(&fs::read(host.home().join("o.json")).expect("a file")).expect("JSON");
     assert_eq!(object["stdout"]["end"], "abandoned");
     assert_eq!(object["outcome"], json!({"signalled": "SIGPIPE", "core": false}));
+}
+
+#[test]
+fn a_lost_link_is_an_outcome_of_its_own() {
+    let host = Host::start();
+    let text = "echo before; touch started; sleep 60";
+    let client = start(host.client(["exec", "--json", &host.target(), "-c", text]).stdin(Stdio::null()));
+    until("the command's start", || host.root().join("started").exists().then_some(()));
+    // What was printed needs a moment to arrive.
+    std::thread::sleep(Duration::from_millis(300));
+    host.signal(rustix::process::Signal::KILL);
+    let done = client.finish().expect(125);
+    let object = done.json();
+    assert!(object["outcome"]["link_lost"]["what"].is_string(), "{object}");
+    assert_eq!(object["stdout"]["end"], "cut");
+    assert_eq!(object["stdout"]["data"], json!({"text": "before\n"}));
+    done.complains("");
 }

@@ -84,7 +84,7 @@ fn an_interrupt_at_the_prompt_ends_the_command_alone() {
         (">>: ", "trap 'exit 5' INT; echo rea''dy; while :; do sleep 0.1; done\r"),
         ("ready\r\n", "\x03"),
         ("exit status 5", "echo sti''ll\r"),
-        ("still\r\n", "\x04"),
+        ("still\r\n", "quit\r"),
     ];
     let Some(done) = converse(&host, "exec $U repl $T", &dialogue) else { return };
     assert_eq!(done.code, 0, "{done:?}");
