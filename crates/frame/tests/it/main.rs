@@ -8,6 +8,7 @@ mod corpus;
 mod cuts;
 mod memory;
 mod notation;
+mod oracles;
 mod prefixes;
 mod protocols;
 mod samples;
