@@ -154,7 +154,8 @@ fn ask(name: &str, cases: &[Case]) -> Option<Vec<String>> {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap_or_else(|error| panic!("{command}: {error}"));
-    let (mut input, output) = (child.stdin.take()?, BufReader::new(child.stdout.take()?));
+    let mut input = child.stdin.take().unwrap();
+    let output = BufReader::new(child.stdout.take().unwrap());
     let requests: String = cases
         .iter()
         .map(|case| {
