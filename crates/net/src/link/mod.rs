@@ -156,6 +156,13 @@ impl State {
     }
 }
 
+/// Remembers whom to wake, once for each task however often it asks.
+fn register(waiting: &mut Vec<Waker>, cx: &Context<'_>) {
+    if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+        waiting.push(cx.waker().clone());
+    }
+}
+
 fn wake(waker: Option<Waker>) {
     if let Some(waker) = waker {
         waker.wake();
@@ -199,7 +206,7 @@ impl Link {
         if let Some(code) = state.mux.peer_left() {
             return Poll::Ready(Err(StreamError::Reset(code)));
         }
-        state.openers[direction as usize].push(cx.waker().clone());
+        register(&mut state.openers[direction as usize], cx);
         Poll::Pending
     }
 
@@ -251,7 +258,7 @@ impl Link {
             match &state.lost {
                 Some(fault) => Poll::Ready(fault.clone()),
                 None => {
-                    state.watchers.push(cx.waker().clone());
+                    register(&mut state.watchers, cx);
                     Poll::Pending
                 }
             }
@@ -267,7 +274,7 @@ impl Link {
             if state.lost.is_some() || state.mux.all_flushed() {
                 return Poll::Ready(());
             }
-            state.flushers.push(cx.waker().clone());
+            register(&mut state.flushers, cx);
             Poll::Pending
         })
         .await;

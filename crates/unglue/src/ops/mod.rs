@@ -10,6 +10,16 @@ pub(crate) use control::{Control, Listener, Speaker};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use unglue_proto::Fault;
+
+/// Runs an exchange to its end even if whoever asked for it doesn't wait: the streams that an answer names are taken and
+/// let go then, rather than left on the link for ever.
+pub(crate) async fn unbroken<T: Send + 'static>(
+    exchange: impl Future<Output = Result<T, Fault>> + Send + 'static,
+) -> Result<T, Fault> {
+    tokio::spawn(exchange).await.unwrap_or_else(|error| Err(Fault::us(format!("an exchange ended badly: {error}"))))
+}
+
 /// A fresh id for an operation: the time, this process and a count, so that two operations of one user never share one.
 pub(crate) fn fresh_id() -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);

@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 
 use tokio::task::spawn_blocking;
 use unglue_host::store::{Source, Store, StoreError, WriteOptions};
-use unglue_net::link::Link;
+use unglue_net::link::{Link, RecvStream};
 use unglue_proto::message::transfer::{File, FromClient, FromServer, Get, Outcome, Put};
 use unglue_proto::message::{Request, Tally};
 use unglue_proto::{Code, Fault};
 
 use super::flow::{self, Landing};
-use super::{Control, Listener, Speaker, fresh_id};
+use super::{Control, Listener, Speaker, fresh_id, unbroken};
 
 /// How a transfer goes on: called with the bytes moved so far and the size that the source had at the start.
 pub type Progress = Box<dyn FnMut(u64, u64) + Send>;
@@ -114,18 +114,8 @@ pub(crate) async fn get(
     to: &Path,
     options: TransferOptions,
 ) -> Result<Tally, Fault> {
-    let Control { speaker, mut listener } = Control::new(link.open_bidirectional().await?);
     let name = Path::new(from).file_name().unwrap_or_default().to_owned();
-    let request = Request::Get(Get { id: fresh_id(), path: from.into(), require: Vec::new() });
-    speaker.conclude(&request).await?;
-    let file = match listener.expect().await? {
-        FromServer::File(file) => file,
-        FromServer::Outcome(Outcome::Failed(fault)) => return Err(fault),
-        FromServer::Outcome(Outcome::Done(_)) => {
-            return Err(Fault::peer(Code::BadMessage, "the server says that a file is sent which it never opened"));
-        }
-    };
-    let mut data = link.claim(file.data)?;
+    let (mut listener, file, mut data) = unbroken(ask_for(link.clone(), from.to_owned())).await?;
     let (local, to, preserve) = (local.clone(), to.to_owned(), options.preserve);
     let mut progress = reporter(options.progress, file.size);
     let landing = Landing::start(move || {
@@ -135,6 +125,23 @@ pub(crate) async fn get(
         Ok(local.write(&path, options)?)
     });
     land(landing, &mut data, &mut progress, outcome(&mut listener)).await
+}
+
+/// Sends the request and takes the stream that the answer names.
+async fn ask_for(link: Link, from: OsString) -> Result<(Listener, File, RecvStream), Fault> {
+    let Control { speaker, mut listener } = Control::new(link.open_bidirectional().await?);
+    let path = from.as_os_str().into();
+    speaker.conclude(&Request::Get(Get { id: fresh_id(), path, require: Vec::new() })).await?;
+    match listener.expect().await? {
+        FromServer::File(file) => {
+            let data = link.claim(file.data)?;
+            Ok((listener, file, data))
+        }
+        FromServer::Outcome(Outcome::Failed(fault)) => Err(fault),
+        FromServer::Outcome(Outcome::Done(_)) => {
+            Err(Fault::peer(Code::BadMessage, "the server says that a file is sent which it never opened"))
+        }
+    }
 }
 
 /// Server: sends a file.
@@ -155,7 +162,7 @@ async fn send(link: &Link, store: &Store, get: Get, speaker: &mut Speaker) -> Re
 /// Receives the stream, then hears what the sender sent, then puts the file in place if both agree.
 async fn land(
     landing: Landing,
-    data: &mut unglue_net::link::RecvStream,
+    data: &mut RecvStream,
     progress: impl FnMut(u64),
     sent: impl Future<Output = Result<Tally, Fault>>,
 ) -> Result<Tally, Fault> {

@@ -34,3 +34,19 @@ fn a_thousand_pipelined_commands_are_not_mixed_up() {
         assert!(!order.is_sorted(), "they finished in the order in which they were asked for");
     });
 }
+
+#[test]
+fn starts_that_nobody_waits_for_leave_nothing_on_the_link() {
+    within(120, async || {
+        let site = Site::new();
+        let serving = site.serve();
+        let client = site.connect(serving.address()).await;
+        // More than a link has streams: each cancelled start would cost two of them.
+        for round in 0..2500 {
+            let exec = Exec::new(["true"]);
+            let start = client.exec(&exec);
+            let _ = tokio::time::timeout(std::time::Duration::from_micros(round % 50), start).await;
+        }
+        assert_eq!(code(&soon(60, "a start", run(&client, &Exec::new(["true"]))).await.report), 0);
+    });
+}

@@ -13,7 +13,7 @@ use unglue_proto::message::{Request, Tally};
 use unglue_proto::{Code, Fault, signal};
 
 use crate::ops::flow::Meter;
-use crate::ops::{Control, Listener, Speaker, fresh_id};
+use crate::ops::{Control, Listener, Speaker, fresh_id, unbroken};
 
 /// Bytes that [`Running::collect`] reads at once.
 const READ: usize = 64 * 1024;
@@ -168,8 +168,12 @@ pub struct Collected {
     pub stderr: Vec<u8>,
 }
 
-/// Sends the request and waits until the command runs or has failed to.
+/// Sends the request and waits until the command runs or has failed to. Cancelled, it kills the command.
 pub(crate) async fn start(link: &Link, exec: &Exec) -> Result<Running, Fault> {
+    unbroken(begin(link.clone(), exec.clone())).await
+}
+
+async fn begin(link: Link, exec: Exec) -> Result<Running, Fault> {
     let Control { mut speaker, mut listener } = Control::new(link.open_bidirectional().await?);
     let stdin = match exec.stdin {
         true => Some(link.open_unidirectional().await?),
