@@ -28,18 +28,11 @@ impl Codec {
         Codec { deframer: Deframer::new(framing.clone()), enframer: Enframer::new(framing) }
     }
 
-    fn take(&mut self, input: &mut BytesMut) -> Result<Option<OwnedFrame>, Error> {
-        Ok(self.deframer.decode_bytes(input)?)
-    }
-
-    fn last(&mut self, input: &mut BytesMut) -> Result<Option<OwnedFrame>, Error> {
-        let found = self.take(input)?;
-        if found.is_none() {
-            self.deframer.feed(&input.split());
-            self.deframer.next()?;
-            self.deframer.finish()?;
-        }
-        Ok(found)
+    /// Told that the input has ended, with no frame left in it.
+    fn finish(&mut self, input: &mut BytesMut) -> Result<(), Error> {
+        self.deframer.feed(&input.split());
+        self.deframer.next()?;
+        Ok(self.deframer.finish()?)
     }
 }
 
@@ -49,11 +42,15 @@ impl Decoder for Codec {
 
     #[inline]
     fn decode(&mut self, input: &mut BytesMut) -> Result<Option<BytesMut>, Error> {
-        Ok(self.take(input)?.map(|frame| frame.data))
+        Ok(self.deframer.decode_data(input)?)
     }
 
     fn decode_eof(&mut self, input: &mut BytesMut) -> Result<Option<BytesMut>, Error> {
-        Ok(self.last(input)?.map(|frame| frame.data))
+        let found = self.decode(input)?;
+        if found.is_none() {
+            self.finish(input)?;
+        }
+        Ok(found)
     }
 }
 
@@ -91,11 +88,15 @@ impl Decoder for FieldCodec {
     type Error = Error;
 
     fn decode(&mut self, input: &mut BytesMut) -> Result<Option<OwnedFrame>, Error> {
-        self.0.take(input)
+        Ok(self.0.deframer.decode_bytes(input)?)
     }
 
     fn decode_eof(&mut self, input: &mut BytesMut) -> Result<Option<OwnedFrame>, Error> {
-        self.0.last(input)
+        let found = self.decode(input)?;
+        if found.is_none() {
+            self.0.finish(input)?;
+        }
+        Ok(found)
     }
 }
 

@@ -57,6 +57,34 @@ impl Enframer {
         }
     }
 
+    /// Writes a frame to the front of `out`, which doesn't grow, and gives its size. `u32be` is written in
+    /// place; other framings take a buffer of their own in between.
+    ///
+    /// # Errors
+    /// As [`encode`](Self::encode), and [`EncodeError::NoRoom`].
+    #[inline]
+    pub fn encode_to(&self, fields: &[u64], data: &[u8], out: &mut [u8]) -> Result<usize, EncodeError> {
+        let (fewest, more) = self.u32be;
+        let fits = (data.len() as u64).wrapping_sub(fewest) <= more && fields.is_empty();
+        if fits
+            && let Some((head, rest)) = out.split_first_chunk_mut::<4>()
+            && let Some(place) = rest.get_mut(..data.len())
+        {
+            *head = (data.len() as u32).to_be_bytes();
+            place.copy_from_slice(data);
+            return Ok(4 + data.len());
+        }
+        self.encode_elsewhere(fields, data, out)
+    }
+
+    fn encode_elsewhere(&self, fields: &[u64], data: &[u8], out: &mut [u8]) -> Result<usize, EncodeError> {
+        let mut whole = Vec::new();
+        self.encode(fields, data, &mut whole)?;
+        let room = EncodeError::NoRoom { need: whole.len(), have: out.len() };
+        out.get_mut(..whole.len()).ok_or(room)?.copy_from_slice(&whole);
+        Ok(whole.len())
+    }
+
     /// Appends a frame whose data `write` appends to `out`. With a binary header nothing is copied afterwards, except
     /// that a varint length may have to make room for itself; other framings copy the data once.
     ///

@@ -190,6 +190,13 @@ pub enum EncodeError {
         /// Its position in the data.
         at: usize,
     },
+    /// The slice to write to is too short for the frame.
+    NoRoom {
+        /// The frame's bytes.
+        need: usize,
+        /// The slice's.
+        have: usize,
+    },
     /// The frame depends on the data's bytes, not on its size alone: give it the data.
     NeedsData,
     /// The data is no JSON object with a whole number for the body's length.
@@ -215,6 +222,9 @@ impl fmt::Display for EncodeError {
             EncodeError::Size { got, want } => write!(f, "the message has {got} bytes, the framing's size is {want}"),
             EncodeError::Delimiter { at } => {
                 write!(f, "the delimiter stands in the message, at byte {at}: choose a framing with a length")
+            }
+            EncodeError::NoRoom { need, have } => {
+                write!(f, "the frame has {need} bytes, there is room for {have}")
             }
             EncodeError::NeedsData => f.write_str("this framing's header can't be written without the data"),
             EncodeError::JsonHeader => {

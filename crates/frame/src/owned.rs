@@ -34,19 +34,37 @@ impl Deframer {
     /// # Errors
     /// The bytes are no frame; see [`DecodeError`]. It is final.
     pub fn decode_bytes(&mut self, input: &mut BytesMut) -> Result<Option<OwnedFrame>, DecodeError> {
+        self.cut_out(input, cut, copied)
+    }
+
+    /// As [`decode_bytes`](Self::decode_bytes), for the data alone, which takes less work.
+    ///
+    /// # Errors
+    /// As [`decode_bytes`](Self::decode_bytes).
+    #[inline]
+    pub fn decode_data(&mut self, input: &mut BytesMut) -> Result<Option<BytesMut>, DecodeError> {
+        self.cut_out(input, |input, span, _, _| cut_data(input, span), |frame| frame.data().into())
+    }
+
+    #[inline]
+    fn cut_out<T>(
+        &mut self,
+        input: &mut BytesMut,
+        cut: impl FnOnce(&mut BytesMut, Span, u64, &Rule) -> T,
+        copied: impl FnOnce(&Frame<'_>) -> T,
+    ) -> Result<Option<T>, DecodeError> {
         let (rule, state) = self.parts();
         if state.idle()
-            && let Some(span) = in_place(rule, input)
+            && let Some((span, sound)) = in_place(rule, input)
         {
             if span.total > input.len() {
                 let more = span.total - input.len();
                 input.reserve(more.min(input.len().max(AHEAD)));
                 return Ok(None);
             }
-            if rule.open(&input[..span.total], span, &mut &mut [][..]).is_ok() {
+            if sound || rule.open(&input[..span.total], span, &mut &mut [][..]).is_ok() {
                 let offset = state.pass(span.total);
-                let fields = fields(&Frame::plain(&input[..span.total], span, offset, rule), rule);
-                return Ok(Some(cut(input, span, fields, offset)));
+                return Ok(Some(cut(input, span, offset, rule)));
             }
         }
         let mut rest = &input[..];
@@ -57,17 +75,19 @@ impl Deframer {
     }
 }
 
-/// The span of a frame that needs no looking at its data, once its header is there.
-fn in_place(rule: &Rule, input: &[u8]) -> Option<Span> {
-    if let Ok(span) = rule.quick(input) {
-        return Some(span);
-    }
+/// The span of a frame that needs no looking at its data, once its header is there, and whether it was checked.
+#[inline]
+fn in_place(rule: &Rule, input: &[u8]) -> Option<(Span, bool)> {
+    rule.quick(input).map_or_else(|_| announced(rule, input), |span| Some((span, true)))
+}
+
+fn announced(rule: &Rule, input: &[u8]) -> Option<(Span, bool)> {
     match &rule.kind {
         Kind::Head(_) | Kind::Digits(_) | Kind::Fixed(_) if !input.is_empty() => {}
         _ => return None,
     }
     match rule.measure(input) {
-        Ok(Measure::Known(span)) if span.lost == Lost::Nothing => Some(span),
+        Ok(Measure::Known(span)) if span.lost == Lost::Nothing => Some((span, false)),
         _ => None,
     }
 }
@@ -76,10 +96,18 @@ fn fields(frame: &Frame<'_>, rule: &Rule) -> Vec<u64> {
     (0..rule.head().map_or(0, |head| head.fields.len())).map(|index| frame.field(index)).collect()
 }
 
-fn cut(input: &mut BytesMut, span: Span, fields: Vec<u64>, offset: u64) -> OwnedFrame {
-    let head = input.split_to(span.head);
+#[inline]
+fn cut_data(input: &mut BytesMut, span: Span) -> BytesMut {
+    input.advance(span.head);
     let data = input.split_to(span.data);
     input.advance(span.total - span.head - span.data);
+    data
+}
+
+fn cut(input: &mut BytesMut, span: Span, offset: u64, rule: &Rule) -> OwnedFrame {
+    let fields = fields(&Frame::plain(&input[..span.total], span, offset, rule), rule);
+    let head = input.split_to(span.head);
+    let data = cut_data(input, Span { head: 0, total: span.total - span.head, ..span });
     OwnedFrame { data, head, fields, offset, part: Part::Whole, is_cut: false }
 }
 

@@ -57,8 +57,8 @@ fn contenders(wire: &[u8]) -> Vec<Contender<'_>> {
         ours("unglue frames()", Framing::u32be(), wire),
         ours("unglue frames(), the layout from text", layout, wire),
         Contender::new("unglue decode()", move || decode(wire, &mut one_by_one)),
-        Contender::new("unglue decode_bytes()", move || {
-            in_bytes(wire, |input| owned.decode_bytes(input).expect("good frames").map(|frame| frame.data))
+        Contender::new("unglue decode_data(), owned", move || {
+            in_bytes(wire, |input| owned.decode_data(input).expect("good frames"))
         }),
         Contender::new("wire-codec", move || wire_codec(wire, &mut wire_carry)),
         Contender::new("tokio-util LengthDelimitedCodec", move || {

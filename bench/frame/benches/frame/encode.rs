@@ -38,7 +38,9 @@ fn ours<'d>(name: &'static str, notation: &str, data: &'d [u8], frames: usize) -
 fn contenders(data: &[u8], frames: usize) -> Vec<Contender<'_>> {
     let (mut by_hand, mut in_place) = (Vec::new(), Vec::new());
     let mut slice = vec![0; frames * (data.len() + 4)];
+    let mut own_slice = slice.clone();
     let enframer = Enframer::new(Framing::u32be());
+    let in_slice = enframer.clone();
     let (mut theirs, mut asynchronous) = (BytesMut::new(), BytesMut::new());
     let shared = Bytes::copy_from_slice(data);
     let shared_too = shared.clone();
@@ -65,7 +67,15 @@ fn contenders(data: &[u8], frames: usize) -> Vec<Contender<'_>> {
             }
             black_box(&in_place).len() as u64
         }),
-        Contender::new("wire-codec", move || {
+        Contender::new("unglue encode_to(), a slice", move || {
+            let mut rest = &mut own_slice[..];
+            for _ in 0..frames {
+                let bytes = in_slice.encode_to(&[], black_box(data), rest).expect("it fits");
+                rest = &mut rest[bytes..];
+            }
+            (frames * (data.len() + 4)) as u64
+        }),
+        Contender::new("wire-codec, a slice", move || {
             let framer = LengthPrefixed::new(LengthWidth::U32, Endian::Big);
             let mut out = WriteBuf::new(&mut slice);
             for _ in 0..frames {

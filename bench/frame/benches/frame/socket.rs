@@ -129,7 +129,14 @@ fn tokio_send(socket: TcpStream, size: usize, frames: usize) {
     on_runtime(socket, async |socket| {
         let (data, mut writer) = (Bytes::from(vec![7; size]), ours::FrameWriter::new(socket, Framing::u32be()));
         for _ in 0..frames {
-            writer.write_bytes(&[], data.clone()).await.expect("it is read");
+            if size >= CHUNK {
+                writer.write_bytes(&[], data.clone()).await.expect("it is read");
+                continue;
+            }
+            writer.put(&[], &data).expect("it fits");
+            if writer.is_full() {
+                writer.flush().await.expect("it is read");
+            }
         }
         writer.shutdown().await.expect("it is read");
     });

@@ -117,8 +117,15 @@ fn asynchronous_ends_agree_with_blocking_ones() {
             let mut writer = asynchronous::FrameWriter::new(near, framing.clone());
             let mut reader = asynchronous::FrameReader::new(far, framing.clone());
             let write = async {
-                for message in messages() {
-                    writer.write(&fields(&framing), &message).await.unwrap();
+                for (index, message) in messages().into_iter().enumerate() {
+                    if index % 2 == 0 {
+                        writer.write(&fields(&framing), &message).await.unwrap();
+                    } else {
+                        writer.put(&fields(&framing), &message).unwrap();
+                    }
+                    if writer.is_full() {
+                        writer.flush().await.unwrap();
+                    }
                 }
                 writer.shutdown().await.unwrap();
             };

@@ -54,6 +54,20 @@ fn what_does_not_fit_is_not_written() {
 }
 
 #[test]
+fn a_slice_takes_a_frame_or_nothing() {
+    for framing in [Framing::u32be(), Framing::netstring(), Framing::prefixed(Int::U16LE)] {
+        let (mut wire, enframer) = (Vec::new(), Enframer::new(framing));
+        enframer.encode(&[], b"hello", &mut wire).unwrap();
+        let mut slice = [0; 20];
+        assert_eq!(enframer.encode_to(&[], b"hello", &mut slice), Ok(wire.len()));
+        assert_eq!(slice[..wire.len()], wire);
+        let mut short = vec![9; wire.len() - 1];
+        let room = EncodeError::NoRoom { need: wire.len(), have: wire.len() - 1 };
+        assert_eq!((enframer.encode_to(&[], b"hello", &mut short), &short), (Err(room), &vec![9; wire.len() - 1]));
+    }
+}
+
+#[test]
 fn an_absurd_length_is_told_for_what_it_is() {
     let mut deframer = Deframer::new(Framing::u32be());
     deframer.feed(b"\0\0\0\0GET / HTTP/1.1\r\n");
