@@ -1,7 +1,7 @@
 //! Moving one file: `put` and `get`, both ends of both.
 //!
-//! The four halves are two functions seen twice: who has the source runs [`flow::send_file`], who has the destination
-//! runs a [`flow::Landing`].
+//! The four halves are two functions seen twice: who has the source runs `flow::send_file`, who has the destination
+//! runs a `flow::Landing`.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};

@@ -115,7 +115,7 @@ impl Server {
             store: options.files.then_some(store),
             exec: options.exec,
             environment: login_environment(),
-            top: options.root.clone().unwrap_or_else(|| account.home.clone()),
+            top: top(&options, &account)?,
             supervisor,
         });
         let (stage, watch) = watch::channel(Stage::Serving);
@@ -185,6 +185,12 @@ fn store(options: &ServerOptions, account: &Account, state: &Path) -> Result<Sto
     let swept = partials.sweep()?;
     tracing::debug!(?swept, "swept temporary files of dead servers");
     Ok(store.with_partials(partials))
+}
+
+/// Where commands start. Absolute, since what starts them stands elsewhere.
+fn top(options: &ServerOptions, account: &Account) -> Result<PathBuf, Fault> {
+    let top = options.root.as_ref().unwrap_or(&account.home);
+    std::path::absolute(top).map_err(|error| system("the root's path is not known", &error))
 }
 
 fn gatekeeper(options: &ServerOptions, account: &Account) -> Gate {

@@ -136,9 +136,19 @@ struct Progress {
 /// What the streams have reported of themselves.
 #[derive(Default)]
 struct Seen {
-    stdin: Option<oneshot::Receiver<Sight>>,
-    stdout: Option<oneshot::Receiver<Sight>>,
-    stderr: Option<oneshot::Receiver<Sight>>,
+    stdin: Witness,
+    stdout: Witness,
+    stderr: Witness,
+}
+
+/// A stream that tells what it saw once it has ended.
+#[derive(Default)]
+enum Witness {
+    /// There is no such stream.
+    #[default]
+    Absent,
+    Awaited(oneshot::Receiver<Sight>),
+    Heard(Sight),
 }
 
 /// What this end saw of a stream.
@@ -184,7 +194,11 @@ async fn begin(link: Link, exec: Exec) -> Result<Running, Fault> {
         FromServer::Started(started) => {
             let (stdout, stdout_seen) = Output::new(link.claim(started.stdout)?);
             let (stderr, stderr_seen) = Output::new(link.claim(started.stderr)?);
-            let seen = Seen { stdin: None, stdout: Some(stdout_seen), stderr: Some(stderr_seen) };
+            let seen = Seen {
+                stdin: Witness::Absent,
+                stdout: Witness::Awaited(stdout_seen),
+                stderr: Witness::Awaited(stderr_seen),
+            };
             let progress = Progress { listener, exit: None, report: None, seen };
             Ok(Running::started(stdin, stdout, stderr, speaker, progress))
         }
@@ -206,7 +220,7 @@ impl Running {
     ) -> Running {
         let stdin = stdin.map(|stream| {
             let (input, seen) = Input::new(stream);
-            progress.seen.stdin = Some(seen);
+            progress.seen.stdin = Witness::Awaited(seen);
             input
         });
         Running { stdin, stdout: Some(stdout), stderr: Some(stderr), speaker, progress }
@@ -279,21 +293,23 @@ impl Progress {
 
     /// The report, once what arrived was held against what was sent.
     async fn verified(&mut self) -> Report {
-        let stdin = sight(self.seen.stdin.take()).await;
-        let stdout = sight(self.seen.stdout.take()).await;
-        let stderr = sight(self.seen.stderr.take()).await;
+        self.seen.stdin.hear().await;
+        self.seen.stdout.hear().await;
+        self.seen.stderr.hear().await;
+        let Seen { stdin, stdout, stderr } = &self.seen;
+        let (stdin, stdout, stderr) = (stdin.sight(), stdout.sight(), stderr.sight());
         let Some(report) = &mut self.report else {
             return unknown(Outcome::Failed { failed: Fault::us("there is no report") });
         };
         if matches!(report.outcome, Outcome::LinkLost { .. }) {
-            report.stdout = report.stdout.take().or(stdout.as_ref().map(Sight::cut));
-            report.stderr = report.stderr.take().or(stderr.as_ref().map(Sight::cut));
+            report.stdout = report.stdout.take().or(stdout.map(Sight::cut));
+            report.stderr = report.stderr.take().or(stderr.map(Sight::cut));
             return report.clone();
         }
         let checks = [
-            check_input(report.stdin.as_ref(), stdin.as_ref()),
-            check_output("stdout", &mut report.stdout, stdout.as_ref()),
-            check_output("stderr", &mut report.stderr, stderr.as_ref()),
+            check_input(report.stdin.as_ref(), stdin),
+            check_output("stdout", &mut report.stdout, stdout),
+            check_output("stderr", &mut report.stderr, stderr),
         ];
         if let Some(failed) = checks.into_iter().find_map(Result::err) {
             report.outcome = failed;
@@ -308,9 +324,20 @@ impl Sight {
     }
 }
 
-/// What a stream saw of itself; `None` once it was asked before, or if there was no such stream.
-async fn sight(seen: Option<oneshot::Receiver<Sight>>) -> Option<Sight> {
-    seen?.await.ok()
+impl Witness {
+    /// Waits until it has spoken. Cancelling it loses nothing.
+    async fn hear(&mut self) {
+        if let Witness::Awaited(sight) = self {
+            *self = sight.await.map_or(Witness::Absent, Witness::Heard);
+        }
+    }
+
+    fn sight(&self) -> Option<&Sight> {
+        match self {
+            Witness::Heard(sight) => Some(sight),
+            Witness::Absent | Witness::Awaited(_) => None,
+        }
+    }
 }
 
 /// Holds the two ends' figures of the input against each other, unless the command did not take all of it.
