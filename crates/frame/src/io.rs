@@ -27,6 +27,15 @@ pub use writer::FrameWriter;
 /// Bytes read at once, and bytes gathered before they are written.
 pub(crate) const CHUNK: usize = 64 * 1024;
 
+/// The most bytes read at once.
+const MOST: usize = 256 * 1024;
+
+/// How many bytes to ask for next: twice as many if all came that were asked for, so that what a stream costs follows
+/// from what it sends.
+pub(crate) fn next_chunk(asked: usize, came: usize) -> usize {
+    if came == asked { (asked * 2).min(MOST) } else { asked }
+}
+
 /// What ends reading or writing frames.
 #[derive(Debug)]
 pub enum Error {

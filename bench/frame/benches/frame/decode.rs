@@ -38,7 +38,9 @@ pub(crate) fn run() {
             let (wire, frames) = stream(&framing, size);
             let mut rows = vec![ours("unglue", framing, &wire)];
             if notation == "varint" {
-                rows.push(Contender::new("prost's length delimiter", || prost(&wire)));
+                let mut carry = Vec::new();
+                let wire = &wire;
+                rows.push(Contender::new("prost's length delimiter", move || prost(wire, &mut carry)));
             }
             compare(&format!("decode {notation}, {size} bytes"), frames, rows);
         }
@@ -173,13 +175,37 @@ fn tokio_decode(wire: &[u8]) -> impl FnMut() -> u64 {
     }
 }
 
-fn prost(wire: &[u8]) -> u64 {
-    let (mut sum, mut rest) = (0, wire);
-    while !rest.is_empty() {
-        let len = prost::decode_length_delimiter(&mut rest).expect("good frames");
-        let (data, after) = rest.split_at(len);
-        sum += look(data);
-        rest = after;
+/// prost knows delimiters in a buffer that has them whole: chunks and straddlers are left to its user, as in the
+/// hand-written loop.
+fn prost(wire: &[u8], carry: &mut Vec<u8>) -> u64 {
+    let mut sum = 0;
+    for mut chunk in wire.chunks(CHUNK) {
+        while !carry.is_empty() && !chunk.is_empty() {
+            // Enough for the length, then for the data.
+            let want = prost_frame(carry).map_or(carry.len() + 1, |(head, len)| head + len);
+            let (more, rest) = chunk.split_at((want - carry.len()).min(chunk.len()));
+            carry.extend_from_slice(more);
+            chunk = rest;
+            if let Some((head, len)) = prost_frame(carry)
+                && carry.len() == head + len
+            {
+                sum += look(&carry[head..]);
+                carry.clear();
+            }
+        }
+        while let Some((head, len)) = prost_frame(chunk) {
+            let Some(data) = chunk.get(head..head + len) else { break };
+            sum += look(data);
+            chunk = &chunk[head + len..];
+        }
+        carry.extend_from_slice(chunk);
     }
     sum
+}
+
+#[inline(always)]
+fn prost_frame(bytes: &[u8]) -> Option<(usize, usize)> {
+    let mut rest = bytes;
+    let len = prost::decode_length_delimiter(&mut rest).ok()?;
+    Some((bytes.len() - rest.len(), len))
 }

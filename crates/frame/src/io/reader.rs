@@ -1,6 +1,6 @@
 //! Reading frames.
 
-use super::{CHUNK, Error};
+use super::{CHUNK, Error, next_chunk};
 use crate::{Deframer, Frame, Frames, Framing};
 use alloc::vec::Vec;
 use std::io::{ErrorKind, Read};
@@ -10,13 +10,15 @@ use std::io::{ErrorKind, Read};
 pub struct FrameReader<R> {
     inner: R,
     deframer: Deframer,
+    /// Bytes asked for at once: more once as many came.
+    chunk: usize,
     ended: bool,
 }
 
 impl<R: Read> FrameReader<R> {
     /// A reader of frames, from where `inner` stands.
     pub fn new(inner: R, framing: Framing) -> FrameReader<R> {
-        FrameReader { inner, deframer: Deframer::new(framing), ended: false }
+        FrameReader { inner, deframer: Deframer::new(framing), chunk: CHUNK, ended: false }
     }
 
     /// The next frame, or `None` where the input ends between two frames.
@@ -53,10 +55,12 @@ impl<R: Read> FrameReader<R> {
     /// Reads once. False at the end of the input.
     fn fill(&mut self) -> Result<bool, Error> {
         while !self.ended {
-            match self.inner.read(self.deframer.space(CHUNK)) {
+            let space = &mut self.deframer.space(self.chunk)[..self.chunk];
+            match self.inner.read(space) {
                 Ok(0) => self.ended = true,
                 Ok(bytes) => {
                     self.deframer.filled(bytes);
+                    self.chunk = next_chunk(self.chunk, bytes);
                     return Ok(true);
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}

@@ -2,7 +2,7 @@
 
 use crate::{
     Deframer, Frame, Frames, Framing,
-    io::{CHUNK, Error},
+    io::{CHUNK, Error, next_chunk},
 };
 use alloc::vec::Vec;
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -13,12 +13,14 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 pub struct FrameReader<R> {
     inner: R,
     deframer: Deframer,
+    /// Bytes asked for at once: more once as many came.
+    chunk: usize,
 }
 
 impl<R: AsyncRead + Unpin> FrameReader<R> {
     /// A reader of frames, from where `inner` stands.
     pub fn new(inner: R, framing: Framing) -> FrameReader<R> {
-        FrameReader { inner, deframer: Deframer::new(framing) }
+        FrameReader { inner, deframer: Deframer::new(framing), chunk: CHUNK }
     }
 
     /// The next frame, or `None` where the input ends between two frames.
@@ -52,8 +54,10 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
 
     /// Reads once. False at the end of the input.
     async fn fill(&mut self) -> Result<bool, Error> {
-        let bytes = self.inner.read(self.deframer.space(CHUNK)).await?;
+        let space = &mut self.deframer.space(self.chunk)[..self.chunk];
+        let bytes = self.inner.read(space).await?;
         self.deframer.filled(bytes);
+        self.chunk = next_chunk(self.chunk, bytes);
         Ok(bytes > 0)
     }
 
