@@ -40,7 +40,8 @@ pub(crate) fn compare(title: &str, frames: usize, mut contenders: Vec<Contender<
     }
 }
 
-fn quartiles(times: &mut [f64]) -> [f64; 3] {
+/// The first quartile, the median and the third.
+pub(crate) fn quartiles(times: &mut [f64]) -> [f64; 3] {
     times.sort_by(f64::total_cmp);
     [1, 2, 3].map(|quarter| times[(times.len() - 1) * quarter / 4])
 }

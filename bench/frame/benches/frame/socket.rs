@@ -1,6 +1,6 @@
 //! From end to end over a loopback socket, each end a thread with its own runtime.
 
-use crate::{CHUNK, SIZES, decode::look};
+use crate::{CHUNK, SIZES, decode::look, rounds::quartiles};
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use std::{
@@ -14,7 +14,7 @@ use unglue_frame::{Framing, codec::Codec, io, tokio as ours};
 
 type End = fn(TcpStream, usize, usize);
 
-const ROUNDS: usize = 9;
+const ROUNDS: usize = 15;
 
 pub(crate) fn run() {
     let contenders: [(&str, End, End); 5] = [
@@ -27,25 +27,24 @@ pub(crate) fn run() {
     for size in SIZES {
         let frames = ((96 << 20) / (size + 4)).min(1 << 20);
         let mut times = vec![Vec::new(); contenders.len()];
-        for _ in 0..ROUNDS {
-            for ((_, send, receive), times) in contenders.iter().zip(&mut times) {
-                times.push(once(*send, *receive, size, frames));
+        for round in 0..ROUNDS {
+            // Another one first in each round: who follows whom has an influence on the two cores' sleep.
+            for turn in 0..contenders.len() {
+                let index = (round + turn) % contenders.len();
+                let (_, send, receive) = contenders[index];
+                times[index].push(once(send, receive, size, frames));
             }
         }
         println!(
             "\nloopback socket, {size} bytes\n\n| | million frames a second | MB/s | of the raw loop |\n|---|---|---|---|"
         );
-        let medians: Vec<f64> = times.iter_mut().map(|times| median(times)).collect();
-        for ((name, ..), time) in contenders.iter().zip(&medians) {
-            let rate = frames as f64 / time;
-            println!("| {name} | {:.2} | {:.0} | {:.2} |", rate / 1e6, rate * size as f64 / 1e6, medians[0] / time);
+        let quartiles: Vec<[f64; 3]> = times.iter_mut().map(|times| quartiles(times)).collect();
+        for ((name, ..), [fast, median, slow]) in contenders.iter().zip(&quartiles) {
+            let [low, rate, high] = [slow, median, fast].map(|time| frames as f64 / time / 1e6);
+            let (bytes, ratio) = (rate * size as f64, quartiles[0][1] / median);
+            println!("| {name} | {rate:.2} | {low:.2}–{high:.2} | {bytes:.0} | {ratio:.2} |");
         }
     }
-}
-
-fn median(times: &mut [f64]) -> f64 {
-    times.sort_by(f64::total_cmp);
-    times[times.len() / 2]
 }
 
 fn once(send: End, receive: End, size: usize, frames: usize) -> f64 {
