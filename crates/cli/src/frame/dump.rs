@@ -38,3 +38,20 @@ fn line(out: &mut impl Write, at: usize, row: &[u8]) -> io::Result<()> {
         row.iter().map(|byte| if matches!(byte, b' '..=b'~') { char::from(*byte) } else { '.' }).collect();
     writeln!(out, "  {text}")
 }
+
+#[cfg(test)]
+mod tests {
+    use unglue_frame::{Deframer, Framing};
+
+    #[test]
+    fn a_frame_is_shown_with_its_place_fields_and_bytes() {
+        let framing: Framing = "kind:u8 len:u8 data[len]".parse().expect("a notation");
+        let (mut deframer, mut out) = (Deframer::new(framing), Vec::new());
+        let found = deframer.decode(&mut &b"\x07\x11GET / HTTP/1.1\r\n!"[..]).expect("good").expect("whole");
+        super::frame(&mut out, &found).expect("a vector takes it");
+        let shown = "@0 17 bytes  kind=7  len=17\n  \
+                     00000000  47 45 54 20 2f 20 48 54  54 50 2f 31 2e 31 0d 0a  GET / HTTP/1.1..\n  \
+                     00000010  21                                                !\n";
+        assert_eq!(String::from_utf8(out).expect("text"), shown);
+    }
+}
