@@ -30,6 +30,10 @@
 //! deframer.finish()?; // the input ended between two frames
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! The default build needs `alloc` and nothing else. Features add to it: `std` (blocking readers and writers), `bytes` (owned
+//! frames), `tokio` (asynchronous ones, and a `tokio_util` codec), `checksums`, `json` (headers that tell a body's length)
+//! and `memchr` (delimiters found faster). The guide, with the tables of presets and protocols, is `docs/framing.md`.
 #![no_std]
 
 extern crate alloc;

@@ -10,6 +10,7 @@ mod memory;
 mod notation;
 mod oracles;
 mod prefixes;
+mod properties;
 mod protocols;
 mod samples;
 mod splits;
