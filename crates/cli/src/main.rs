@@ -13,6 +13,7 @@ mod exec;
 #[allow(rustdoc::broken_intra_doc_links)]
 mod frame;
 mod key;
+mod lab;
 mod local_store;
 mod log;
 mod manual;
@@ -23,6 +24,7 @@ mod repl;
 mod runtime;
 mod serve;
 mod signals;
+mod typed;
 
 use std::process::ExitCode;
 
@@ -56,5 +58,6 @@ fn run(command: Command) -> Result<ExitCode, Complaint> {
         Command::Completions(args) => manual::completions(&args),
         Command::Man(args) => manual::man(&args),
         Command::Demo(args) => demo::run(&args),
+        Command::Lab(args) => lab::run(args),
     }
 }

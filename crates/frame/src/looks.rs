@@ -46,6 +46,20 @@ pub(crate) fn guess(bytes: &[u8]) -> Option<Looks> {
     Some(if matches!(first[0], b'{' | b'[') { Looks::Json } else { Looks::Text(*first) })
 }
 
+impl Looks {
+    /// Guesses from the first four bytes of what should have been a frame; `None` if they resemble nothing known.
+    ///
+    /// ```
+    /// use unglue_frame::Looks;
+    ///
+    /// assert_eq!(Looks::of(b"GET / HTTP/1.1"), Some(Looks::Http(*b"GET ")));
+    /// assert_eq!(Looks::of(&[0, 0, 0, 5]), None);
+    /// ```
+    pub fn of(bytes: &[u8]) -> Option<Looks> {
+        guess(bytes)
+    }
+}
+
 impl fmt::Display for Looks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,44 +1,91 @@
-//! What can go wrong while a scene is played.
+//! What goes wrong in the lab, in two sentences.
 
 use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
-/// A scene that could not be played to its end. The system erred, or the script's own commands did.
+/// Why a dialect's server or client, or a scene, stopped.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LabError {
-    /// A socket, a pipe or a process failed.
-    #[error("the scene could not {action}: {source}")]
+    /// A socket, a pipe, a file or a process failed.
+    #[error("could not {action}: {source}")]
     Io {
-        /// The verb, such as `listen on 127.0.0.1`.
-        action: &'static str,
+        /// The verb and its object, such as `listen on 127.0.0.1:80`.
+        action: String,
         /// What the system said.
         source: io::Error,
     },
-    /// A step took longer than a scene may.
-    #[error("the scene waited {} s for {what}, in vain; use commands that end sooner", .after.as_secs())]
+    /// The other end made no progress for too long.
+    #[error("waited {} s for {what}, in vain; --wait gives it longer", .after.as_secs_f64())]
     Deadline {
         /// What was waited for.
-        what: &'static str,
+        what: String,
         /// How long.
         after: Duration,
     },
-    /// The server's end closed the connection before its replies were complete.
-    #[error("the connection closed after {received} bytes of replies; {owed} more were owed")]
-    Closed {
-        /// Bytes that the client had received.
-        received: u64,
-        /// Bytes that were still to come.
-        owed: u64,
+    /// The connection ended in the middle of something.
+    #[error("the peer closed the connection after {got} of {wanted} bytes of {what}; what came is no whole message")]
+    Cut {
+        /// What was being received.
+        what: String,
+        /// Bytes that came.
+        got: u64,
+        /// Bytes that were announced.
+        wanted: u64,
     },
+    /// The peer sent something that its dialect doesn't have.
+    #[error("the peer sent {what}; {advice}")]
+    Malformed {
+        /// What it sent, with the numbers.
+        what: String,
+        /// What may be the reason, or what to do.
+        advice: String,
+    },
+    /// The user asked for something that can't be.
+    #[error("{what}; {advice}")]
+    Misuse {
+        /// What is wrong.
+        what: String,
+        /// What to do instead.
+        advice: String,
+    },
+    /// This machine, or this user, lacks what a scene needs.
+    #[error("{what}; {advice}")]
+    Unavailable {
+        /// What failed.
+        what: String,
+        /// How it can be had.
+        advice: String,
+    },
+    /// A local file could not be sent or stored.
+    #[error("{}: {what}; {advice}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What happened to it.
+        what: String,
+        /// What to do.
+        advice: String,
+    },
+    /// The server was shut down meanwhile.
+    #[error("the server was shut down")]
+    Stopped,
 }
 
 impl LabError {
-    /// Turns what the system said into an error: a passed deadline of a socket into [`LabError::Deadline`].
-    pub(crate) fn of(action: &'static str, after: Duration) -> impl FnOnce(io::Error) -> LabError {
-        move |source| match source.kind() {
-            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => LabError::Deadline { what: action, after },
-            _ => LabError::Io { action, source },
-        }
+    /// Says what was being done when the system refused.
+    pub(crate) fn io(action: impl Into<String>) -> impl FnOnce(io::Error) -> LabError {
+        move |source| LabError::Io { action: action.into(), source }
+    }
+
+    /// What the peer sent, and what to make of it.
+    pub(crate) fn malformed(what: impl Into<String>, advice: impl Into<String>) -> LabError {
+        LabError::Malformed { what: what.into(), advice: advice.into() }
+    }
+
+    /// What the user asked for, and what to ask for instead.
+    pub(crate) fn misuse(what: impl Into<String>, advice: impl Into<String>) -> LabError {
+        LabError::Misuse { what: what.into(), advice: advice.into() }
     }
 }

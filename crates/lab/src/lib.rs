@@ -1,26 +1,25 @@
-//! The sticky-packet problem, shown: TCP carries bytes, not messages, and a program that takes one `recv` for one
-//! reply mixes replies up.
+//! The sticky-packet problem, alive: the tutorial's programs, and scenes that show why messages stick.
 //!
-//! [`dialects`] holds the wire formats of the tutorials that teach the problem, as they are taught, small and blocking;
-//! [`scene`] plays one of them over a loopback socket and says what happened to every byte. Nothing here prints: a scene yields
-//! values.
+//! - [`dialects`]: the wire formats as they are taught, each with a server and a client that talk to Python's.
+//! - [`server`]: a TCP and a UDP server in steps, to which you give your own service.
+//! - [`scenes`]: small plays on real sockets. Each gives a report: what was called, what it gave, what that shows.
+//! - [`relay`]: a TCP relay with a delay, so that round trips can be felt.
+//! - [`network`]: two hosts and a wire between them, on which packets can be held and counted.
 //!
-//! ```
-//! use unglue_lab::scene::{Script, play};
-//!
-//! # fn main() -> Result<(), unglue_lab::LabError> {
-//! let script = Script::new("/", ["seq 1000", "echo hello"]);
-//! let scene = play(&script)?;
-//! // The first reply has 3893 bytes. One recv(1024) took a part of them …
-//! assert!(scene.exchanges[0].received.len() <= 1024);
-//! // … and the answer to `echo hello` is more of the first reply.
-//! assert_eq!(scene.exchanges[1].pieces[0].command, 0);
-//! # Ok(())
-//! # }
-//! ```
+//! Nothing here prints: scenes yield values, and `unglue lab` draws them.
 
+pub mod coding;
+pub mod connection;
 pub mod dialects;
 mod error;
-pub mod scene;
+pub mod kernel;
+pub mod network;
+pub mod record;
+pub mod relay;
+pub mod scenes;
+pub mod server;
+pub mod shell;
+mod stop;
 
 pub use error::LabError;
+pub use stop::Stopper;

@@ -8,6 +8,7 @@ pub(crate) mod cp;
 pub(crate) mod demo;
 pub(crate) mod exec;
 pub(crate) mod key;
+pub(crate) mod lab;
 pub(crate) mod manual;
 pub(crate) mod place;
 pub(crate) mod repl;
@@ -29,6 +30,7 @@ Examples:
   unglue serve                             # on the machine that shall be reached
   unglue exec build.example -- uname -a
   unglue cp notes.txt build.example:
+  unglue lab scene --all                   # why messages stick, on real sockets
 
 Every command tells more with --help. UNGLUE_LOG=LEVEL writes a log to standard error:
 error, warn, info, debug or trace.
@@ -53,6 +55,7 @@ pub(crate) enum Command {
     Serve(serve::ServeArgs),
     Key(key::KeyArgs),
     Demo(demo::DemoArgs),
+    Lab(lab::LabArgs),
     Frame(FrameCommand),
     Struct(StructCommand),
     #[command(hide = true)]

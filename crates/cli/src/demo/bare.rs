@@ -3,8 +3,8 @@
 use std::io;
 
 use tokio::task::spawn_blocking;
-use unglue_lab::dialects::bare::RECV;
-use unglue_lab::scene::{Exchange, Scene, Script, play};
+use unglue_lab::dialects::RECV;
+use unglue_lab::scenes::cut_reply::{CutReply, Exchange, Piece, Script, enact};
 
 use super::screen::{Screen, Tone, count};
 use super::stage::Stage;
@@ -21,7 +21,7 @@ pub(super) async fn act(stage: &Stage, screen: &mut Screen) -> Result<(), Stoppe
         &format!("The same commands over a bare socket, whose client takes one recv({RECV}) for one reply"),
     )?;
     let script = Script::new(stage.served(), COMMANDS);
-    let scene = spawn_blocking(move || play(&script)).await.map_err(io::Error::from)?;
+    let scene = spawn_blocking(move || enact(&script)).await.map_err(io::Error::from)?;
     let scene = scene.map_err(|error| Complaint::new(error.to_string()))?;
     for (index, exchange) in scene.exchanges.iter().enumerate() {
         show(&scene, index, exchange, screen)?;
@@ -34,7 +34,7 @@ pub(super) async fn act(stage: &Stage, screen: &mut Screen) -> Result<(), Stoppe
     screen.remark(Tone::Faint, "TCP carries bytes, not messages: nothing was lost, and nothing is where it belongs")
 }
 
-fn show(scene: &Scene, index: usize, exchange: &Exchange, screen: &mut Screen) -> Result<(), Stopped> {
+fn show(scene: &CutReply, index: usize, exchange: &Exchange, screen: &mut Screen) -> Result<(), Stopped> {
     screen.prompt(&exchange.asked)?;
     screen.output(&shown(&exchange.received))?;
     let tone = if exchange.is_right(index) { Tone::Good } else { Tone::Bad };
@@ -47,8 +47,8 @@ fn show(scene: &Scene, index: usize, exchange: &Exchange, screen: &mut Screen) -
 }
 
 /// Whose reply the bytes are.
-fn belongs_to(scene: &Scene, exchange: &Exchange) -> String {
-    let piece = |piece: &unglue_lab::scene::Piece| {
+fn belongs_to(scene: &CutReply, exchange: &Exchange) -> String {
+    let piece = |piece: &Piece| {
         let of = &scene.exchanges[piece.command];
         match (piece.from, piece.to == of.reply) {
             (0, true) => format!("the whole reply to `{}`", of.asked),

@@ -4,7 +4,6 @@ mod files;
 mod folder;
 mod line;
 mod reply;
-mod typed;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -14,11 +13,11 @@ use unglue::Client;
 use crate::access::Access;
 use crate::args::repl::ReplArgs;
 use crate::complaint::{Complaint, say};
-use crate::runtime;
 use crate::signals::{Signals, Wish};
+use crate::typed::{Next, Typed};
+use crate::{local_store, runtime};
 use folder::Folder;
 use line::Line;
-use typed::{Next, Typed};
 
 /// Runs the command line.
 ///
@@ -31,7 +30,9 @@ pub(crate) fn run(args: &ReplArgs) -> Result<ExitCode, Complaint> {
         // An untrusted key is heard of here, before anything was typed in vain.
         client.welcome().await?;
         let signals = Signals::take().map_err(|error| Complaint::new(format!("no signals: {error}")))?;
-        let typed = Typed::open().map_err(|error| Complaint::new(format!("the terminal can't be used: {error}")))?;
+        let history = local_store::state_folder().map(|state| state.join("history"));
+        let typed =
+            Typed::open(history).map_err(|error| Complaint::new(format!("the terminal can't be used: {error}")))?;
         let mut session = Session { client, signals, folder: Folder::default() };
         session.converse(typed).await.map(|()| ExitCode::SUCCESS)
     })

@@ -8,22 +8,20 @@ use rustyline::error::ReadlineError;
 use rustyline::history::MemHistory;
 use rustyline::{Config, Editor};
 
-use crate::local_store;
-
 /// What stands before a line.
 const PROMPT: &str = ">>: ";
 /// How many lines are remembered.
 const REMEMBERED: usize = 1000;
 
 /// A source of lines.
-pub(super) struct Typed {
+pub(crate) struct Typed {
     editor: Option<Box<Editor<(), MemHistory>>>,
     file: Option<PathBuf>,
     lines: Vec<String>,
 }
 
 /// What came.
-pub(super) enum Next {
+pub(crate) enum Next {
     /// A line, without its end.
     Line(Vec<u8>),
     /// Ctrl-C at the prompt: the line is dropped.
@@ -33,29 +31,28 @@ pub(super) enum Next {
 }
 
 impl Typed {
-    /// Standard input, with a prompt if it is a terminal.
+    /// Standard input, with a prompt if it is a terminal. `kept` is where its lines are remembered beyond this run.
     ///
     /// # Errors
     /// The terminal can't be used.
-    pub(super) fn open() -> io::Result<Typed> {
+    pub(crate) fn open(kept: Option<PathBuf>) -> io::Result<Typed> {
         if !io::stdin().is_terminal() {
             return Ok(Typed { editor: None, file: None, lines: Vec::new() });
         }
         let config = Config::builder().max_history_size(REMEMBERED).map_err(io::Error::other)?.build();
         let history = MemHistory::with_config(&config);
         let mut editor = Editor::with_history(config, history).map_err(io::Error::other)?;
-        let file = local_store::state_folder().map(|state| state.join("history"));
-        let text = file.as_ref().and_then(|file| std::fs::read(file).ok()).unwrap_or_default();
+        let text = kept.as_ref().and_then(|file| std::fs::read(file).ok()).unwrap_or_default();
         let lines: Vec<String> = String::from_utf8_lossy(&text).lines().map(str::to_owned).collect();
         let lines = lines[lines.len().saturating_sub(REMEMBERED)..].to_vec();
         for line in &lines {
             let _ = editor.add_history_entry(line);
         }
-        Ok(Typed { editor: Some(Box::new(editor)), file, lines })
+        Ok(Typed { editor: Some(Box::new(editor)), file: kept, lines })
     }
 
     /// Waits for the next line. Blocks: call it where that may be.
-    pub(super) fn next(&mut self) -> io::Result<Next> {
+    pub(crate) fn next(&mut self) -> io::Result<Next> {
         let Some(editor) = &mut self.editor else { return plain_line() };
         match editor.readline(PROMPT) {
             Ok(line) => {
@@ -69,12 +66,12 @@ impl Typed {
     }
 
     /// The lines so far, the oldest first.
-    pub(super) fn lines(&self) -> &[String] {
+    pub(crate) fn lines(&self) -> &[String] {
         &self.lines
     }
 
     /// Notes a line that came from elsewhere than a terminal.
-    pub(super) fn note(&mut self, line: &[u8]) {
+    pub(crate) fn note(&mut self, line: &[u8]) {
         if self.editor.is_none() {
             self.lines.push(String::from_utf8_lossy(line).into_owned());
         }

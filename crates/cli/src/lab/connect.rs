@@ -1,0 +1,121 @@
+//! `unglue lab connect`: a dialect's client at the prompt.
+
+use std::ffi::OsStr;
+use std::io::{self, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+use unglue_lab::LabError;
+use unglue_lab::dialects::header::Uploader;
+use unglue_lab::dialects::{Asks, Reply};
+
+use crate::args::lab::LabConnectArgs;
+use crate::complaint::{Complaint, printable, say};
+use crate::progress::Bar;
+use crate::typed::{Next, Typed};
+
+/// Asks what is typed, until `quit` or the end of input.
+///
+/// # Errors
+/// Nobody listens there, or the server broke the dialect's rules.
+pub(crate) fn run(args: &LabConnectArgs) -> Result<ExitCode, Complaint> {
+    let typed = |()| Typed::open(None).map_err(|error| Complaint::new(format!("the terminal can't be used: {error}")));
+    match args.dialect.connect(args.address, args.wait)? {
+        Some(client) => ask_all(client, typed(())?, args)?,
+        None => upload_all(Uploader::connect(args.address, args.wait, args.encoding)?, typed(())?)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The next line to act on: neither `quit` nor, unless it counts, an empty one.
+fn next(typed: &mut Typed, empty_counts: bool) -> Result<Option<Vec<u8>>, Complaint> {
+    loop {
+        let next = typed.next().map_err(|error| Complaint::new(format!("standard input can't be read: {error}")))?;
+        match next {
+            Next::End => return Ok(None),
+            Next::Line(line) if line == b"quit" => return Ok(None),
+            Next::Line(line) if !line.is_empty() || empty_counts => return Ok(Some(line)),
+            Next::Line(_) | Next::Dropped => {}
+        }
+    }
+}
+
+fn ask_all(mut client: Box<dyn Asks>, mut typed: Typed, args: &LabConnectArgs) -> Result<(), Complaint> {
+    let mut replies = args.encoding.translator(io::stdout().lock());
+    while let Some(line) = next(&mut typed, args.dialect.sends_nothing())? {
+        let command = args.encoding.to_wire(&line);
+        let asked = client.ask(&command, &mut replies);
+        // What came of a reply is shown even if the rest never does.
+        let shown = replies.flush();
+        remark(asked?, args);
+        shown.map_err(|error| LabError::Io { action: "write the reply".into(), source: error })?;
+    }
+    let left = client.leave();
+    replies.finish().map_err(|error| LabError::Io { action: "write the reply".into(), source: error })?;
+    Ok(left?)
+}
+
+/// What there is to be said about a reply that isn't whole.
+fn remark(reply: Reply, args: &LabConnectArgs) {
+    let dialect = args.dialect;
+    match reply {
+        Reply::Came => {}
+        Reply::Silence(wait) => say(&format!(
+            "nothing came for {} s; perhaps the command prints nothing, which {dialect} can't say; what comes now answers \
+             the next one",
+            wait.as_secs_f64()
+        )),
+        Reply::Truncated { lost } => {
+            say(&format!("{lost} bytes of the answer are lost: the datagram was larger than the dialect's 1024 bytes"));
+        }
+    }
+}
+
+fn upload_all(mut uploader: Uploader, mut typed: Typed) -> Result<(), Complaint> {
+    let mut failed = false;
+    while let Some(line) = next(&mut typed, false)? {
+        match file_in(&line) {
+            Some(file) => failed |= !put(&mut uploader, file)?,
+            None => say(&format!("`{}` is no command here; write put FILE, or quit", String::from_utf8_lossy(&line))),
+        }
+    }
+    uploader.leave()?;
+    match failed {
+        false => Ok(()),
+        true => Err(Complaint::new("not every file was sent; the lines above say which")),
+    }
+}
+
+/// `put FILE`: the rest of the line is the file's name, spaces included.
+fn file_in(line: &[u8]) -> Option<&Path> {
+    let name = line.strip_prefix(b"put ")?.trim_ascii();
+    (!name.is_empty()).then(|| Path::new(OsStr::from_bytes(name)))
+}
+
+/// Sends a file. `false` if it can't be read, in which case nothing was sent.
+fn put(uploader: &mut Uploader, file: &Path) -> Result<bool, Complaint> {
+    let name = file.display().to_string();
+    let bar = Bar::of(&name);
+    let mut progress = bar.listener().unwrap_or_else(|| Box::new(|_, _| {}));
+    match uploader.put(file, &mut *progress) {
+        Ok(bytes) => {
+            bar.finish();
+            say_quietly(&format!("{name}: {bytes} bytes sent; this dialect has no answer, so nobody knows more"));
+            Ok(true)
+        }
+        Err(error) => {
+            bar.clear();
+            match error {
+                LabError::File { .. } => say(&error.to_string()),
+                error => return Err(error.into()),
+            }
+            Ok(false)
+        }
+    }
+}
+
+/// A reader of standard output who went away is no failure.
+fn say_quietly(line: &str) {
+    let _ = writeln!(io::stdout().lock(), "{}", printable(line));
+}

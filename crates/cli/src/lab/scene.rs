@@ -1,0 +1,127 @@
+//! `unglue lab scene`: plays, and draws or prints.
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+use unglue_lab::LabError;
+use unglue_lab::scenes::{Report, Scene};
+
+use super::drawing;
+use crate::args::lab::LabSceneArgs;
+use crate::complaint::{Complaint, say};
+
+/// What came of a scene.
+enum Played {
+    /// It was played, so often as was asked, with the same result each time.
+    Report(Box<Report>),
+    /// This machine or this user can't.
+    Skipped(String),
+}
+
+/// Plays the scenes.
+///
+/// # Errors
+/// One failed, or isn't as it says; one that was asked for by name can't be played here.
+pub(crate) fn run(args: &LabSceneArgs) -> Result<ExitCode, Complaint> {
+    let mut shown = Vec::new();
+    for (index, scene) in args.scenes().into_iter().enumerate() {
+        let played = play(scene, args.repeat)?;
+        if let (Played::Skipped(why), false) = (&played, args.all) {
+            return Err(Complaint::new(format!("{}: {why}", scene.name)));
+        }
+        match args.json {
+            true => shown.push(object(scene, &played, args.repeat)),
+            false => unless_closed(show(index, scene, &played, args.repeat))?,
+        }
+        if let Played::Report(report) = &played {
+            check(report)?;
+        }
+    }
+    if args.json {
+        let one = shown.len() == 1 && !args.all;
+        let object = if one { shown.remove(0) } else { json!({ "scenes": shown }) };
+        unless_closed(writeln!(io::stdout().lock(), "{object}"))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn play(scene: &Scene, times: u32) -> Result<Played, Complaint> {
+    let failed = |error: LabError| Complaint::new(format!("{}: {error}", scene.name));
+    let first = match scene.play() {
+        Ok(report) => report,
+        Err(error @ LabError::Unavailable { .. }) => return Ok(Played::Skipped(error.to_string())),
+        Err(error) => return Err(failed(error)),
+    };
+    for time in 2..=times {
+        let report = scene.play().map_err(failed)?;
+        if report.result != first.result || report.claims != first.claims {
+            return Err(Complaint::new(format!(
+                "{}: the result of play {time} is {} where the first was {}; please report it",
+                scene.name,
+                result(&report),
+                result(&first)
+            )));
+        }
+    }
+    Ok(Played::Report(Box::new(first)))
+}
+
+fn result(report: &Report) -> String {
+    let value = serde_json::to_value(report).unwrap_or_default();
+    format!("{} with the claims {}", value["result"], value["claims"])
+}
+
+fn check(report: &Report) -> Result<(), Complaint> {
+    match report.claims.iter().find(|claim| !claim.holds) {
+        None => Ok(()),
+        Some(claim) => Err(Complaint::new(format!(
+            "{}: \"{}\" is not so on this machine; please report it with the output of --json",
+            report.scene, claim.says
+        ))),
+    }
+}
+
+fn object(scene: &Scene, played: &Played, times: u32) -> Value {
+    match played {
+        Played::Skipped(why) => json!({ "scene": scene.name, "skipped": why }),
+        Played::Report(report) => {
+            let mut object = serde_json::to_value(report).unwrap_or_default();
+            object["holds"] = report.holds().into();
+            if times > 1 {
+                object["played"] = times.into();
+            }
+            object
+        }
+    }
+}
+
+fn show(index: usize, scene: &Scene, played: &Played, times: u32) -> io::Result<()> {
+    let mut screen = anstream::stdout().lock();
+    match played {
+        Played::Skipped(why) => {
+            screen.flush()?;
+            say(&format!("skipped: {}: {why}", scene.name));
+            Ok(())
+        }
+        Played::Report(report) if times > 1 => {
+            writeln!(screen, "{}: the same result {times} times: {}", scene.name, result(report))
+        }
+        Played::Report(report) => {
+            if index > 0 {
+                writeln!(screen, "\n")?;
+            }
+            drawing::draw(report, &mut screen)
+        }
+    }
+}
+
+/// A reader who has seen enough is no failure.
+fn unless_closed(shown: io::Result<()>) -> Result<(), Complaint> {
+    match shown {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Complaint::new(format!("standard output could not be written: {error}")))
+        }
+        _ => Ok(()),
+    }
+}

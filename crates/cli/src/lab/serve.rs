@@ -1,0 +1,102 @@
+//! `unglue lab serve`: a dialect's server in the foreground.
+
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use unglue_lab::dialects::{Dialect, Serving};
+use unglue_lab::server::{Event, Settings};
+use unglue_lab::shell::Shell;
+
+use crate::args::lab::LabServeArgs;
+use crate::complaint::{Complaint, printable};
+use crate::runtime;
+use crate::signals::{Signals, Wish};
+
+/// Serves until a signal ends it. What it does is told on standard error.
+///
+/// # Errors
+/// The address can't be had, or is one that others can reach.
+pub(crate) fn run(args: LabServeArgs) -> Result<ExitCode, Complaint> {
+    refuse_others(&args)?;
+    runtime::run(async move {
+        // Before the announcement: whoever reads it may send a signal at once.
+        let mut signals = Signals::take().map_err(|error| Complaint::new(format!("no signals: {error}")))?;
+        let server = start(args)?;
+        announce(server.address());
+        let stopper = server.stopper();
+        let mut serving = tokio::task::spawn_blocking(move || server.run(&told));
+        let wish = tokio::select! {
+            served = &mut serving => return ended(served).map(|()| ExitCode::SUCCESS),
+            wish = signals.next() => wish,
+        };
+        // Clients are let go, and the commands that run for them end.
+        stopper.shut_down();
+        ended(serving.await)?;
+        Ok(ExitCode::from(match wish {
+            Wish::Interrupt => 130,
+            Wish::End(signal) => 128 + signal,
+        }))
+    })
+}
+
+/// None of the dialects asks who the client is.
+fn refuse_others(args: &LabServeArgs) -> Result<(), Complaint> {
+    let ip = args.listen.ip();
+    if ip.to_canonical().is_loopback() || args.i_know_this_runs_commands_for_anyone {
+        return Ok(());
+    }
+    let does = match args.dialect {
+        Dialect::Header => "stores files",
+        _ => "runs commands",
+    };
+    Err(Complaint::new(format!(
+        "{ip} is no loopback address, and this dialect {does} for anyone who connects; listen on 127.0.0.1, or say \
+         --i-know-this-runs-commands-for-anyone"
+    )))
+}
+
+fn start(args: LabServeArgs) -> Result<Serving, Complaint> {
+    let folder = std::path::absolute(&args.dir).unwrap_or(args.dir);
+    let settings = Settings { coding: args.encoding, folder, patience: args.wait, ..Settings::default() };
+    Ok(args.dialect.serve(args.listen, settings, Shell::default())?)
+}
+
+fn announce(address: SocketAddr) {
+    let mut stdout = io::stdout().lock();
+    // A server whose starter doesn't listen serves all the same.
+    let _ = writeln!(stdout, "listening on {address}").and_then(|()| stdout.flush());
+}
+
+fn ended(served: Result<Result<(), unglue_lab::LabError>, tokio::task::JoinError>) -> Result<(), Complaint> {
+    let served = served.map_err(|error| Complaint::new(format!("the server broke: {error}")))?;
+    Ok(served?)
+}
+
+/// One line for each event.
+fn told(peer: SocketAddr, event: &Event<'_>) {
+    let line = match event {
+        Event::Connected => "connected".into(),
+        Event::Refused { clients } => format!("refused: {clients} clients are served already"),
+        Event::Ran { command, stderr, stdout } => {
+            format!("ran {}: {stderr} bytes of stderr, {stdout} of stdout", shown(command))
+        }
+        Event::Stored { name, bytes } => format!("stored {name}: {bytes} bytes"),
+        Event::Dropped { why } => format!("dropped: {why}"),
+        Event::Ended { error: None } => "left".into(),
+        Event::Ended { error: Some(error) } => format!("closed: {error}"),
+        other => format!("{other:?}"),
+    };
+    let line = format!("{peer} {}\n", printable(&line));
+    // In one write, so that lines of several clients don't mix; there is nowhere to complain about a closed stderr.
+    let _ = io::stderr().write_all(line.as_bytes());
+}
+
+/// A command, short enough for a line.
+fn shown(command: &[u8]) -> String {
+    let text = String::from_utf8_lossy(command);
+    match text.char_indices().nth(60) {
+        Some((at, _)) => format!("`{}…`", &text[..at]),
+        None => format!("`{text}`"),
+    }
+}

@@ -1,0 +1,205 @@
+//! A TCP connection on which nothing hangs: every wait has a deadline, and a server's end wakes it.
+//!
+//! The calls are those of Python's sockets: [`Connection::recv`] gives what one `recv` gives, [`Connection::recv_exact`] asks
+//! until all is there, [`Connection::send_all`] sends until all is gone.
+
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags};
+
+use crate::LabError;
+use crate::stop::{Stop, Woken};
+
+/// A connection, of either end.
+#[derive(Debug)]
+pub struct Connection {
+    stream: TcpStream,
+    peer: SocketAddr,
+    patience: Duration,
+    stop: Option<Stop>,
+}
+
+impl Connection {
+    /// Connects, within `patience`; every later wait ends after that time without progress.
+    ///
+    /// # Errors
+    /// [`LabError::Io`] if nobody listens, [`LabError::Deadline`] if nobody answers.
+    pub fn connect(address: SocketAddr, patience: Duration) -> Result<Connection, LabError> {
+        let stream = TcpStream::connect_timeout(&address, patience);
+        let stream = stream.map_err(LabError::io(format!("connect to {address}")))?;
+        Connection::new(stream, address, patience, None).map_err(LabError::io("set up a connection"))
+    }
+
+    /// A connection that a server accepted.
+    pub(crate) fn accepted(
+        stream: TcpStream,
+        peer: SocketAddr,
+        patience: Duration,
+        stop: Stop,
+    ) -> io::Result<Connection> {
+        Connection::new(stream, peer, patience, Some(stop))
+    }
+
+    fn new(stream: TcpStream, peer: SocketAddr, patience: Duration, stop: Option<Stop>) -> io::Result<Connection> {
+        stream.set_nonblocking(true)?;
+        stream.set_nodelay(true)?;
+        Ok(Connection { stream, peer, patience, stop })
+    }
+
+    /// A second handle on the same connection, so that one thread may receive while another sends.
+    pub(crate) fn second(&self) -> io::Result<Connection> {
+        let (peer, patience, stop) = (self.peer, self.patience, self.stop.clone());
+        Ok(Connection { stream: self.stream.try_clone()?, peer, patience, stop })
+    }
+
+    /// Waits no longer than this, and ends with that server.
+    pub(crate) fn under(self, patience: Duration, stop: Stop) -> Connection {
+        Connection { patience, stop: Some(stop), ..self }
+    }
+
+    /// Says that nothing more will be sent.
+    pub(crate) fn close_sending(&self) -> Result<(), LabError> {
+        match self.stream.shutdown(Shutdown::Write) {
+            Err(error) if error.kind() != ErrorKind::NotConnected => Err(LabError::io("close a connection")(error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The other end's address.
+    pub fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// This end's address.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn local_address(&self) -> io::Result<SocketAddr> {
+        self.stream.local_addr()
+    }
+
+    /// How long a step may make no progress.
+    pub fn patience(&self) -> Duration {
+        self.patience
+    }
+
+    /// One `recv`: waits for at most `within`, and gives what is there, up to the buffer's size; 0 at the connection's end.
+    ///
+    /// # Errors
+    /// [`LabError::Deadline`] if nothing came; [`LabError::Stopped`]; [`LabError::Io`].
+    pub fn recv(&mut self, buffer: &mut [u8], what: &str, within: Duration) -> Result<usize, LabError> {
+        loop {
+            match self.stream.read(buffer) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.wait(PollFlags::IN, what, within)?,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                read => return read.map_err(LabError::io(format!("receive {what}"))),
+            }
+        }
+    }
+
+    /// Fills the buffer, however many `recv` that takes.
+    ///
+    /// # Errors
+    /// As [`Connection::recv`], and [`LabError::Cut`] if the end comes first.
+    pub fn recv_exact(&mut self, buffer: &mut [u8], what: &str) -> Result<(), LabError> {
+        let mut got = 0;
+        while got < buffer.len() {
+            match self.recv(&mut buffer[got..], what, self.patience)? {
+                0 => return Err(LabError::Cut { what: what.into(), got: got as u64, wanted: buffer.len() as u64 }),
+                n => got += n,
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands `bytes` bytes to `take` as they come, a piece at a time: however many were announced, none are held.
+    ///
+    /// # Errors
+    /// As [`Connection::recv_exact`], and whatever `take` fails with.
+    pub fn recv_each(
+        &mut self,
+        bytes: u64,
+        what: &str,
+        piece: usize,
+        mut take: impl FnMut(&[u8]) -> Result<(), LabError>,
+    ) -> Result<(), LabError> {
+        let mut buffer = vec![0; piece.clamp(1, 1 << 20)];
+        let mut got = 0;
+        while got < bytes {
+            let room = usize::try_from(bytes - got).unwrap_or(usize::MAX).min(buffer.len());
+            match self.recv(&mut buffer[..room], what, self.patience)? {
+                0 => return Err(LabError::Cut { what: what.into(), got, wanted: bytes }),
+                n => {
+                    take(&buffer[..n])?;
+                    got += n as u64;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends everything, however many `send` that takes.
+    ///
+    /// # Errors
+    /// [`LabError::Deadline`] if the peer takes nothing; [`LabError::Stopped`]; [`LabError::Io`].
+    pub fn send_all(&mut self, bytes: &[u8], what: &str) -> Result<(), LabError> {
+        let mut sent = 0;
+        while sent < bytes.len() {
+            match self.stream.write(&bytes[sent..]) {
+                Ok(n) => sent += n,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    let taken =
+                        format!("the peer to take the rest of {what} ({sent} of {} bytes are sent)", bytes.len());
+                    self.wait(PollFlags::OUT, &taken, self.patience)?;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(LabError::io(format!("send {what}"))(error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// How many bytes have arrived that nobody has received yet.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn queued(&self) -> Result<u64, LabError> {
+        rustix::io::ioctl_fionread(&self.stream).map_err(|e| LabError::io("ask for the receive queue")(e.into()))
+    }
+
+    /// Says that nothing more will be sent, and waits for the other end to close too. Gives how many bytes came meanwhile.
+    ///
+    /// # Errors
+    /// [`LabError::Deadline`] if the other end doesn't close within that time; [`LabError::Io`].
+    pub fn finish(mut self, within: Duration) -> Result<u64, LabError> {
+        self.close_sending()?;
+        let until = Instant::now() + within;
+        let (mut buffer, mut late) = (vec![0; 1 << 16], 0);
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            match self.recv(&mut buffer, "the other end's close", left)? {
+                0 => return Ok(late),
+                n => late += n as u64,
+            }
+        }
+    }
+
+    fn wait(&self, events: PollFlags, what: &str, within: Duration) -> Result<(), LabError> {
+        let mut wanted = [PollFd::from_borrowed_fd(self.stream.as_fd(), events)];
+        let woken = Stop::wait(self.stop.as_ref(), &mut wanted, Instant::now() + within);
+        match woken.map_err(LabError::io("wait for a socket"))? {
+            Woken::Ready => Ok(()),
+            Woken::TimeUp => Err(LabError::Deadline { what: what.into(), after: within }),
+            Woken::Stopped => Err(LabError::Stopped),
+        }
+    }
+}
+
+impl AsFd for Connection {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+}

@@ -1,0 +1,128 @@
+//! `put`, on the client.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::LabError;
+use crate::coding::Coding;
+use crate::connection::Connection;
+use crate::dialects::len32;
+
+/// How much of a file is read at once.
+const PIECE: usize = 1 << 16;
+
+#[derive(Serialize)]
+struct Announcement<'a> {
+    cmd: &'static str,
+    filename: &'a str,
+    filesize: u64,
+}
+
+/// Uploads files over one connection, one after the other.
+#[derive(Debug)]
+pub struct Uploader {
+    connection: Connection,
+    coding: Coding,
+}
+
+impl Uploader {
+    /// Connects. No wait is longer than `wait`.
+    ///
+    /// # Errors
+    /// [`LabError`]: nobody listens there.
+    pub fn connect(address: SocketAddr, wait: Duration, coding: Coding) -> Result<Uploader, LabError> {
+        Ok(Uploader { connection: Connection::connect(address, wait)?, coding })
+    }
+
+    /// Sends a file, and tells `progress` how many bytes of how many are sent. Gives how many there were: that is all that
+    /// can be known, since no answer comes.
+    ///
+    /// # Errors
+    /// [`LabError::File`] if it can't be read, in which case nothing was sent and the next may be; anything else ends the
+    /// connection.
+    pub fn put(&mut self, path: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<u64, LabError> {
+        let (mut file, name, bytes) = open(path)?;
+        self.refuse_closed()?;
+        let header = serde_json::to_string(&Announcement { cmd: "put", filename: name, filesize: bytes });
+        let header = header.map_err(|error| LabError::misuse(error.to_string(), "give the file another name"))?;
+        let header = self.coding.to_wire(header.as_bytes());
+        self.send(&[len32::pack(header.len())?, header.into_owned()].concat(), 0, bytes)?;
+        let mut buffer = vec![0; PIECE];
+        let mut sent = 0;
+        progress(sent, bytes);
+        while sent < bytes {
+            let room = usize::try_from(bytes - sent).unwrap_or(usize::MAX).min(PIECE);
+            let read = file.read(&mut buffer[..room]).map_err(LabError::io(format!("read {}", path.display())))?;
+            if read == 0 {
+                return Err(shrunk(path, bytes, sent));
+            }
+            self.send(&buffer[..read], sent, bytes)?;
+            sent += read as u64;
+            progress(sent, bytes);
+        }
+        Ok(bytes)
+    }
+
+    /// Closes, and waits for the server to have read everything.
+    ///
+    /// # Errors
+    /// The server closed first: what it thinks of the last file, its log tells.
+    pub fn leave(mut self) -> Result<(), LabError> {
+        self.refuse_closed()?;
+        let patience = self.connection.patience();
+        self.connection.finish(patience).map(drop)
+    }
+
+    fn send(&mut self, piece: &[u8], sent: u64, bytes: u64) -> Result<(), LabError> {
+        let sending = self.connection.send_all(piece, "a file");
+        sending.map_err(|error| match error {
+            LabError::Io { source, .. } => closed(&format!("after {sent} of {bytes} bytes ({source})")),
+            error => error,
+        })
+    }
+
+    /// This dialect's server never says a word: when something can be received, it is the connection's end.
+    fn refuse_closed(&mut self) -> Result<(), LabError> {
+        let mut byte = [0];
+        match self.connection.recv(&mut byte, "nothing", Duration::ZERO) {
+            Err(LabError::Deadline { .. }) => Ok(()),
+            Ok(0) | Err(LabError::Io { .. }) => Err(closed("before it was asked to")),
+            Ok(_) => Err(LabError::malformed("an answer", "this dialect has none; the peer speaks another")),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn open(path: &Path) -> Result<(File, &str, u64), LabError> {
+    let refused =
+        |what: String, advice: &str| LabError::File { path: PathBuf::from(path), what, advice: advice.into() };
+    let unreadable = |error: std::io::Error| refused(format!("can't be read: {error}"), "nothing was sent");
+    let file = File::open(path).map_err(unreadable)?;
+    let metadata = file.metadata().map_err(unreadable)?;
+    if !metadata.is_file() {
+        return Err(refused("is no regular file".into(), "nothing was sent; this dialect carries files only"));
+    }
+    let name = path.file_name().and_then(|name| name.to_str());
+    let name =
+        name.ok_or_else(|| refused("has a name that is no text".into(), "a JSON header can't carry it; rename it"))?;
+    Ok((file, name, metadata.len()))
+}
+
+fn closed(when: &str) -> LabError {
+    LabError::malformed(
+        format!("no answer, but closed the connection {when}"),
+        "the last file is not stored, or only perhaps; the server's log says why",
+    )
+}
+
+fn shrunk(path: &Path, announced: u64, sent: u64) -> LabError {
+    LabError::Io {
+        action: format!("send {} whole: it had {announced} bytes and now has {sent}", path.display()),
+        source: std::io::Error::other("the file shrank meanwhile, so the connection is closed and nothing is stored"),
+    }
+}

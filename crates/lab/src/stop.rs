@@ -1,0 +1,99 @@
+//! How threads that wait for a socket are told to end: a pipe whose other end is closed.
+
+use std::io::{self, PipeReader, PipeWriter};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+/// Ends what waits with the [`Stop`] that was made with it. Dropping the last of its clones does the same.
+#[derive(Debug, Clone)]
+pub struct Stopper(Arc<Mutex<Option<PipeWriter>>>);
+
+impl Stopper {
+    /// Shuts down: whatever waits wakes up and ends.
+    pub fn shut_down(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}
+
+/// What a thread looks at while it waits.
+#[derive(Debug, Clone)]
+pub(crate) struct Stop(Arc<PipeReader>);
+
+/// A pair.
+pub(crate) fn pair() -> io::Result<(Stopper, Stop)> {
+    let (reader, writer) = io::pipe()?;
+    Ok((Stopper(Arc::new(Mutex::new(Some(writer)))), Stop(Arc::new(reader))))
+}
+
+/// Why a wait ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Woken {
+    /// One of the descriptors is ready, or failed: a read or a write tells.
+    Ready,
+    /// The time is up.
+    TimeUp,
+    /// It is time to end.
+    Stopped,
+}
+
+impl Stop {
+    /// Waits until one of the descriptors is ready for its events, but not beyond `until`.
+    pub(crate) fn wait<'a>(stop: Option<&'a Stop>, wanted: &mut [PollFd<'a>], until: Instant) -> io::Result<Woken> {
+        let mut fds: Vec<PollFd<'a>> = wanted.to_vec();
+        fds.extend(stop.map(|stop| PollFd::from_borrowed_fd(stop.as_fd(), PollFlags::IN)));
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            match poll(&mut fds, Some(&timespec(left))) {
+                Err(rustix::io::Errno::INTR) => continue,
+                Err(error) => return Err(error.into()),
+                Ok(0) if left.is_zero() => return Ok(Woken::TimeUp),
+                Ok(0) => continue,
+                Ok(_) => break,
+            }
+        }
+        if stop.is_some() && fds.pop().is_some_and(|stop| !stop.revents().is_empty()) {
+            return Ok(Woken::Stopped);
+        }
+        wanted.clone_from_slice(&fds);
+        Ok(Woken::Ready)
+    }
+}
+
+impl AsFd for Stop {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+fn timespec(time: Duration) -> Timespec {
+    // Rounded up, so that a wait doesn't end a moment early and spin.
+    let time = time.saturating_add(Duration::from_micros(1)).min(Duration::from_secs(1 << 30));
+    Timespec { tv_sec: time.as_secs().cast_signed(), tv_nsec: time.subsec_nanos().into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stop_wakes_what_waits() {
+        let (stopper, stop) = pair().expect("a pipe");
+        let waiting = std::thread::spawn(move || Stop::wait(Some(&stop), &mut [], Instant::now() + DAY));
+        stopper.shut_down();
+        assert_eq!(waiting.join().expect("no panic").expect("it polls"), Woken::Stopped);
+    }
+
+    #[test]
+    fn the_time_is_kept() {
+        let (_stopper, stop) = pair().expect("a pipe");
+        let started = Instant::now();
+        let woken = Stop::wait(Some(&stop), &mut [], started + Duration::from_millis(20)).expect("it polls");
+        assert_eq!(woken, Woken::TimeUp);
+        assert!(started.elapsed() >= Duration::from_millis(20));
+    }
+
+    const DAY: Duration = Duration::from_secs(86_400);
+}

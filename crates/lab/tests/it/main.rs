@@ -1,0 +1,6 @@
+//! What the lab's networks do, tried on this machine's kernel.
+
+mod counts;
+mod network;
+mod permission;
+mod site;
