@@ -63,24 +63,25 @@ pub struct ReceivingUdpServer {
 }
 
 impl UdpServer {
-    /// Makes the socket and sets its options.
+    /// Makes the socket.
     ///
     /// # Errors
     /// [`LabError::Io`].
     pub fn new(settings: Settings) -> Result<UdpServer, LabError> {
         let socket = Socket::new(settings.family.domain(), Type::DGRAM, Some(Protocol::UDP));
-        let socket = socket.map_err(LabError::io("make a UDP socket"))?;
-        socket.set_reuse_address(settings.reuse_address).map_err(LabError::io("set SO_REUSEADDR"))?;
-        Ok(UdpServer { socket, settings })
+        Ok(UdpServer { socket: socket.map_err(LabError::io("make a UDP socket"))?, settings })
     }
 
-    /// Gives it an address; port 0 picks a free one.
+    /// Sets `SO_REUSEADDR`, then gives it an address; port 0 picks a free one, which is never shared.
     ///
     /// # Errors
     /// [`LabError::Io`] if the address is taken or not this machine's; [`LabError::Misuse`] if it is of another family.
     pub fn bind(self, address: SocketAddr) -> Result<BoundUdpServer, LabError> {
         let UdpServer { socket, settings } = self;
         settings.check(address)?;
+        // Where the system picks the port, two UDP sockets that may share one are given the same (socket(7)).
+        let reuse = settings.reuse_address && address.port() != 0;
+        socket.set_reuse_address(reuse).map_err(LabError::io("set SO_REUSEADDR"))?;
         let bound = socket.bind(&address.into()).and_then(|()| socket.local_addr());
         let bound = bound.map_err(LabError::io(format!("bind to {address}")))?;
         Ok(BoundUdpServer { socket: socket.into(), settings, address: bound.as_socket().unwrap_or(address) })

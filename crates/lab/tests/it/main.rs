@@ -1,6 +1,10 @@
-//! What the lab's networks do, tried on this machine's kernel.
+//! What the lab does, tried on this machine's kernel: its networks, its servers, its scenes, and peers that break the rules.
 
 mod counts;
+mod hostile;
 mod network;
 mod permission;
+mod scenes;
+mod served;
 mod site;
+mod steps;

@@ -1,0 +1,209 @@
+//! The servers' steps, one by one and all together.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use unglue_lab::LabError;
+use unglue_lab::dialects::header::{Commands, Header};
+use unglue_lab::server::{
+    Datagram, DatagramService, Event, Family, ReceivingUdpServer, Session, Settings, TcpServer, UdpServer, Watch,
+};
+
+use crate::served::PATIENCE;
+use crate::site::within;
+
+fn loopback() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 0))
+}
+
+fn nothing(_: SocketAddr, _: &Event<'_>) {}
+
+/// Says how many bytes one `recv` gave, and leaves.
+fn count(session: &mut Session<'_>) -> Result<(), LabError> {
+    let mut buffer = vec![0; session.settings().packet];
+    let n = session.recv_command(&mut buffer)?;
+    session.connection.send_all(n.to_string().as_bytes(), "a count")
+}
+
+fn ask(address: SocketAddr, bytes: &[u8]) -> String {
+    let mut client = TcpStream::connect(address).expect("it listens");
+    client.set_read_timeout(Some(PATIENCE)).expect("a deadline");
+    client.write_all(bytes).expect("it is sent");
+    let mut reply = String::new();
+    client.read_to_string(&mut reply).expect("a reply, and the end");
+    reply
+}
+
+#[test]
+fn the_defaults_are_the_tutorials() {
+    let settings = Settings::default();
+    assert_eq!((settings.family, settings.backlog, settings.packet), (Family::V4, 5, 8192));
+    assert_eq!(settings.folder, std::path::Path::new("file_upload"));
+}
+
+#[test]
+fn each_step_can_be_taken_alone() {
+    within(60, || {
+        let bound = TcpServer::new(Settings::default()).and_then(|server| server.bind(loopback())).expect("a port");
+        let address = bound.address();
+        // Bound, and not listening yet.
+        assert!(TcpStream::connect(address).is_err());
+        let server = bound.activate().expect("it listens");
+        let asked = thread::spawn(move || ask(address, b"hello"));
+        let request = server.accept().expect("it accepts").expect("it wasn't shut down");
+        assert!(request.peer.ip().is_loopback());
+        server.handle(request, &count, &nothing).expect("it is served");
+        assert_eq!(asked.join().expect("no panic"), "5");
+        server.shut_down();
+        assert!(TcpStream::connect(address).is_err(), "nobody listens any more");
+    });
+}
+
+#[test]
+fn run_takes_them_all_until_it_is_shut_down() {
+    within(60, || {
+        for (family, address) in [(Family::V4, "127.0.0.1:0"), (Family::V6, "[::1]:0")] {
+            let settings = Settings { family, ..Settings::default() };
+            let server =
+                match TcpServer::new(settings).and_then(|server| server.bind(address.parse().expect("an address"))) {
+                    Err(error) if family == Family::V6 => return eprintln!("skipped: IPv6: {error}"),
+                    bound => bound.and_then(|bound| bound.activate()).expect("it listens"),
+                };
+            let (address, stopper) = (server.address(), server.stopper());
+            let running = thread::spawn(move || server.run(&count, &nothing));
+            let asked: Vec<_> = (1..20).map(|n| thread::spawn(move || ask(address, &vec![b'x'; n]))).collect();
+            for (n, asked) in (1..20).zip(asked) {
+                assert_eq!(asked.join().expect("no panic"), n.to_string());
+            }
+            stopper.shut_down();
+            running.join().expect("no panic").expect("it ends in order");
+        }
+    });
+}
+
+#[test]
+fn an_accept_that_waits_ends_with_the_server() {
+    within(60, || {
+        let server = TcpServer::new(Settings::default()).and_then(|server| server.bind(loopback())).expect("a port");
+        let server = server.activate().expect("it listens");
+        let stopper = server.stopper();
+        let waiting = thread::spawn(move || server.accept().map(|request| request.is_none()));
+        stopper.shut_down();
+        assert!(waiting.join().expect("no panic").expect("it ends in order"));
+    });
+}
+
+#[test]
+fn the_packet_bounds_one_recv() {
+    within(60, || {
+        let settings = Settings { packet: 3, ..Settings::default() };
+        let server = TcpServer::new(settings).and_then(|server| server.bind(loopback())).expect("a port");
+        let server = server.activate().expect("it listens");
+        let address = server.address();
+        let mut client = TcpStream::connect(address).expect("it listens");
+        client.write_all(b"hello").expect("it is sent");
+        let request = server.accept().expect("it accepts").expect("a client");
+        server.handle(request, &count, &nothing).expect("it is served");
+        let mut reply = [0; 1];
+        client.read_exact(&mut reply).expect("a reply");
+        assert_eq!(&reply, b"3");
+    });
+}
+
+#[test]
+fn an_address_that_cannot_be_had_is_told() {
+    let first = TcpServer::new(Settings::default()).and_then(|server| server.bind(loopback())).expect("a port");
+    let first = first.activate().expect("it listens");
+    let again = TcpServer::new(Settings::default()).and_then(|server| server.bind(first.address()));
+    let error = again.expect_err("it is taken").to_string();
+    assert!(error.starts_with(&format!("could not bind to {}: Address already in use", first.address())), "{error}");
+    let other =
+        TcpServer::new(Settings::default()).and_then(|server| server.bind("[::1]:0".parse().expect("an address")));
+    let error = other.expect_err("another family").to_string();
+    assert!(error.contains("is no address of the family V4; set Settings::family"), "{error}");
+}
+
+#[test]
+fn a_server_can_be_started_again_at_once() {
+    within(60, || {
+        let start = |address| {
+            let server = TcpServer::new(Settings::default()).and_then(|server| server.bind(address));
+            server.and_then(|bound| bound.activate()).expect("the address is free")
+        };
+        let server = start(loopback());
+        let address = server.address();
+        // The server's end closes first, so it is the one that stays in TIME-WAIT (RFC 9293, section 3.6.1).
+        let asked = thread::spawn(move || ask(address, b"x"));
+        let request = server.accept().expect("it accepts").expect("a client");
+        server.handle(request, &count, &nothing).expect("it is served");
+        assert_eq!(asked.join().expect("no panic"), "1");
+        server.shut_down();
+        start(address).shut_down();
+    });
+}
+
+struct Mirror(AtomicUsize);
+
+impl DatagramService for Mirror {
+    fn answer(&self, datagram: &Datagram, server: &ReceivingUdpServer, _: &Watch<'_>) -> Result<(), LabError> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        server.send_to(&datagram.bytes, datagram.peer)
+    }
+}
+
+#[test]
+fn datagrams_have_the_same_steps() {
+    within(60, || {
+        let settings = Settings { packet: 4, ..Settings::default() };
+        let bound = UdpServer::new(settings).and_then(|server| server.bind(loopback())).expect("a port");
+        let server = bound.activate().expect("it receives");
+        let client = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+        client.set_read_timeout(Some(PATIENCE)).expect("a deadline");
+        client.send_to(b"hello", server.address()).expect("it is sent");
+        let datagram = server.receive().expect("it receives").expect("it wasn't shut down");
+        assert_eq!((datagram.bytes.as_slice(), datagram.length), (b"hell".as_slice(), 5));
+        assert_eq!(datagram.peer, client.local_addr().expect("an address"));
+        let mirror = Mirror(AtomicUsize::new(0));
+        server.handle(&datagram, &mirror, &nothing).expect("it is answered");
+        let mut buffer = [0; 10];
+        assert_eq!(client.recv(&mut buffer).expect("the answer"), 4);
+        let (address, stopper) = (server.address(), server.stopper());
+        thread::scope(|scope| {
+            let running = scope.spawn(|| server.run(&mirror, &nothing));
+            for _ in 0..5 {
+                client.send_to(b"", address).expect("it is sent");
+                assert_eq!(client.recv(&mut buffer).expect("the answer"), 0);
+            }
+            stopper.shut_down();
+            running.join().expect("no panic").expect("it ends in order");
+        });
+        assert_eq!(mirror.0.load(Ordering::Relaxed), 6);
+    });
+}
+
+#[test]
+fn a_command_of_ones_own_is_called_by_its_name() {
+    within(60, || {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("a.txt"), "hello").expect("a file");
+        let commands = Commands::none().with("size", |call| {
+            let bytes = std::fs::metadata(call.folder().join(call.name("filename")?)).map_or(0, |file| file.len());
+            call.reply(bytes.to_string().as_bytes())
+        });
+        let settings = Settings { folder: folder.path().to_owned(), ..Settings::default() };
+        let server = TcpServer::new(settings).and_then(|server| server.bind(loopback())).expect("a port");
+        let server = server.activate().expect("it listens");
+        let header = br#"{"cmd":"size","filename":"/x/a.txt"}"#;
+        let wire = [&(header.len() as i32).to_ne_bytes()[..], header].concat();
+        let mut client = TcpStream::connect(server.address()).expect("it listens");
+        client.write_all(&wire).expect("it is sent");
+        client.shutdown(std::net::Shutdown::Write).expect("it ends");
+        let request = server.accept().expect("it accepts").expect("a client");
+        server.handle(request, &Header { commands }, &nothing).expect("it is served");
+        let mut reply = String::new();
+        client.read_to_string(&mut reply).expect("a reply");
+        assert_eq!(reply, "5");
+    });
+}
