@@ -47,7 +47,7 @@ async fn copy_all(client: &Client, store: &Store, plan: &CpPlan) -> u8 {
     let mut code = 0;
     for (index, source) in sources.iter().enumerate() {
         let Err(fault) = copy(client, store, plan, source).await else { continue };
-        say(&format!("{}: {fault}", name(plan, source)));
+        say(&format!("{}: {fault}{}", name(plan, source), hint(plan, source)));
         if is_final(&fault) {
             let rest = &sources[index + 1..];
             rest.iter()
@@ -72,6 +72,19 @@ fn name(plan: &CpPlan, source: &Path) -> String {
     match &plan.way {
         Way::Up { .. } => source.display().to_string(),
         Way::Down { .. } => format!("{}:{}", plan.host, source.display()),
+    }
+}
+
+/// A port behind the host, as other commands take it, is a part of the path here.
+fn hint(plan: &CpPlan, source: &Path) -> String {
+    let remote = match &plan.way {
+        Way::Up { destination, .. } => destination,
+        Way::Down { .. } => source,
+    };
+    let first = remote.to_string_lossy().split(['/', ':']).next().and_then(|first| first.parse::<u16>().ok());
+    match first.filter(|port| remote.to_string_lossy().starts_with(&format!("{port}:"))) {
+        Some(port) => format!("; {port} is read as a part of the path: for the port say -P {port}"),
+        None => String::new(),
     }
 }
 

@@ -179,3 +179,48 @@ fn an_interrupt_discards_the_file_under_way() {
     client.finish().expect(130).complains("interrupted");
     until("the server's discarding it", || names(&host.root()).is_empty().then_some(()));
 }
+
+#[test]
+fn a_failure_of_the_servers_is_told_as_such() {
+    let host = Host::start();
+    let done = host.cp(["127.0.0.1:gone", "."]).expect(1);
+    assert!(done.stderr.starts_with("unglue: 127.0.0.1:gone: on the server: "), "{done:?}");
+    let done = host.cp(["gone", "127.0.0.1:"]).expect(1);
+    assert!(done.stderr.starts_with("unglue: gone: ") && !done.stderr.contains("on the server"), "{done:?}");
+}
+
+#[test]
+fn a_port_in_the_path_is_pointed_out() {
+    let host = Host::start();
+    let done = host.cp(["127.0.0.1:7300:gone", "."]).expect(1);
+    assert!(done.stderr.contains("; 7300 is read as a part of the path: for the port say -P 7300"), "{done:?}");
+    let done = host.cp(["127.0.0.1:7300", "."]).expect(1);
+    assert!(!done.stderr.contains("-P"), "{done:?}");
+}
+
+#[test]
+fn the_log_tells_the_name_under_which_a_file_landed() {
+    let host = Host::start();
+    fs::write(host.home().join("notes.txt"), "x").expect("written");
+    host.cp(["notes.txt", "127.0.0.1:"]).expect(0);
+    until("the log's line", || host.log().contains("notes.txt").then_some(()));
+}
+
+#[test]
+fn a_server_that_dies_leaves_the_old_file_and_the_client_says_what_to_do() {
+    for up in [true, false] {
+        let host = Host::start();
+        let (here, there) = (host.home(), host.root());
+        let (from, to) = if up { (&here, &there) } else { (&there, &here) };
+        fs::File::create(from.join("f")).and_then(|file| file.set_len(4 << 30)).expect("a large file");
+        fs::create_dir(to.join("in")).expect("made");
+        fs::write(to.join("in/f"), "old").expect("written");
+        let port = host.port.to_string();
+        let words = if up { ["f", "127.0.0.1:in"] } else { ["127.0.0.1:f", "in"] };
+        let client = start(host.client([&["cp", "-P", &port][..], &words].concat()).stdin(Stdio::null()));
+        until("the temporary file", || (names(&to.join("in")).len() > 1).then_some(()));
+        host.signal(rustix::process::Signal::KILL);
+        client.finish().expect(125).complains("copy it again");
+        assert_eq!(fs::read(to.join("in/f")).expect("it is there"), b"old");
+    }
+}

@@ -16,6 +16,12 @@ use unglue_proto::{Code, Fault};
 use super::flow::{self, Landing};
 use super::{Control, Listener, Speaker, fresh_id, unbroken};
 
+/// What holds at the destination when a link ended before the outcome came.
+const UNKNOWN_PUT: &str =
+    "the server holds the old file or the new one, whole, and it isn't known which: copy it again";
+/// What holds here when a link ended before a file was whole.
+const CUT_GET: &str = "nothing is in place here, and what was there still is: copy it again";
+
 /// How a transfer goes on: called with the bytes moved so far and the size that the source had at the start.
 pub type Progress = Box<dyn FnMut(u64, u64) + Send>;
 
@@ -69,7 +75,7 @@ pub(crate) async fn put(
         }
     }
     speaker.finish();
-    outcome(&mut listener).await
+    outcome(&mut listener).await.map_err(|fault| advised(fault, UNKNOWN_PUT))
 }
 
 /// Server: receives a file.
@@ -124,7 +130,8 @@ pub(crate) async fn get(
         let options = WriteOptions { mode: file.mode, keep_mode: preserve, mtime_ns, size: file.size, source: None };
         Ok(local.write(&path, options)?)
     });
-    land(landing, &mut data, &mut progress, outcome(&mut listener)).await
+    let landed = land(landing, &mut data, &mut progress, outcome(&mut listener)).await;
+    landed.map_err(|fault| advised(fault, CUT_GET))
 }
 
 /// Sends the request and takes the stream that the answer names.
@@ -137,7 +144,7 @@ async fn ask_for(link: Link, from: OsString) -> Result<(Listener, File, RecvStre
             let data = link.claim(file.data)?;
             Ok((listener, file, data))
         }
-        FromServer::Outcome(Outcome::Failed(fault)) => Err(fault),
+        FromServer::Outcome(Outcome::Failed(fault)) => Err(the_servers(fault)),
         FromServer::Outcome(Outcome::Done(_)) => {
             Err(Fault::peer(Code::BadMessage, "the server says that a file is sent which it never opened"))
         }
@@ -197,8 +204,21 @@ pub(crate) async fn conclude(speaker: Speaker, result: Result<Tally, Fault>) -> 
 async fn outcome(listener: &mut Listener) -> Result<Tally, Fault> {
     match listener.expect().await? {
         FromServer::Outcome(Outcome::Done(tally)) => Ok(tally),
-        FromServer::Outcome(Outcome::Failed(fault)) => Err(fault),
+        FromServer::Outcome(Outcome::Failed(fault)) => Err(the_servers(fault)),
         FromServer::File(_) => Err(Fault::peer(Code::BadMessage, "the server opened a file a second time")),
+    }
+}
+
+/// A failure of the server's own, so that nobody looks for its path on this machine.
+fn the_servers(fault: Fault) -> Fault {
+    Fault { what: format!("on the server: {}", fault.what), ..fault }
+}
+
+/// What a link's loss leaves open.
+fn advised(fault: Fault, advice: &str) -> Fault {
+    match fault.code == Code::LinkLost && fault.advice.is_empty() {
+        true => fault.advise(advice),
+        false => fault,
     }
 }
 

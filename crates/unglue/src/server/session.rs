@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tracing::field::display;
 use unglue_host::store::Store;
 use unglue_net::link::Link;
 use unglue_proto::message::{Request, Tally, exec, transfer};
@@ -121,7 +122,7 @@ impl Context {
     }
 
     async fn put(&self, put: transfer::Put, allowed: Result<(), Fault>, control: Control) {
-        let (id, path) = (put.id.clone(), put.path.clone());
+        let (id, path, name) = (put.id.clone(), put.path.clone(), put.name.clone());
         let unfinished = Unfinished::new("put_given_up", self.peer, &id);
         let result = match allowed.and_then(|()| self.store()) {
             Ok(store) => moving::serve_put(&self.link, store, put, control).await,
@@ -131,7 +132,7 @@ impl Context {
             }
         };
         unfinished.finish();
-        self.log_transfer("put", &id, &path, &result);
+        self.log_transfer("put", &id, &path, Some(&name), &result);
     }
 
     async fn get(&self, get: transfer::Get, allowed: Result<(), Fault>, control: Control) {
@@ -142,7 +143,7 @@ impl Context {
             Err(fault) => moving::conclude(control.speaker, Err(fault)).await,
         };
         unfinished.finish();
-        self.log_transfer("get", &id, &path, &result);
+        self.log_transfer("get", &id, &path, None, &result);
     }
 
     fn host(&self) -> Result<&Host, Fault> {
@@ -160,11 +161,12 @@ impl Context {
         }
     }
 
-    fn log_transfer(&self, event: &str, id: &str, path: &Octets, result: &Result<Tally, Fault>) {
-        let (peer, id) = (self.peer, safe(id));
+    /// `name` is what the client calls the file: it lands under that where `path` is a folder.
+    fn log_transfer(&self, event: &str, id: &str, path: &Octets, name: Option<&Octets>, result: &Result<Tally, Fault>) {
+        let (peer, id, name) = (self.peer, safe(id), name.map(display));
         match result {
-            Ok(tally) => tracing::info!(event, %peer, %id, %path, bytes = tally.bytes, blake3 = %tally.blake3),
-            Err(fault) => tracing::warn!(event, %peer, %id, %path, failed = %fault.what),
+            Ok(tally) => tracing::info!(event, %peer, %id, %path, name, bytes = tally.bytes, blake3 = %tally.blake3),
+            Err(fault) => tracing::warn!(event, %peer, %id, %path, name, failed = %fault.what),
         }
     }
 }
