@@ -105,9 +105,9 @@ fn plain_line() -> io::Result<Next> {
     match io::stdin().lock().read_until(b'\n', &mut line)? {
         0 => Ok(Next::End),
         _ => {
-            if line.last() == Some(&b'\n') {
-                line.pop();
-            }
+            // As Windows ends lines, too.
+            let end = if line.ends_with(b"\r\n") { 2 } else { usize::from(line.ends_with(b"\n")) };
+            line.truncate(line.len() - end);
             Ok(Next::Line(line))
         }
     }

@@ -39,14 +39,16 @@ impl Coding {
         }
     }
 
-    /// A writer that translates what came from the wire and passes it on. A character that is cut between two writes is
-    /// kept until its rest is there.
-    pub fn translator<W: Write>(self, to: W) -> Translator<W> {
-        let decoder = match self {
+    /// What translates a message that comes from the wire in pieces.
+    pub fn decoding(self) -> Decoding {
+        Decoding { coding: self, decoder: self.decoder() }
+    }
+
+    fn decoder(self) -> Option<Decoder> {
+        match self {
             Coding::Utf8 => None,
             Coding::Gbk => Some(GBK.new_decoder_without_bom_handling()),
-        };
-        Translator { decoder, to }
+        }
     }
 }
 
@@ -72,51 +74,46 @@ fn to_gbk(text: &str) -> Vec<u8> {
     wire
 }
 
-/// See [`Coding::translator`].
-pub struct Translator<W> {
+/// A message on its way from the wire. A character that is cut between two pieces is kept until its rest is there.
+pub struct Decoding {
+    coding: Coding,
     decoder: Option<Decoder>,
-    to: W,
 }
 
-impl<W: Write> Translator<W> {
-    /// Passes on what is left of a character that was never completed, as U+FFFD.
+impl Decoding {
+    /// Passes a piece on.
     ///
     /// # Errors
     /// The writer's.
-    pub fn finish(&mut self) -> io::Result<()> {
-        match self.decoder.take() {
-            Some(mut decoder) => self.pass(&mut decoder, &[], true),
+    pub fn pass(&mut self, wire: &[u8], to: &mut (impl Write + ?Sized)) -> io::Result<()> {
+        match &mut self.decoder {
+            None => to.write_all(wire),
+            Some(decoder) => decode(decoder, wire, false, to),
+        }
+    }
+
+    /// Ends the message: what is left of a character that was never completed becomes U+FFFD, and the next message begins anew.
+    ///
+    /// # Errors
+    /// The writer's.
+    pub fn end(&mut self, to: &mut (impl Write + ?Sized)) -> io::Result<()> {
+        match std::mem::replace(&mut self.decoder, self.coding.decoder()) {
             None => Ok(()),
+            Some(mut decoder) => decode(&mut decoder, &[], true, to),
         }
-    }
-
-    fn pass(&mut self, decoder: &mut Decoder, wire: &[u8], last: bool) -> io::Result<()> {
-        let mut text = String::with_capacity(decoder.max_utf8_buffer_length(wire.len()).unwrap_or(3 * wire.len() + 3));
-        let _ = decoder.decode_to_string(wire, &mut text, last);
-        self.to.write_all(text.as_bytes())
     }
 }
 
-impl<W: Write> Write for Translator<W> {
-    fn write(&mut self, wire: &[u8]) -> io::Result<usize> {
-        match self.decoder.take() {
-            None => self.to.write(wire),
-            Some(mut decoder) => {
-                let passed = self.pass(&mut decoder, wire, false);
-                self.decoder = Some(decoder);
-                passed.map(|()| wire.len())
-            }
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.to.flush()
-    }
+fn decode(decoder: &mut Decoder, wire: &[u8], last: bool, to: &mut (impl Write + ?Sized)) -> io::Result<()> {
+    let mut text = String::with_capacity(decoder.max_utf8_buffer_length(wire.len()).unwrap_or(3 * wire.len() + 3));
+    // The buffer is large enough for all of it.
+    let _ = decoder.decode_to_string(wire, &mut text, last);
+    to.write_all(text.as_bytes())
 }
 
-impl<W> std::fmt::Debug for Translator<W> {
+impl std::fmt::Debug for Decoding {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Translator").field("translates", &self.decoder.is_some()).finish_non_exhaustive()
+        f.debug_struct("Decoding").field("coding", &self.coding).finish_non_exhaustive()
     }
 }
 
@@ -141,11 +138,13 @@ mod tests {
     #[test]
     fn a_character_cut_in_two_is_put_together() {
         let mut text = Vec::new();
-        let mut translator = Coding::Gbk.translator(&mut text);
+        let mut decoding = Coding::Gbk.decoding();
         for byte in b"\xc4\xe3\xba\xc3\xc4" {
-            translator.write_all(&[*byte]).expect("a vector takes it");
+            decoding.pass(&[*byte], &mut text).expect("a vector takes it");
         }
-        translator.finish().expect("a vector takes it");
-        assert_eq!(String::from_utf8(text).expect("UTF-8"), "你好\u{fffd}");
+        decoding.end(&mut text).expect("a vector takes it");
+        // Another message, which the half character doesn't reach.
+        decoding.pass(b"abc", &mut text).expect("a vector takes it");
+        assert_eq!(String::from_utf8(text).expect("UTF-8"), "你好\u{fffd}abc");
     }
 }

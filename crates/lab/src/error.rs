@@ -16,6 +16,12 @@ pub enum LabError {
         /// What the system said.
         source: io::Error,
     },
+    /// Whoever reads the replies takes no more.
+    #[error("could not write the reply: {source}")]
+    Output {
+        /// What the system said.
+        source: io::Error,
+    },
     /// The other end made no progress for too long.
     #[error("waited {} s for {what}, in vain; --wait gives it longer", .after.as_secs_f64())]
     Deadline {

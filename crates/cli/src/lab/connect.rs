@@ -21,7 +21,7 @@ use crate::typed::{Next, Typed};
 /// Nobody listens there, or the server broke the dialect's rules.
 pub(crate) fn run(args: &LabConnectArgs) -> Result<ExitCode, Complaint> {
     let typed = |()| Typed::open(None).map_err(|error| Complaint::new(format!("the terminal can't be used: {error}")));
-    match args.dialect.connect(args.address, args.wait)? {
+    match args.dialect.connect(args.address, args.wait, args.encoding)? {
         Some(client) => ask_all(client, typed(())?, args)?,
         None => upload_all(Uploader::connect(args.address, args.wait, args.encoding)?, typed(())?)?,
     }
@@ -42,18 +42,20 @@ fn next(typed: &mut Typed, empty_counts: bool) -> Result<Option<Vec<u8>>, Compla
 }
 
 fn ask_all(mut client: Box<dyn Asks>, mut typed: Typed, args: &LabConnectArgs) -> Result<(), Complaint> {
-    let mut replies = args.encoding.translator(io::stdout().lock());
+    let mut replies = io::stdout().lock();
     while let Some(line) = next(&mut typed, args.dialect.sends_nothing())? {
-        let command = args.encoding.to_wire(&line);
-        let asked = client.ask(&command, &mut replies);
+        let asked = client.ask(&line, &mut replies);
         // What came of a reply is shown even if the rest never does.
-        let shown = replies.flush();
-        remark(asked?, args);
-        shown.map_err(|error| LabError::Io { action: "write the reply".into(), source: error })?;
+        let shown = replies.flush().map_err(|source| LabError::Output { source });
+        match asked.and_then(|reply| shown.map(|()| reply)) {
+            Err(LabError::Output { source }) if source.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
+            reply => remark(reply?, args),
+        }
     }
-    let left = client.leave();
-    replies.finish().map_err(|error| LabError::Io { action: "write the reply".into(), source: error })?;
-    Ok(left?)
+    client.leave(&mut replies)?;
+    // Whoever reads no more has seen enough.
+    let _ = replies.flush();
+    Ok(())
 }
 
 /// What there is to be said about a reply that isn't whole.
@@ -89,7 +91,7 @@ fn upload_all(mut uploader: Uploader, mut typed: Typed) -> Result<(), Complaint>
 
 /// `put FILE`: the rest of the line is the file's name, spaces included.
 fn file_in(line: &[u8]) -> Option<&Path> {
-    let name = line.strip_prefix(b"put ")?.trim_ascii();
+    let name = line.strip_prefix(b"put ")?.trim_ascii_start();
     (!name.is_empty()).then(|| Path::new(OsStr::from_bytes(name)))
 }
 

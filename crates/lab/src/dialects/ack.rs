@@ -8,18 +8,17 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::{Asks, RECV, Reply, unwritable};
+use super::{Asks, Reply, part, refuse_late, serve_commands, take_reply};
 use crate::LabError;
+use crate::coding::Coding;
 use crate::connection::Connection;
-use crate::server::{Event, Service, Session};
+use crate::server::{Service, Session};
 use crate::shell::Shell;
 
 /// What the client sends between the length and the reply.
 pub const READY: &[u8] = b"recv_ready";
 /// The digits of the largest number of 64 bits.
 const DIGITS: usize = 20;
-/// How long the client waits for the server's close, to see whether bytes come behind the last reply.
-const PARTING: Duration = Duration::from_secs(1);
 
 /// The server's half.
 #[derive(Debug)]
@@ -27,19 +26,12 @@ pub struct Ack(pub Shell);
 
 impl Service for Ack {
     fn serve(&self, session: &mut Session<'_>) -> Result<(), LabError> {
-        let mut buffer = [0; RECV];
-        loop {
-            let command = match session.recv_command(&mut buffer)? {
-                0 => return Ok(()),
-                n => &buffer[..n],
-            };
-            let printed = self.0.answer(command, session.settings().coding, session.stop())?;
+        serve_commands(session, &self.0, |connection, printed| {
             let reply = printed.either();
-            session.connection.send_all(reply.len().to_string().as_bytes(), "a reply's length")?;
-            await_ready(&mut session.connection)?;
-            session.connection.send_all(reply, "a reply")?;
-            session.tell(&Event::ran(command, &printed));
-        }
+            connection.send_all(reply.len().to_string().as_bytes(), "a reply's length")?;
+            await_ready(connection)?;
+            connection.send_all(reply, "a reply")
+        })
     }
 }
 
@@ -57,24 +49,27 @@ fn await_ready(connection: &mut Connection) -> Result<(), LabError> {
 
 /// The client's half.
 #[derive(Debug)]
-pub struct Client(Connection);
+pub struct Client {
+    connection: Connection,
+    coding: Coding,
+}
 
 impl Client {
     /// Connects. No wait is longer than `wait`.
     ///
     /// # Errors
     /// [`LabError`]: nobody listens there.
-    pub fn connect(address: SocketAddr, wait: Duration) -> Result<Client, LabError> {
-        Ok(Client(Connection::connect(address, wait)?))
+    pub fn connect(address: SocketAddr, wait: Duration, coding: Coding) -> Result<Client, LabError> {
+        Ok(Client { connection: Connection::connect(address, wait)?, coding })
     }
 
     /// One `recv` for the length, and what else has come of it before the server was told to go on.
     fn receive_length(&mut self) -> Result<u64, LabError> {
         let mut digits = [0; DIGITS + 1];
-        let patience = self.0.patience();
-        let mut got = self.0.recv(&mut digits, "a reply's length", patience)?;
-        while got > 0 && got < digits.len() && self.0.queued()? > 0 {
-            match self.0.recv(&mut digits[got..], "a reply's length", patience)? {
+        let patience = self.connection.patience();
+        let mut got = self.connection.recv(&mut digits, "a reply's length", patience)?;
+        while got > 0 && got < digits.len() && self.connection.queued()? > 0 {
+            match self.connection.recv(&mut digits[got..], "a reply's length", patience)? {
                 0 => break,
                 n => got += n,
             }
@@ -97,33 +92,18 @@ fn length_in(digits: &[u8]) -> Result<u64, LabError> {
     })
 }
 
-/// Bytes behind a reply: the length was wrong, or it was cut in two.
-pub(super) fn refuse_late(late: u64) -> Result<(), LabError> {
-    match late {
-        0 => Ok(()),
-        n => Err(LabError::malformed(
-            format!("{n} bytes behind the reply"),
-            "its length was too small, or came in pieces: the last reply shown is not whole",
-        )),
-    }
-}
-
 impl Asks for Client {
     fn ask(&mut self, command: &[u8], reply: &mut dyn Write) -> Result<Reply, LabError> {
-        refuse_late(self.0.queued()?)?;
-        self.0.send_all(command, "a command")?;
+        refuse_late(self.connection.queued()?)?;
+        self.connection.send_all(&self.coding.to_wire(command), "a command")?;
         let length = self.receive_length()?;
-        self.0.send_all(READY, "recv_ready")?;
-        self.0.recv_each(length, "a reply", 1 << 16, |piece| reply.write_all(piece).map_err(unwritable))?;
+        self.connection.send_all(READY, "recv_ready")?;
+        take_reply(&mut self.connection, length, self.coding, reply)?;
         Ok(Reply::Came)
     }
 
-    fn leave(self: Box<Self>) -> Result<(), LabError> {
-        match self.0.finish(PARTING) {
-            Ok(late) => refuse_late(late),
-            // A server that doesn't close has nothing to say either.
-            Err(_) => Ok(()),
-        }
+    fn leave(self: Box<Self>, _: &mut dyn Write) -> Result<(), LabError> {
+        part(self.connection)
     }
 }
 

@@ -9,15 +9,12 @@ use std::time::Duration;
 
 use unglue_struct::Format;
 
-use super::ack::refuse_late;
-use super::{Asks, RECV, Reply, length_of, unwritable};
+use super::{Asks, Reply, length_of, part, refuse_late, serve_commands, take_reply};
 use crate::LabError;
+use crate::coding::Coding;
 use crate::connection::Connection;
-use crate::server::{Event, Service, Session};
+use crate::server::{Service, Session};
 use crate::shell::Shell;
-
-/// How long the client waits for the server's close, to see whether bytes come behind the last reply.
-const PARTING: Duration = Duration::from_secs(1);
 
 /// The server's half.
 #[derive(Debug)]
@@ -25,18 +22,11 @@ pub struct Len32(pub Shell);
 
 impl Service for Len32 {
     fn serve(&self, session: &mut Session<'_>) -> Result<(), LabError> {
-        let mut buffer = [0; RECV];
-        loop {
-            let command = match session.recv_command(&mut buffer)? {
-                0 => return Ok(()),
-                n => &buffer[..n],
-            };
-            let printed = self.0.answer(command, session.settings().coding, session.stop())?;
+        serve_commands(session, &self.0, |connection, printed| {
             let reply = printed.either();
-            session.connection.send_all(&pack(reply.len())?, "a reply's length")?;
-            session.connection.send_all(reply, "a reply")?;
-            session.tell(&Event::ran(command, &printed));
-        }
+            connection.send_all(&pack(reply.len())?, "a reply's length")?;
+            connection.send_all(reply, "a reply")
+        })
     }
 }
 
@@ -48,35 +38,34 @@ pub(super) fn pack(length: usize) -> Result<Vec<u8>, LabError> {
 
 /// The client's half.
 #[derive(Debug)]
-pub struct Client(Connection);
+pub struct Client {
+    connection: Connection,
+    coding: Coding,
+}
 
 impl Client {
     /// Connects. No wait is longer than `wait`.
     ///
     /// # Errors
     /// [`LabError`]: nobody listens there.
-    pub fn connect(address: SocketAddr, wait: Duration) -> Result<Client, LabError> {
-        Ok(Client(Connection::connect(address, wait)?))
+    pub fn connect(address: SocketAddr, wait: Duration, coding: Coding) -> Result<Client, LabError> {
+        Ok(Client { connection: Connection::connect(address, wait)?, coding })
     }
 }
 
 impl Asks for Client {
     fn ask(&mut self, command: &[u8], reply: &mut dyn Write) -> Result<Reply, LabError> {
-        refuse_late(self.0.queued()?)?;
-        self.0.send_all(command, "a command")?;
+        refuse_late(self.connection.queued()?)?;
+        self.connection.send_all(&self.coding.to_wire(command), "a command")?;
         let mut length = [0; 4];
-        self.0.recv_exact(&mut length, "a reply's length")?;
+        self.connection.recv_exact(&mut length, "a reply's length")?;
         let length = length_of(length, "a reply's length")?;
-        self.0.recv_each(length.into(), "a reply", 1 << 16, |piece| reply.write_all(piece).map_err(unwritable))?;
+        take_reply(&mut self.connection, length.into(), self.coding, reply)?;
         Ok(Reply::Came)
     }
 
-    fn leave(self: Box<Self>) -> Result<(), LabError> {
-        match self.0.finish(PARTING) {
-            Ok(late) => refuse_late(late),
-            // A server that doesn't close has nothing to say either.
-            Err(_) => Ok(()),
-        }
+    fn leave(self: Box<Self>, _: &mut dyn Write) -> Result<(), LabError> {
+        part(self.connection)
     }
 }
 

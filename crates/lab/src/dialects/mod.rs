@@ -18,7 +18,7 @@ pub mod raw;
 pub mod udp;
 
 use std::fmt;
-use std::io::Write;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::str::FromStr;
 use std::time::Duration;
@@ -26,14 +26,19 @@ use std::time::Duration;
 use unglue_frame::Looks;
 
 use crate::LabError;
+use crate::coding::Coding;
+use crate::connection::Connection;
 use crate::server::{
-    DatagramService, Family, ListeningTcpServer, ReceivingUdpServer, Service, Settings, TcpServer, UdpServer, Watch,
+    DatagramService, Event, Family, ListeningTcpServer, ReceivingUdpServer, Service, Session, Settings, TcpServer,
+    UdpServer, Watch,
 };
-use crate::shell::Shell;
+use crate::shell::{Printed, Shell};
 use crate::stop::Stopper;
 
 /// What one `recv` of the tutorial's programs takes, in bytes.
 pub const RECV: usize = 1024;
+/// How long a client waits for the server's close, to see whether bytes come behind the last reply.
+const PARTING: Duration = Duration::from_secs(1);
 
 /// One of the wire formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,16 +93,21 @@ impl Dialect {
         }
     }
 
-    /// A client that asks commands; `None` for [`header`], which has none: see [`header::Uploader`].
+    /// A client that asks commands, in that coding on the wire; `None` for [`header`], which has none: see [`header::Uploader`].
     ///
     /// # Errors
     /// Nobody listens there.
-    pub fn connect(self, address: SocketAddr, wait: Duration) -> Result<Option<Box<dyn Asks>>, LabError> {
+    pub fn connect(
+        self,
+        address: SocketAddr,
+        wait: Duration,
+        coding: Coding,
+    ) -> Result<Option<Box<dyn Asks>>, LabError> {
         Ok(match self {
-            Dialect::Raw => Some(Box::new(raw::Client::connect(address, wait)?)),
-            Dialect::Ack => Some(Box::new(ack::Client::connect(address, wait)?)),
-            Dialect::Len32 => Some(Box::new(len32::Client::connect(address, wait)?)),
-            Dialect::Udp => Some(Box::new(udp::Client::connect(address, wait)?)),
+            Dialect::Raw => Some(Box::new(raw::Client::connect(address, wait, coding)?)),
+            Dialect::Ack => Some(Box::new(ack::Client::connect(address, wait, coding)?)),
+            Dialect::Len32 => Some(Box::new(len32::Client::connect(address, wait, coding)?)),
+            Dialect::Udp => Some(Box::new(udp::Client::connect(address, wait, coding)?)),
             Dialect::Header => None,
         })
     }
@@ -164,17 +174,17 @@ impl Serving {
 
 /// A client that asks commands.
 pub trait Asks {
-    /// Sends a command, and writes to `reply` what the dialect's rules take for its reply.
+    /// Sends a command, and writes to `reply` what the dialect's rules take for its reply. Both are in this machine's coding.
     ///
     /// # Errors
     /// The peer broke the rules, or the connection. Nothing can be asked any more.
     fn ask(&mut self, command: &[u8], reply: &mut dyn Write) -> Result<Reply, LabError>;
 
-    /// Closes in order.
+    /// Closes in order, and writes what a coding may still keep.
     ///
     /// # Errors
     /// The server sent bytes that belong to no reply.
-    fn leave(self: Box<Self>) -> Result<(), LabError>;
+    fn leave(self: Box<Self>, reply: &mut dyn Write) -> Result<(), LabError>;
 }
 
 /// How a reply came.
@@ -189,6 +199,51 @@ pub enum Reply {
         /// How many bytes are lost.
         lost: u64,
     },
+}
+
+/// A server's half over TCP: each `recv` is a command, which is run, and its reply is sent in the dialect's way.
+fn serve_commands(
+    session: &mut Session<'_>,
+    shell: &Shell,
+    send: impl Fn(&mut Connection, &Printed) -> Result<(), LabError>,
+) -> Result<(), LabError> {
+    let mut buffer = [0; RECV];
+    loop {
+        let command = match session.recv_command(&mut buffer)? {
+            0 => return Ok(()),
+            n => &buffer[..n],
+        };
+        let printed = shell.answer(command, session.settings().coding, session.stop())?;
+        send(&mut session.connection, &printed)?;
+        session.tell(&Event::ran(command, &printed));
+    }
+}
+
+/// Receives a reply of so many bytes.
+fn take_reply(connection: &mut Connection, bytes: u64, coding: Coding, reply: &mut dyn Write) -> Result<(), LabError> {
+    let mut decoding = coding.decoding();
+    connection.recv_each(bytes, "a reply", 1 << 16, |piece| decoding.pass(piece, reply).map_err(unwritable))?;
+    decoding.end(reply).map_err(unwritable)
+}
+
+/// A client's close, where replies have a length: nothing may come behind the last one.
+fn part(connection: Connection) -> Result<(), LabError> {
+    match connection.finish(PARTING) {
+        Ok(late) => refuse_late(late),
+        // A server that doesn't close has nothing to say either.
+        Err(_) => Ok(()),
+    }
+}
+
+/// Bytes behind a reply: the length was wrong, or it was cut in two.
+fn refuse_late(late: u64) -> Result<(), LabError> {
+    match late {
+        0 => Ok(()),
+        n => Err(LabError::malformed(
+            format!("{n} bytes behind the reply"),
+            "its length was too small, or came in pieces: the last reply shown is not whole",
+        )),
+    }
 }
 
 /// What to make of a length that can't be one.
@@ -209,8 +264,8 @@ fn length_of(bytes: [u8; 4], what: &str) -> Result<u32, LabError> {
     u32::try_from(length).map_err(|_| LabError::malformed(format!("{length} as {what}"), advice_on(bytes, 1 << 20)))
 }
 
-fn unwritable(error: std::io::Error) -> LabError {
-    LabError::io("write the reply")(error)
+fn unwritable(error: io::Error) -> LabError {
+    LabError::Output { source: error }
 }
 
 #[cfg(test)]

@@ -7,10 +7,11 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::{Asks, RECV, Reply, unwritable};
+use super::{Asks, RECV, Reply, serve_commands, unwritable};
 use crate::LabError;
+use crate::coding::{Coding, Decoding};
 use crate::connection::Connection;
-use crate::server::{Event, Service, Session};
+use crate::server::{Service, Session};
 use crate::shell::Shell;
 
 /// The server's half.
@@ -19,31 +20,29 @@ pub struct Raw(pub Shell);
 
 impl Service for Raw {
     fn serve(&self, session: &mut Session<'_>) -> Result<(), LabError> {
-        let mut buffer = [0; RECV];
-        loop {
-            let command = match session.recv_command(&mut buffer)? {
-                0 => return Ok(()),
-                n => &buffer[..n],
-            };
-            let printed = self.0.answer(command, session.settings().coding, session.stop())?;
-            session.connection.send_all(&printed.stderr, "a reply")?;
-            session.connection.send_all(&printed.stdout, "a reply")?;
-            session.tell(&Event::ran(command, &printed));
-        }
+        serve_commands(session, &self.0, |connection, printed| {
+            connection.send_all(&printed.stderr, "a reply")?;
+            connection.send_all(&printed.stdout, "a reply")
+        })
     }
 }
 
 /// The client's half.
 #[derive(Debug)]
-pub struct Client(Connection);
+pub struct Client {
+    connection: Connection,
+    coding: Coding,
+    /// One for all replies: where one ends, nobody knows.
+    decoding: Decoding,
+}
 
 impl Client {
     /// Connects. No wait is longer than `wait`.
     ///
     /// # Errors
     /// [`LabError`]: nobody listens there.
-    pub fn connect(address: SocketAddr, wait: Duration) -> Result<Client, LabError> {
-        Ok(Client(Connection::connect(address, wait)?))
+    pub fn connect(address: SocketAddr, wait: Duration, coding: Coding) -> Result<Client, LabError> {
+        Ok(Client { connection: Connection::connect(address, wait)?, coding, decoding: coding.decoding() })
     }
 
     /// Sends a command.
@@ -51,7 +50,7 @@ impl Client {
     /// # Errors
     /// [`LabError`].
     pub fn send(&mut self, command: &[u8]) -> Result<(), LabError> {
-        self.0.send_all(command, "a command")
+        self.connection.send_all(&self.coding.to_wire(command), "a command")
     }
 
     /// One `recv(1024)`: that is the mistake. At the connection's end it is empty.
@@ -60,8 +59,8 @@ impl Client {
     /// [`LabError::Deadline`] if nothing comes.
     pub fn receive(&mut self) -> Result<Vec<u8>, LabError> {
         let mut buffer = vec![0; RECV];
-        let patience = self.0.patience();
-        let n = self.0.recv(&mut buffer, "a reply", patience)?;
+        let patience = self.connection.patience();
+        let n = self.connection.recv(&mut buffer, "a reply", patience)?;
         buffer.truncate(n);
         Ok(buffer)
     }
@@ -71,7 +70,7 @@ impl Client {
     /// # Errors
     /// [`LabError::Io`].
     pub fn queued(&self) -> Result<u64, LabError> {
-        self.0.queued()
+        self.connection.queued()
     }
 }
 
@@ -80,14 +79,14 @@ impl Asks for Client {
         self.send(command)?;
         match self.receive() {
             Ok(bytes) if bytes.is_empty() => Err(LabError::Cut { what: "a reply".into(), got: 0, wanted: 1 }),
-            Ok(bytes) => reply.write_all(&bytes).map_err(unwritable).map(|()| Reply::Came),
+            Ok(bytes) => self.decoding.pass(&bytes, reply).map_err(unwritable).map(|()| Reply::Came),
             Err(LabError::Deadline { after, .. }) => Ok(Reply::Silence(after)),
             Err(error) => Err(error),
         }
     }
 
-    fn leave(self: Box<Self>) -> Result<(), LabError> {
+    fn leave(mut self: Box<Self>, reply: &mut dyn Write) -> Result<(), LabError> {
         // Whose bytes would be late? In this dialect nobody can say.
-        Ok(())
+        self.decoding.end(reply).map_err(unwritable)
     }
 }

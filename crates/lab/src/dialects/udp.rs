@@ -13,6 +13,7 @@ use rustix::net::{RecvFlags, recv};
 
 use super::{Asks, RECV, Reply, unwritable};
 use crate::LabError;
+use crate::coding::Coding;
 use crate::server::{Datagram, DatagramService, Event, Family, ReceivingUdpServer, Watch};
 use crate::shell::Shell;
 use crate::stop::{Stop, Woken};
@@ -45,6 +46,7 @@ impl DatagramService for Udp {
 pub struct Client {
     socket: UdpSocket,
     wait: Duration,
+    coding: Coding,
 }
 
 impl Client {
@@ -52,14 +54,14 @@ impl Client {
     ///
     /// # Errors
     /// [`LabError::Io`].
-    pub fn connect(address: SocketAddr, wait: Duration) -> Result<Client, LabError> {
+    pub fn connect(address: SocketAddr, wait: Duration, coding: Coding) -> Result<Client, LabError> {
         let any = match Family::of(address) {
             Family::V4 => "0.0.0.0:0",
             Family::V6 => "[::]:0",
         };
         let socket = UdpSocket::bind(any).map_err(LabError::io("make a UDP socket"))?;
         socket.connect(address).map_err(LabError::io(format!("send to {address}")))?;
-        Ok(Client { socket, wait })
+        Ok(Client { socket, wait, coding })
     }
 
     fn send(&self, command: &[u8]) -> Result<(), LabError> {
@@ -87,18 +89,18 @@ impl Client {
 
 impl Asks for Client {
     fn ask(&mut self, command: &[u8], reply: &mut dyn Write) -> Result<Reply, LabError> {
-        self.send(command)?;
+        self.send(&self.coding.to_wire(command))?;
         let mut lost = 0;
         for _ in ["stderr", "stdout"] {
             let mut buffer = [0; RECV];
             let Some((held, length)) = self.receive(&mut buffer)? else { return Ok(Reply::Silence(self.wait)) };
-            reply.write_all(&buffer[..held]).map_err(unwritable)?;
+            reply.write_all(&self.coding.from_wire(&buffer[..held])).map_err(unwritable)?;
             lost += (length - held) as u64;
         }
         Ok(if lost == 0 { Reply::Came } else { Reply::Truncated { lost } })
     }
 
-    fn leave(self: Box<Self>) -> Result<(), LabError> {
+    fn leave(self: Box<Self>, _: &mut dyn Write) -> Result<(), LabError> {
         Ok(())
     }
 }

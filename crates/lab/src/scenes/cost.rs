@@ -9,6 +9,7 @@ use unglue_frame::{Deframer, Enframer, Framing};
 use super::Scene;
 use super::stage::{PATIENCE, Stage};
 use crate::LabError;
+use crate::coding::Coding;
 use crate::connection::Connection;
 use crate::dialects::Asks;
 use crate::dialects::ack::{self, Ack};
@@ -35,9 +36,12 @@ pub(super) const SCENE: Scene = Scene {
 };
 
 fn play(stage: &mut Stage) -> Result<(), LabError> {
-    let ack = through_relay(&Ack(Shell::default()), |address| asked(&mut ack::Client::connect(address, PATIENCE)?))?;
-    let len32 =
-        through_relay(&Len32(Shell::default()), |address| asked(&mut len32::Client::connect(address, PATIENCE)?))?;
+    let ack = through_relay(&Ack(Shell::default()), |address| {
+        asked(&mut ack::Client::connect(address, PATIENCE, Coding::Utf8)?)
+    })?;
+    let len32 = through_relay(&Len32(Shell::default()), |address| {
+        asked(&mut len32::Client::connect(address, PATIENCE, Coding::Utf8)?)
+    })?;
     let ahead = through_relay(&framed, asked_ahead)?;
     let trips = [ack.trips, len32.trips, ahead.trips];
     let took = [ack.took, len32.took, ahead.took];

@@ -13,6 +13,7 @@ use std::thread;
 use super::Scene;
 use super::stage::{PATIENCE, Stage, until};
 use crate::LabError;
+use crate::coding::Coding;
 use crate::dialects::RECV;
 use crate::dialects::raw::{Client, Raw};
 use crate::record::{Call, Datum, Excerpt, Recording};
@@ -122,7 +123,7 @@ fn enact_before(script: &Script, recording: Option<&Recording>) -> Result<CutRep
             let watch = Gate { ran: Mutex::new(ran), gate: Mutex::new(gate), recording };
             server.run(&service, &|_, event| watch.pass(event))
         });
-        let client = Client::connect(address, PATIENCE);
+        let client = Client::connect(address, PATIENCE, Coding::Utf8);
         let player = |client| Player { client, told: replies, go_on, replies: Vec::new(), taken: 0, recording };
         let played = client.map(player).and_then(|player| player.play(script));
         // Also where it failed: the server's thread must end.

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use unglue_lab::LabError;
+use unglue_lab::coding::Coding;
 use unglue_lab::dialects::{Dialect, Reply};
 
 use crate::served::scripted;
@@ -12,10 +13,10 @@ const SHORT: Duration = Duration::from_millis(300);
 
 /// Asks one command, then leaves. Gives the reply and what came of it.
 fn ask(dialect: Dialect, server: std::net::SocketAddr) -> (Vec<u8>, Result<Reply, LabError>) {
-    let mut client = dialect.connect(server, SHORT).expect("it listens").expect("it asks commands");
+    let mut client = dialect.connect(server, SHORT, Coding::Utf8).expect("it listens").expect("it asks commands");
     let mut reply = Vec::new();
     let asked = client.ask(b"pwd", &mut reply);
-    let asked = asked.and_then(|asked| client.leave().map(|()| asked));
+    let asked = asked.and_then(|asked| client.leave(&mut reply).map(|()| asked));
     (reply, asked)
 }
 
@@ -123,10 +124,10 @@ fn an_end_instead_of_a_reply_is_told() {
 fn nobody_at_the_address_is_told() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port");
     for dialect in [Dialect::Raw, Dialect::Ack, Dialect::Len32] {
-        let error = dialect.connect(free, SHORT).err().expect("nobody listens").to_string();
+        let error = dialect.connect(free, SHORT, Coding::Utf8).err().expect("nobody listens").to_string();
         assert!(error.starts_with(&format!("could not connect to {free}: Connection refused")), "{error}");
     }
-    let mut udp = Dialect::Udp.connect(free, SHORT).expect("UDP connects to nobody").expect("it asks");
+    let mut udp = Dialect::Udp.connect(free, SHORT, Coding::Utf8).expect("UDP connects to nobody").expect("it asks");
     let error = udp.ask(b"pwd", &mut Vec::new()).expect_err("nobody is there").to_string();
     assert!(error.contains("Connection refused"), "{error}");
 }

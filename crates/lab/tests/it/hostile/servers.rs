@@ -4,6 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{TcpStream, UdpSocket};
 use std::time::Duration;
 
+use unglue_lab::coding::Coding;
 use unglue_lab::dialects::Dialect;
 use unglue_lab::server::Settings;
 use unglue_lab::shell::Shell;
@@ -20,11 +21,12 @@ fn folder() -> tempfile::TempDir {
 
 /// The server is there for others.
 fn serves(dialect: Dialect, served: &Served) {
-    let mut client = dialect.connect(served.address, PATIENCE).expect("it listens").expect("it asks commands");
+    let mut client =
+        dialect.connect(served.address, PATIENCE, Coding::Utf8).expect("it listens").expect("it asks commands");
     let mut reply = Vec::new();
     client.ask(b"echo here", &mut reply).expect("it answers");
     assert_eq!(reply, b"here\n");
-    client.leave().expect("nothing is late");
+    client.leave(&mut reply).expect("nothing is late");
 }
 
 #[test]
