@@ -7,6 +7,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use unglue_frame::Looks;
 use unglue_struct::Format;
 
 use super::{Asks, Reply, length_of, part, refuse_late, serve_commands, take_reply};
@@ -59,13 +60,27 @@ impl Asks for Client {
         self.connection.send_all(&self.coding.to_wire(command), "a command")?;
         let mut length = [0; 4];
         self.connection.recv_exact(&mut length, "a reply's length")?;
-        let length = length_of(length, "a reply's length")?;
-        take_reply(&mut self.connection, length.into(), self.coding, reply)?;
+        let bytes = length_of(length, "a reply's length")?;
+        let taken = take_reply(&mut self.connection, bytes.into(), self.coding, reply);
+        taken.map_err(|error| doubted(length, bytes, error))?;
         Ok(Reply::Came)
     }
 
     fn leave(self: Box<Self>, _: &mut dyn Write) -> Result<(), LabError> {
         part(self.connection)
+    }
+}
+
+/// A reply that never came whole: perhaps its length was none.
+fn doubted(length: [u8; 4], bytes: u32, error: LabError) -> LabError {
+    match (Looks::of(&length), &error) {
+        (Some(looks), LabError::Cut { got, .. }) => {
+            LabError::malformed(format!("{bytes} as a reply's length, and {got} bytes behind it"), looks.to_string())
+        }
+        (Some(looks), LabError::Deadline { .. }) => {
+            LabError::malformed(format!("{bytes} as a reply's length, and then not so many bytes"), looks.to_string())
+        }
+        _ => error,
     }
 }
 

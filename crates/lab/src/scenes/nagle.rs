@@ -23,7 +23,7 @@ const MESSAGE: &[u8; 5] = b"hello";
 pub(super) const SCENE: Scene = Scene {
     name: "nagle",
     title: "five small sends leave in two segments, in five, or in one",
-    why: "Nagle's algorithm (RFC 896) keeps small data back as long as something is unacknowledged, TCP_NODELAY sends it at once, and \
+    why: "Nagle's algorithm (RFC 896) keeps small data back as long as an earlier small segment is unacknowledged, TCP_NODELAY sends it at once, and \
           TCP_CORK keeps it back until it is taken off. All three choose how many segments carry the bytes; the receiver gets \
           the same stream, and no boundary more than before.",
     fix: "gather a message and send it in one call, and set TCP_NODELAY where a reply is waited for; boundaries come from a framing, \

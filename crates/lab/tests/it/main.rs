@@ -1,6 +1,7 @@
 //! What the lab does, tried on this machine's kernel: its networks, its servers, its scenes, and peers that break the rules.
 
 mod counts;
+mod examples;
 mod hostile;
 mod network;
 mod permission;

@@ -68,6 +68,13 @@ fn another_protocol_is_recognised() {
     within(60, || {
         refuses(Dialect::Ack, &[b"HTTP/1.1 400 Bad Request\r\n"], true, "HTTP/1.1 400 Bad Req");
         refuses(Dialect::Ack, &[&length(5)], true, "as a reply's length");
+        refuses(Dialect::Len32, &[b"HTTP/1.1 400\r\n"], true, "10 bytes behind it; that is `HTTP` in ASCII");
+        refuses(
+            Dialect::Len32,
+            &[b"bin\nboot\n"],
+            false,
+            "as a reply's length, and then not so many bytes; that is `bin",
+        );
         refuses(Dialect::Ack, &[b" 5"], true, "as a reply's length");
     });
 }

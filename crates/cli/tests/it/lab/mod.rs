@@ -1,0 +1,12 @@
+//! `unglue lab`: our programs and Python's of the five dialects, each with the other, and the scenes.
+
+mod datagrams;
+mod encodings;
+mod peers;
+mod program;
+mod raw;
+mod refusals;
+mod scenes;
+mod serving;
+mod uploads;
+mod whole;
