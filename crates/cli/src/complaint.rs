@@ -63,7 +63,14 @@ pub(crate) fn say(what: &str) {
 
 /// Text that may come from the other end, made fit for a terminal: nothing in it moves a cursor or breaks the line.
 pub(crate) fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { format!("{}", c.escape_default()) } else { c.to_string() }).collect()
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c.is_control() {
+            true => shown.extend(c.escape_default()),
+            false => shown.push(c),
+        }
+    }
+    shown
 }
 
 #[cfg(test)]

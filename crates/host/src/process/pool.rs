@@ -10,8 +10,9 @@ use tokio::sync::oneshot;
 use super::link::Link;
 use super::nursery::{Nursery, SupervisorCommand};
 
-/// A start is work for more than one process (server, supervisor, the command itself), which take turns.
-const STARTING_PER_CORE: usize = 2;
+/// A start is work for more than one process (server, supervisor, the command itself), which take turns: with fewer under way
+/// a core waits now and then for one of them to be woken.
+const STARTING_PER_CORE: usize = 4;
 
 /// How many supervisors there may be, and for how long.
 #[derive(Clone, Debug)]

@@ -3,7 +3,7 @@
 //! Files are read and written on a thread that may block; a few pieces wait in between, so that reading, hashing,
 //! encrypting and writing overlap.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_blocking};
 use unglue_host::store::{Incoming, Source};
@@ -66,20 +66,41 @@ pub(crate) async fn send_file(
 
 fn read_pieces(mut source: Source, pieces: &mpsc::Sender<Bytes>) -> Result<Tally, Fault> {
     let mut meter = Meter::default();
+    let (home, returned) = std::sync::mpsc::channel();
     loop {
-        let mut piece = BytesMut::zeroed(PIECE);
-        let len = source.read(&mut piece)?;
+        let mut buffer = returned.try_recv().unwrap_or_else(|_| vec![0; PIECE].into_boxed_slice());
+        let len = source.read(&mut buffer)?;
         if len == 0 {
             break;
         }
-        piece.truncate(len);
-        meter.pass(&piece);
-        if pieces.blocking_send(piece.freeze()).is_err() {
+        meter.pass(&buffer[..len]);
+        let piece = Bytes::from_owner(Loan { buffer, len, home: home.clone() });
+        if pieces.blocking_send(piece).is_err() {
             return Err(Fault::user(Code::Cancelled, "the transfer was given up"));
         }
     }
     source.finish()?;
     Ok(meter.tally())
+}
+
+/// A buffer that goes home to be read into again once its bytes are sent. Fresh memory would cost a fault for each page.
+struct Loan {
+    buffer: Box<[u8]>,
+    len: usize,
+    home: std::sync::mpsc::Sender<Box<[u8]>>,
+}
+
+impl AsRef<[u8]> for Loan {
+    fn as_ref(&self) -> &[u8] {
+        &self.buffer[..self.len]
+    }
+}
+
+impl Drop for Loan {
+    fn drop(&mut self) {
+        // The file may have been read to its end meanwhile.
+        let _ = self.home.send(std::mem::take(&mut self.buffer));
+    }
 }
 
 /// What the writing thread is given.
