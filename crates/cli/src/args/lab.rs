@@ -42,13 +42,13 @@ standard error. header has one command: put FILE.";
 
 const SCENE: &str = "\
 Examples:
+  unglue lab scene                              # which there are
   unglue lab scene sender
   unglue lab scene nagle mtu --json
   unglue lab scene --all
   unglue lab scene --all --repeat 50            # is the result the same each time?
 
-The scenes: sender, receiver, cut-reply, nagle, mtu, partial-send, empty, udp-limit,
-udp-truncate, udp-many, timeout, utf8-cut, cost. nagle needs root for a network of its own.
+nagle needs root for a network of its own; with --all it is skipped without, and told.
 With --json: what was called, `result` (the same in every run) and `measured` (which isn't).";
 
 /// See why messages stick together: the tutorial's programs, alive, and scenes on real sockets
@@ -111,8 +111,8 @@ pub(crate) struct LabConnectArgs {
 #[derive(Debug, Args)]
 #[command(after_help = SCENE)]
 pub(crate) struct LabSceneArgs {
-    /// The scenes
-    #[arg(value_name = "NAME", required_unless_present = "all", conflicts_with = "all", value_parser = parse_scene)]
+    /// The scenes; without one they are listed
+    #[arg(value_name = "NAME", conflicts_with = "all", value_parser = parse_scene)]
     pub(crate) names: Vec<&'static Scene>,
     /// All of them
     #[arg(long)]

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 use unglue_lab::LabError;
-use unglue_lab::scenes::{Report, Scene};
+use unglue_lab::scenes::{ALL, Report, Scene};
 
 use super::drawing;
 use crate::args::lab::LabSceneArgs;
@@ -24,8 +24,12 @@ enum Played {
 /// # Errors
 /// One failed, or isn't as it says; one that was asked for by name can't be played here.
 pub(crate) fn run(args: &LabSceneArgs) -> Result<ExitCode, Complaint> {
+    let scenes = args.scenes();
+    if scenes.is_empty() {
+        return unless_closed(list(args.json)).map(|()| ExitCode::SUCCESS);
+    }
     let mut shown = Vec::new();
-    for (index, scene) in args.scenes().into_iter().enumerate() {
+    for (index, scene) in scenes.into_iter().enumerate() {
         let played = play(scene, args.repeat)?;
         if let (Played::Skipped(why), false) = (&played, args.all) {
             return Err(Complaint::new(format!("{}: {why}", scene.name)));
@@ -44,6 +48,16 @@ pub(crate) fn run(args: &LabSceneArgs) -> Result<ExitCode, Complaint> {
         unless_closed(writeln!(io::stdout().lock(), "{object}"))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Which scenes there are.
+fn list(json: bool) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    if json {
+        let scenes = ALL.map(|scene| json!({ "scene": scene.name, "title": scene.title }));
+        return writeln!(stdout, "{}", json!({ "scenes": scenes }));
+    }
+    ALL.iter().try_for_each(|scene| writeln!(stdout, "{:13} {}", scene.name, scene.title))
 }
 
 fn play(scene: &Scene, times: u32) -> Result<Played, Complaint> {

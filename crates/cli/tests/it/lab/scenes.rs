@@ -156,3 +156,14 @@ fn an_ordinary_user_sees_all_others() {
     let shown = |name: &&&str| done.text().lines().any(|line| line.starts_with(&format!("{name}: ")));
     assert_eq!(SCENES.iter().filter(shown).count() + told.len(), SCENES.len(), "{}", done.text());
 }
+
+#[test]
+fn without_a_name_they_are_listed() {
+    let done = unglue(&["lab", "scene"]).expect(0);
+    let names: Vec<&str> = done.text().lines().filter_map(|line| line.split_whitespace().next()).collect();
+    assert_eq!(names, SCENES);
+    let json = unglue(&["lab", "scene", "--json"]).expect(0).json();
+    let listed =
+        json["scenes"].as_array().expect("a list").iter().map(|scene| scene["scene"].as_str().expect("a name"));
+    assert_eq!(listed.collect::<Vec<_>>(), SCENES);
+}
