@@ -3,6 +3,7 @@
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use serde::Serialize;
 use unglue::{Server, ServerOptions, SupervisorCommand};
@@ -67,15 +68,24 @@ fn announce(server: &Server, json: bool) {
     let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
 }
 
-/// The first signal lets operations end, for a while; the second ends this process, and with it, by their supervisors, the
-/// commands' trees.
+/// How long the second signal's end may take: clients are told, and temporary files are removed.
+const PARTING: Duration = Duration::from_secs(2);
+
+/// The first signal lets operations end, for a while; the second ends them. Commands' trees end with their supervisors, however
+/// this process ends.
 async fn until_ended(server: Server, mut signals: Signals) {
     signals.next().await;
     let grace = GO_AWAY_GRACE.as_secs();
     tracing::info!("stopping: operations under way have {grace} s to end; a second signal ends them at once");
-    server.leave();
+    let ending = server.ending();
+    ending.leave();
+    let mut ended = tokio::task::spawn_blocking(move || server.join());
     tokio::select! {
-        _ = tokio::task::spawn_blocking(move || server.join()) => tracing::info!("stopped"),
-        _ = signals.next() => tracing::info!("stopped at once"),
+        _ = &mut ended => return tracing::info!("stopped"),
+        _ = signals.next() => ending.end(),
+    }
+    match tokio::time::timeout(PARTING, ended).await {
+        Ok(_) => tracing::info!("stopped at once"),
+        Err(_) => tracing::warn!("stopped, with operations that had not ended after {} s", PARTING.as_secs()),
     }
 }

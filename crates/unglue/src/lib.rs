@@ -21,7 +21,7 @@ pub mod server;
 pub use client::{Address, Client, ClientOptions};
 pub use ops::exec::{Collected, Exec, Input, Output, Running};
 pub use ops::transfer::{Progress, TransferOptions};
-pub use server::{Server, ServerOptions};
+pub use server::{Ending, Server, ServerOptions};
 
 pub use unglue_host::process::{SupervisorCommand, supervise_if_asked, supervise_main};
 pub use unglue_host::store::Store;

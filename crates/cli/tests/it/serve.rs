@@ -68,8 +68,25 @@ fn the_second_signal_ends_it_at_once() {
     host.signal(Signal::TERM);
     assert_eq!(host.ended(), Some(0));
     assert!(signalled.elapsed() < Duration::from_secs(5), "{:?}", signalled.elapsed());
-    running.finish().expect(125).complains("");
+    let done = running.finish().expect(125).complains("");
+    assert!(!done.stderr.contains("without a close"), "the server said good-bye: {done:?}");
     until("the command's end", || (!lives(pid)).then_some(()));
+}
+
+#[test]
+fn the_second_signal_leaves_no_temporary_file() {
+    let mut host = Host::start();
+    std::fs::File::create(host.home().join("f")).and_then(|file| file.set_len(64 << 30)).expect("a large file");
+    let port = host.port.to_string();
+    let client = start(host.client(["cp", "-P", &port, "f", "127.0.0.1:"]).stdin(Stdio::null()));
+    let names = || std::fs::read_dir(host.root()).expect("a folder").count();
+    until("the temporary file", || (names() > 0).then_some(()));
+    host.signal(Signal::TERM);
+    until("the first signal's line", || host.log().contains("stopping").then_some(()));
+    host.signal(Signal::TERM);
+    client.finish().expect(1).complains("copy it again");
+    assert_eq!(names(), 0);
+    assert_eq!(host.ended(), Some(0));
 }
 
 #[test]

@@ -214,9 +214,9 @@ fn the_servers(fault: Fault) -> Fault {
     Fault { what: format!("on the server: {}", fault.what), ..fault }
 }
 
-/// What a link's loss leaves open.
+/// What holds where no outcome came: the link was lost, or the server gave everything up because it ends.
 fn advised(fault: Fault, advice: &str) -> Fault {
-    match fault.code == Code::LinkLost && fault.advice.is_empty() {
+    match matches!(fault.code, Code::LinkLost | Code::Cancelled) && fault.advice.is_empty() {
         true => fault.advise(advice),
         false => fault,
     }

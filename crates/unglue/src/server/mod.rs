@@ -134,23 +134,51 @@ impl Server {
         &self.host_key
     }
 
+    /// What ends it, from any thread; also while another one waits in [`Server::join`].
+    pub fn ending(&self) -> Ending {
+        Ending(self.stage.clone())
+    }
+
+    /// As [`Ending::leave`].
+    pub fn leave(&self) {
+        self.ending().leave();
+    }
+
+    /// As [`Ending::end`].
+    pub fn end(&self) {
+        self.ending().end();
+    }
+
+    /// Waits until the server has ended. Blocks the thread.
+    pub fn join(mut self) {
+        for thread in self.threads.drain(..) {
+            // A thread that panicked has ended, too; its message is on standard error.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Server {
+    /// Nobody can end it any more, so it ends.
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// Ends a [`Server`], gently or not.
+#[derive(Debug, Clone)]
+pub struct Ending(watch::Sender<Stage>);
+
+impl Ending {
     /// Takes no new connections and operations, and tells the clients. [`Server::join`] returns when the operations
     /// under way are done, or [`unglue_proto::limits::GO_AWAY_GRACE`] has passed.
     pub fn leave(&self) {
-        self.stage.send_if_modified(|stage| advance(stage, Stage::Leaving));
+        self.0.send_if_modified(|stage| advance(stage, Stage::Leaving));
     }
 
     /// Ends everything now: every command's tree is killed, every transfer is discarded.
     pub fn end(&self) {
-        self.stage.send_if_modified(|stage| advance(stage, Stage::Ending));
-    }
-
-    /// Waits until the server has ended. Blocks the thread.
-    pub fn join(self) {
-        for thread in self.threads {
-            // A thread that panicked has ended, too; its message is on standard error.
-            let _ = thread.join();
-        }
+        self.0.send_if_modified(|stage| advance(stage, Stage::Ending));
     }
 }
 

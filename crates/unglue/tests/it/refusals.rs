@@ -187,3 +187,19 @@ fn a_leaving_server_ends_what_does_not_end() {
         soon(5, "the server", serving.join()).await;
     });
 }
+
+#[test]
+fn a_dropped_server_ends() {
+    within(30, async || {
+        let site = Site::new();
+        let server = unglue::Server::start(site.server_options()).expect("it starts");
+        let client = site.connect(server.address()).await;
+        let mark = Mark::new();
+        let running = client.exec(&mark.on(Exec::shell("sleep 300; :"))).await.expect("it starts");
+        mark.count(2).await;
+        drop(server);
+        mark.gone(Duration::from_secs(2)).await;
+        drop(running);
+        soon(5, "the link's end", client.ended()).await;
+    });
+}
