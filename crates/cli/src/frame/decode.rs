@@ -124,9 +124,10 @@ impl Tally {
         }
         let Tally { frames, data, longest, end, .. } = self;
         let verdict = if error.is_some() { "stops" } else { "parses to the end" };
+        let s = if *frames == 1 { "" } else { "s" };
         writeln!(
             out,
-            "{notation}: {verdict}; {frames} frames with {data} bytes of data ({shortest} to {longest}) in the first {end} bytes"
+            "{notation}: {verdict}; {frames} frame{s} with {data} bytes of data ({shortest} to {longest}) in the first {end} bytes"
         )
     }
 }
