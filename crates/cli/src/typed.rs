@@ -31,12 +31,13 @@ pub(crate) enum Next {
 }
 
 impl Typed {
-    /// Standard input, with a prompt if it is a terminal. `kept` is where its lines are remembered beyond this run.
+    /// Standard input, with a prompt if it and standard output are a terminal. `kept` is where its lines are remembered beyond this run.
     ///
     /// # Errors
     /// The terminal can't be used.
     pub(crate) fn open(kept: Option<PathBuf>) -> io::Result<Typed> {
-        if !io::stdin().is_terminal() {
+        // A prompt goes to standard output, where it has no business among what programs read.
+        if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
             return Ok(Typed { editor: None, file: None, lines: Vec::new() });
         }
         let config = Config::builder().max_history_size(REMEMBERED).map_err(io::Error::other)?.build();

@@ -6,12 +6,24 @@
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 
 use crate::LabError;
-use crate::stop::{Stop, Woken};
+use crate::kernel;
+use crate::record::{Call, Datum, Recording};
+use crate::stop::{Stop, Woken, deadline};
+
+/// How a connection came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Finish {
+    /// How many bytes came after the last that were asked for.
+    pub late: u64,
+    /// Whether the other end has closed, too.
+    pub closed: bool,
+}
 
 /// A connection, of either end.
 #[derive(Debug)]
@@ -20,6 +32,20 @@ pub struct Connection {
     peer: SocketAddr,
     patience: Duration,
     stop: Option<Stop>,
+    recorder: Option<Recorder>,
+}
+
+/// Where a connection's calls are recorded, and under which name.
+#[derive(Debug, Clone)]
+pub(crate) struct Recorder {
+    pub(crate) who: &'static str,
+    pub(crate) recording: Arc<Recording>,
+}
+
+impl Recorder {
+    fn add(&self, call: &'static str, given: Datum, got: Datum) {
+        self.recording.add(Call { who: self.who, call, given: vec![given], got, peer: None });
+    }
 }
 
 impl Connection {
@@ -46,18 +72,23 @@ impl Connection {
     fn new(stream: TcpStream, peer: SocketAddr, patience: Duration, stop: Option<Stop>) -> io::Result<Connection> {
         stream.set_nonblocking(true)?;
         stream.set_nodelay(true)?;
-        Ok(Connection { stream, peer, patience, stop })
+        Ok(Connection { stream, peer, patience, stop, recorder: None })
     }
 
     /// A second handle on the same connection, so that one thread may receive while another sends.
     pub(crate) fn second(&self) -> io::Result<Connection> {
         let (peer, patience, stop) = (self.peer, self.patience, self.stop.clone());
-        Ok(Connection { stream: self.stream.try_clone()?, peer, patience, stop })
+        Ok(Connection { stream: self.stream.try_clone()?, peer, patience, stop, recorder: None })
     }
 
     /// Waits no longer than this, and ends with that server.
     pub(crate) fn under(self, patience: Duration, stop: Stop) -> Connection {
         Connection { patience, stop: Some(stop), ..self }
+    }
+
+    /// Records what is sent and received from now on.
+    pub(crate) fn recorded(self, recorder: Recorder) -> Connection {
+        Connection { recorder: Some(recorder), ..self }
     }
 
     /// Says that nothing more will be sent.
@@ -92,10 +123,16 @@ impl Connection {
     /// [`LabError::Deadline`] if nothing came; [`LabError::Stopped`]; [`LabError::Io`].
     pub fn recv(&mut self, buffer: &mut [u8], what: &str, within: Duration) -> Result<usize, LabError> {
         loop {
+            self.unless_stopped()?;
             match self.stream.read(buffer) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => self.wait(PollFlags::IN, what, within)?,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                read => return read.map_err(LabError::io(format!("receive {what}"))),
+                read => {
+                    if let (Some(recorder), Ok(n)) = (&self.recorder, &read) {
+                        recorder.add("recv", buffer.len().into(), buffer[..*n].to_vec().into());
+                    }
+                    return read.map_err(LabError::io(format!("receive {what}")));
+                }
             }
         }
     }
@@ -148,12 +185,18 @@ impl Connection {
     pub fn send_all(&mut self, bytes: &[u8], what: &str) -> Result<(), LabError> {
         let mut sent = 0;
         while sent < bytes.len() {
+            self.unless_stopped()?;
             match self.stream.write(&bytes[sent..]) {
-                Ok(n) => sent += n,
+                Ok(n) => {
+                    if let Some(recorder) = &self.recorder {
+                        recorder.add("send", bytes[sent..].to_vec().into(), n.into());
+                    }
+                    sent += n;
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    let taken =
+                    let rest =
                         format!("the peer to take the rest of {what} ({sent} of {} bytes are sent)", bytes.len());
-                    self.wait(PollFlags::OUT, &taken, self.patience)?;
+                    self.wait_for_room(&rest)?;
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(LabError::io(format!("send {what}"))(error)),
@@ -170,26 +213,54 @@ impl Connection {
         rustix::io::ioctl_fionread(&self.stream).map_err(|e| LabError::io("ask for the receive queue")(e.into()))
     }
 
-    /// Says that nothing more will be sent, and waits for the other end to close too. Gives how many bytes came meanwhile.
+    /// Says that nothing more will be sent, and waits for the other end to close too, but not longer than this.
     ///
     /// # Errors
-    /// [`LabError::Deadline`] if the other end doesn't close within that time; [`LabError::Io`].
-    pub fn finish(mut self, within: Duration) -> Result<u64, LabError> {
+    /// [`LabError::Io`] if the connection breaks.
+    pub fn finish(mut self, within: Duration) -> Result<Finish, LabError> {
         self.close_sending()?;
-        let until = Instant::now() + within;
+        let until = deadline(within);
         let (mut buffer, mut late) = (vec![0; 1 << 16], 0);
         loop {
             let left = until.saturating_duration_since(Instant::now());
-            match self.recv(&mut buffer, "the other end's close", left)? {
-                0 => return Ok(late),
-                n => late += n as u64,
+            match self.recv(&mut buffer, "the other end's close", left) {
+                Ok(0) => return Ok(Finish { late, closed: true }),
+                Ok(n) if !left.is_zero() => late += n as u64,
+                Ok(_) | Err(LabError::Deadline { .. }) => return Ok(Finish { late, closed: false }),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Breaks the connection off, for both directions and all who share it.
+    pub(crate) fn break_off(&self) {
+        // One that is broken already is what was wanted.
+        let _ = self.stream.shutdown(Shutdown::Both);
+    }
+
+    fn unless_stopped(&self) -> Result<(), LabError> {
+        match &self.stop {
+            Some(stop) if stop.is_set() => Err(LabError::Stopped),
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits until there is room to send. The kernel tells of room only when a third of its buffer is free, so a peer that takes
+    /// little at a time is known by what it has acknowledged.
+    fn wait_for_room(&self, what: &str) -> Result<(), LabError> {
+        let waiting = || kernel::unacknowledged(&self.stream).map_err(LabError::io("ask for the send queue"));
+        let mut before = waiting()?;
+        loop {
+            match self.wait(PollFlags::OUT, what, self.patience) {
+                Err(LabError::Deadline { .. }) if waiting()? < before => before = waiting()?,
+                waited => return waited,
             }
         }
     }
 
     fn wait(&self, events: PollFlags, what: &str, within: Duration) -> Result<(), LabError> {
         let mut wanted = [PollFd::from_borrowed_fd(self.stream.as_fd(), events)];
-        let woken = Stop::wait(self.stop.as_ref(), &mut wanted, Instant::now() + within);
+        let woken = Stop::wait(self.stop.as_ref(), &mut wanted, deadline(within));
         match woken.map_err(LabError::io("wait for a socket"))? {
             Woken::Ready => Ok(()),
             Woken::TimeUp => Err(LabError::Deadline { what: what.into(), after: within }),

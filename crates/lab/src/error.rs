@@ -23,7 +23,7 @@ pub enum LabError {
         source: io::Error,
     },
     /// The other end made no progress for too long.
-    #[error("waited {} s for {what}, in vain; --wait gives it longer", .after.as_secs_f64())]
+    #[error("waited {} s for {what}, in vain", .after.as_secs_f64())]
     Deadline {
         /// What was waited for.
         what: String,
@@ -46,6 +46,14 @@ pub enum LabError {
         /// What it sent, with the numbers.
         what: String,
         /// What may be the reason, or what to do.
+        advice: String,
+    },
+    /// The peer broke off.
+    #[error("{what}; {advice}")]
+    Broken {
+        /// When it did.
+        what: String,
+        /// What that means.
         advice: String,
     },
     /// The user asked for something that can't be.

@@ -98,7 +98,7 @@ fn parse(raw: &[u8; TCP_INFO_LEN]) -> TcpInfo {
 ///
 /// # Errors
 /// What ioctl(2) says.
-pub fn unsent(socket: impl AsFd) -> io::Result<u64> {
+pub fn unacknowledged(socket: impl AsFd) -> io::Result<u64> {
     let mut bytes: c_int = 0;
     // SAFETY: SIOCOUTQ, the same number as TIOCOUTQ, writes one int.
     checked(unsafe { libc::ioctl(socket.as_fd().as_raw_fd(), libc::TIOCOUTQ as _, &mut bytes) })?;
@@ -147,7 +147,7 @@ mod tests {
         client.read_exact(&mut [0; 2]).unwrap();
         let (sent, received) = (tcp_info(&client).unwrap(), tcp_info(&server).unwrap());
         assert_eq!((sent.bytes_sent, sent.notsent_bytes, sent.first_sent(), sent.data_segs_in), (1000, 0, 1, 1));
-        assert_eq!((sent.bytes_acked, sent.unacked, unsent(&client).unwrap()), (1001, 0, 0));
+        assert_eq!((sent.bytes_acked, sent.unacked, unacknowledged(&client).unwrap()), (1001, 0, 0));
         assert_eq!((received.data_segs_in, received.bytes_sent), (1, 2));
         assert!(sent.snd_mss >= 536, "{sent:?}");
     }

@@ -20,6 +20,11 @@ impl Recording {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(call);
     }
 
+    /// Takes what was recorded so far.
+    pub fn taken(&self) -> Vec<Call> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// What was recorded.
     pub fn into_calls(self) -> Vec<Call> {
         self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
@@ -182,9 +187,20 @@ impl Excerpt {
     pub fn text(&self) -> Cow<'_, str> {
         match std::str::from_utf8(&self.start) {
             Ok(text) if !text.contains(char::is_control) => Cow::Borrowed(text),
-            Ok(text) => Cow::Owned(text.escape_debug().to_string()),
+            Ok(text) => Cow::Owned(text.chars().map(escaped).collect()),
             Err(_) => Cow::Owned(self.start.escape_ascii().to_string()),
         }
+    }
+}
+
+/// A character as Python shows it in a string of bytes.
+fn escaped(character: char) -> String {
+    match character {
+        '\n' => "\\n".into(),
+        '\r' => "\\r".into(),
+        '\t' => "\\t".into(),
+        control if control.is_control() => format!("\\x{:02x}", u32::from(control)),
+        other => other.into(),
     }
 }
 
@@ -226,8 +242,8 @@ pub struct Flow {
 impl Flow {
     /// What went from one to the other.
     pub fn among(calls: &[Call], from: &'static str, to: &'static str) -> Flow {
-        let sent = calls.iter().filter(|call| call.who == from && call.call.starts_with("send"));
-        let received = calls.iter().filter(|call| call.who == to && call.call.starts_with("recv"));
+        let sent = calls.iter().filter(|call| call.who == from && ["send", "sendto"].contains(&call.call));
+        let received = calls.iter().filter(|call| call.who == to && ["recv", "recvfrom"].contains(&call.call));
         Flow { from, to, sent: sent.filter_map(taken).collect(), received: received.filter_map(given).collect() }
     }
 }
@@ -279,7 +295,7 @@ mod tests {
 
     #[test]
     fn bytes_are_shown_as_text_or_escaped() {
-        let shown = [b"a\n".as_slice(), "你".as_bytes(), b"\xe4\xbd"].map(|bytes| Excerpt::of(bytes).to_string());
-        assert_eq!(shown, ["b\"a\\n\"", "b\"你\"", "b\"\\xe4\\xbd\""]);
+        let shown = [b"a\n\x02".as_slice(), "你".as_bytes(), b"\xe4\xbd"].map(|bytes| Excerpt::of(bytes).to_string());
+        assert_eq!(shown, ["b\"a\\n\\x02\"", "b\"你\"", "b\"\\xe4\\xbd\""]);
     }
 }

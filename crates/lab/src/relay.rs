@@ -1,7 +1,6 @@
 //! A TCP relay with a delay: what a long line does to a protocol, on one machine.
 //!
-//! Every piece that it receives goes on exactly `delay` later, in either direction, however much comes: it delays, and doesn't
-//! slow down. The ends' kernels acknowledge to the relay at once, so it shows what a protocol's own waits cost, not what TCP does.
+//! Every piece that it receives goes on `delay` later, in either direction, or as soon after that as the other end takes it. The ends' kernels acknowledge to the relay at once, so it shows what a protocol's own waits cost, not what TCP does.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -12,7 +11,7 @@ use std::time::{Duration, Instant};
 use crate::LabError;
 use crate::connection::Connection;
 use crate::server::{Service, Session, Settings, TcpServer};
-use crate::stop::Stopper;
+use crate::stop::{Stop, Stopper, Woken, deadline};
 
 /// How many pieces may be under way in one direction; then the relay reads no more.
 const UNDER_WAY: usize = 256;
@@ -93,8 +92,9 @@ impl Service for Forward {
         let here = session.second()?.under(patience, session.stop().clone());
         let back = (second(&there)?, second(&here)?);
         thread::scope(|scope| {
-            let there = scope.spawn(|| self.carry(Towards::Server, here, there));
-            self.carry(Towards::Client, back.0, back.1)?;
+            let stop = session.stop();
+            let there = scope.spawn(|| self.carry(Towards::Server, here, there, stop));
+            self.carry(Towards::Client, back.0, back.1, stop)?;
             there.join().unwrap_or(Ok(()))
         })
     }
@@ -106,14 +106,17 @@ fn second(connection: &Connection) -> Result<Connection, LabError> {
 
 impl Forward {
     /// Carries one direction to its end, and passes the end on.
-    fn carry(&self, towards: Towards, mut from: Connection, mut to: Connection) -> Result<(), LabError> {
+    fn carry(&self, towards: Towards, mut from: Connection, mut to: Connection, stop: &Stop) -> Result<(), LabError> {
         let (pieces, due) = sync_channel(UNDER_WAY);
         thread::scope(|scope| {
-            let delivered = scope.spawn(move || deliver(&due, &mut to));
+            let to = &mut to;
+            let delivered = scope.spawn(move || deliver(&due, to, stop));
             let taken = self.take(towards, &mut from, &pieces);
             drop(pieces);
             delivered.join().unwrap_or(Ok(())).and(taken)
         })
+        // A break of one end is a break for the other, in both directions.
+        .inspect_err(|_| [&from, &to].into_iter().for_each(Connection::break_off))
     }
 
     fn take(
@@ -128,7 +131,7 @@ impl Forward {
             if n > 0 {
                 self.trips.carried(towards);
             }
-            let piece = (Instant::now() + self.delay, buffer[..n].to_vec());
+            let piece = (deadline(self.delay), buffer[..n].to_vec());
             if pieces.send(piece).is_err() || n == 0 {
                 return Ok(());
             }
@@ -136,15 +139,17 @@ impl Forward {
     }
 }
 
-fn deliver(due: &Receiver<(Instant, Vec<u8>)>, to: &mut Connection) -> Result<(), LabError> {
+fn deliver(due: &Receiver<(Instant, Vec<u8>)>, to: &mut Connection, stop: &Stop) -> Result<(), LabError> {
     for (due, piece) in due {
-        thread::sleep(due.saturating_duration_since(Instant::now()));
+        if let Ok(Woken::Stopped) = Stop::wait(Some(stop), &mut [], due) {
+            return Err(LabError::Stopped);
+        }
         match piece.is_empty() {
             true => return to.close_sending(),
             false => to.send_all(&piece, "bytes that are carried")?,
         }
     }
-    // The other side broke off: so does this one, at once, by the drop of its connections.
+    // The other side broke off.
     Err(LabError::Stopped)
 }
 
@@ -183,5 +188,24 @@ mod tests {
         let _server = listener.accept().expect("the relay connects");
         drop(relay);
         assert_eq!(client.read(&mut [0; 1]).expect("an end, and no silence"), 0);
+    }
+
+    #[test]
+    fn a_break_of_one_end_is_a_break_for_the_other() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let relay = Relay::start(listener.local_addr().expect("an address"), Duration::ZERO).expect("it starts");
+        for server_breaks in [true, false] {
+            let client = TcpStream::connect(relay.address()).expect("it connects");
+            let (server, _) = listener.accept().expect("the relay connects");
+            let (breaks, mut hears) = if server_breaks { (server, client) } else { (client, server) };
+            hears.set_read_timeout(Some(Duration::from_secs(20))).expect("a deadline");
+            socket2::SockRef::from(&breaks).set_linger(Some(Duration::ZERO)).expect("it is set");
+            drop(breaks);
+            let heard = hears.read(&mut [0; 1]);
+            assert!(
+                heard.as_ref().is_ok_and(|n| *n == 0)
+                    || heard.is_err_and(|e| e.kind() == std::io::ErrorKind::ConnectionReset)
+            );
+        }
     }
 }

@@ -4,7 +4,7 @@
 
 use std::ffi::OsStr;
 use std::io::{self, PipeReader, Read as _};
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
 use crate::LabError;
 use crate::coding::Coding;
-use crate::stop::{Stop, Woken};
+use crate::stop::{Stop, Woken, deadline};
 
 /// How long outputs are read on after the command's end, where a descendant keeps them open.
 const DRAIN: Duration = Duration::from_millis(200);
@@ -67,8 +67,14 @@ impl Shell {
     }
 
     /// Runs a command that came over the wire, and spells its outputs as the wire wants them.
-    pub(crate) fn answer(&self, wire: &[u8], coding: Coding, stop: &Stop) -> Result<Printed, LabError> {
-        let Printed { stderr, stdout } = self.run(&coding.from_wire(wire), Some(stop))?;
+    pub(crate) fn answer(
+        &self,
+        wire: &[u8],
+        coding: Coding,
+        stop: &Stop,
+        client: Option<BorrowedFd<'_>>,
+    ) -> Result<Printed, LabError> {
+        let Printed { stderr, stdout } = self.run(&coding.from_wire(wire), Some(stop), client)?;
         Ok(Printed { stderr: coding.to_wire(&stderr).into_owned(), stdout: coding.to_wire(&stdout).into_owned() })
     }
 
@@ -77,18 +83,23 @@ impl Shell {
     ///
     /// # Errors
     /// [`LabError::Stopped`]; [`LabError::Io`] if its outputs can't be read.
-    pub(crate) fn run(&self, line: &[u8], stop: Option<&Stop>) -> Result<Printed, LabError> {
+    pub(crate) fn run(
+        &self,
+        line: &[u8],
+        stop: Option<&Stop>,
+        client: Option<BorrowedFd<'_>>,
+    ) -> Result<Printed, LabError> {
         if line.contains(&0) {
             return Ok(Printed::notice("the command has a zero byte, which no shell takes"));
         }
         match Running::start(line, self.folder.as_deref()) {
-            Ok(running) => running.collect(self, stop),
+            Ok(running) => running.collect(self, stop, client),
             Err(error) => Ok(Printed::notice(&format!("the shell could not be started: {error}"))),
         }
     }
 }
 
-/// A command under way. Its process group ends when this is dropped.
+/// A command under way. Its process group ends when this is dropped; what has left the group, as `setsid` does, lives on.
 struct Running {
     child: Child,
     stderr: Option<PipeReader>,
@@ -109,29 +120,47 @@ impl Running {
     }
 
     /// Reads until both outputs have ended, or a while after the command has.
-    fn collect(mut self, shell: &Shell, stop: Option<&Stop>) -> Result<Printed, LabError> {
+    fn collect(
+        mut self,
+        shell: &Shell,
+        stop: Option<&Stop>,
+        client: Option<BorrowedFd<'_>>,
+    ) -> Result<Printed, LabError> {
         let pid = Pid::from_child(&self.child);
         let ended = pidfd_open(pid, PidfdFlags::empty());
         let ended = ended.map_err(|error| LabError::io("watch a command")(error.into()))?;
         let mut running = true;
-        let mut until = Instant::now() + shell.longest;
+        let mut until = deadline(shell.longest);
         while running || self.stderr.is_some() || self.stdout.is_some() {
             let outputs = [&self.stderr, &self.stdout].map(|pipe| pipe.as_ref().map(|p| p.as_fd()));
             let watched = running.then_some(ended.as_fd());
             let fds = outputs.into_iter().chain([watched]);
             let mut wanted: Vec<_> = fds.flatten().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
-            match Stop::wait(stop, &mut wanted, until).map_err(LabError::io("wait for a command"))? {
+            // No event is asked for: a connection that was reset reports itself. One that was closed in order may still read.
+            wanted.extend(client.map(|client| PollFd::from_borrowed_fd(client, PollFlags::empty())));
+            // A command that always has something to read would never let the time run out.
+            let woken = match Instant::now() < until {
+                true => Stop::wait(stop, &mut wanted, until).map_err(LabError::io("wait for a command"))?,
+                false => Woken::TimeUp,
+            };
+            match woken {
                 Woken::Stopped => return Err(LabError::Stopped),
                 Woken::TimeUp if running => return Ok(Printed::notice(&too_long(shell.longest))),
                 Woken::TimeUp => break,
                 Woken::Ready => {}
+            }
+            if client.is_some() && wanted.pop().is_some_and(|client| !client.revents().is_empty()) {
+                return Err(LabError::Broken {
+                    what: "the client broke the connection off while its command ran".into(),
+                    advice: "the command was ended".into(),
+                });
             }
             let mut ready = wanted.iter().map(|fd| !fd.revents().is_empty());
             let ready = [self.stderr.is_some(), self.stdout.is_some(), running]
                 .map(|there| there && ready.next() == Some(true));
             if ready[2] {
                 running = false;
-                until = Instant::now() + DRAIN;
+                until = deadline(DRAIN);
             }
             self.take(ready[0], ready[1]).map_err(LabError::io("read a command's output"))?;
             if (self.printed.stderr.len() + self.printed.stdout.len()) as u64 > shell.largest {
@@ -184,7 +213,7 @@ mod tests {
     use super::*;
 
     fn run(line: &str) -> Printed {
-        Shell::within("/").run(line.as_bytes(), None).expect("it runs")
+        Shell::within("/").run(line.as_bytes(), None, None).expect("it runs")
     }
 
     #[test]
@@ -204,23 +233,25 @@ mod tests {
     fn a_descendant_that_keeps_the_pipe_holds_nobody_up() {
         let started = Instant::now();
         assert_eq!(run("sleep 60 & echo hi").stdout, b"hi\n");
+        let busy = run("echo hi; (while :; do echo x; done) &");
+        assert!(busy.stderr.is_empty() && busy.stdout.starts_with(b"hi\n"), "{}", busy.stderr.escape_ascii());
         assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
     }
 
     #[test]
     fn too_much_is_told_and_not_cut() {
         let shell = Shell { largest: 1000, ..Shell::default() };
-        let printed = shell.run(b"seq 1000000", None).expect("it runs");
+        let printed = shell.run(b"seq 1000000", None, None).expect("it runs");
         assert!(printed.stdout.is_empty() && printed.stderr.starts_with(b"unglue lab: the command printed more"));
         let shell = Shell { longest: Duration::from_millis(50), ..Shell::default() };
-        let printed = shell.run(b"echo a; sleep 60", None).expect("it runs");
+        let printed = shell.run(b"echo a; sleep 60", None, None).expect("it runs");
         assert!(printed.stdout.is_empty() && printed.stderr.starts_with(b"unglue lab: the command ran for 0.05 s"));
     }
 
     #[test]
     fn what_is_no_command_has_a_reply_too() {
         assert!(run("a\0b").stderr.starts_with(b"unglue lab: "));
-        let nowhere = Shell::within("/nowhere").run(b"pwd", None).expect("it has a reply");
+        let nowhere = Shell::within("/nowhere").run(b"pwd", None, None).expect("it has a reply");
         assert!(nowhere.stderr.starts_with(b"unglue lab: the shell could not be started"));
         assert_eq!(run(""), Printed::default());
     }

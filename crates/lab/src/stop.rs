@@ -2,31 +2,48 @@
 
 use std::io::{self, PipeReader, PipeWriter};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-/// Ends what waits with the [`Stop`] that was made with it. Dropping the last of its clones does the same.
+/// Ends what waits with the [`Stop`] that was made with it.
 #[derive(Debug, Clone)]
-pub struct Stopper(Arc<Mutex<Option<PipeWriter>>>);
+pub struct Stopper {
+    writer: Arc<Mutex<Option<PipeWriter>>>,
+    stopped: Arc<AtomicBool>,
+}
 
 impl Stopper {
-    /// Shuts down: whatever waits wakes up and ends.
+    /// Shuts down: whatever waits wakes up and ends, and what is busy ends with its next call.
     pub fn shut_down(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.stopped.store(true, Ordering::Release);
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 }
 
-/// What a thread looks at while it waits.
+/// What a thread looks at before it does something, and while it waits.
 #[derive(Debug, Clone)]
-pub(crate) struct Stop(Arc<PipeReader>);
+pub(crate) struct Stop {
+    reader: Arc<PipeReader>,
+    stopped: Arc<AtomicBool>,
+}
 
 /// A pair.
 pub(crate) fn pair() -> io::Result<(Stopper, Stop)> {
     let (reader, writer) = io::pipe()?;
-    Ok((Stopper(Arc::new(Mutex::new(Some(writer)))), Stop(Arc::new(reader))))
+    let stopped = Arc::new(AtomicBool::new(false));
+    let stopper = Stopper { writer: Arc::new(Mutex::new(Some(writer))), stopped: stopped.clone() };
+    Ok((stopper, Stop { reader: Arc::new(reader), stopped }))
 }
+
+/// The moment when so much time has passed; a year from now for what is longer.
+pub(crate) fn deadline(within: Duration) -> Instant {
+    Instant::now() + within.min(YEAR)
+}
+
+const YEAR: Duration = Duration::from_secs(365 * 86_400);
 
 /// Why a wait ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +57,11 @@ pub(crate) enum Woken {
 }
 
 impl Stop {
+    /// Whether it is time to end.
+    pub(crate) fn is_set(&self) -> bool {
+        self.stopped.load(Ordering::Acquire)
+    }
+
     /// Waits until one of the descriptors is ready for its events, but not beyond `until`.
     pub(crate) fn wait<'a>(stop: Option<&'a Stop>, wanted: &mut [PollFd<'a>], until: Instant) -> io::Result<Woken> {
         let mut fds: Vec<PollFd<'a>> = wanted.to_vec();
@@ -64,7 +86,7 @@ impl Stop {
 
 impl AsFd for Stop {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.reader.as_fd()
     }
 }
 

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use unglue_lab::LabError;
 use unglue_lab::dialects::header::Uploader;
-use unglue_lab::dialects::{Asks, Reply};
+use unglue_lab::dialects::{Asks, Dialect, Reply};
 
 use crate::args::lab::LabConnectArgs;
 use crate::complaint::{Complaint, printable, say};
@@ -63,6 +63,11 @@ fn remark(reply: Reply, args: &LabConnectArgs) {
     let dialect = args.dialect;
     match reply {
         Reply::Came => {}
+        Reply::NotSent => say("the command was not sent: a datagram holds 65507 bytes at most"),
+        Reply::Silence(wait) if dialect == Dialect::Udp => say(&format!(
+            "no whole answer came for {} s; it may be lost, or come later and be taken for the next one's",
+            wait.as_secs_f64()
+        )),
         Reply::Silence(wait) => say(&format!(
             "nothing came for {} s; perhaps the command prints nothing, which {dialect} can't say; what comes now answers \
              the next one",
@@ -103,7 +108,7 @@ fn put(uploader: &mut Uploader, file: &Path) -> Result<bool, Complaint> {
     match uploader.put(file, &mut *progress) {
         Ok(bytes) => {
             bar.finish();
-            say_quietly(&format!("{name}: {bytes} bytes sent; this dialect has no answer, so nobody knows more"));
+            tell(&format!("{name}: {bytes} bytes sent; this dialect has no answer, so nobody knows more"))?;
             Ok(true)
         }
         Err(error) => {
@@ -118,6 +123,9 @@ fn put(uploader: &mut Uploader, file: &Path) -> Result<bool, Complaint> {
 }
 
 /// A reader of standard output who went away is no failure.
-fn say_quietly(line: &str) {
-    let _ = writeln!(io::stdout().lock(), "{}", printable(line));
+fn tell(line: &str) -> Result<(), LabError> {
+    match writeln!(io::stdout().lock(), "{}", printable(line)) {
+        Err(source) if source.kind() != io::ErrorKind::BrokenPipe => Err(LabError::Output { source }),
+        _ => Ok(()),
+    }
 }

@@ -28,6 +28,9 @@ pub(crate) fn run(args: LabArgs) -> Result<ExitCode, Complaint> {
 
 impl From<LabError> for Complaint {
     fn from(error: LabError) -> Complaint {
-        Complaint::new(error.to_string())
+        match error {
+            LabError::Deadline { .. } => Complaint::new(format!("{error}; --wait gives it longer")),
+            error => Complaint::new(error.to_string()),
+        }
     }
 }

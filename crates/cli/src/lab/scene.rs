@@ -28,7 +28,7 @@ pub(crate) fn run(args: &LabSceneArgs) -> Result<ExitCode, Complaint> {
     if scenes.is_empty() {
         return unless_closed(list(args.json)).map(|()| ExitCode::SUCCESS);
     }
-    let mut shown = Vec::new();
+    let (mut shown, mut checked) = (Vec::new(), Ok(()));
     for (index, scene) in scenes.into_iter().enumerate() {
         let played = play(scene, args.repeat)?;
         if let (Played::Skipped(why), false) = (&played, args.all) {
@@ -39,7 +39,7 @@ pub(crate) fn run(args: &LabSceneArgs) -> Result<ExitCode, Complaint> {
             false => unless_closed(show(index, scene, &played, args.repeat))?,
         }
         if let Played::Report(report) = &played {
-            check(report)?;
+            checked = checked.and(check(report));
         }
     }
     if args.json {
@@ -47,7 +47,7 @@ pub(crate) fn run(args: &LabSceneArgs) -> Result<ExitCode, Complaint> {
         let object = if one { shown.remove(0) } else { json!({ "scenes": shown }) };
         unless_closed(writeln!(io::stdout().lock(), "{object}"))?;
     }
-    Ok(ExitCode::SUCCESS)
+    checked.map(|()| ExitCode::SUCCESS)
 }
 
 /// Which scenes there are.

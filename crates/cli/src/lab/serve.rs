@@ -3,6 +3,9 @@
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+use std::time::Duration;
 
 use unglue_lab::dialects::{Dialect, Serving};
 use unglue_lab::server::{Event, Settings};
@@ -22,17 +25,22 @@ pub(crate) fn run(args: LabServeArgs) -> Result<ExitCode, Complaint> {
     runtime::run(async move {
         // Before the announcement: whoever reads it may send a signal at once.
         let mut signals = Signals::take().map_err(|error| Complaint::new(format!("no signals: {error}")))?;
+        let (log, written) = Log::start()?;
         let server = start(args)?;
         announce(server.address());
         let stopper = server.stopper();
-        let mut serving = tokio::task::spawn_blocking(move || server.run(&told));
+        let mut serving = tokio::task::spawn_blocking(move || server.run(&|peer, event| log.tell(peer, event)));
         let wish = tokio::select! {
             served = &mut serving => return ended(served).map(|()| ExitCode::SUCCESS),
             wish = signals.next() => wish,
         };
         // Clients are let go, and the commands that run for them end.
         stopper.shut_down();
-        ended(serving.await)?;
+        tokio::select! {
+            served = serving => ended(served)?,
+            _ = signals.next() => {}
+        }
+        let _ = written.recv_timeout(PARTING);
         Ok(ExitCode::from(match wish {
             Wish::Interrupt => 130,
             Wish::End(signal) => 128 + signal,
@@ -73,9 +81,37 @@ fn ended(served: Result<Result<(), unglue_lab::LabError>, tokio::task::JoinError
     Ok(served?)
 }
 
-/// One line for each event.
-fn told(peer: SocketAddr, event: &Event<'_>) {
-    let line = match event {
+/// One line for each event, on standard error, written by a thread of its own: a reader who doesn't read holds nobody up. What
+/// doesn't fit any more is left out.
+struct Log(SyncSender<String>);
+
+/// How many lines may wait to be written.
+const LINES: usize = 4096;
+/// How long the last of them may take.
+const PARTING: Duration = Duration::from_secs(1);
+
+impl Log {
+    /// The log, and what ends once all of it is written and the log is gone.
+    fn start() -> Result<(Log, Receiver<()>), Complaint> {
+        let (log, lines) = sync_channel::<String>(LINES);
+        let (writing, written) = sync_channel(0);
+        let write = move || {
+            let _writing: SyncSender<()> = writing;
+            // There is nowhere to complain about a closed stderr.
+            let _ = lines.into_iter().try_for_each(|line| io::stderr().write_all(line.as_bytes()));
+        };
+        let started = thread::Builder::new().spawn(write);
+        started.map_err(|error| Complaint::new(format!("the system gives no thread: {error}")))?;
+        Ok((Log(log), written))
+    }
+
+    fn tell(&self, peer: SocketAddr, event: &Event<'_>) {
+        let _ = self.0.try_send(format!("{peer} {}\n", printable(&told(event))));
+    }
+}
+
+fn told(event: &Event<'_>) -> String {
+    match event {
         Event::Connected => "connected".into(),
         Event::Refused { clients } => format!("refused: {clients} clients are served already"),
         Event::Ran { command, stderr, stdout } => {
@@ -86,10 +122,7 @@ fn told(peer: SocketAddr, event: &Event<'_>) {
         Event::Ended { error: None } => "left".into(),
         Event::Ended { error: Some(error) } => format!("closed: {error}"),
         other => format!("{other:?}"),
-    };
-    let line = format!("{peer} {}\n", printable(&line));
-    // In one write, so that lines of several clients don't mix; there is nowhere to complain about a closed stderr.
-    let _ = io::stderr().write_all(line.as_bytes());
+    }
 }
 
 /// A command, short enough for a line.

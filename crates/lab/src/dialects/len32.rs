@@ -50,7 +50,12 @@ impl Client {
     /// # Errors
     /// [`LabError`]: nobody listens there.
     pub fn connect(address: SocketAddr, wait: Duration, coding: Coding) -> Result<Client, LabError> {
-        Ok(Client { connection: Connection::connect(address, wait)?, coding })
+        Ok(Client::over(Connection::connect(address, wait)?, coding))
+    }
+
+    /// A client on a connection that is there.
+    pub(crate) fn over(connection: Connection, coding: Coding) -> Client {
+        Client { connection, coding }
     }
 }
 

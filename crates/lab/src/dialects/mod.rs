@@ -173,7 +173,7 @@ impl Serving {
 }
 
 /// A client that asks commands.
-pub trait Asks {
+pub trait Asks: Send {
     /// Sends a command, and writes to `reply` what the dialect's rules take for its reply. Both are in this machine's coding.
     ///
     /// # Errors
@@ -194,6 +194,8 @@ pub enum Reply {
     Came,
     /// Not at all. Perhaps the command prints nothing: this dialect can't say so.
     Silence(Duration),
+    /// The command was not sent: it is longer than a datagram can be.
+    NotSent,
     /// As a datagram that was larger than the buffer.
     Truncated {
         /// How many bytes are lost.
@@ -213,9 +215,19 @@ fn serve_commands(
             0 => return Ok(()),
             n => &buffer[..n],
         };
-        let printed = shell.answer(command, session.settings().coding, session.stop())?;
+        refuse_browsers(command)?;
+        let printed = session.run(shell, command)?;
         send(&mut session.connection, &printed)?;
         session.tell(&Event::ran(command, &printed));
+    }
+}
+
+/// Any page in a browser on this machine can send a request to a loopback port, and a shell would run what it finds in it.
+fn refuse_browsers(command: &[u8]) -> Result<(), LabError> {
+    let target = command.split(|byte| *byte == b' ').nth(1).and_then(|word| word.first());
+    match matches!(Looks::of(command), Some(Looks::Http(_))) && target == Some(&b'/') {
+        true => Err(LabError::malformed("an HTTP request", "it is not run; a browser has no business here")),
+        false => Ok(()),
     }
 }
 
@@ -229,8 +241,8 @@ fn take_reply(connection: &mut Connection, bytes: u64, coding: Coding, reply: &m
 /// A client's close, where replies have a length: nothing may come behind the last one.
 fn part(connection: Connection) -> Result<(), LabError> {
     match connection.finish(PARTING) {
-        Ok(late) => refuse_late(late),
-        // A server that doesn't close has nothing to say either.
+        Ok(finish) => refuse_late(finish.late),
+        // It broke while nothing was owed.
         Err(_) => Ok(()),
     }
 }
@@ -241,7 +253,8 @@ fn refuse_late(late: u64) -> Result<(), LabError> {
         0 => Ok(()),
         n => Err(LabError::malformed(
             format!("{n} bytes behind the reply"),
-            "its length was too small, or came in pieces: the last reply shown is not whole",
+            "the last reply shown is not whole: its length was too small or came in pieces, or the command had more than the \
+             1,024 bytes that a server takes at once",
         )),
     }
 }

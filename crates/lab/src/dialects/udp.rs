@@ -6,7 +6,7 @@
 use std::io::{ErrorKind, Write};
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsFd as _;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags};
 use rustix::net::{RecvFlags, recv};
@@ -16,7 +16,7 @@ use crate::LabError;
 use crate::coding::Coding;
 use crate::server::{Datagram, DatagramService, Event, Family, ReceivingUdpServer, Watch};
 use crate::shell::Shell;
-use crate::stop::{Stop, Woken};
+use crate::stop::{Stop, Woken, deadline};
 
 /// The largest datagram over IPv4: 65,535 less the headers of IP (20) and UDP (8).
 pub const LARGEST: usize = 65_507;
@@ -28,7 +28,7 @@ pub struct Udp(pub Shell);
 impl DatagramService for Udp {
     fn answer(&self, datagram: &Datagram, server: &ReceivingUdpServer, watch: &Watch<'_>) -> Result<(), LabError> {
         let peer = datagram.peer;
-        let printed = self.0.answer(&datagram.bytes, server.settings().coding, server.stop())?;
+        let printed = self.0.answer(&datagram.bytes, server.settings().coding, server.stop(), None)?;
         for (name, output) in [("stderr", &printed.stderr), ("stdout", &printed.stdout)] {
             if let Err(error) = server.send_to(output, peer) {
                 watch(peer, &Event::Dropped { why: &format!("{name} is not sent: {error}") });
@@ -77,7 +77,7 @@ impl Client {
     /// One datagram, and how long it was; `None` if none comes.
     fn receive(&self, buffer: &mut [u8]) -> Result<Option<(usize, usize)>, LabError> {
         let mut wanted = [PollFd::from_borrowed_fd(self.socket.as_fd(), PollFlags::IN)];
-        let woken = Stop::wait(None, &mut wanted, Instant::now() + self.wait);
+        let woken = Stop::wait(None, &mut wanted, deadline(self.wait));
         if woken.map_err(LabError::io("wait for a datagram"))? != Woken::Ready {
             return Ok(None);
         }
@@ -89,7 +89,12 @@ impl Client {
 
 impl Asks for Client {
     fn ask(&mut self, command: &[u8], reply: &mut dyn Write) -> Result<Reply, LabError> {
-        self.send(&self.coding.to_wire(command))?;
+        match self.send(&self.coding.to_wire(command)) {
+            Err(LabError::Io { source, .. }) if source.raw_os_error() == Some(libc::EMSGSIZE) => {
+                return Ok(Reply::NotSent);
+            }
+            sent => sent?,
+        }
         let mut lost = 0;
         for _ in ["stderr", "stdout"] {
             let mut buffer = [0; RECV];

@@ -73,7 +73,10 @@ impl<'r> Tcp<'r> {
 
     /// `send(bytes)`, of which all are taken.
     pub(super) fn send(&self, bytes: &[u8]) -> Result<(), LabError> {
-        self.try_send(bytes).map(drop).map_err(LabError::io("send"))
+        match self.try_send(bytes).map_err(LabError::io("send"))? {
+            n if n == bytes.len() => Ok(()),
+            n => Err(LabError::Cut { what: "a send".into(), got: n as u64, wanted: bytes.len() as u64 }),
+        }
     }
 
     /// `recv(size)`.
@@ -81,7 +84,10 @@ impl<'r> Tcp<'r> {
         let mut buffer = vec![0; size];
         let received = (&self.stream).read(&mut buffer).map(|n| buffer[..n].to_vec());
         self.record("recv", [size.into()], Datum::of(&received));
-        received.map_err(LabError::io("receive"))
+        received.map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => LabError::Deadline { what: "bytes".into(), after: PATIENCE },
+            _ => LabError::io("receive")(error),
+        })
     }
 
     /// `recv(size)` when nothing comes before the socket's timeout: `TimeoutError`, as Python names it.
@@ -166,7 +172,10 @@ impl<'r> Udp<'r> {
         loop {
             let mut buffer = vec![0; size];
             let received = recvfrom(&self.socket, &mut buffer[..], RecvFlags::TRUNC);
-            let (_, length, peer) = received.map_err(|error| LabError::io("receive a datagram")(error.into()))?;
+            let (_, length, peer) = received.map_err(|error| match error {
+                rustix::io::Errno::AGAIN => LabError::Deadline { what: "a datagram".into(), after: PATIENCE },
+                error => LabError::io("receive a datagram")(error.into()),
+            })?;
             let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
             let Some(known) = known.iter().find(|known| Some(known.address) == peer) else { continue };
             buffer.truncate(length);
@@ -175,15 +184,9 @@ impl<'r> Udp<'r> {
         }
     }
 
-    /// `recvfrom(size)` on a socket that doesn't wait, when nothing is there: `EAGAIN`.
-    pub(super) fn finds_nothing(&self, size: usize) -> Result<bool, LabError> {
-        let found = rustix::net::recv(&self.socket, &mut vec![0; size][..], RecvFlags::DONTWAIT);
-        let found = found.map(|(_, length)| length).map_err(io::Error::from);
-        self.record("recvfrom", size.into(), Datum::of(&found), None);
-        match found {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(true),
-            Err(error) => Err(LabError::io("receive a datagram")(error)),
-            Ok(_) => Ok(false),
-        }
+    /// Whether the next datagram of this sender's is the one that it sends now: then there was nothing in between.
+    pub(super) fn hears_next(&self, sender: &Udp<'_>, marker: &[u8]) -> Result<bool, LabError> {
+        sender.send_to(marker, self)?;
+        Ok(self.recv_from(marker.len() + 1, &[sender])?.bytes == marker)
     }
 }

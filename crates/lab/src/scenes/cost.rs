@@ -1,6 +1,7 @@
 //! What the fixes cost, over a line with a delay.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,11 +11,11 @@ use super::Scene;
 use super::stage::{PATIENCE, Stage};
 use crate::LabError;
 use crate::coding::Coding;
-use crate::connection::Connection;
+use crate::connection::{Connection, Recorder};
 use crate::dialects::Asks;
 use crate::dialects::ack::{self, Ack};
 use crate::dialects::len32::{self, Len32};
-use crate::record::Call;
+use crate::record::Recording;
 use crate::relay::Relay;
 use crate::server::{Service, Session, Settings, TcpServer};
 use crate::shell::Shell;
@@ -22,7 +23,7 @@ use crate::shell::Shell;
 /// The line's delay in each direction.
 const DELAY: Duration = Duration::from_millis(10);
 /// How many commands are asked.
-const COMMANDS: usize = 5;
+const COMMANDS: usize = 3;
 
 pub(super) const SCENE: Scene = Scene {
     name: "cost",
@@ -36,13 +37,19 @@ pub(super) const SCENE: Scene = Scene {
 };
 
 fn play(stage: &mut Stage) -> Result<(), LabError> {
+    let calls = Arc::new(Recording::default());
+    let line = |who, address| -> Result<Connection, LabError> {
+        let recorder = Recorder { who, recording: calls.clone() };
+        Ok(Connection::connect(address, PATIENCE)?.recorded(recorder))
+    };
     let ack = through_relay(&Ack(Shell::default()), |address| {
-        asked(&mut ack::Client::connect(address, PATIENCE, Coding::Utf8)?)
+        asked(&mut ack::Client::over(line("ack", address)?, Coding::Utf8))
     })?;
     let len32 = through_relay(&Len32(Shell::default()), |address| {
-        asked(&mut len32::Client::connect(address, PATIENCE, Coding::Utf8)?)
+        asked(&mut len32::Client::over(line("len32", address)?, Coding::Utf8))
     })?;
-    let ahead = through_relay(&framed, asked_ahead)?;
+    let ahead = through_relay(&framed, |address| asked_ahead(line("ahead", address)?))?;
+    calls.taken().into_iter().for_each(|call| stage.recording.add(call));
     let trips = [ack.trips, len32.trips, ahead.trips];
     let took = [ack.took, len32.took, ahead.took];
     let commands_asked = COMMANDS as u64;
@@ -51,17 +58,6 @@ fn play(stage: &mut Stage) -> Result<(), LabError> {
         trips[..2] == [2 * commands_asked, commands_asked],
     );
     stage.claim("asked ahead, all commands together take one", trips[2] == 1);
-    for (who, trial) in [("ack", &ack), ("len32", &len32), ("ahead", &ahead)] {
-        for (command, reply) in commands().zip(&trial.replies) {
-            stage.recording.add(Call {
-                who,
-                call: "ask",
-                given: vec![command.into()],
-                got: reply.clone().into(),
-                peer: None,
-            });
-        }
-    }
     let right = [&ack, &len32, &ahead].map(|trial| trial.replies == expected());
     stage.claim("every reply was whole, in each of the three", right == [true; 3]);
     let least = trips.map(|trips| 2 * DELAY * u32::try_from(trips).unwrap_or(u32::MAX));
@@ -141,8 +137,7 @@ fn frames_of(messages: impl Iterator<Item = Vec<u8>>) -> Result<Vec<u8>, LabErro
 }
 
 /// All commands at once, in frames; then all replies.
-fn asked_ahead(address: SocketAddr) -> Result<Asked, LabError> {
-    let mut connection = Connection::connect(address, PATIENCE)?;
+fn asked_ahead(mut connection: Connection) -> Result<Asked, LabError> {
     let started = Instant::now();
     connection.send_all(&frames_of(commands())?, "commands")?;
     let mut replies = Vec::new();
@@ -177,7 +172,7 @@ fn framed(session: &mut Session<'_>) -> Result<(), LabError> {
             n => deframer.feed(&buffer[..n]),
         }
         while let Some(frame) = deframer.next().map_err(undecodable)? {
-            let printed = shell.answer(frame.data(), session.settings().coding, session.stop())?;
+            let printed = session.run(&shell, frame.data())?;
             session.connection.send_all(&frames_of([printed.stdout].into_iter())?, "a reply")?;
         }
     }

@@ -124,7 +124,7 @@ fn enact_before(script: &Script, recording: Option<&Recording>) -> Result<CutRep
             server.run(&service, &|_, event| watch.pass(event))
         });
         let client = Client::connect(address, PATIENCE, Coding::Utf8);
-        let player = |client| Player { client, told: replies, go_on, replies: Vec::new(), taken: 0, recording };
+        let player = |client| Player { client, told: replies, go_on, ran: Vec::new(), sent: 0, taken: 0, recording };
         let played = client.map(player).and_then(|player| player.play(script));
         // Also where it failed: the server's thread must end.
         stopper.shut_down();
@@ -133,8 +133,15 @@ fn enact_before(script: &Script, recording: Option<&Recording>) -> Result<CutRep
 }
 
 /// Where the server waits after each reply, until the client has taken something for it.
+/// What the server took for a command, and how long its reply is, in bytes.
+#[derive(Clone, Copy)]
+struct Ran {
+    command: u64,
+    reply: u64,
+}
+
 struct Gate<'r> {
-    ran: Mutex<Sender<u64>>,
+    ran: Mutex<Sender<Ran>>,
     gate: Mutex<Receiver<()>>,
     recording: Option<&'r Recording>,
 }
@@ -142,11 +149,12 @@ struct Gate<'r> {
 impl Gate<'_> {
     fn pass(&self, event: &Event<'_>) {
         if let Event::Ran { command, stderr, stdout } = event {
+            let ran = Ran { command: command.len() as u64, reply: stderr + stdout };
             let reply = Excerpt { start: Vec::new(), length: stderr + stdout };
             record(self.recording, "server", "recv", RECV.into(), command.to_vec().into());
             record(self.recording, "server", "send", Datum::Bytes(reply), Datum::Number(stderr + stdout));
             // A play that has failed doesn't listen any more, and opens every gate.
-            let _ = self.ran.lock().unwrap_or_else(PoisonError::into_inner).send(stderr + stdout);
+            let _ = self.ran.lock().unwrap_or_else(PoisonError::into_inner).send(ran);
             let _ = self.gate.lock().unwrap_or_else(PoisonError::into_inner).recv_timeout(PATIENCE);
         }
     }
@@ -160,10 +168,11 @@ fn record(recording: Option<&Recording>, who: &'static str, call: &'static str, 
 
 struct Player<'r> {
     client: Client,
-    /// The lengths of replies, once they are in the kernel's hands.
-    told: Receiver<u64>,
+    /// What has run, once its reply is in the kernel's hands.
+    told: Receiver<Ran>,
     go_on: Sender<()>,
-    replies: Vec<u64>,
+    ran: Vec<Ran>,
+    sent: u64,
     taken: u64,
     recording: Option<&'r Recording>,
 }
@@ -175,10 +184,12 @@ impl Player<'_> {
             let command = command.as_bytes();
             record(self.recording, "client", "send", command.to_vec().into(), command.len().into());
             self.client.send(command)?;
+            self.sent += command.len() as u64;
             answers.push(self.answer(index)?);
         }
-        let late = self.drain(script.commands.len())?;
-        Ok(CutReply { exchanges: account(&script.commands, answers, &self.replies), late })
+        let late = self.drain()?;
+        let replies = replies(&script.commands, &self.ran)?;
+        Ok(CutReply { exchanges: account(&script.commands, answers, &replies), late })
     }
 
     /// One `recv(1024)`. Where something of an earlier reply lies in the queue, that is what it gives; the server has not even
@@ -211,33 +222,56 @@ impl Player<'_> {
     /// Waits until this command's reply is all in our queue, or as much as one `recv` takes.
     fn settle(&mut self, index: usize) -> Result<(), LabError> {
         until("a reply", || {
-            self.replies.extend(self.told.try_iter());
+            self.ran.extend(self.told.try_iter());
             let queued = self.client.queued()?;
-            let sent: u64 = self.replies.iter().sum();
-            let all = self.replies.len() > index && self.taken + queued >= sent;
+            let all = self.ran.len() > index && self.taken + queued >= self.printed();
             // A reply that no buffer holds whole waits for us to take from it.
             Ok(all || (self.recording.is_none() && queued >= RECV as u64))
         })
     }
 
-    /// Reads on until every reply is here: nothing was lost, only taken for something else. Commands that a busy server reads
-    /// in one piece are one command to it, and have one reply.
-    fn drain(&mut self, commands: usize) -> Result<u64, LabError> {
+    /// How much has been printed by what has run, in bytes.
+    fn printed(&self) -> u64 {
+        self.ran.iter().map(|ran| ran.reply).sum()
+    }
+
+    /// Whether the server has taken every byte of every command, and we every byte of every reply.
+    fn is_drained(&mut self, late: u64) -> bool {
+        self.ran.extend(self.told.try_iter());
+        self.ran.iter().map(|ran| ran.command).sum::<u64>() >= self.sent && self.printed() <= self.taken + late
+    }
+
+    /// Reads on until every reply is here: nothing was lost, only taken for something else.
+    fn drain(&mut self) -> Result<u64, LabError> {
         let mut late = 0;
-        while self.replies.len() < commands || self.replies.iter().sum::<u64>() > self.taken + late {
-            self.replies.extend(self.told.try_iter());
-            match self.client.queued()? {
-                0 => until("the next reply", || {
-                    self.replies.extend(self.told.try_iter());
-                    let all = self.replies.len() >= commands && self.replies.iter().sum::<u64>() <= self.taken + late;
-                    Ok(all || self.client.queued()? > 0)
-                })?,
-                _ => late += self.client.receive()?.len() as u64,
-            }
+        while !self.is_drained(late) {
             self.open();
+            until("the next reply", || Ok(self.client.queued()? > 0 || self.is_drained(late)))?;
+            if self.client.queued()? > 0 {
+                late += self.client.receive()?.len() as u64;
+            }
         }
         Ok(late)
     }
+}
+
+/// How long each command's reply is. Commands that a slow server finds in one piece are one command to it: the reply counts for
+/// the first of them, and the others have none.
+fn replies(commands: &[String], ran: &[Ran]) -> Result<Vec<u64>, LabError> {
+    let mut ran = ran.iter();
+    let mut owed = 0;
+    let reply = |command: &String| {
+        if owed == 0 {
+            let next = ran
+                .next()
+                .ok_or_else(|| LabError::misuse("a command was lost", "this is a bug in unglue: please report it"))?;
+            owed = next.command.saturating_sub(command.len() as u64);
+            return Ok(next.reply);
+        }
+        owed = u64::saturating_sub(owed, command.len() as u64);
+        Ok(0)
+    };
+    commands.iter().map(reply).collect()
 }
 
 /// Finds out whose bytes each answer holds. The replies lie one behind the other in the stream, and so do the answers.
@@ -344,6 +378,17 @@ mod tests {
         let taken: u64 = scene.exchanges.iter().map(|exchange| exchange.received.len() as u64).sum();
         assert_eq!(taken + scene.late, 3_000_002);
         assert_eq!(scene.exchanges[1].under_way, scene.late);
+    }
+
+    #[test]
+    fn commands_that_pile_up_are_one_command() {
+        let scene = enact(&Script::new("/", ["seq 2000", "echo a", "echo b", "echo c"])).expect("it plays");
+        let taken: u64 = scene.exchanges.iter().map(|exchange| exchange.received.len() as u64).sum();
+        let replies: u64 = scene.exchanges.iter().map(|exchange| exchange.reply).sum();
+        assert_eq!((scene.exchanges.len(), taken + scene.late), (4, replies));
+        // What the server was told is one line: `echo aecho becho c`, or as far as it had come.
+        assert_eq!(scene.exchanges[1].pieces[0].command, 0);
+        enact(&Script::new("/", ["head -c 3000000 /dev/zero", "echo a", "echo b"])).expect("it plays");
     }
 
     #[test]

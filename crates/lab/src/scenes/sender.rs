@@ -2,7 +2,7 @@
 
 use super::Scene;
 use super::actor::tcp_pair;
-use super::stage::Stage;
+use super::stage::{Stage, text};
 use crate::LabError;
 
 pub(super) const SCENE: Scene = Scene {
@@ -31,9 +31,4 @@ fn play(stage: &mut Stage) -> Result<(), LabError> {
     stage.result("sends", 2);
     stage.result("received", vec![text(&first), text(&second)]);
     Ok(())
-}
-
-/// What was received, as the report shows it.
-pub(super) fn text(bytes: &[u8]) -> String {
-    crate::record::Excerpt::of(bytes).text().into_owned()
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::Scene;
 use super::report::{Bar, Claim, Fact, Report};
 use crate::LabError;
-use crate::record::{Flow, Recording};
+use crate::record::{Excerpt, Flow, Recording};
 
 /// How long a scene waits for a fact.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
@@ -80,4 +80,9 @@ pub(super) fn until(what: &str, mut is_so: impl FnMut() -> Result<bool, LabError
         thread::sleep(GLANCE);
     }
     Ok(())
+}
+
+/// What was received, as a report shows it.
+pub(super) fn text(bytes: &[u8]) -> String {
+    Excerpt::of(bytes).text().into_owned()
 }

@@ -4,8 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::Scene;
 use super::actor::tcp_pair;
-use super::sender::text;
-use super::stage::{PATIENCE, Stage};
+use super::stage::{PATIENCE, Stage, text};
 use crate::LabError;
 
 /// How long the server waits.

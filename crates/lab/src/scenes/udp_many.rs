@@ -30,7 +30,7 @@ fn play(stage: &mut Stage) -> Result<(), LabError> {
     // The order is nothing that the network guarantees.
     received.sort_by_key(|message| message.peer);
     let received: Vec<String> =
-        received.iter().map(|message| format!("{}: {}", message.peer, super::sender::text(&message.bytes))).collect();
+        received.iter().map(|message| format!("{}: {}", message.peer, super::stage::text(&message.bytes))).collect();
     stage.claim(
         "each message is whole, and its sender known",
         received == ["anna: hello", "bert: egg", "cleo: hello egg"],

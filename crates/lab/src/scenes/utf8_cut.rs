@@ -2,8 +2,7 @@
 
 use super::Scene;
 use super::actor::tcp_pair;
-use super::sender::text;
-use super::stage::Stage;
+use super::stage::{Stage, text};
 use crate::LabError;
 
 pub(super) const SCENE: Scene = Scene {

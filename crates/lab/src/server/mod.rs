@@ -36,7 +36,9 @@
 mod tcp;
 mod udp;
 
+use std::fmt;
 use std::net::SocketAddr;
+use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -45,7 +47,7 @@ use socket2::Domain;
 use crate::LabError;
 use crate::coding::Coding;
 use crate::connection::Connection;
-use crate::shell::Printed;
+use crate::shell::{Printed, Shell};
 use crate::stop::Stop;
 pub use tcp::{BoundTcpServer, ListeningTcpServer, Request, TcpServer};
 pub use udp::{BoundUdpServer, Datagram, DatagramService, ReceivingUdpServer, UdpServer};
@@ -83,7 +85,7 @@ pub struct Settings {
     pub reuse_address: bool,
     /// How many connections the kernel keeps that were not accepted yet.
     pub backlog: i32,
-    /// The largest piece that one `recv` takes, in bytes.
+    /// The largest piece that one `recv` takes, in bytes. The dialects that run commands take 1,024, as the tutorial's do.
     pub packet: usize,
     /// How text is spelt on the wire.
     pub coding: Coding,
@@ -117,6 +119,9 @@ impl Default for Settings {
 
 impl Settings {
     fn check(&self, address: SocketAddr) -> Result<(), LabError> {
+        if self.packet == 0 {
+            return Err(LabError::misuse("packets of no bytes", "set Settings::packet to 1 or more"));
+        }
         match Family::of(address) == self.family {
             true => Ok(()),
             false => Err(LabError::misuse(
@@ -202,6 +207,12 @@ pub struct Session<'a> {
     tell: Told<'a>,
 }
 
+impl fmt::Debug for Session<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("connection", &self.connection).finish_non_exhaustive()
+    }
+}
+
 impl Session<'_> {
     /// What the server is set up with.
     pub fn settings(&self) -> &Settings {
@@ -224,6 +235,20 @@ impl Session<'_> {
     /// A second handle on the connection.
     pub(crate) fn second(&self) -> Result<Connection, LabError> {
         self.connection.second().map_err(LabError::io("share a socket"))
+    }
+
+    /// Runs a command that came over the wire, and spells its outputs as the wire wants them. It ends with the server, and with
+    /// a connection that is reset.
+    ///
+    /// # Errors
+    /// [`LabError::Stopped`]; [`LabError::Broken`]; [`LabError::Io`].
+    pub fn run(&self, shell: &Shell, command: &[u8]) -> Result<Printed, LabError> {
+        shell.answer(command, self.settings.coding, self.stop, Some(self.connection.as_fd()))
+    }
+
+    /// Whether the server is being shut down.
+    pub fn is_stopped(&self) -> bool {
+        self.stop.is_set()
     }
 
     /// What ends the session with the server.

@@ -3,10 +3,11 @@
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags};
 use socket2::{Protocol, Socket, Type};
@@ -14,7 +15,7 @@ use socket2::{Protocol, Socket, Type};
 use super::{Event, Service, Session, Settings, Watch};
 use crate::LabError;
 use crate::connection::Connection;
-use crate::stop::{self, Stop, Stopper, Woken};
+use crate::stop::{self, Stop, Stopper, Woken, deadline};
 
 /// How long a wait without a deadline of its own is: it begins anew.
 const LONG: Duration = Duration::from_secs(3600);
@@ -115,13 +116,16 @@ impl ListeningTcpServer {
     /// [`LabError::Io`].
     pub fn accept(&self) -> Result<Option<Request>, LabError> {
         loop {
+            if self.stop.is_set() {
+                return Ok(None);
+            }
             match self.listener.accept() {
                 Ok((stream, peer)) => return Ok(Some(Request { stream, peer })),
                 Err(error) if is_passing(&error) => {}
                 Err(error) => return Err(LabError::io("accept a connection")(error)),
             }
             let mut wanted = [PollFd::from_borrowed_fd(self.listener.as_fd(), PollFlags::IN)];
-            let woken = Stop::wait(Some(&self.stop), &mut wanted, Instant::now() + LONG);
+            let woken = Stop::wait(Some(&self.stop), &mut wanted, deadline(LONG));
             if woken.map_err(LabError::io("wait for a connection"))? == Woken::Stopped {
                 return Ok(None);
             }
@@ -133,40 +137,44 @@ impl ListeningTcpServer {
     /// # Errors
     /// What the service fails with.
     pub fn handle(&self, request: Request, service: &dyn Service, watch: &Watch<'_>) -> Result<(), LabError> {
+        let peer = request.peer;
+        let served = self.serve(request, service, watch);
+        watch(peer, &Event::Ended { error: served.as_ref().err() });
+        served
+    }
+
+    fn serve(&self, request: Request, service: &dyn Service, watch: &Watch<'_>) -> Result<(), LabError> {
         let Request { stream, peer } = request;
         let tell = |event: &Event<'_>| watch(peer, event);
         let connection = Connection::accepted(stream, peer, self.settings.patience, self.stop.clone());
         let connection = connection.map_err(LabError::io("set up a connection"))?;
         tell(&Event::Connected);
-        let mut session = Session { connection, settings: &self.settings, stop: &self.stop, tell: &tell };
-        let served = service.serve(&mut session);
-        drop(session);
-        tell(&Event::Ended { error: served.as_ref().err() });
-        served
+        service.serve(&mut Session { connection, settings: &self.settings, stop: &self.stop, tell: &tell })
     }
 
     /// Accepts and handles clients, each on a thread of its own, until the server is shut down. A client's failure ends its
-    /// own connection only.
+    /// own connection only, and so does a panic of the service.
     ///
     /// # Errors
     /// [`LabError::Io`] if the listener itself fails.
     pub fn run(&self, service: &dyn Service, watch: &Watch<'_>) -> Result<(), LabError> {
-        let served = Mutex::new(0);
+        let seats = Mutex::new(0);
         thread::scope(|scope| {
             while let Some(request) = self.accept_patiently().inspect_err(|_| self.stopper.shut_down())? {
-                if !enter(&served, self.settings.clients) {
-                    watch(request.peer, &Event::Refused { clients: self.settings.clients });
+                let peer = request.peer;
+                let Some(seat) = Seat::take(&seats, self.settings.clients) else {
+                    watch(peer, &Event::Refused { clients: self.settings.clients });
                     continue;
-                }
-                let served = &served;
+                };
                 let handled = move || {
-                    // It was told to `watch`.
-                    let _ = self.handle(request, service, watch);
-                    leave(served);
+                    let serving = AssertUnwindSafe(|| self.serve(request, service, watch));
+                    let served = catch_unwind(serving).unwrap_or_else(|_| Err(panicked()));
+                    // Whoever hears of the end may rely on the room.
+                    drop(seat);
+                    watch(peer, &Event::Ended { error: served.as_ref().err() });
                 };
                 if let Err(error) = thread::Builder::new().spawn_scoped(scope, handled) {
-                    leave(served);
-                    watch(self.address, &Event::Dropped { why: &format!("no thread for a client: {error}") });
+                    watch(peer, &Event::Dropped { why: &format!("no thread for a client: {error}") });
                 }
             }
             Ok(())
@@ -178,7 +186,7 @@ impl ListeningTcpServer {
         loop {
             match self.accept() {
                 Err(LabError::Io { source, .. }) if is_shortage(&source) => {
-                    if let Ok(Woken::Stopped) = Stop::wait(Some(&self.stop), &mut [], Instant::now() + BREATH) {
+                    if let Ok(Woken::Stopped) = Stop::wait(Some(&self.stop), &mut [], deadline(BREATH)) {
                         return Ok(None);
                     }
                 }
@@ -193,20 +201,43 @@ impl ListeningTcpServer {
     }
 }
 
-fn enter(served: &Mutex<usize>, most: usize) -> bool {
-    let mut served = served.lock().unwrap_or_else(PoisonError::into_inner);
-    let room = *served < most;
-    *served += usize::from(room);
-    room
+pub(super) fn panicked() -> LabError {
+    LabError::misuse("the service panicked", "its message is on standard error")
 }
 
-fn leave(served: &Mutex<usize>) {
-    *served.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+/// One of the places for clients. It is free again when this is dropped, however its thread ends.
+struct Seat<'a>(&'a Mutex<usize>);
+
+impl<'a> Seat<'a> {
+    fn take(seats: &'a Mutex<usize>, most: usize) -> Option<Seat<'a>> {
+        let mut taken = seats.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = *taken < most;
+        *taken += usize::from(room);
+        room.then(|| Seat(seats))
+    }
 }
 
-/// Nothing is there, or a client was gone before it was accepted.
+impl Drop for Seat<'_> {
+    fn drop(&mut self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+    }
+}
+
+/// Nothing is there, or a client was gone before it was accepted; accept(2) lists what its network may say of that.
 fn is_passing(error: &std::io::Error) -> bool {
+    let gone = [
+        libc::ENETDOWN,
+        libc::EPROTO,
+        libc::ENOPROTOOPT,
+        libc::EHOSTDOWN,
+        libc::ENONET,
+        libc::EHOSTUNREACH,
+        libc::EOPNOTSUPP,
+        libc::ENETUNREACH,
+        libc::EPERM,
+    ];
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted | ErrorKind::ConnectionAborted)
+        || error.raw_os_error().is_some_and(|errno| gone.contains(&errno))
 }
 
 /// accept(2): the process or the system has no descriptors or memory left.

@@ -3,16 +3,18 @@
 use std::collections::{HashMap, VecDeque};
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsFd as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags};
 use socket2::{Protocol, Socket, Type};
 
+use super::tcp::panicked;
 use super::{Event, Settings, Watch};
 use crate::LabError;
-use crate::stop::{self, Stop, Stopper, Woken};
+use crate::stop::{self, Stop, Stopper, Woken, deadline};
 
 /// How many datagrams of one client wait for their turn; one more is dropped, as UDP may.
 const QUEUED: usize = 16;
@@ -133,11 +135,15 @@ impl ReceivingUdpServer {
     pub fn receive(&self) -> Result<Option<Datagram>, LabError> {
         let mut buffer = vec![0; self.settings.packet];
         loop {
+            if self.stop.is_set() {
+                return Ok(None);
+            }
             match rustix::net::recvfrom(&self.socket, &mut buffer[..], rustix::net::RecvFlags::TRUNC) {
                 Ok((_, length, Some(peer))) => {
-                    buffer.truncate(length);
+                    // As much as came, and not as much as might have.
+                    let bytes = buffer[..length.min(buffer.len())].to_vec();
                     let peer = SocketAddr::try_from(peer).map_err(|e| LabError::io("read an address")(e.into()))?;
-                    return Ok(Some(Datagram { bytes: buffer, length, peer }));
+                    return Ok(Some(Datagram { bytes, length, peer }));
                 }
                 // What a datagram of ours met on its way comes back as an error of the next call; it is nobody's fault here.
                 Ok(_) | Err(rustix::io::Errno::INTR | rustix::io::Errno::CONNREFUSED) => continue,
@@ -175,7 +181,7 @@ impl ReceivingUdpServer {
 
     fn wait(&self, events: PollFlags, within: Duration) -> Result<Woken, LabError> {
         let mut wanted = [PollFd::from_borrowed_fd(self.socket.as_fd(), events)];
-        Stop::wait(Some(&self.stop), &mut wanted, Instant::now() + within).map_err(LabError::io("wait for a socket"))
+        Stop::wait(Some(&self.stop), &mut wanted, deadline(within)).map_err(LabError::io("wait for a socket"))
     }
 
     /// Answers one datagram, on this thread.
@@ -199,7 +205,7 @@ impl ReceivingUdpServer {
     pub fn run(&self, service: &dyn DatagramService, watch: &Watch<'_>) -> Result<(), LabError> {
         let queues = Queues::default();
         thread::scope(|scope| {
-            while let Some(datagram) = self.receive()? {
+            while let Some(datagram) = self.receive().inspect_err(|_| self.stopper.shut_down())? {
                 let peer = datagram.peer;
                 match queues.add(datagram, self.settings.clients) {
                     Added::First => {
@@ -220,7 +226,8 @@ impl ReceivingUdpServer {
 
     fn answer_all(&self, queues: &Queues, peer: SocketAddr, service: &dyn DatagramService, watch: &Watch<'_>) {
         while let Some(datagram) = queues.next(peer) {
-            if let Err(error) = self.handle(&datagram, service, watch) {
+            let answering = AssertUnwindSafe(|| self.handle(&datagram, service, watch));
+            if let Err(error) = catch_unwind(answering).unwrap_or_else(|_| Err(panicked())) {
                 watch(peer, &Event::Dropped { why: &error.to_string() });
             }
         }

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::net::sockopt::set_tcp_cork;
-use unglue_lab::kernel::{TcpInfo, unsent};
+use unglue_lab::kernel::{TcpInfo, unacknowledged};
 use unglue_lab::network::{Network, Segment, Side};
 
 use crate::site::{Joined, on_network};
@@ -64,7 +64,7 @@ fn write_five(joined: &mut Joined) {
 fn arrived(joined: &mut Joined) -> u32 {
     joined.server.read_exact(&mut [0; 5]).expect("they arrive");
     let info = joined.when("all is acknowledged", |info| info.unacked == 0 && info.notsent_bytes == 0);
-    assert_eq!(unsent(&joined.client).expect("asked"), 0);
+    assert_eq!(unacknowledged(&joined.client).expect("asked"), 0);
     info.first_sent()
 }
 

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use unglue_lab::LabError;
-use unglue_lab::kernel::unsent;
+use unglue_lab::kernel::unacknowledged;
 use unglue_lab::network::{Host, Network, Segment, Side};
 
 use crate::site::{Joined, on_network, within};
@@ -105,7 +105,7 @@ fn a_retransmission_is_told_from_what_is_new() {
         network.hold(Side::Near);
         joined.client.write_all(b"hello").expect("written");
         let info = joined.when("a retransmission", |info| info.total_retrans > 0);
-        assert_eq!((info.first_sent(), info.unacked, unsent(&joined.client).expect("asked")), (1, 1, 5));
+        assert_eq!((info.first_sent(), info.unacked, unacknowledged(&joined.client).expect("asked")), (1, 1, 5));
         network.release(Side::Near);
         joined.when("an acknowledgement", |info| info.unacked == 0);
         let repeats: Vec<bool> = network.segments().iter().map(Segment::is_repeat).collect();

@@ -4,7 +4,6 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use unglue_lab::LabError;
 use unglue_lab::scenes::{self, Report};
@@ -51,10 +50,18 @@ fn under_load<T>(work: impl FnOnce() -> T) -> T {
                 }
             });
         }
-        let result = work();
-        stop.store(true, Ordering::Relaxed);
-        result
+        // However the work ends.
+        let _stop = Stopping(&stop);
+        work()
     })
+}
+
+struct Stopping<'a>(&'a AtomicBool);
+
+impl Drop for Stopping<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// One test for each scene, so that one that fails is named.
@@ -94,17 +101,6 @@ fn load_makes_no_difference() {
                 play(scene.name, 3);
             }
         });
-    });
-}
-
-#[test]
-fn all_of_them_take_less_than_ten_seconds() {
-    within(60, || {
-        let started = Instant::now();
-        for scene in scenes::ALL {
-            play(scene.name, 1);
-        }
-        assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
     });
 }
 

@@ -105,7 +105,7 @@ pub(crate) fn scripted(pieces: Vec<Vec<u8>>, closes: bool) -> SocketAddr {
         for piece in pieces {
             stream.write_all(&piece)?;
             // Each piece is received before the next is sent, as far as the kernel can tell.
-            while unglue_lab::kernel::unsent(&stream)? > 0 {
+            while unglue_lab::kernel::unacknowledged(&stream)? > 0 {
                 thread::sleep(Duration::from_micros(200));
             }
             thread::sleep(Duration::from_millis(2));
@@ -113,6 +113,23 @@ pub(crate) fn scripted(pieces: Vec<Vec<u8>>, closes: bool) -> SocketAddr {
         if closes {
             stream.shutdown(Shutdown::Write)?;
         }
+        while stream.read(&mut [0; 1024])? > 0 {}
+        Ok::<(), std::io::Error>(())
+    });
+    address
+}
+
+/// A server that says a length, waits for `recv_ready`, says the rest, and closes when the client has.
+pub(crate) fn paced(length: &'static [u8], rest: &'static [u8]) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    thread::spawn(move || {
+        let (mut stream, _) = listener.accept()?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        let _ = stream.read(&mut [0; 1024])?;
+        stream.write_all(length)?;
+        stream.read_exact(&mut [0; 10])?;
+        stream.write_all(rest)?;
         while stream.read(&mut [0; 1024])? > 0 {}
         Ok::<(), std::io::Error>(())
     });

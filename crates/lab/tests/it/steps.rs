@@ -4,6 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use unglue_lab::LabError;
 use unglue_lab::dialects::header::{Commands, Header};
@@ -205,5 +206,50 @@ fn a_command_of_ones_own_is_called_by_its_name() {
         let mut reply = String::new();
         client.read_to_string(&mut reply).expect("a reply");
         assert_eq!(reply, "5");
+    });
+}
+
+#[test]
+fn a_service_that_panics_ends_its_own_client_only() {
+    within(60, || {
+        let settings = Settings { clients: 3, ..Settings::default() };
+        let server = TcpServer::new(settings).and_then(|server| server.bind(loopback())).expect("a port");
+        let server = server.activate().expect("it listens");
+        let (address, stopper) = (server.address(), server.stopper());
+        let panics = AtomicUsize::new(0);
+        let told = AtomicUsize::new(0);
+        let service = |session: &mut Session<'_>| match panics.fetch_add(1, Ordering::Relaxed) {
+            0..3 => panic!("on purpose"),
+            _ => count(session),
+        };
+        let watch = |_: SocketAddr, event: &Event<'_>| {
+            let panicked =
+                matches!(event, Event::Ended { error: Some(error) } if error.to_string().contains("panicked"));
+            told.fetch_add(usize::from(panicked), Ordering::Relaxed);
+        };
+        thread::scope(|scope| {
+            let running = scope.spawn(|| server.run(&service, &watch));
+            for _ in 0..3 {
+                assert_eq!(ask(address, b""), "");
+            }
+            assert_eq!(ask(address, b"hello"), "5");
+            stopper.shut_down();
+            running.join().expect("no panic").expect("it ends in order");
+        });
+        assert_eq!(told.load(Ordering::Relaxed), 3);
+    });
+}
+
+#[test]
+fn any_time_is_a_time_to_wait() {
+    within(60, || {
+        let settings = Settings { idle: Duration::MAX, patience: Duration::MAX, ..Settings::default() };
+        let server = TcpServer::new(settings).and_then(|server| server.bind(loopback())).expect("a port");
+        let server = server.activate().expect("it listens");
+        let (address, stopper) = (server.address(), server.stopper());
+        let running = thread::spawn(move || server.run(&count, &nothing));
+        assert_eq!(ask(address, b"hello"), "5");
+        stopper.shut_down();
+        running.join().expect("no panic").expect("it ends in order");
     });
 }

@@ -103,7 +103,7 @@ fn unstored(path: &Path) -> impl Fn(std::io::Error) -> LabError + use<> {
     move |error| LabError::File {
         path: path.clone(),
         what: format!("can't be stored: {error}"),
-        advice: "make room or give another folder with --dir, and send the file again".into(),
+        advice: "see to that, or choose another folder, and send the file again".into(),
     }
 }
 

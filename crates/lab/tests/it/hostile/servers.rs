@@ -239,3 +239,71 @@ fn the_end_is_seen_by_clients_in_the_middle_of_anything() {
         }
     });
 }
+
+#[test]
+fn a_page_in_a_browser_runs_nothing() {
+    within(60, || {
+        for dialect in [Dialect::Raw, Dialect::Ack, Dialect::Len32] {
+            let folder = folder();
+            let served = Served::start(dialect, folder.path(), PATIENCE);
+            let mark = folder.path().join("mark");
+            for method in ["GET", "POST", "HEAD"] {
+                let request = format!("{method} /?;touch${{IFS}}{}; HTTP/1.1\r\nHost: a\r\n\r\n", mark.display());
+                let mut page = served.hears(request.as_bytes());
+                served.tells("closed: the peer sent an HTTP request; it is not run");
+                assert!(is_closed(&mut page) && !mark.exists());
+            }
+            serves(dialect, &served);
+        }
+    });
+}
+
+#[test]
+fn a_slow_reader_is_no_stalled_one() {
+    within(60, || {
+        let folder = folder();
+        let served = Served::start(Dialect::Len32, folder.path(), Duration::from_millis(500));
+        let mut slow = served.hears(b"head -c 12000000 /dev/zero");
+        let mut buffer = vec![0; 100_000];
+        let (mut got, began) = (0, std::time::Instant::now());
+        // 500 kB/s for 4 s, eight times as long as the server waits for one that takes nothing.
+        while began.elapsed() < Duration::from_secs(4) {
+            got += slow.read(&mut buffer).expect("it is served");
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        let rest = std::io::copy(&mut std::io::Read::take(&mut slow, 12_000_004 - got as u64), &mut std::io::sink());
+        assert_eq!(rest.expect("it is served") + got as u64, 12_000_004);
+    });
+}
+
+#[test]
+fn a_client_that_breaks_off_ends_its_command() {
+    within(60, || {
+        let folder = folder();
+        let served = Served::start(Dialect::Raw, folder.path(), PATIENCE);
+        let gone = served.hears(format!("echo > {}; sleep 600", folder.path().join("mark").display()).as_bytes());
+        while !folder.path().join("mark").exists() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        socket2::SockRef::from(&gone).set_linger(Some(Duration::ZERO)).expect("it is set");
+        drop(gone);
+        served.tells("closed: the client broke the connection off while its command ran; the command was ended");
+    });
+}
+
+#[test]
+fn the_end_reaches_a_connection_that_is_never_idle() {
+    within(60, || {
+        let folder = folder();
+        let served = Served::start(Dialect::Header, &folder.path().join("in"), PATIENCE);
+        let header = br#"{"cmd":"put","filename":"a","filesize":1099511627776}"#;
+        let mut eager = served.hears(&[&(header.len() as i32).to_ne_bytes()[..], header].concat());
+        let sending = std::thread::spawn(move || while eager.write_all(&[0; 1 << 16]).is_ok() {});
+        while !folder.path().join("in").exists() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        drop(served);
+        sending.join().expect("its connection was closed");
+        assert_eq!(std::fs::read_dir(folder.path().join("in")).expect("a folder").count(), 0);
+    });
+}

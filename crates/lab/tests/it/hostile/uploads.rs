@@ -253,7 +253,7 @@ fn the_uploader_hears_of_a_server_that_closes() {
         uploader.put(&file, &mut |_, _| {}).expect("the kernel takes it");
         served.tells("closed: ");
         let error = uploader.leave().expect_err("it was closed").to_string();
-        assert!(error.starts_with("the peer sent no answer, but closed the connection"), "{error}");
+        assert!(error.starts_with("the server closed the connection"), "{error}");
     });
 }
 
@@ -262,7 +262,10 @@ fn what_is_no_file_is_not_sent_and_the_next_one_is() {
     within(60, || {
         let (folder, served) = served(PATIENCE);
         let mut uploader = Uploader::connect(served.address, PATIENCE, Coding::Utf8).expect("it listens");
-        for wrong in [folder.path().join("none"), folder.path().to_owned(), "/dev/null".into()] {
+        let fifo = folder.path().join("fifo");
+        rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0)
+            .expect("a FIFO");
+        for wrong in [folder.path().join("none"), folder.path().to_owned(), "/dev/null".into(), fifo] {
             let error = uploader.put(&wrong, &mut |_, _| {}).expect_err("no file");
             assert!(matches!(error, LabError::File { .. }), "{error}");
         }
@@ -274,5 +277,45 @@ fn what_is_no_file_is_not_sent_and_the_next_one_is() {
         uploader.leave().expect("the server has read it");
         served.tells("Stored { name: \"a\", bytes: 1000000 }");
         assert_eq!(fs::read(folder.path().join("in/a")).expect("it is stored"), vec![3; 1_000_000]);
+    });
+}
+
+#[test]
+fn after_a_broken_upload_nothing_else_is_sent() {
+    within(60, || {
+        let (folder, served) = served(PATIENCE);
+        let mut uploader = Uploader::connect(served.address, PATIENCE, Coding::Utf8).expect("it listens");
+        let file = folder.path().join("shrinks");
+        fs::write(&file, vec![7; 3_000_000]).expect("a file");
+        let shrinks = file.clone();
+        let mut shrink = move |sent: u64, _: u64| {
+            if sent > 0 {
+                fs::File::options().write(true).open(&shrinks).and_then(|file| file.set_len(100)).expect("it shrinks");
+            }
+        };
+        let error = uploader.put(&file, &mut shrink).expect_err("it shrank").to_string();
+        assert!(error.contains("it had 3000000 bytes and now has"), "{error}");
+        fs::write(&file, vec![8; 3_000_000]).expect("a file");
+        let error = uploader.put(&file, &mut |_, _| {}).expect_err("the connection is gone").to_string();
+        assert!(error.contains("the connection was broken off; connect again"), "{error}");
+        served.tells("closed: ");
+        assert_eq!(names_in(&folder.path().join("in")), Vec::<String>::new());
+    });
+}
+
+#[test]
+fn an_answer_where_there_is_none_is_told() {
+    within(60, || {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address");
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept()?;
+            std::io::copy(&mut stream, &mut std::io::sink())?;
+            stream.write_all(b"ERROR 500 disk full")
+        });
+        let mut uploader = Uploader::connect(address, PATIENCE, Coding::Utf8).expect("it listens");
+        uploader.put(Path::new("/etc/hostname"), &mut |_, _| {}).expect("it is sent");
+        let error = uploader.leave().expect_err("an answer").to_string();
+        assert!(error.contains("the peer sent an answer; this dialect has none"), "{error}");
     });
 }
