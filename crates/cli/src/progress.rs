@@ -1,6 +1,6 @@
 //! A transfer's progress, on a terminal.
 
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use unglue::Progress;
@@ -40,6 +40,8 @@ impl Bar {
     pub(crate) fn finish(self) {
         if let Some(bar) = self.0 {
             styled(bar, DONE).finish();
+            // It leaves the cursor behind itself. There is nowhere to complain about a closed stderr.
+            let _ = writeln!(std::io::stderr());
         }
     }
 

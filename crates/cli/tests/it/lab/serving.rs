@@ -1,10 +1,11 @@
 //! Servers: many clients, where they listen, and their end.
 
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::process::Stdio;
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::peers::{By, Server, WAITS, begun, go, pairings};
 use crate::host::lives;
@@ -159,4 +160,24 @@ fn a_port_is_one_servers() {
         let words = ["lab", "serve", dialect, "--listen", &address];
         super::refusals::unglue(&words).expect(125).complains(&format!("could not bind to {address}"));
     }
+}
+
+#[test]
+fn a_log_that_nobody_reads_holds_nobody_up() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut command = crate::run::clean(crate::run::UNGLUE);
+    command.args(["lab", "serve", "len32"]).current_dir(&folder);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut server = command.spawn().expect("it starts");
+    let mut told = String::new();
+    BufReader::new(server.stdout.take().expect("a pipe")).read_line(&mut told).expect("a line");
+    let address = told.trim().rsplit(' ').next().expect("an address").to_owned();
+    // More than a pipe holds: 64 KiB.
+    let lines = "true\n".repeat(1500) + "echo on\n";
+    let mut client = crate::run::clean(crate::run::UNGLUE);
+    let done = crate::run::finish_with(client.args(["lab", "connect", "len32", &address]), lines.as_bytes());
+    kill_process(Pid::from_child(&server), Signal::TERM).expect("it lives");
+    let status = crate::run::until("the server's end", || server.try_wait().expect("a child of ours"));
+    assert_eq!(done.expect(0).text(), "on\n");
+    assert_eq!(status.code(), Some(143));
 }
