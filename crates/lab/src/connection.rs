@@ -152,6 +152,29 @@ impl Connection {
         Ok(())
     }
 
+    /// A message of so many bytes, all of which must come within that time. The memory that it takes grows with what comes.
+    ///
+    /// # Errors
+    /// As [`Connection::recv_exact`].
+    pub fn recv_whole(&mut self, bytes: u32, what: &str, within: Duration) -> Result<Vec<u8>, LabError> {
+        let (until, bytes) = (deadline(within), bytes as usize);
+        let (mut message, mut buffer) = (Vec::new(), [0; 4096]);
+        while message.len() < bytes {
+            let room = buffer.len().min(bytes - message.len());
+            let left = until.saturating_duration_since(Instant::now());
+            let received = self.recv(&mut buffer[..room], what, left).map_err(|error| match error {
+                LabError::Deadline { what, .. } => LabError::Deadline { what, after: within },
+                error => error,
+            })?;
+            match received {
+                0 => return Err(LabError::Cut { what: what.into(), got: message.len() as u64, wanted: bytes as u64 }),
+                _ if left.is_zero() => return Err(LabError::Deadline { what: what.into(), after: within }),
+                n => message.extend_from_slice(&buffer[..n]),
+            }
+        }
+        Ok(message)
+    }
+
     /// Hands `bytes` bytes to `take` as they come, a piece at a time: however many were announced, none are held.
     ///
     /// # Errors

@@ -8,7 +8,8 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::{Asks, Reply, part, refuse_late, serve_commands, take_reply};
+use super::exchange::{part, refuse_late, serve_commands, take_reply};
+use super::{Asks, Reply};
 use crate::LabError;
 use crate::coding::Coding;
 use crate::connection::Connection;

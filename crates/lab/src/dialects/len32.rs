@@ -10,7 +10,8 @@ use std::time::Duration;
 use unglue_frame::Looks;
 use unglue_struct::Format;
 
-use super::{Asks, Reply, length_of, part, refuse_late, serve_commands, take_reply};
+use super::exchange::{length_of, part, refuse_late, serve_commands, take_reply};
+use super::{Asks, Reply};
 use crate::LabError;
 use crate::coding::Coding;
 use crate::connection::Connection;

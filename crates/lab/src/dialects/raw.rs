@@ -7,7 +7,8 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::{Asks, RECV, Reply, serve_commands, unwritable};
+use super::exchange::{serve_commands, unwritable};
+use super::{Asks, RECV, Reply};
 use crate::LabError;
 use crate::coding::{Coding, Decoding};
 use crate::connection::Connection;

@@ -11,7 +11,8 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags};
 use rustix::net::{RecvFlags, recv};
 
-use super::{Asks, RECV, Reply, unwritable};
+use super::exchange::unwritable;
+use super::{Asks, RECV, Reply};
 use crate::LabError;
 use crate::coding::Coding;
 use crate::server::{Datagram, DatagramService, Event, Family, ReceivingUdpServer, Watch};

@@ -88,6 +88,12 @@ pub struct Call<'a, 's> {
     pub session: &'a mut Session<'s>,
 }
 
+impl fmt::Debug for Call<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call").field("header", self.header).finish_non_exhaustive()
+    }
+}
+
 impl Call<'_, '_> {
     /// Whether the header has a field.
     pub fn has(&self, field: &str) -> bool {

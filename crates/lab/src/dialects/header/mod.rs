@@ -13,7 +13,7 @@ mod store;
 
 use serde_json::{Map, Value};
 
-use super::{advice_on, length_of};
+use super::exchange::{advice_on, length_of};
 use crate::LabError;
 use crate::server::{Service, Session};
 pub use commands::{Call, Commands};
@@ -54,12 +54,8 @@ fn receive(session: &mut Session<'_>) -> Result<Option<Map<String, Value>>, LabE
         let what = format!("{bytes} as a header's length, where 1 to {LONGEST} are allowed");
         return Err(LabError::malformed(what, advice_on(length, LONGEST)));
     }
-    let mut header = Vec::new();
-    let keep = |piece: &[u8]| {
-        header.extend_from_slice(piece);
-        Ok(())
-    };
-    session.connection.recv_each(bytes.into(), "a header", session.settings().packet, keep)?;
+    let within = session.settings().patience;
+    let header = session.connection.recv_whole(bytes, "a header", within)?;
     parse(&session.settings().coding.from_wire(&header)).map(Some)
 }
 

@@ -262,14 +262,14 @@ fn a_page_in_a_browser_runs_nothing() {
 fn a_slow_reader_is_no_stalled_one() {
     within(60, || {
         let folder = folder();
-        let served = Served::start(Dialect::Len32, folder.path(), Duration::from_millis(500));
+        let served = Served::start(Dialect::Len32, folder.path(), Duration::from_secs(2));
         let mut slow = served.hears(b"head -c 12000000 /dev/zero");
         let mut buffer = vec![0; 100_000];
         let (mut got, began) = (0, std::time::Instant::now());
-        // 500 kB/s for 4 s, eight times as long as the server waits for one that takes nothing.
-        while began.elapsed() < Duration::from_secs(4) {
+        // 400 kB/s for 8 s, four times as long as the server waits for one that takes nothing.
+        while began.elapsed() < Duration::from_secs(8) {
             got += slow.read(&mut buffer).expect("it is served");
-            std::thread::sleep(Duration::from_millis(200));
+            std::thread::sleep(Duration::from_millis(250));
         }
         let rest = std::io::copy(&mut std::io::Read::take(&mut slow, 12_000_004 - got as u64), &mut std::io::sink());
         assert_eq!(rest.expect("it is served") + got as u64, 12_000_004);

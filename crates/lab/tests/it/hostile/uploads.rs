@@ -319,3 +319,17 @@ fn an_answer_where_there_is_none_is_told() {
         assert!(error.contains("the peer sent an answer; this dialect has none"), "{error}");
     });
 }
+
+#[test]
+fn a_header_that_comes_a_byte_at_a_time_has_its_time_as_a_whole() {
+    within(60, || {
+        let (_folder, served) = served(Duration::from_millis(500));
+        let mut slow = served.hears(&100_i32.to_ne_bytes());
+        let began = std::time::Instant::now();
+        while began.elapsed() < Duration::from_secs(10) && slow.write_all(b" ").is_ok() {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+        served.tells("closed: waited 0.5 s for a header, in vain");
+    });
+}
