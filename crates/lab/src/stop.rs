@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-/// Ends what waits with the [`Stop`] that was made with it.
+/// Ends a server: whatever waits on its behalf wakes up.
 #[derive(Debug, Clone)]
 pub struct Stopper {
     writer: Arc<Mutex<Option<PipeWriter>>>,

@@ -1,4 +1,4 @@
-//! A reply longer than one `recv`, over the [`raw`] dialect: its rest comes as the answer to the next command.
+//! A reply longer than one `recv`, over the [`raw`](crate::dialects::raw) dialect: its rest comes as the answer to the next command.
 //!
 //! The scene knows both ends, so it can say what the client can't: whose reply the bytes belong to that a `recv` gave, and how many
 //! were still under way. Its server is slower than its client: it takes the next command only after the client has taken something
