@@ -20,10 +20,10 @@ use crate::typed::{Next, Typed};
 /// # Errors
 /// Nobody listens there, or the server broke the dialect's rules.
 pub(crate) fn run(args: &LabConnectArgs) -> Result<ExitCode, Complaint> {
-    let typed = |()| Typed::open(None).map_err(|error| Complaint::new(format!("the terminal can't be used: {error}")));
+    let typed = || Typed::open(None).map_err(|error| Complaint::new(format!("the terminal can't be used: {error}")));
     match args.dialect.connect(args.address, args.wait, args.encoding)? {
-        Some(client) => ask_all(client, typed(())?, args)?,
-        None => upload_all(Uploader::connect(args.address, args.wait, args.encoding)?, typed(())?)?,
+        Some(client) => ask_all(client, typed()?, args)?,
+        None => upload_all(Uploader::connect(args.address, args.wait, args.encoding)?, typed()?)?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -132,7 +132,6 @@ fn enact_before(script: &Script, recording: Option<&Recording>) -> Result<CutRep
     })
 }
 
-/// Where the server waits after each reply, until the client has taken something for it.
 /// What the server took for a command, and how long its reply is, in bytes.
 #[derive(Clone, Copy)]
 struct Ran {
@@ -140,6 +139,7 @@ struct Ran {
     reply: u64,
 }
 
+/// Where the server waits after each reply, until the client has taken something for it.
 struct Gate<'r> {
     ran: Mutex<Sender<Ran>>,
     gate: Mutex<Receiver<()>>,
