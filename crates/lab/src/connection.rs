@@ -52,10 +52,13 @@ impl Connection {
     /// Connects, within `patience`; every later wait ends after that time without progress.
     ///
     /// # Errors
-    /// [`LabError::Io`] if nobody listens, [`LabError::Deadline`] if nobody answers.
+    /// [`LabError::Broken`] if nobody listens or answers there.
     pub fn connect(address: SocketAddr, patience: Duration) -> Result<Connection, LabError> {
         let stream = TcpStream::connect_timeout(&address, patience);
-        let stream = stream.map_err(LabError::io(format!("connect to {address}")))?;
+        let stream = stream.map_err(|error| LabError::Broken {
+            what: format!("could not connect to {address}: {error}"),
+            advice: "check the address, and that a server of this dialect listens there".into(),
+        })?;
         Connection::new(stream, address, patience, None).map_err(LabError::io("set up a connection"))
     }
 

@@ -24,11 +24,6 @@ impl Recording {
     pub fn taken(&self) -> Vec<Call> {
         std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
-
-    /// What was recorded.
-    pub fn into_calls(self) -> Vec<Call> {
-        self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// One call, by the name that Python gives it.

@@ -79,7 +79,7 @@ fn in_time(network: &Network, treated: Treated, recording: &Recording) -> Result
         let (began, attempt) = (Instant::now(), Recording::default());
         let counted = trial(network, treated, &attempt)?;
         if began.elapsed() < network.patience() {
-            attempt.into_calls().into_iter().for_each(|call| recording.add(call));
+            attempt.taken().into_iter().for_each(|call| recording.add(call));
             return Ok(counted);
         }
     }

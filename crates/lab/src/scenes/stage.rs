@@ -53,7 +53,7 @@ impl Stage {
     }
 
     pub(super) fn report(self, scene: &Scene) -> Report {
-        let calls = self.recording.into_calls();
+        let calls = self.recording.taken();
         let flows = self.ways.iter().map(|&(from, to)| Flow::among(&calls, from, to)).collect();
         Report {
             scene: scene.name,
