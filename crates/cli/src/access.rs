@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use unglue::{Address, Client, ClientOptions, Code, ConnectError, Fault, UnknownHost};
-use unglue_net::identity::{KnownHosts, Passphrase};
+use unglue_identity::{KnownHosts, Passphrase};
 
 use crate::args::connection::ConnectionArgs;
 use crate::args::target::HostArg;

@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use tokio::sync::{Mutex, oneshot};
 use unglue_host::store::Store;
-use unglue_net::auth::{AskPassphrase, Credentials};
-use unglue_net::identity::{IdentitySearch, KnownHostsFiles, PublicKey};
-use unglue_net::link::Link;
-use unglue_net::tcp::{self, ConnectError, HostTrust, Target};
+use unglue_identity::{IdentitySearch, KnownHostsFiles, PublicKey};
+use unglue_link::Link;
+use unglue_link::auth::{AskPassphrase, Credentials};
+use unglue_link::tcp::{self, ConnectError, HostTrust, Target};
 use unglue_proto::message::Tally;
 use unglue_proto::message::auth::Welcome;
 use unglue_proto::{Code, Fault};
@@ -138,7 +138,7 @@ impl Client {
     pub async fn connect(address: &Address, options: &ClientOptions) -> Result<Client, ConnectError> {
         let search = IdentitySearch::from_env(options.identity.clone());
         // The agent's answer may take its time; finding files doesn't.
-        let wrong = |error: unglue_net::identity::IdentityError| Fault::user(Code::Denied, error.to_string());
+        let wrong = |error: unglue_identity::IdentityError| Fault::user(Code::Denied, error.to_string());
         let found = match search.agent.is_some() && search.file.is_none() {
             true => tokio::task::spawn_blocking(move || search.find()).await.map_err(|e| Fault::us(e.to_string()))?,
             false => search.find(),

@@ -25,6 +25,6 @@ pub use server::{Ending, Server, ServerOptions};
 
 pub use unglue_host::process::{SupervisorCommand, supervise_if_asked, supervise_main};
 pub use unglue_host::store::Store;
-pub use unglue_net::tcp::{ConnectError, HostTrust, Target, UnknownHost};
+pub use unglue_link::tcp::{ConnectError, HostTrust, Target, UnknownHost};
 pub use unglue_proto::message::exec::{Exit, Outcome, Report, StreamEnd};
 pub use unglue_proto::{Blame, Code, Fault};

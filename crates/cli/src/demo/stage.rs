@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tempfile::TempDir;
 use unglue::{Address, Client, ClientOptions, Server, ServerOptions, SupervisorCommand, Target};
-use unglue_net::identity::{KnownHosts, make_key_file};
+use unglue_identity::{KnownHosts, make_key_file};
 
 use super::Stopped;
 use crate::complaint::Complaint;

@@ -7,9 +7,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use unglue_net::identity::{
-    Identity, IdentityError, IdentitySearch, KeyFile, KnownHostsFiles, Passphrase, make_key_file,
-};
+use unglue_identity::{Identity, IdentityError, IdentitySearch, KeyFile, KnownHostsFiles, Passphrase, make_key_file};
 
 use crate::args::key::{InitArgs, KeyArgs, KeyCommand, ListArgs, ShowArgs};
 use crate::complaint::{Complaint, printable};

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use unglue_net::auth::Credentials;
-use unglue_net::identity::{KnownHosts, KnownHostsFiles, PublicKey, Verdict};
-use unglue_net::tcp::{self, ConnectError, HostTrust, Target};
+use unglue_identity::{KnownHosts, KnownHostsFiles, PublicKey, Verdict};
+use unglue_link::auth::Credentials;
+use unglue_link::tcp::{self, ConnectError, HostTrust, Target};
 
 use super::refused;
 use crate::args::key::TrustArgs;

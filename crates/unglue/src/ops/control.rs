@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use unglue_net::link::{RecvStream, SendStream};
+use unglue_link::{RecvStream, SendStream};
 use unglue_proto::control::{Inbox, encode};
 use unglue_proto::limits::CONTROL_MESSAGE;
 use unglue_proto::{Code, Fault};

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_blocking};
 use unglue_host::store::{Incoming, Source};
-use unglue_net::link::{RecvStream, SendStream};
+use unglue_link::{RecvStream, SendStream};
 use unglue_proto::message::Tally;
 use unglue_proto::{Code, Fault};
 

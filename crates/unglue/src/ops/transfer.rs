@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use tokio::task::spawn_blocking;
 use unglue_host::store::{Source, Store, StoreError, WriteOptions};
-use unglue_net::link::{Link, RecvStream};
+use unglue_link::{Link, RecvStream};
 use unglue_proto::message::transfer::{File, FromClient, FromServer, Get, Outcome, Put};
 use unglue_proto::message::{Request, Tally};
 use unglue_proto::{Code, Fault};

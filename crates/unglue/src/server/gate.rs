@@ -1,7 +1,7 @@
 //! Who may log in to this server: the owners of the keys in its user's `authorized_keys`.
 
-use unglue_net::auth::Gatekeeper;
-use unglue_net::identity::{AuthorizedKeys, PublicKey};
+use unglue_identity::{AuthorizedKeys, PublicKey};
+use unglue_link::auth::Gatekeeper;
 use unglue_proto::message::auth::Welcome;
 use unglue_proto::{Code, Fault, PROTOCOL};
 

@@ -17,9 +17,9 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::watch;
 use unglue_host::process::{Account, SupervisorCommand, login_environment};
 use unglue_host::store::{Partials, Store};
-use unglue_net::auth::Gatekeeper;
-use unglue_net::identity::{AuthorizedKeys, HostKey, PublicKey};
-use unglue_net::tcp::{Lobby, ServerTls};
+use unglue_identity::{AuthorizedKeys, HostKey, PublicKey};
+use unglue_link::auth::Gatekeeper;
+use unglue_link::tcp::{Lobby, ServerTls};
 use unglue_proto::{Code, Fault};
 
 use gate::Gate;

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::field::display;
 use unglue_host::store::Store;
-use unglue_net::link::Link;
+use unglue_link::Link;
 use unglue_proto::message::{Request, Tally, exec, transfer};
 use unglue_proto::{Code, Fault, Octets};
 

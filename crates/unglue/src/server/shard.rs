@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::{sleep, timeout};
 use unglue_host::process::{Limits, Supervisors};
-use unglue_net::tcp;
+use unglue_link::tcp;
 use unglue_proto::Fault;
 use unglue_proto::limits::GO_AWAY_GRACE;
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use unglue::{Client, Code, Exec, Exit, Outcome, StreamEnd};
-use unglue_net::link::StreamError;
+use unglue_link::StreamError;
 use unglue_proto::message::exec::{Left, SpawnStep};
 
 use crate::site::{Site, code, run, soon, within};

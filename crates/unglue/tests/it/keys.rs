@@ -4,7 +4,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 
 use unglue::{Address, Client, Code, ConnectError, Exec, Fault};
-use unglue_net::identity::{Passphrase, make_key_file};
+use unglue_identity::{Passphrase, make_key_file};
 
 use crate::daemon::Daemon;
 use crate::site::{Site, address_of, code, run, within};

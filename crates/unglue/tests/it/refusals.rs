@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use unglue::{Code, Exec, Fault, Outcome, ServerOptions};
-use unglue_net::auth::Credentials;
-use unglue_net::identity::{Identity, KeyFile, KnownHostsFiles};
-use unglue_net::tcp::{self, HostTrust};
+use unglue_identity::{Identity, KeyFile, KnownHostsFiles};
+use unglue_link::auth::Credentials;
+use unglue_link::tcp::{self, HostTrust};
 use unglue_proto::control::{Inbox, encode};
 use unglue_proto::limits::CONTROL_MESSAGE;
 use unglue_testkit::relay::{Relay, Towards};

@@ -13,7 +13,7 @@ use unglue::{
     Address, Client, ClientOptions, Collected, Exec, Exit, Outcome, Report, Server, ServerOptions, Store,
     SupervisorCommand, Target,
 };
-use unglue_net::identity::{PrivateKey, make_key_file};
+use unglue_identity::{PrivateKey, make_key_file};
 
 /// Runs a test on a runtime of its own; it fails when the seconds are over, even if a thread is stuck.
 pub(crate) fn within(seconds: u64, test: impl AsyncFnOnce() + Send + 'static) {

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinSet;
 use unglue::{Code, Exec};
-use unglue_net::identity::{EXPORTER_LEN, PrivateKey, proof};
+use unglue_identity::{EXPORTER_LEN, PrivateKey, proof};
 use unglue_proto::PROTOCOL;
 use unglue_proto::message::auth::{FromClient, FromServer, Hello, Offer, Proof};
 use unglue_testkit::strangers::{Stranger, allow_open_files, crowd};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
-use unglue_net::link::{Link, RecvStream, SendStream, StreamError};
+use unglue_link::{Link, RecvStream, SendStream, StreamError};
 use unglue_proto::message::exec::{
     self as wire, Descendants, Exit, FromClient, FromServer, Outcome, Report, Stream, StreamEnd,
 };

@@ -9,7 +9,7 @@ use tokio::io::{AsyncWriteExt as _, Interest};
 use tokio::net::unix::pipe;
 use tokio::sync::watch;
 use unglue_host::process::widen;
-use unglue_net::link::{RecvStream, SendStream, StreamError};
+use unglue_link::{RecvStream, SendStream, StreamError};
 use unglue_proto::message::exec::{Stream, StreamEnd};
 use unglue_proto::{Code, Fault};
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::time::sleep;
 use unglue_host::process::{self, Command, Job, JobError, Pipes, SpawnError, Status, Supervisors, errno_name};
-use unglue_net::link::{Link, RecvStream};
+use unglue_link::{Link, RecvStream};
 use unglue_proto::limits::DRAIN;
 use unglue_proto::message::exec::{
     Descendants, Exec, Exit, FromClient, FromServer, Left, Outcome, Report, SpawnFailed, SpawnStep, Started, Stream,
