@@ -56,7 +56,7 @@ fn ssh_keygen_verifies_the_golden_proof() {
     if !has("ssh-keygen") {
         return;
     }
-    let hex = include_str!("../../../src/proof-v1.hex").trim_end().as_bytes();
+    let hex = include_str!("../../src/proof-v1.hex").trim_end().as_bytes();
     let digit = |byte: u8| (byte as char).to_digit(16).expect("a hex digit") as u8;
     let blob: Vec<u8> = hex.chunks(2).map(|pair| digit(pair[0]) << 4 | digit(pair[1])).collect();
     let signer = proof::check(&blob, b"ada", &[1; 32]).expect("a proof");
