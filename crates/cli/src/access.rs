@@ -26,12 +26,10 @@ impl Access {
     /// They contradict each other.
     pub(crate) fn new(host: &HostArg, flags: &ConnectionArgs) -> Result<Access, Complaint> {
         let address = host.address(flags.port).map_err(Complaint::new)?;
-        let options = ClientOptions {
-            identity: flags.identity.clone(),
-            known_hosts: flags.known_hosts.clone(),
-            accept_new: flags.accept_new,
-            ask_passphrase: Arc::new(ask_passphrase),
-        };
+        let mut options =
+            ClientOptions::default().accept_new(flags.accept_new).ask_passphrase(Arc::new(ask_passphrase));
+        options.identity = flags.identity.clone();
+        options.known_hosts = flags.known_hosts.clone();
         Ok(Access { address, options })
     }
 
@@ -52,10 +50,7 @@ impl Access {
 
 /// A server that isn't trusted, as a fault: what happened, and the command that would trust it.
 fn fault(error: ConnectError) -> Fault {
-    match error {
-        ConnectError::Failed(fault) => fault,
-        unknown @ ConnectError::Unknown(_) => Fault::user(Code::UntrustedHost, unknown.to_string()),
-    }
+    error.into()
 }
 
 fn remember(unknown: &UnknownHost) -> Result<(), Fault> {

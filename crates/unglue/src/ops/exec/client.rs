@@ -365,7 +365,7 @@ fn check_output(name: &str, theirs: &mut Option<Stream>, ours: Option<&Sight>) -
         }
         SightEnd::Cut(StreamError::Lost(fault)) => {
             *theirs = Some(ours.cut());
-            Err(Outcome::LinkLost { link_lost: fault.clone() })
+            Err(Outcome::LinkLost { link_lost: fault.clone().into() })
         }
         SightEnd::Cut(StreamError::Reset(_)) => {
             let what = format!("{name} broke off after {} of {} bytes", ours.tally.bytes, reported.tally.bytes);
