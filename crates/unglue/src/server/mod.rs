@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use unglue_host::process::{Account, SupervisorCommand, login_environment};
 use unglue_host::store::{Partials, Store};
 use unglue_identity::{AuthorizedKeys, HostKey, Policy, PublicKey};
+use unglue_jobs::Registry;
 use unglue_link::auth::Gatekeeper;
 use unglue_link::tcp::{Lobby, ServerTls};
 use unglue_proto::{Code, Fault};
@@ -88,6 +89,7 @@ pub(crate) struct Shared {
     pub(crate) gatekeeper: Arc<dyn Gatekeeper>,
     pub(crate) lobby: Lobby,
     pub(crate) store: Option<Store>,
+    pub(crate) registry: Registry,
     pub(crate) exec: bool,
     pub(crate) environment: Vec<(OsString, OsString)>,
     pub(crate) top: PathBuf,
@@ -113,6 +115,7 @@ impl Server {
             gatekeeper: Arc::new(gatekeeper(&options, &account)),
             lobby: Lobby::default(),
             store: options.files.then_some(store),
+            registry: Registry::default(),
             exec: options.exec,
             environment: login_environment(),
             top: top(&options, &account)?,
