@@ -99,7 +99,8 @@ impl Acceptor {
         let crowded = |error: Fault| Refusal { peer: peer.into(), stage: "admission", error: error.into() };
         let place = self.admission.enter(peer.ip()).await.map_err(crowded)?;
         tokio::select! {
-            accepted = self.admit(tcp, peer.into(), &place) => accepted,
+            // In a box, so that those who wait for a place are small.
+            accepted = Box::pin(self.admit(tcp, peer.into(), &place)) => accepted,
             fault = place.evicted() => Err(crowded(fault)),
         }
     }

@@ -109,6 +109,7 @@ impl LinkError {
     pub fn code(&self) -> Code {
         match self {
             LinkError::Closed => Code::Cancelled,
+            LinkError::Unreachable { .. } => Code::Unreachable,
             LinkError::TimedOut { .. } => Code::TimedOut,
             LinkError::Tls { blame: Blame::Us, .. } => Code::Internal,
             LinkError::Tls { .. } => Code::BadFrame,

@@ -29,7 +29,7 @@ pub const SEND_BUFFER: usize = 256 * 1024;
 pub const SEND_RESERVE: usize = 16 * 1024;
 
 /// What a link holds unread: bytes in first windows, and control messages of operations under way. The stream that brings
-/// more is refused with [`crate::Code::LimitExceeded`].
+/// more is refused with [`crate::Code::Busy`].
 pub const LINK_UNREAD: u64 = 64 * 1024 * 1024;
 
 /// Credit beyond first windows that a link grants at once: more, and windows stop growing.
@@ -74,11 +74,20 @@ pub const SIGNATURE: Duration = Duration::from_secs(60);
 /// From the client's hello to the server's welcome: the server may read files on a slow file system meanwhile.
 pub const WELCOME: Duration = Duration::from_secs(25);
 
-/// From a command's exit to its outcome: outputs are drained and the tree is ended in between.
-pub const OUTCOME: Duration = Duration::from_secs(30);
-
 /// How long an ended command's streams are drained before a surviving descendant is cut off.
 pub const DRAIN: Duration = Duration::from_millis(200);
+
+/// How long a command may wait for its turn where as many run as the server allows. Then it is refused.
+pub const TURN: Duration = Duration::from_secs(60);
+
+/// How long a server may take to say that a command has started: its turn, its start, and some time for the network.
+pub const START: Duration = Duration::from_secs(90);
+
+/// How long a server may take to say how a command ended, once the command has exited and its outputs have ended.
+pub const OUTCOME: Duration = Duration::from_secs(30);
+
+/// How long a tree of processes may take to end once it was asked to. A supervisor reports within two seconds.
+pub const TREE_END: Duration = Duration::from_secs(10);
 
 /// How long a server that was told to stop waits for the operations under way.
 pub const GO_AWAY_GRACE: Duration = Duration::from_secs(10);

@@ -13,7 +13,7 @@ const KEYS: usize = 256;
 /// Connections that wait for a place.
 const WAITING: usize = 4096;
 /// How long a connection has for its ClientHello before another one may have its place.
-const SILENT_STAY: Duration = Duration::from_millis(150);
+const SILENT_STAY: Duration = Duration::from_millis(250);
 /// How long a connection has for its handshake, from its ClientHello on: three round trips of 400 ms.
 const HANDSHAKE_STAY: Duration = Duration::from_millis(1200);
 /// How long a connection that has shown a key has before another one with a key may have its place.
@@ -359,7 +359,7 @@ mod tests {
             .collect();
         assert_eq!((table.placed.len(), table.keys), (0, KEYS));
         let later = start + Duration::from_secs(60);
-        for source in 0..2000 {
+        for source in 0..TOTAL + 100 {
             come(&mut table, 10_000 + source, later);
             table.settle(later + SILENT_STAY, |()| ());
         }

@@ -314,6 +314,8 @@ impl Future for Driver {
                     let error = ready!(this.poll_open(cx));
                     let error = this.explained(error);
                     this.shared.lock().lose(error.clone());
+                    // No welcome comes any more: those who wait for it learn that now.
+                    this.exchange = None;
                     this.begin_close(error);
                 }
                 Phase::Closing(error, deadline) => {

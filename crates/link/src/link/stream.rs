@@ -30,9 +30,9 @@ impl From<StreamError> for Fault {
                 Fault::system(Code::GoingAway, "the server is stopping and takes no new operations")
                     .advise("try again when it is back")
             }
-            StreamError::Reset(Code::LimitExceeded) => {
+            StreamError::Reset(Code::Busy) => {
                 let what = "too much of what was sent is waiting to be read, so this operation was refused";
-                Fault::system(Code::LimitExceeded, what).advise("let other operations end, and try again")
+                Fault::system(Code::Busy, what).advise("let other operations end, and try again")
             }
             StreamError::Reset(code) => Fault::peer(code, format!("the peer gave the stream up ({code:?})")),
         }
@@ -62,6 +62,18 @@ impl SendStream {
     /// The reader gave up, or the link has ended.
     pub async fn write_all(&mut self, mut data: Bytes) -> Result<(), StreamError> {
         poll_fn(|cx| self.poll_write_all(cx, &mut data)).await
+    }
+
+    /// Takes some of `data` off its front, at least a byte unless it is empty; waits where there is no room for one.
+    ///
+    /// # Errors
+    /// The reader gave up, or the link has ended.
+    pub fn poll_write(&mut self, cx: &mut Context<'_>, data: &mut Bytes) -> Poll<Result<(), StreamError>> {
+        let before = data.len();
+        match self.poll_write_all(cx, data) {
+            Poll::Pending if data.len() < before => Poll::Ready(Ok(())),
+            poll => poll,
+        }
     }
 
     fn poll_write_all(&mut self, cx: &mut Context<'_>, data: &mut Bytes) -> Poll<Result<(), StreamError>> {
@@ -210,7 +222,7 @@ impl Held {
     /// That many are kept by now; a lower number than before changes nothing.
     ///
     /// # Errors
-    /// [`Code::LimitExceeded`]: the link has no room for them. The stream is refused then, in both directions.
+    /// [`Code::Busy`]: the link has no room for them. The stream is refused then, in both directions.
     pub fn at_least(&mut self, bytes: usize) -> Result<(), StreamError> {
         let wanted = (bytes as u64).max(self.bytes);
         let mut state = self.shared.lock();
@@ -222,7 +234,7 @@ impl Held {
         let driver = state.driver.take();
         drop(state);
         wake(driver);
-        Err(StreamError::Reset(Code::LimitExceeded))
+        Err(StreamError::Reset(Code::Busy))
     }
 }
 

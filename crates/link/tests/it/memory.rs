@@ -39,7 +39,7 @@ async fn pair(unread: u64) -> (Link, Link) {
 }
 
 fn is_refused<T: std::fmt::Debug>(result: Result<T, StreamError>) -> bool {
-    matches!(result, Err(StreamError::Reset(Code::LimitExceeded)))
+    matches!(result, Err(StreamError::Reset(Code::Busy)))
 }
 
 #[tokio::test]

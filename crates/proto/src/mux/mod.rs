@@ -268,15 +268,15 @@ impl Mux {
     }
 
     /// Ends a stream in both directions since there is no room for it: the peer and this end's reader see
-    /// [`Code::LimitExceeded`].
+    /// [`Code::Busy`].
     pub fn refuse(&mut self, id: StreamId) {
         let Some(stream) = self.streams.get_mut(&id) else { return };
         if let Some(recv) = stream.recv.as_mut() {
-            recv.refuse(Code::LimitExceeded, &mut self.memory);
+            recv.refuse(Code::Busy, &mut self.memory);
             self.events.push_back(Event::Readable(id));
         }
         if let Some(send) = stream.send.as_mut()
-            && send.reset(Code::LimitExceeded, &mut self.memory.unsent)
+            && send.reset(Code::Busy, &mut self.memory.unsent)
         {
             self.events.push_back(Event::Writable(id));
         }

@@ -50,16 +50,12 @@ fn first_windows_that_nobody_reads_are_bounded_and_the_rest_is_refused() {
 
     let fit = (LINK_UNREAD / INITIAL_WINDOW) as usize;
     assert!(matches!(server.read(client_uni(fit - 1), 1), Read::Data(_)));
-    assert_eq!(server.read(client_uni(fit), 1), Read::Reset(Code::LimitExceeded), "its reader sees why");
+    assert_eq!(server.read(client_uni(fit), 1), Read::Reset(Code::Busy), "its reader sees why");
     events(&mut server);
     let stops = frames(&output(&mut server, &clock)).into_iter().filter(|frame| frame.kind == STOP);
     let refused: Vec<_> = stops.map(|frame| (frame.stream, frame.data)).collect();
     assert_eq!(refused.len(), UNIDIRECTIONAL_STREAMS - fit);
-    assert_eq!(
-        refused[0],
-        (client_uni(fit), (Code::LimitExceeded as u32).to_be_bytes().to_vec()),
-        "so does its writer"
-    );
+    assert_eq!(refused[0], (client_uni(fit), (Code::Busy as u32).to_be_bytes().to_vec()), "so does its writer");
 
     // What was refused ends and leaves nothing; what was taken is whole.
     for number in fit..UNIDIRECTIONAL_STREAMS {
@@ -82,11 +78,11 @@ fn an_operation_that_is_refused_ends_in_both_directions() {
     server.handle_input(&frame(DATA, CLIENT_BIDI, b"0123456789"), clock.now()).unwrap();
     server.handle_input(&frame(DATA, StreamId(4), b"x"), clock.now()).unwrap();
     let answer = frames(&output(&mut server, &clock));
-    let code = (Code::LimitExceeded as u32).to_be_bytes().to_vec();
+    let code = (Code::Busy as u32).to_be_bytes().to_vec();
     let expected = [STOP, RESET].map(|kind| Seen { kind, stream: StreamId(4), data: code.clone() });
     assert_eq!(answer, expected);
-    assert_eq!(server.read(StreamId(4), 1), Read::Reset(Code::LimitExceeded));
-    assert_eq!(server.write(StreamId(4), "x".into()), Err(Code::LimitExceeded));
+    assert_eq!(server.read(StreamId(4), 1), Read::Reset(Code::Busy));
+    assert_eq!(server.write(StreamId(4), "x".into()), Err(Code::Busy));
     assert_eq!(read_all(&mut server, CLIENT_BIDI), (b"0123456789".to_vec(), Read::Blocked), "the other one goes on");
 }
 

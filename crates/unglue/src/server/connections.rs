@@ -16,7 +16,7 @@ use unglue_proto::Octets;
 
 use super::session::Session;
 use super::{Shared, Stage};
-use crate::ops::exec::Host;
+use crate::ops::exec::Runner;
 
 /// Dropped, it ends them all.
 pub(super) struct Connections {
@@ -29,13 +29,13 @@ pub(super) struct Connections {
 #[derive(Clone)]
 struct Context {
     shared: Arc<Shared>,
-    host: Option<Host>,
+    runner: Option<Runner>,
     stage: watch::Receiver<Stage>,
 }
 
 impl Connections {
-    pub(super) fn new(shared: Arc<Shared>, host: Option<Host>, stage: watch::Receiver<Stage>) -> Connections {
-        Connections { context: Context { shared, host, stage }, tasks: JoinSet::new(), peers: HashMap::new() }
+    pub(super) fn new(shared: Arc<Shared>, runner: Option<Runner>, stage: watch::Receiver<Stage>) -> Connections {
+        Connections { context: Context { shared, runner, stage }, tasks: JoinSet::new(), peers: HashMap::new() }
     }
 
     /// Takes a new TCP connection; its client is not known yet. Waits for nothing.
@@ -43,7 +43,8 @@ impl Connections {
         let context = self.context.clone();
         self.spawn(address.into(), async move {
             let accepted = context.shared.acceptor.accept(tcp, address).await;
-            context.serve(address.into(), accepted).await;
+            // In a box, so that unauthenticated connections are small.
+            Box::pin(context.serve(address.into(), accepted)).await;
         });
     }
 
@@ -97,7 +98,7 @@ impl Context {
         };
         log_accepted(peer, &accepted.principal);
         let driver = tokio::spawn(accepted.driver);
-        Session::new(accepted.link, peer, accepted.principal, self.shared, self.host, self.stage).run().await;
+        Session::new(accepted.link, peer, accepted.principal, self.shared, self.runner, self.stage).run().await;
         // The last bytes may still be on their way out.
         if let Err(error) = driver.await {
             log_panic("driver", peer, error);

@@ -21,6 +21,7 @@ use tokio::sync::watch;
 use unglue_host::process::{Account, SupervisorCommand, login_environment};
 use unglue_host::store::{Partials, Store};
 use unglue_identity::{AuthorizedKeys, HostKey, Policy, PublicKey};
+use unglue_jobs::Registry;
 use unglue_link::auth::Gatekeeper;
 use unglue_link::{Acceptor, LinkConfig, ServerTls, SharedMemory};
 use unglue_proto::{Code, Fault};
@@ -56,6 +57,7 @@ pub(crate) enum Stage {
 pub(crate) struct Shared {
     pub(crate) acceptor: Acceptor,
     pub(crate) store: Option<Store>,
+    pub(crate) registry: Registry,
     pub(crate) exec: bool,
     pub(crate) environment: Vec<(OsString, OsString)>,
     pub(crate) top: PathBuf,
@@ -131,6 +133,7 @@ impl Shared {
         let shared = Shared {
             acceptor: Acceptor::new(tls, gatekeeper(&options, &account), link_config(&options)),
             store: options.files.then_some(store),
+            registry: Registry::default(),
             exec: options.exec,
             environment: login_environment(),
             top: top(&options, &account)?,

@@ -15,7 +15,7 @@ use unglue_proto::limits::GO_AWAY_GRACE;
 
 use super::connections::Connections;
 use super::{Shared, Stage, system};
-use crate::ops::exec::Host;
+use crate::ops::exec::Runner;
 
 /// How long the loop waits before it tries to accept again when the system has no room for another connection.
 const FULL: Duration = Duration::from_millis(20);
@@ -33,8 +33,8 @@ pub(super) struct Shard {
 impl Shard {
     /// Must be called within a runtime.
     pub(super) fn new(shared: Arc<Shared>, stage: watch::Receiver<Stage>) -> Result<Shard, Fault> {
-        let host = host(&shared).map_err(|error| system("commands can't be run", &error))?;
-        let connections = Connections::new(shared.clone(), host, stage.clone());
+        let runner = runner(&shared).map_err(|error| system("commands can't be run", &error))?;
+        let connections = Connections::new(shared.clone(), runner, stage.clone());
         Ok(Shard { shared, stage, connections })
     }
 
@@ -68,7 +68,7 @@ impl Shard {
         let mut stage = self.stage.clone();
         tokio::select! {
             () = self.connections.all_ended() => return,
-            _ = stage.wait_for(|stage| *stage > Stage::Serving) => {}
+            () = reached(&mut stage, Stage::Leaving) => {}
         }
         self.wind_down().await;
     }
@@ -91,7 +91,7 @@ impl Shard {
                     }
                 },
                 Some(()) = self.connections.next_ended() => {}
-                _ = stage.wait_for(|stage| *stage > Stage::Serving) => return,
+                () = reached(&mut stage, Stage::Leaving) => return,
             }
         }
     }
@@ -101,17 +101,22 @@ impl Shard {
         let mut stage = self.stage.clone();
         tokio::select! {
             () = self.connections.all_ended() => return,
-            _ = timeout(GO_AWAY_GRACE, stage.wait_for(|stage| *stage == Stage::Ending)) => {}
+            _ = timeout(GO_AWAY_GRACE, reached(&mut stage, Stage::Ending)) => {}
         }
         self.connections.abort_all();
         let _ = timeout(ENDING, self.connections.all_ended()).await;
     }
 }
 
-fn host(shared: &Shared) -> std::io::Result<Option<Host>> {
+/// Waits until the server has come so far on its way to the end, or is gone.
+async fn reached(stage: &mut watch::Receiver<Stage>, at: Stage) {
+    drop(stage.wait_for(|stage| *stage >= at).await);
+}
+
+fn runner(shared: &Shared) -> std::io::Result<Option<Runner>> {
     if !shared.exec {
         return Ok(None);
     }
     let supervisors = Supervisors::new(shared.supervisor.clone(), Limits::default())?;
-    Ok(Some(Host { supervisors, environment: shared.environment.clone(), top: shared.top.clone() }))
+    Ok(Some(Runner { supervisors, environment: shared.environment.clone(), top: shared.top.clone() }))
 }
