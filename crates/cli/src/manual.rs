@@ -1,6 +1,6 @@
 //! `unglue completions` and `unglue man`: made from the same structures that read the command line.
 
-use std::io::{self, Write as _};
+use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -9,6 +9,7 @@ use clap::CommandFactory as _;
 use crate::args::CommandLine;
 use crate::args::manual::{CompletionsArgs, ManArgs};
 use crate::complaint::Complaint;
+use crate::standard;
 
 /// Prints a shell's completions.
 ///
@@ -17,7 +18,7 @@ use crate::complaint::Complaint;
 pub(crate) fn completions(args: &CompletionsArgs) -> Result<ExitCode, Complaint> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut CommandLine::command(), "unglue", &mut script);
-    print(&script)
+    standard::print(&script).map(|()| ExitCode::SUCCESS)
 }
 
 /// Prints the manual page, or writes one for each command.
@@ -31,7 +32,7 @@ pub(crate) fn man(args: &ManArgs) -> Result<ExitCode, Complaint> {
             let mut page = Vec::new();
             let rendered = clap_mangen::Man::new(CommandLine::command()).render(&mut page);
             rendered.map_err(|error| Complaint::new(format!("the manual page could not be made: {error}")))?;
-            print(&page)
+            standard::print(&page).map(|()| ExitCode::SUCCESS)
         }
     }
 }
@@ -41,14 +42,4 @@ fn pages(folder: &Path) -> Result<ExitCode, Complaint> {
     std::fs::create_dir_all(folder).map_err(failed)?;
     clap_mangen::generate_to(CommandLine::command(), folder).map_err(failed)?;
     Ok(ExitCode::SUCCESS)
-}
-
-fn print(text: &[u8]) -> Result<ExitCode, Complaint> {
-    let mut stdout = io::stdout().lock();
-    match stdout.write_all(text).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Complaint::new(format!("standard output could not be written: {error}")))
-        }
-        _ => Ok(ExitCode::SUCCESS),
-    }
 }

@@ -19,7 +19,7 @@ ends the server at once.";
 
 /// Serve this machine: run commands and move files for those whose keys are authorised
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_long_help = EXAMPLES)]
 pub(crate) struct ServeArgs {
     /// The address and port to listen at; port 0 picks a free one
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:7227", value_parser = parse_listen)]
