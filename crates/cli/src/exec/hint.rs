@@ -15,9 +15,7 @@ const BUILTINS: [&str; 14] = [
 /// The hint, for the end of the complaint; empty where there is none.
 pub(super) fn shell_hint(program: Option<&OsStr>, outcome: &Outcome) -> String {
     let not_found = match outcome {
-        Outcome::SpawnFailed { spawn_failed } => {
-            spawn_failed.step == SpawnStep::Program && spawn_failed.errno == "ENOENT"
-        }
+        Outcome::SpawnFailed(failed) => failed.step == SpawnStep::Program && failed.errno == "ENOENT",
         _ => false,
     };
     let Some(program) = program.filter(|_| not_found) else { return String::new() };
@@ -45,7 +43,7 @@ mod tests {
 
     fn hint(program: &str, errno: &str) -> String {
         let failed = SpawnFailed { errno: errno.into(), step: SpawnStep::Program, what: "no".into() };
-        shell_hint(Some(program.as_ref()), &Outcome::SpawnFailed { spawn_failed: failed })
+        shell_hint(Some(program.as_ref()), &Outcome::SpawnFailed(failed))
     }
 
     #[test]

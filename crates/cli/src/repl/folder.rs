@@ -75,7 +75,7 @@ impl Session {
             Ok(running) => running.collect(2 * LONGEST).await,
             Err(fault) => return unless_lost(fault),
         };
-        if let Outcome::LinkLost { link_lost } = done.report.outcome {
+        if let Outcome::LinkLost(link_lost) = done.report.outcome {
             return Err(link_lost.into());
         }
         let mut paths = done.stdout.split(|&byte| byte == 0).filter(|path| !path.is_empty());
@@ -117,7 +117,7 @@ impl Session {
             Err(fault) => return unless_lost(fault).map(|()| None),
         };
         let done = running.collect(LONGEST).await;
-        if let Outcome::LinkLost { link_lost } = done.report.outcome {
+        if let Outcome::LinkLost(link_lost) = done.report.outcome {
             return Err(link_lost.into());
         }
         match (verdict::verdict(&done.report.outcome), done.stdout.strip_suffix(b"\n")) {
