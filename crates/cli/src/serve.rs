@@ -25,6 +25,11 @@ pub(crate) fn run(args: ServeArgs) -> Result<ExitCode, Complaint> {
     runtime::run(async move {
         // Before the announcement: whoever reads it may send a signal at once.
         let signals = Signals::take().map_err(|error| Complaint::new(format!("no signals: {error}")))?;
+        if args.allows(Allowed::Files) && !args.allows(Allowed::Exec) && args.root.is_none() {
+            // SECURITY.md has the whole of it.
+            let why = "--allow files without --root is no boundary: who may write this user's files can run commands as this user";
+            tracing::warn!(event = "unconfined_files", why, advice = "give --root DIR");
+        }
         let server = Server::start(options(args))?;
         announce(&server, json);
         until_ended(server, signals).await;
@@ -67,6 +72,9 @@ fn announce(server: &Server, json: bool) {
     // A server whose starter doesn't listen, or whose announcement finds no room on a disk, serves all the same.
     if let Err(complaint) = standard::print(line + "\n") {
         tracing::warn!(event = "not_announced", why = %complaint);
+    }
+    for address in server.addresses().iter().skip(1) {
+        tracing::info!(event = "also_listening", %address);
     }
 }
 
