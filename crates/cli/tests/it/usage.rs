@@ -84,4 +84,12 @@ fn completions_and_manual_pages_are_made() {
     for page in ["unglue.1", "unglue-exec.1", "unglue-key-trust.1"] {
         assert!(folder.path().join(page).is_file(), "{page}");
     }
+    let Ok(read) = std::process::Command::new("man").arg("-l").arg(folder.path().join("unglue-exec.1")).output() else {
+        eprintln!("skipped: there is no `man` to read a page with");
+        return;
+    };
+    let read = String::from_utf8_lossy(&read.stdout).into_owned();
+    for line in ["unglue exec build.example uname -a", "unglue exec build.example -c 'df -h | tail -n +2'   # sh -c"] {
+        assert!(read.is_empty() || read.lines().any(|read| read.trim_start().starts_with(line)), "{line}: {read}");
+    }
 }
