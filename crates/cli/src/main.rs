@@ -20,6 +20,7 @@ mod log;
 mod manual;
 mod panics;
 mod passphrase;
+mod patience;
 mod printable;
 mod progress;
 mod pystruct;
