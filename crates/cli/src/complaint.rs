@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use unglue_proto::Fault;
+use unglue::Fault;
 
 pub(crate) use crate::printable::printable;
 
@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn a_fault_is_told_with_its_advice() {
-        let fault = Fault::user(unglue_proto::Code::NotAllowed, "no").advise("do that");
+        let fault = Fault::user(unglue::Code::NotAllowed, "no").advise("do that");
         assert_eq!(Complaint::from(fault), Complaint::new("no; do that"));
     }
 }

@@ -6,8 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use serde::Serialize;
-use unglue::{Server, ServerOptions, SupervisorCommand};
-use unglue_proto::limits::GO_AWAY_GRACE;
+use unglue::{GO_AWAY_GRACE, Server, ServerOptions, SupervisorCommand};
 
 use crate::args::serve::{Allowed, ServeArgs};
 use crate::blocking::blocking;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use unglue_identity::Fingerprint;
+use unglue::identity::Fingerprint;
 
 use super::connection::ConnectionArgs;
 use super::target::HostArg;

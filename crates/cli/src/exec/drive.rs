@@ -122,7 +122,7 @@ fn leave(wish: Wish) -> Complaint {
     match wish {
         Wish::Interrupt => Complaint::new("interrupted; the server ends what is left of the command").exit(INTERRUPTED),
         Wish::End(signal) => {
-            let name = unglue_proto::signal::name(signal.into());
+            let name = unglue::signal::name(signal.into());
             Complaint::new(format!("ended by {name}; the server ends what is left of the command")).exit(128 + signal)
         }
     }

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 
-use unglue_proto::message::exec::{Outcome, SpawnStep};
+use unglue::{Outcome, SpawnStep};
 
 /// What only a shell understands, besides blanks.
 const SHELL_SYNTAX: &[u8] = b"|&;<>()$`\\\"'*?[#~=%{}";
@@ -39,7 +39,7 @@ pub(super) fn shell_hint(program: Option<&OsStr>, outcome: &Outcome) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use unglue_proto::message::exec::SpawnFailed;
+    use unglue::SpawnFailed;
 
     fn hint(program: &str, errno: &str) -> String {
         let failed = SpawnFailed { errno: errno.into(), step: SpawnStep::Program, what: "no".into() };

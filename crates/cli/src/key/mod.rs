@@ -6,7 +6,7 @@ mod trust;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use unglue_identity::{Identity, IdentityError, IdentitySearch, KeyFile, KnownHostsFiles, Passphrase, make_key_file};
+use unglue::identity::{Identity, IdentityError, IdentitySearch, KeyFile, KnownHostsFiles, Passphrase, make_key_file};
 
 use crate::args::key::{InitArgs, KeyArgs, KeyCommand, ListArgs, ShowArgs};
 use crate::complaint::{Complaint, printable, remark};

@@ -4,8 +4,7 @@ use std::ffi::OsStr;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 
-use unglue::{Fault, TransferOptions};
-use unglue_proto::message::Tally;
+use unglue::{Fault, Tally, TransferOptions};
 
 use super::line::Word;
 use super::reply::unless_lost;

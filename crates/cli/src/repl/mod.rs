@@ -139,7 +139,7 @@ fn ended_by(wish: Wish) -> Complaint {
         Wish::Interrupt => 2,
         Wish::End(signal) => signal,
     };
-    Complaint::new(format!("ended by {}", unglue_proto::signal::name(signal.into()))).exit(128 + signal)
+    Complaint::new(format!("ended by {}", unglue::signal::name(signal.into()))).exit(128 + signal)
 }
 
 fn show_history(lines: &[String]) -> Result<(), Complaint> {
