@@ -70,7 +70,7 @@ fn a_server_serves_its_own_user_alone() {
     let user = host.exec(&[], ["id", "-un"]).expect(0).text().trim().to_owned();
     finish(host.client(["exec", &format!("{user}@{}", host.target()), "--", "true"])).expect(0);
     let denied = finish(host.client(["exec", &format!("no-such-user@{}", host.target()), "--", "touch", "ran"]));
-    denied.expect(125).complains("");
+    denied.expect(125).complains("the server did not accept your key");
     assert!(!host.root().join("ran").exists());
 }
 
