@@ -9,7 +9,7 @@ use unglue::client::DEFAULT_PORT;
 const EXAMPLES: &str = "\
 Examples:
   unglue serve                                  # on 127.0.0.1:7227, for this user's keys
-  unglue serve --listen 0.0.0.0:7227            # for other machines too
+  unglue serve --listen '[::]:7227'             # for other machines too, IPv4 and IPv6
   unglue serve --root /srv/drop --allow files   # files below /srv/drop, and no commands
   unglue serve --listen 127.0.0.1:0 --json      # a free port, told as JSON
   unglue serve --listen localhost:7300          # both 127.0.0.1 and ::1
