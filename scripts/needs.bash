@@ -30,6 +30,11 @@ needs_of_the_tests() {
     if ((${#wanted[@]} > 0)) && [[ "$1" == yes ]]; then
         install_packages "${wanted[@]}" || echo "installing ${wanted[*]} failed: going on without" >&2
     fi
+    # The TLS client in Python, which logs in to the real server, does its arithmetic with it.
+    if ! python3 -c 'import cryptography' 2>/dev/null && [[ "$1" == yes ]]; then
+        python3 -m pip install -q cryptography >&2 || install_packages python3-cryptography ||
+            echo "missing: Python's package cryptography. Left out: a TLS client written from PROTOCOL.md" >&2
+    fi
     tell_what_is_missing
 }
 
