@@ -12,6 +12,8 @@ python3|python3|the tutorial's peers in Python; struct compared with CPython's
 ip|iproute2|the silently dead link (a network namespace of its own)
 iptables|iptables|the silently dead link (packets dropped)
 setpriv|util-linux|running as an ordinary user, where the tests run as root
+setsid|util-linux|a terminal for the prompt
+man|man-db|the manual pages as man(1) shows them
 mount|mount|the full disk (a small tmpfs)
 "
 
