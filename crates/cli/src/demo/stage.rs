@@ -5,8 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
+use unglue::identity::{KnownHosts, make_key_file};
 use unglue::{Address, Client, ClientOptions, Server, ServerOptions, Target};
-use unglue_identity::{KnownHosts, make_key_file};
 
 use super::Stopped;
 use crate::complaint::Complaint;

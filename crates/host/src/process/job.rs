@@ -154,7 +154,7 @@ impl Job {
 
     async fn hear(&mut self) -> Result<(), JobError> {
         let link = self.slot.as_mut().and_then(Slot::link_mut).ok_or(JobError::SupervisorLost)?;
-        match link.report().await {
+        match link.report().await.ok().flatten() {
             Some(Report::Exited { wait_status, user, system, alone }) => {
                 self.exit = Some(Exit { status: status(wait_status), user, system });
                 if alone && !self.ending {

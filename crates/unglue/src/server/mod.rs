@@ -5,13 +5,14 @@
 
 mod connections;
 mod gate;
+mod listen;
 mod options;
 mod service;
 mod session;
 mod shard;
 
 use std::ffi::OsString;
-use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -31,12 +32,9 @@ pub use options::ServerOptions;
 pub use service::Service;
 use shard::Shard;
 
-/// Connections that the kernel holds until the server has taken them; net.core.somaxconn may allow fewer.
-const BACKLOG: i32 = 4096;
-
 /// A server that accepts connections, on threads of its own.
 pub struct Server {
-    address: SocketAddr,
+    addresses: Vec<SocketAddr>,
     host_key: PublicKey,
     stage: watch::Sender<Stage>,
     threads: Vec<JoinHandle<()>>,
@@ -70,18 +68,26 @@ impl Server {
     /// # Errors
     /// The address is taken, or a file that it needs can't be read or written.
     pub fn start(options: ServerOptions) -> Result<Server, Fault> {
-        let listener = bind(&options.listen)?;
-        let address = listener.local_addr().map_err(|error| system("the listening address is not known", &error))?;
+        let listeners = listen::bind(&options.listen)?;
+        let addresses = listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>();
+        let addresses = addresses.map_err(|error| system("the listening address is not known", &error))?;
         let (shared, host_key) = Shared::prepare(options)?;
         let (stage, watch) = watch::channel(Stage::Serving);
-        let threads = (0..shards()).map(|number| Shard::start(number, &listener, shared.clone(), watch.clone()));
+        // Mostly one: a name may have an address of each family, and then each has threads of its own.
+        let listeners = listeners.iter().flat_map(|listener| (0..shards()).map(move |_| listener)).enumerate();
+        let threads = listeners.map(|(number, listener)| Shard::start(number, listener, shared.clone(), watch.clone()));
         let threads = threads.collect::<Result<Vec<_>, Fault>>()?;
-        Ok(Server { address, host_key, stage, threads })
+        Ok(Server { addresses, host_key, stage, threads })
     }
 
-    /// Where it listens.
+    /// Where it listens; the first address, if there are several.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.addresses[0]
+    }
+
+    /// All addresses at which it listens. A name may have several; they have the same port.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
     }
 
     /// The key that it proves itself with.
@@ -176,19 +182,6 @@ fn advance(stage: &mut Stage, to: Stage) -> bool {
 /// One thread for each core, up to four: what a server does is moving bytes.
 fn shards() -> usize {
     std::thread::available_parallelism().map_or(1, |cores| cores.get().min(4))
-}
-
-fn bind(listen: &str) -> Result<TcpListener, Fault> {
-    let unusable = |error: &std::io::Error| {
-        system(&format!("can't listen on {listen}"), error)
-            .advise("give --listen ADDRESS:PORT with a free port of this machine")
-    };
-    let addresses: Vec<SocketAddr> = listen.to_socket_addrs().map_err(|error| unusable(&error))?.collect();
-    let listener = TcpListener::bind(addresses.as_slice()).map_err(|error| unusable(&error))?;
-    // The standard library asks for a queue of 128; asking again changes its length (listen(2)).
-    socket2::SockRef::from(&listener).listen(BACKLOG).map_err(|error| unusable(&error))?;
-    listener.set_nonblocking(true).map_err(|error| unusable(&error))?;
-    Ok(listener)
 }
 
 fn store(options: &ServerOptions, account: &Account, state: &Path) -> Result<Store, Fault> {

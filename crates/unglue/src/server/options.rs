@@ -20,7 +20,7 @@ use unglue_link::auth::Gatekeeper;
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct ServerOptions {
-    /// `ADDRESS:PORT`; port 0 picks a free one. Not used where the caller gives a listener.
+    /// `ADDRESS:PORT`, or `NAME:PORT` for all addresses of a name; port 0 picks a free one. Not used where the caller gives a listener.
     pub listen: String,
     /// The directory that every path lies beneath; without it paths are relative to the home directory, and may be
     /// absolute.
