@@ -18,7 +18,7 @@ use super::key::PublicKey;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Principal {
-    /// The user whom operations run as.
+    /// The user that operations run as.
     pub user: String,
     /// The key that was proved; `None` where the transport has authenticated the peer (a unix socket, an `ssh` process).
     pub key: Option<PublicKey>,
