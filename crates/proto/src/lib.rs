@@ -39,11 +39,13 @@ pub mod control;
 pub mod fault;
 pub mod limits;
 pub mod message;
+mod meter;
 pub mod mux;
 pub mod octets;
 pub mod signal;
 
-pub use fault::{Blame, Code, Fault};
+pub use fault::{Blame, Code, Fault, Side};
+pub use meter::Meter;
 pub use octets::Octets;
 
 /// The protocol's version: the ALPN name of a TLS link, and a field of the first message on every link.

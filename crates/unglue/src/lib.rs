@@ -20,11 +20,12 @@ pub mod server;
 
 pub use client::{Address, Client, ClientOptions};
 pub use ops::exec::{Collected, Exec, Input, Output, Running};
-pub use ops::transfer::{Progress, TransferOptions};
+pub use ops::transfer::{Download, Moved, Progress, TransferOptions, Upload};
 pub use server::{Ending, Server, ServerOptions};
 
 pub use unglue_host::process::{SupervisorCommand, supervise_if_asked, supervise_main};
 pub use unglue_host::store::Store;
 pub use unglue_link::tcp::{ConnectError, HostTrust, Target, UnknownHost};
 pub use unglue_proto::message::exec::{Exit, Outcome, Report, StreamEnd};
-pub use unglue_proto::{Blame, Code, Fault};
+pub use unglue_proto::message::{Tally, Time};
+pub use unglue_proto::{Blame, Code, Fault, Side};

@@ -2,10 +2,8 @@
 
 use std::ffi::{OsStr, OsString};
 use std::future::Future;
-use std::path::Path;
 
-use unglue::{Fault, TransferOptions};
-use unglue_proto::message::Tally;
+use unglue::{Download, Fault, Tally, TransferOptions, Upload};
 
 use super::reply::unless_lost;
 use super::{Session, ended_by};
@@ -20,8 +18,8 @@ impl Session {
         let store = local_store::open()?;
         let to = self.folder.path(to.as_deref().unwrap_or(OsStr::new("")));
         let bar = Bar::of(&file.to_string_lossy());
-        let options = TransferOptions { preserve: false, progress: bar.listener() };
-        let copying = self.client.put(&store, Path::new(&file), to.as_os_str(), options);
+        let options = TransferOptions::default().progress(bar.listener());
+        let copying = self.client.put(Upload::file(&store, &file), &to, options);
         let copied = unless_interrupted(copying, &mut self.signals).await?;
         conclude(copied, bar, &file)
     }
@@ -32,10 +30,12 @@ impl Session {
         let from = self.folder.path(&file);
         let to = to.unwrap_or_else(|| OsString::from("."));
         let bar = Bar::of(&file.to_string_lossy());
-        let options = TransferOptions { preserve: false, progress: bar.listener() };
-        let copying = self.client.get(from.as_os_str(), &store, Path::new(&to), options);
-        let copied = unless_interrupted(copying, &mut self.signals).await?;
-        conclude(copied, bar, &file)
+        let options = TransferOptions::default().progress(bar.listener());
+        let copying = self.client.get(&from, Download::file(&store, &to), options);
+        let copied = unless_interrupted(copying, &mut self.signals).await;
+        // The part of an interrupted file is removed before this process may end.
+        store.idle().await;
+        conclude(copied?, bar, &file)
     }
 }
 

@@ -6,7 +6,12 @@
 
 pub mod auth;
 pub mod exec;
+mod tagged;
 pub mod transfer;
+
+pub use tagged::Unknown;
+pub(crate) use tagged::tagged;
+pub use transfer::Time;
 
 use serde::{Deserialize, Serialize};
 

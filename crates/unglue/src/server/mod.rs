@@ -16,12 +16,13 @@ use std::thread::JoinHandle;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::watch;
 use unglue_host::process::{Account, SupervisorCommand, login_environment};
-use unglue_host::store::{Partials, Store};
+use unglue_host::store::{Partials, Protected, Store};
 use unglue_identity::{AuthorizedKeys, HostKey, PublicKey};
 use unglue_link::auth::Gatekeeper;
 use unglue_link::tcp::{Lobby, ServerTls};
 use unglue_proto::{Code, Fault};
 
+use crate::ops::transfer::Slots;
 use gate::Gate;
 use shard::Shard;
 
@@ -88,6 +89,7 @@ pub(crate) struct Shared {
     pub(crate) gatekeeper: Arc<dyn Gatekeeper>,
     pub(crate) lobby: Lobby,
     pub(crate) store: Option<Store>,
+    pub(crate) slots: Slots,
     pub(crate) exec: bool,
     pub(crate) environment: Vec<(OsString, OsString)>,
     pub(crate) top: PathBuf,
@@ -105,7 +107,8 @@ impl Server {
         let host_key = HostKey::load(options.host_key.as_deref(), &state)
             .map_err(|error| Fault::user(Code::System, error.to_string()))?;
         let supervisor = raise_open_files(options.supervisor.clone());
-        let store = store(&options, &account, &state)?;
+        let store =
+            store(&options, &account, &state)?.protecting(protected(&options, &account, &state, &host_key.path));
         let listener = bind(&options.listen)?;
         let address = listener.local_addr().map_err(|error| system("the listening address is not known", &error))?;
         let shared = Arc::new(Shared {
@@ -113,6 +116,7 @@ impl Server {
             gatekeeper: Arc::new(gatekeeper(&options, &account)),
             lobby: Lobby::default(),
             store: options.files.then_some(store),
+            slots: Slots::default(),
             exec: options.exec,
             environment: login_environment(),
             top: top(&options, &account)?,
@@ -215,17 +219,35 @@ fn store(options: &ServerOptions, account: &Account, state: &Path) -> Result<Sto
     Ok(store.with_partials(partials))
 }
 
+/// What clients can't write by moving files: what would take the server over. Where commands are allowed, the list of keys
+/// is the user's to change in any case.
+fn protected(options: &ServerOptions, account: &Account, state: &Path, host_key: &Path) -> Protected {
+    let protected = Protected::default()
+        .directory(state)
+        .directory(state.join("partials"))
+        .secret(host_key)
+        .secret(state.join("host_key"));
+    match options.exec {
+        true => protected,
+        false => protected.file(authorized_keys(options, account).path()),
+    }
+}
+
 /// Where commands start. Absolute, since what starts them stands elsewhere.
 fn top(options: &ServerOptions, account: &Account) -> Result<PathBuf, Fault> {
     let top = options.root.as_ref().unwrap_or(&account.home);
     std::path::absolute(top).map_err(|error| system("the root's path is not known", &error))
 }
 
-fn gatekeeper(options: &ServerOptions, account: &Account) -> Gate {
-    let keys = match &options.authorized_keys {
+fn authorized_keys(options: &ServerOptions, account: &Account) -> AuthorizedKeys {
+    match &options.authorized_keys {
         Some(file) => AuthorizedKeys::new(file, &account.home, account.uid),
         None => AuthorizedKeys::of_home(&account.home, account.uid),
-    };
+    }
+}
+
+fn gatekeeper(options: &ServerOptions, account: &Account) -> Gate {
+    let keys = authorized_keys(options, account);
     let mut allow = Vec::new();
     if options.exec {
         allow.push("exec".to_owned());

@@ -13,6 +13,7 @@ use unglue_proto::{Code, Fault, Octets};
 
 use super::{Shared, Stage};
 use crate::ops::exec::Host;
+use crate::ops::transfer::Slots;
 use crate::ops::{Control, exec as run, transfer as moving};
 
 /// A connection's operations. Dropped, it ends them all.
@@ -29,6 +30,7 @@ struct Context {
     peer: SocketAddr,
     shared: Arc<Shared>,
     host: Option<Host>,
+    slots: Slots,
 }
 
 impl Session {
@@ -39,7 +41,8 @@ impl Session {
         host: Option<Host>,
         stage: watch::Receiver<Stage>,
     ) -> Session {
-        Session { context: Context { link, peer, shared, host }, stage, operations: JoinSet::new() }
+        let slots = shared.slots.of_link();
+        Session { context: Context { link, peer, shared, host, slots }, stage, operations: JoinSet::new() }
     }
 
     /// Takes operations until the link ends, or the server does and they are done.
@@ -125,10 +128,10 @@ impl Context {
         let (id, path, name) = (put.id.clone(), put.path.clone(), put.name.clone());
         let unfinished = Unfinished::new("put_given_up", self.peer, &id);
         let result = match allowed.and_then(|()| self.store()) {
-            Ok(store) => moving::serve_put(&self.link, store, put, control).await,
+            Ok(store) => moving::serve_put(&self.link, store, &self.slots, put, control).await,
             Err(fault) => {
                 self.refuse_data(Some(put.data));
-                moving::conclude(control.speaker, Err(fault)).await
+                moving::refuse(control.speaker, fault).await
             }
         };
         unfinished.finish();
@@ -139,8 +142,8 @@ impl Context {
         let (id, path) = (get.id.clone(), get.path.clone());
         let unfinished = Unfinished::new("get_given_up", self.peer, &id);
         let result = match allowed.and_then(|()| self.store()) {
-            Ok(store) => moving::serve_get(&self.link, store, get, control).await,
-            Err(fault) => moving::conclude(control.speaker, Err(fault)).await,
+            Ok(store) => moving::serve_get(&self.link, store, &self.slots, get, control).await,
+            Err(fault) => moving::refuse(control.speaker, fault).await,
         };
         unfinished.finish();
         self.log_transfer("get", &id, &path, None, &result);

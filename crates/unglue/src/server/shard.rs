@@ -64,6 +64,10 @@ impl Shard {
             Err(error) => tracing::error!(%error, "can't listen"),
         }
         self.wind_down().await;
+        // What was being written when it ended is removed, as far as the disk answers.
+        if let Some(store) = &self.shared.store {
+            let _ = timeout(ENDING, store.idle()).await;
+        }
     }
 
     async fn serve(&mut self, listener: &tokio::net::TcpListener) {

@@ -6,7 +6,7 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
-use unglue::{Client, Code, Fault, TransferOptions};
+use unglue::{Client, Code, Download, Fault, Moved, TransferOptions, Upload};
 use unglue_testkit::Prng;
 use unglue_testkit::relay::Relay;
 
@@ -24,13 +24,13 @@ fn with_client(test: impl AsyncFnOnce(&Site, &Client) + Send + 'static) {
 
 async fn put(site: &Site, client: &Client, from: impl AsRef<Path>, to: impl AsRef<OsStr>) -> Result<u64, Fault> {
     let local = site.local_store();
-    let put = client.put(&local, from.as_ref(), to.as_ref(), TransferOptions::default());
+    let put = client.put(Upload::file(&local, from), to, TransferOptions::default());
     Ok(soon(20, "the put", put).await?.bytes)
 }
 
 async fn get(site: &Site, client: &Client, from: impl AsRef<OsStr>, to: impl AsRef<Path>) -> Result<u64, Fault> {
     let local = site.local_store();
-    let get = client.get(from.as_ref(), &local, to.as_ref(), TransferOptions::default());
+    let get = client.get(from, Download::file(&local, to), TransferOptions::default());
     Ok(soon(20, "the get", get).await?.bytes)
 }
 
@@ -147,16 +147,16 @@ fn a_source_that_changes_half_way_is_an_error_at_both_ends() {
                 fs::write(&source, &content).expect("a source");
                 fs::write(to.join("target"), "old").expect("an old file");
                 let mut done = false;
-                let progress = move |bytes: u64, _total: u64| {
-                    if !std::mem::replace(&mut done, bytes > 0) && bytes > 0 {
+                let progress = move |moved: Moved| {
+                    if !std::mem::replace(&mut done, moved.bytes > 0) && moved.bytes > 0 {
                         alter(&source, change);
                     }
                 };
-                let options = TransferOptions { progress: Some(Box::new(progress)), ..TransferOptions::default() };
+                let options = TransferOptions::default().progress(Some(Box::new(progress)));
                 let local = site.local_store();
                 let result = match upload {
-                    true => client.put(&local, "source".as_ref(), "target".as_ref(), options).await,
-                    false => client.get("source".as_ref(), &local, "target".as_ref(), options).await,
+                    true => client.put(Upload::file(&local, "source"), "target", options).await,
+                    false => client.get("source", Download::file(&local, "target"), options).await,
                 };
                 let fault = result.expect_err("it changed");
                 assert_eq!(fault.code, Code::SourceChanged, "{change}, upload {upload}: {fault}");
