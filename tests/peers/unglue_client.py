@@ -178,10 +178,14 @@ class Link:
         return data
 
     def hear(self, control):
-        """The next message of an operation: its name and its value."""
-        (length,) = struct.unpack(">I", self.take(control, 4))
-        ((name, value),) = json.loads(self.take(control, length)).items()
-        return name, value
+        """The next message of an operation that this client knows: its kind and its body."""
+        while True:
+            (length,) = struct.unpack(">I", self.take(control, 4))
+            ((kind, body),) = json.loads(self.take(control, length)).items()
+            if kind == "refused":
+                raise Fault(body)
+            if kind in ("started", "exited", "file", "outcome"):
+                return kind, body
 
     # Operations.
 
@@ -251,7 +255,8 @@ class Done:
 
     @property
     def outcome(self):
-        return self.report["outcome"]
+        """How the command's own process ended, or the outcome of one that didn't end by itself."""
+        return self.report["outcome"].get("ended", self.report["outcome"])
 
 
 def compare(tally, data):

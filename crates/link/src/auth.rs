@@ -15,7 +15,7 @@ use unglue_proto::{Code, Fault, PROTOCOL};
 
 use crate::link::Gate;
 use unglue_identity::proof::{self, EXPORTER_LEN};
-use unglue_identity::{Identity, Passphrase, PublicKey};
+use unglue_identity::{Denial, Identity, Passphrase, Principal, PublicKey};
 
 /// The name and version of this program, for the other end's log.
 const AGENT: &str = concat!("unglue ", env!("CARGO_PKG_VERSION"));
@@ -103,14 +103,15 @@ pub(crate) fn welcome_gate(welcome: oneshot::Sender<Welcome>) -> Gate {
 
 /// Says who may log in.
 pub trait Gatekeeper: Send + Sync {
-    /// What is said to those who are let in.
-    fn welcome(&self) -> Welcome;
+    /// What a principal that was let in is told.
+    fn welcome(&self, principal: &Principal) -> Welcome;
 
-    /// Whether this key may become this user (`None`: the server's own). May read files.
+    /// Whom this key makes its owner, who asks for this user (`None`: the server's own). May read files.
     ///
     /// # Errors
-    /// It may not. The fault goes to the log; the client learns only that it was denied.
-    fn authorise(&self, user: Option<&str>, key: &PublicKey) -> Result<(), Fault>;
+    /// It is not let in. The reason goes to the log; the client learns only whether its key was refused, or the server
+    /// failed to look it up.
+    fn authorise(&self, user: Option<&str>, key: &PublicKey) -> Result<Principal, Denial>;
 }
 
 /// What the server does about a message of a stranger.
@@ -118,7 +119,7 @@ pub(crate) enum Verdict {
     /// Ask for the proof of this key.
     Sign(Sign),
     /// Let them in.
-    Welcome(Box<Welcome>, PublicKey),
+    Welcome(Box<Welcome>, Principal),
 }
 
 /// The server's half, for one connection.
@@ -155,9 +156,9 @@ impl Examiner {
         }
         let mut refusal = Fault::user(Code::Denied, "no key was offered");
         for key in &offer.keys {
-            let authorised = parse_key(key).and_then(|key| self.gatekeeper.authorise(offer.user.as_deref(), &key));
+            let authorised = parse_key(key).and_then(|key| self.authorise(offer.user.as_deref(), &key));
             match authorised {
-                Ok(()) => return Ok(Sign { key: key.clone() }),
+                Ok(_) => return Ok(Sign { key: key.clone() }),
                 Err(fault) => refusal = fault,
             }
         }
@@ -181,8 +182,15 @@ impl Examiner {
         if key != claimed {
             return Err(denied(format!("signed by {}, not by {}", key.fingerprint(), claimed.fingerprint())));
         }
-        self.gatekeeper.authorise(hello.user.as_deref(), &key)?;
-        Ok(Verdict::Welcome(Box::new(self.gatekeeper.welcome()), key))
+        let principal = self.authorise(hello.user.as_deref(), &key)?;
+        Ok(Verdict::Welcome(Box::new(self.gatekeeper.welcome(&principal)), principal))
+    }
+
+    fn authorise(&self, user: Option<&str>, key: &PublicKey) -> Result<Principal, Fault> {
+        self.gatekeeper.authorise(user, key).map_err(|denial| {
+            let code = if matches!(denial, Denial::Unavailable(_)) { Code::System } else { Code::Denied };
+            Fault::user(code, format!("{}: {denial}", key.fingerprint()))
+        })
     }
 }
 
@@ -201,6 +209,8 @@ pub(crate) fn denial(fault: &Fault) -> Result<Vec<u8>, Fault> {
         Code::Denied => Fault::user(Code::Denied, "the server did not accept your key").advise(
             "add its line to ~/.ssh/authorized_keys there (unglue key show prints it); the server's log says more",
         ),
+        Code::System => Fault::system(Code::System, "the server could not look your key up")
+            .advise("nothing is wrong with the key: try again later; the server's log says what failed"),
         _ => fault.clone(),
     };
     message(&FromServer::Denied(told))

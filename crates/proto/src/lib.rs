@@ -8,6 +8,7 @@
 //! | [`mux`] | many streams, each with its own credit, over one ordered byte stream |
 //! | [`control`] | JSON messages inside one stream: a `u32be` length, then that many bytes |
 //! | [`message`] | what the messages say: authentication, exec, put, get, outcomes |
+//! | [`life`] | a job's life: what happened to a command, and what to do about it |
 //! | [`fault`] | what went wrong, whose fault it was, and what to do about it |
 //! | [`limits`] | a number for every buffer, count and deadline |
 //! | [`octets`] | byte strings in JSON |
@@ -37,6 +38,7 @@
 
 pub mod control;
 pub mod fault;
+pub mod life;
 pub mod limits;
 pub mod message;
 mod meter;

@@ -20,6 +20,7 @@ pub mod server;
 
 pub use client::{Address, Client, ClientOptions};
 pub use ops::exec::{Collected, Exec, Input, Output, Running};
+pub use ops::new_id;
 pub use ops::transfer::{Download, Moved, Progress, TransferOptions, Upload};
 pub use server::{Ending, Server, ServerOptions};
 

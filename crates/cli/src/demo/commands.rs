@@ -51,8 +51,8 @@ fn remarks(done: &Collected, screen: &mut Screen) -> Result<(), Stopped> {
 
 fn ended(outcome: &Outcome) -> String {
     match outcome {
-        Outcome::Ended(Exit::Exited { exited }) => format!("exit status {exited}"),
-        Outcome::Ended(Exit::Signalled { signalled, .. }) => format!("ended by {signalled}"),
+        Outcome::Ended(Exit::Exited(exited)) => format!("exit status {exited}"),
+        Outcome::Ended(Exit::Signalled(by)) => format!("ended by {}", by.signal),
         other => format!("{other:?}"),
     }
 }

@@ -13,7 +13,7 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use unglue::Exec;
+use unglue::{Exec, new_id};
 
 use crate::access::Access;
 use crate::args::exec::{ExecArgs, ExecPlan, OutcomeTo};
@@ -31,12 +31,14 @@ use sink::Sink;
 /// Everything but the command's own end.
 pub(crate) fn run(args: &ExecArgs) -> Result<ExitCode, Complaint> {
     let ExecPlan { exec, outcome } = args.plan().map_err(Complaint::new)?;
+    let id = new_id();
+    let exec = exec.id(&id);
     let access = Access::new(&args.host, &args.connection)?;
     // Before anything else opens a file, and before anything runs.
     let sink = OutcomeSink::open(&outcome)?;
     runtime::run(async {
         let ended = execute(&access, &exec, &outcome).await;
-        tell(&exec, ended, &outcome, sink).map(ExitCode::from)
+        tell(&id, ended, &outcome, sink).map(ExitCode::from)
     })
 }
 
@@ -63,8 +65,8 @@ fn destinations(outcome: &OutcomeTo) -> io::Result<(Destination, Destination)> {
 }
 
 /// Says how it ended, wherever that was asked for, and gives the exit code.
-fn tell(exec: &Exec, ended: Ended, outcome: &OutcomeTo, sink: Option<OutcomeSink>) -> Result<u8, Complaint> {
-    let object = Object::new(ended.ran.then(|| exec.id()), &ended.report, ended.kept);
+fn tell(id: &str, ended: Ended, outcome: &OutcomeTo, sink: Option<OutcomeSink>) -> Result<u8, Complaint> {
+    let object = Object::new(ended.ran.then_some(id), &ended.report, ended.kept);
     let line = || object.to_line().map_err(|error| Complaint::new(format!("the outcome has no JSON form: {error}")));
     if let OutcomeTo::Stdout { .. } = outcome {
         print(&line()?)?;

@@ -87,7 +87,7 @@ impl Session {
             Err(fault) => return unless_lost(fault).map(|()| None),
         };
         let done = running.collect(LONGEST).await;
-        if let Outcome::LinkLost { link_lost } = done.report.outcome {
+        if let Outcome::LinkLost(link_lost) = done.report.outcome {
             return Err(link_lost.into());
         }
         match (verdict::verdict(&done.report.outcome), done.stdout.strip_suffix(b"\n")) {

@@ -74,7 +74,6 @@ macro_rules! tagged {
 }
 
 /// Declares an enum of names; one of a later version keeps its text.
-#[allow(unused_macros)]
 macro_rules! named {
     (
         $(#[$meta:meta])*
@@ -106,7 +105,7 @@ macro_rules! named {
 
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let name = String::deserialize(deserializer)?;
+                let name = <String as serde::Deserialize>::deserialize(deserializer)?;
                 Ok(match name.as_str() {
                     $($text => $name::$variant,)*
                     _ => $name::Unknown(name),
@@ -116,12 +115,11 @@ macro_rules! named {
     };
 }
 
-pub(crate) use tagged;
+pub(crate) use {named, tagged};
 
 #[cfg(test)]
+#[allow(unreachable_pub)]
 mod tests {
-    use super::*;
-
     tagged! {
         /// For these tests.
         pub enum Message {

@@ -8,7 +8,6 @@ use std::future::Future;
 use tokio::time::timeout;
 use unglue_host::store::{Sink, Source, StoreError};
 use unglue_link::{RecvStream, SendStream, StreamError};
-pub(crate) use unglue_proto::Meter;
 use unglue_proto::limits::FINAL_MESSAGE;
 use unglue_proto::message::Tally;
 use unglue_proto::{Code, Fault};

@@ -12,7 +12,7 @@ mod tests;
 
 pub(crate) use client::{get, put};
 pub use ends::{Download, Upload};
-pub(crate) use server::{refuse, serve_get, serve_put};
+pub(crate) use server::{serve_get, serve_put};
 pub(crate) use slots::Slots;
 
 /// How far a transfer is.

@@ -17,7 +17,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::watch;
 use unglue_host::process::{Account, SupervisorCommand, login_environment};
 use unglue_host::store::{Partials, Protected, Store};
-use unglue_identity::{AuthorizedKeys, HostKey, PublicKey};
+use unglue_identity::{AuthorizedKeys, HostKey, Policy, PublicKey};
+use unglue_jobs::Registry;
 use unglue_link::auth::Gatekeeper;
 use unglue_link::tcp::{Lobby, ServerTls};
 use unglue_proto::{Code, Fault};
@@ -90,6 +91,7 @@ pub(crate) struct Shared {
     pub(crate) lobby: Lobby,
     pub(crate) store: Option<Store>,
     pub(crate) slots: Slots,
+    pub(crate) registry: Registry,
     pub(crate) exec: bool,
     pub(crate) environment: Vec<(OsString, OsString)>,
     pub(crate) top: PathBuf,
@@ -117,6 +119,7 @@ impl Server {
             lobby: Lobby::default(),
             store: options.files.then_some(store),
             slots: Slots::default(),
+            registry: Registry::default(),
             exec: options.exec,
             environment: login_environment(),
             top: top(&options, &account)?,
@@ -248,14 +251,9 @@ fn authorized_keys(options: &ServerOptions, account: &Account) -> AuthorizedKeys
 
 fn gatekeeper(options: &ServerOptions, account: &Account) -> Gate {
     let keys = authorized_keys(options, account);
-    let mut allow = Vec::new();
-    if options.exec {
-        allow.push("exec".to_owned());
-    }
-    if options.files {
-        allow.push("files".to_owned());
-    }
-    Gate::new(keys, account.name.to_string_lossy().into_owned(), allow)
+    let mut policy = Policy::default();
+    (policy.exec, policy.files) = (options.exec, options.files);
+    Gate::new(keys, account.name.to_string_lossy().into_owned(), policy)
 }
 
 /// A thousand commands need some thousands of pipes: raises this process's limit of open files to what it may. Commands

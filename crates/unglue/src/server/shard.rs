@@ -9,14 +9,16 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::{sleep, timeout};
+use tracing::field::display;
 use unglue_host::process::{Limits, Supervisors};
+use unglue_identity::Principal;
 use unglue_link::tcp;
-use unglue_proto::Fault;
 use unglue_proto::limits::GO_AWAY_GRACE;
+use unglue_proto::{Fault, Octets};
 
 use super::session::Session;
 use super::{Shared, Stage, system};
-use crate::ops::exec::Host;
+use crate::ops::exec::Runner;
 
 /// How long the loop waits before it tries to accept again when the system has no room for another connection.
 const FULL: Duration = Duration::from_millis(100);
@@ -25,7 +27,7 @@ const ENDING: Duration = Duration::from_secs(2);
 
 pub(super) struct Shard {
     shared: Arc<Shared>,
-    host: Option<Host>,
+    host: Option<Runner>,
     stage: watch::Receiver<Stage>,
     connections: JoinSet<()>,
 }
@@ -50,12 +52,12 @@ impl Shard {
         thread.spawn(move || runtime.block_on(shard.run(listener))).map_err(failed)
     }
 
-    fn host(shared: &Shared) -> std::io::Result<Option<Host>> {
+    fn host(shared: &Shared) -> std::io::Result<Option<Runner>> {
         if !shared.exec {
             return Ok(None);
         }
         let supervisors = Supervisors::new(shared.supervisor.clone(), Limits::default())?;
-        Ok(Some(Host { supervisors, environment: shared.environment.clone(), top: shared.top.clone() }))
+        Ok(Some(Runner { supervisors, environment: shared.environment.clone(), top: shared.top.clone() }))
     }
 
     async fn run(mut self, listener: TcpListener) {
@@ -97,9 +99,9 @@ impl Shard {
         self.connections.spawn(async move {
             match tcp::accept(tcp, peer, &shared.tls, shared.gatekeeper.clone(), stranger).await {
                 Ok(accepted) => {
-                    tracing::info!(event = "accepted", %peer, key = %accepted.key.fingerprint());
+                    log_accepted(peer, &accepted.principal);
                     let driver = tokio::spawn(accepted.driver);
-                    Session::new(accepted.link, peer, shared, host, stage).run().await;
+                    Session::new(accepted.link, peer, accepted.principal, shared, host, stage).run().await;
                     // The last bytes may still be on their way out.
                     let _ = driver.await;
                 }
@@ -121,4 +123,9 @@ impl Shard {
         self.connections.abort_all();
         let _ = timeout(ENDING, async { while self.connections.join_next().await.is_some() {} }).await;
     }
+}
+
+fn log_accepted(peer: SocketAddr, principal: &Principal) {
+    let key = principal.key.as_ref().map(|key| display(key.fingerprint()));
+    tracing::info!(event = "accepted", %peer, user = %Octets::from(principal.user.as_str()), key);
 }

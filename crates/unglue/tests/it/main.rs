@@ -13,11 +13,13 @@ mod raw;
 mod refusals;
 mod site;
 mod soak;
+mod stalls;
 mod stopped;
 mod strangers;
 mod transfers;
 mod tree;
 mod uploads;
+mod versions;
 
 /// Not a test of its own: what the servers of the others start.
 #[test]

@@ -12,7 +12,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("unglue-identity", &["unglue-proto"]),
     ("unglue-link", &["unglue-proto", "unglue-identity"]),
     ("unglue-host", &["unglue-proto"]),
-    ("unglue", &["unglue-proto", "unglue-identity", "unglue-link", "unglue-host"]),
+    ("unglue-jobs", &["unglue-proto", "unglue-host"]),
+    ("unglue", &["unglue-proto", "unglue-identity", "unglue-link", "unglue-host", "unglue-jobs"]),
     ("unglue-lab", &["unglue-frame", "unglue-struct"]),
     (
         "unglue-cli",

@@ -13,7 +13,7 @@ use unglue_proto::{Code, Fault, Side};
 use super::ends::{What, Where};
 use super::{Download, TransferOptions, Upload};
 use crate::ops::flow::{self, SendError};
-use crate::ops::{Control, Listener, fresh_id, unbroken};
+use crate::ops::{Control, Listener, new_id, unbroken};
 
 /// What holds at the destination when a link ended before the outcome came.
 const UNKNOWN_PUT: &str =
@@ -58,7 +58,7 @@ async fn put_source(
     let modified = facts.modified.filter(|_| options.preserve);
     let required = [("modified", modified.is_some()), ("in_place", options.in_place)];
     let put = Put {
-        id: fresh_id(),
+        id: new_id(),
         path: to.into(),
         name: name.into(),
         size,
@@ -167,7 +167,7 @@ impl Answer {
 async fn ask_for(link: Link, from: OsString) -> Result<(Listener, File, RecvStream), Fault> {
     let Control { speaker, mut listener } = Control::new(link.open_bidirectional().await?);
     let path = from.as_os_str().into();
-    speaker.conclude(&Request::Get(Get { id: fresh_id(), path, require: Vec::new() })).await?;
+    speaker.conclude(&Request::Get(Get { id: new_id(), path, require: Vec::new() })).await?;
     match next(&mut listener).await? {
         FromServer::File(file) => {
             let data = link.claim(file.data)?;
@@ -204,7 +204,9 @@ fn concluded(message: FromServer) -> Result<Result<Tally, Fault>, Fault> {
         // Of the server's own, so that nobody looks for its path on this machine.
         FromServer::Outcome(Outcome::Failed(fault)) | FromServer::Refused(fault) => Ok(Err(fault.on(Side::Server))),
         FromServer::Outcome(Outcome::Unknown(unknown)) => {
-            bad(format!("the server reports an outcome that this version doesn't know: {:?}", unknown.kind))
+            let what = format!("the transfer ended as {:?}, which this version doesn't know", unknown.kind);
+            Err(Fault::peer(Code::Unsupported, what)
+                .advise("whether the file is in place is not known: look, or copy it again"))
         }
         FromServer::File(_) => bad("the server opened a file a second time".into()),
         FromServer::Unknown(unknown) => bad(format!("an unknown message, {:?}", unknown.kind)),

@@ -11,7 +11,7 @@ use unglue_proto::message::{Tally, Time};
 
 use super::Slots;
 use crate::ops::flow::{self, ReceiveError, SendError};
-use crate::ops::{Control, Listener, Speaker};
+use crate::ops::{Control, Listener, Speaker, refuse};
 
 /// Receives a file.
 pub(crate) async fn serve_put(
@@ -27,7 +27,7 @@ pub(crate) async fn serve_put(
         Err(fault) => {
             // The client is told that nobody reads the data that it is sending.
             drop(link.claim(put.data));
-            return refuse(speaker, fault).await;
+            return refuse(speaker, fault.clone()).await.and(Err(fault));
         }
     };
     let result = receive(link, store, put, &mut listener).await;
@@ -72,7 +72,7 @@ pub(crate) async fn serve_get(
     let Control { mut speaker, listener: _listener } = control;
     let _slot = match slots.take() {
         Ok(slot) => slot,
-        Err(fault) => return refuse(speaker, fault).await,
+        Err(fault) => return refuse(speaker, fault.clone()).await.and(Err(fault)),
     };
     let result = send(link, store, get, &mut speaker).await;
     conclude(speaker, result.map_err(Fault::from)).await
@@ -126,10 +126,4 @@ async fn conclude(speaker: Speaker, result: Result<Tally, Fault>) -> Result<Tall
     };
     speaker.conclude(&FromServer::Outcome(outcome)).await?;
     result
-}
-
-/// Sends the final message of one that was not.
-pub(crate) async fn refuse(speaker: Speaker, fault: Fault) -> Result<Tally, Fault> {
-    speaker.conclude(&FromServer::Refused(fault.clone())).await?;
-    Err(fault)
 }
