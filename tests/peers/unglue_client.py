@@ -62,7 +62,7 @@ class Stream:
 
 
 class Link:
-    def __init__(self, reader, writer):
+    def __init__(self, reader, writer, proof=None):
         self.reader, self.writer = reader, writer
         self.streams = {}
         self.next = {0: 0, 2: 2}
@@ -70,7 +70,8 @@ class Link:
         self.outputs_read = 0
         self.ids = itertools.count(1)
         self.left = None
-        writer.write(message({"hello": {"protocol": "unglue/1", "agent": "unglue_client.py"}}))
+        hello = {"protocol": "unglue/1", "agent": "unglue_client.py"}
+        writer.write(message({"hello": hello if proof is None else {**hello, "proof": proof}}))
         writer.flush()
         (length,) = struct.unpack(">I", self.exactly(4))
         answer = json.loads(self.exactly(length))

@@ -1,7 +1,6 @@
 //! The first act: commands, each reply whole.
 
-use unglue::{Client, Collected, Exec, Exit, Outcome};
-use unglue_proto::message::exec::Stream;
+use unglue::{Client, Collected, Exec, Exit, Outcome, Stream};
 
 use super::screen::{Screen, Tone, count, short};
 use super::{COMMANDS, Stopped};

@@ -122,7 +122,7 @@ fn leave(wish: Wish) -> Complaint {
     match wish {
         Wish::Interrupt => Complaint::new("interrupted; the server ends what is left of the command").exit(INTERRUPTED),
         Wish::End(signal) => {
-            let name = unglue_proto::signal::name(signal.into());
+            let name = unglue::signal::name(signal.into());
             Complaint::new(format!("ended by {name}; the server ends what is left of the command")).exit(128 + signal)
         }
     }
@@ -145,7 +145,7 @@ impl Streams {
     /// Waits for the outputs' ends, and for the outcome.
     async fn end(self, mut running: Running) -> Ended {
         let unread = match self.stdin {
-            Some(stdin) if stdin.is_finished() => stdin.await.ok().and_then(Result::err),
+            Some(stdin) if stdin.is_finished() => stdin.await.map_err(io::Error::other).and_then(|fed| fed).err(),
             Some(stdin) => {
                 // The command has ended: nobody reads it any more.
                 stdin.abort();
@@ -176,6 +176,7 @@ impl Streams {
 async fn finished(pumping: JoinHandle<Pumped>) -> Pumped {
     match pumping.await.map_err(tokio::task::JoinError::try_into_panic) {
         Ok(pumped) => pumped,
+        // It was reported when it happened; to go on would be to lose output without a word.
         Err(Ok(panic)) => std::panic::resume_unwind(panic),
         // The server never ended the stream.
         Err(Err(_)) => Pumped::default(),

@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
-use unglue_proto::message::exec::{Exit, Left, Outcome, Report, Stream, StreamEnd};
+use unglue::{Exit, Left, Outcome, Report, Stream, StreamEnd};
 
 /// The whole object. Every field is always there; `null` says that it isn't known, or doesn't apply.
 #[derive(Debug, Serialize)]
@@ -134,7 +134,7 @@ impl<'a> OutputObject<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use unglue_proto::message::Tally;
+    use unglue::Tally;
 
     fn kept(cap: u64, pieces: &[&[u8]]) -> Kept {
         let mut kept = Kept::up_to(cap);

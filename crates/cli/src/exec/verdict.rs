@@ -1,8 +1,6 @@
 //! What an outcome means for the shell: an exit code, and for those that unglue itself chose a line on standard error.
 
-use unglue_proto::message::Unknown;
-use unglue_proto::message::exec::{Exit, Outcome, SpawnFailed, SpawnStep};
-use unglue_proto::signal;
+use unglue::{Exit, Outcome, SpawnFailed, SpawnStep, Unknown, signal};
 
 use crate::complaint::{Complaint, NOT_FOUND, NOT_RUNNABLE, TIMED_OUT};
 
@@ -66,8 +64,8 @@ fn not_spawned(failed: &SpawnFailed) -> Complaint {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use unglue_proto::message::exec::TimedOut;
-    use unglue_proto::{Code, Fault};
+    use unglue::TimedOut;
+    use unglue::{Code, Fault};
 
     fn spawn_failed(step: SpawnStep, errno: &str) -> Outcome {
         Outcome::SpawnFailed(SpawnFailed { errno: errno.into(), step, what: "no".into() })

@@ -3,8 +3,7 @@
 use std::ffi::OsString;
 use std::io;
 
-use unglue::{Exec, Outcome, Running};
-use unglue_proto::Fault;
+use unglue::{Exec, Fault, Outcome, Running};
 
 use super::{Session, ended_by};
 use crate::complaint::{Complaint, say};

@@ -59,7 +59,7 @@ pub struct Incoming {
 #[derive(Debug)]
 enum Target {
     /// Into a temporary file that takes the name at the end.
-    Beside { temporary: Temporary, name: OsString, replaces: Option<Stat> },
+    Beside { temporary: Temporary, name: OsString, replaces: Option<Box<Stat>> },
     /// Into the file itself.
     InPlace(InPlace),
 }
@@ -167,10 +167,11 @@ impl Incoming {
                     (None, None, None) => {}
                 }
             }
-            Target::InPlace(_) => match exact {
-                Some(mode) => attributes::set_mode(&self.file, mode)?,
-                None => {}
-            },
+            Target::InPlace(_) => {
+                if let Some(mode) = exact {
+                    attributes::set_mode(&self.file, mode)?;
+                }
+            }
         }
         self.options.modified.map_or(Ok(()), |time| attributes::set_modified(&self.file, time))
     }
@@ -208,7 +209,7 @@ fn beside(
     let known = replaces.is_none() && !options.keep_mode;
     let mode = if known { mode_of(options) } else { Mode::RUSR | Mode::WUSR };
     let (temporary, file) = Temporary::create(dir, temporary_name, mode, record).map_err(failed)?;
-    Ok((Target::Beside { temporary, name, replaces }, file))
+    Ok((Target::Beside { temporary, name, replaces: replaces.map(Box::new) }, file))
 }
 
 fn mode_of(options: &WriteOptions) -> Mode {
