@@ -33,12 +33,16 @@ impl Access {
         let asked = Asked::default();
         let asking = asked.clone();
         let ask = move |path: &Path| asking.ask(|| ask_passphrase(path));
-        let options = ClientOptions {
-            identity: flags.identity.clone(),
-            known_hosts: flags.known_hosts.clone(),
-            accept_new: flags.accept_new,
-            ask_passphrase: Arc::new(ask),
-        };
+        let mut options = ClientOptions::default().accept_new(flags.accept_new).ask_passphrase(Arc::new(ask));
+        options.identity = flags.identity.clone();
+        options.known_hosts = flags.known_hosts.clone();
+        if let Some(limit) = flags.connect_timeout {
+            // The steps may take as long as all of it.
+            options.link.connect = limit;
+            options.link.handshake = limit;
+            options.link.first_message = limit;
+            options.link.welcome = limit;
+        }
         Ok(Access { address, options, limit: flags.connect_timeout, asked })
     }
 
@@ -75,10 +79,7 @@ impl Access {
 
 /// A server that isn't trusted, as a fault: what happened, and the command that would trust it.
 fn fault(error: ConnectError) -> Fault {
-    match error {
-        ConnectError::Failed(fault) => fault,
-        unknown @ ConnectError::Unknown(_) => Fault::user(Code::UntrustedHost, unknown.to_string()),
-    }
+    error.into()
 }
 
 fn remember(unknown: &UnknownHost) -> Result<(), Fault> {

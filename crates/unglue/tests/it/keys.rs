@@ -111,7 +111,7 @@ fn a_key_that_is_offered_first_is_denied_in_words() {
         for _ in 0..10 {
             let refused = Client::connect(&address_of(daemon.address()), &site.client_options()).await;
             match refused.err().expect("the offer is denied") {
-                ConnectError::Failed(fault) => assert_eq!(fault.code, Code::Denied, "{fault}"),
+                ConnectError::Failed(error) => assert_eq!(error.code(), Code::Denied, "{error}"),
                 other => panic!("{other}"),
             }
         }

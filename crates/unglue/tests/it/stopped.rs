@@ -22,11 +22,7 @@ fn client() {
     let Some(site) = std::env::var_os(VARIABLE).map(PathBuf::from) else { return };
     let address = std::env::var("UNGLUE_TEST_ADDRESS").expect("an address").parse().expect("an address");
     within(90, async move || {
-        let options = unglue::ClientOptions {
-            identity: Some(site.join("key")),
-            known_hosts: Some(site.join("known_hosts")),
-            ..Default::default()
-        };
+        let options = unglue::ClientOptions::default().identity(site.join("key")).known_hosts(site.join("known_hosts"));
         let client = unglue::Client::connect(&crate::site::address_of(address), &options).await.expect("it connects");
         let done = run(&client, &Exec::shell(SCRIPT)).await;
         let stdout = done.report.stdout.as_ref().expect("it ran");
