@@ -15,16 +15,16 @@ use super::check::{Observation, Observed, ObservedEnd};
 /// What is put through [`AsyncWrite`] at once: it is copied.
 const WRITE: usize = 64 * 1024;
 
-/// Reports what a stream was once it has ended.
-struct Report {
+/// Counts and digests a stream, and tells once what it was.
+struct Account {
     meter: Meter,
     to: Option<oneshot::Sender<Observed>>,
 }
 
-impl Report {
-    fn new() -> (Report, Observation) {
+impl Account {
+    fn new() -> (Account, Observation) {
         let (sender, receiver) = oneshot::channel();
-        (Report { meter: Meter::default(), to: Some(sender) }, Observation::Awaited(receiver))
+        (Account { meter: Meter::default(), to: Some(sender) }, Observation::Awaited(receiver))
     }
 
     fn end(&mut self, end: ObservedEnd) {
@@ -40,13 +40,13 @@ impl Report {
 /// Dropped before its end, it is *abandoned*: the command's next write to it fails, and the report says so.
 pub struct Output {
     stream: RecvStream,
-    report: Report,
+    account: Account,
 }
 
 impl Output {
     pub(super) fn new(stream: RecvStream) -> (Output, Observation) {
-        let (report, observation) = Report::new();
-        (Output { stream, report }, observation)
+        let (account, observation) = Account::new();
+        (Output { stream, account }, observation)
     }
 
     /// Reads at most `max` bytes, at least one; `None` is the end. Cancelling it loses nothing.
@@ -60,9 +60,9 @@ impl Output {
     fn poll_read_bytes(&mut self, cx: &mut Context<'_>, max: usize) -> Poll<Result<Option<Bytes>, StreamError>> {
         let data = ready!(self.stream.poll_read(cx, max));
         match &data {
-            Ok(Some(data)) => self.report.meter.pass(data),
-            Ok(None) => self.report.end(ObservedEnd::Whole),
-            Err(error) => self.report.end(ObservedEnd::Cut(error.clone())),
+            Ok(Some(data)) => self.account.meter.pass(data),
+            Ok(None) => self.account.end(ObservedEnd::Whole),
+            Err(error) => self.account.end(ObservedEnd::Cut(error.clone())),
         }
         Poll::Ready(data)
     }
@@ -83,7 +83,7 @@ impl AsyncRead for Output {
 
 impl Drop for Output {
     fn drop(&mut self) {
-        self.report.end(ObservedEnd::Abandoned);
+        self.account.end(ObservedEnd::Abandoned);
     }
 }
 
@@ -93,13 +93,13 @@ impl Drop for Output {
 /// the whole.
 pub struct Input {
     stream: Option<SendStream>,
-    report: Report,
+    account: Account,
 }
 
 impl Input {
     pub(super) fn new(stream: SendStream) -> (Input, Observation) {
-        let (report, observation) = Report::new();
-        (Input { stream: Some(stream), report }, observation)
+        let (account, observation) = Account::new();
+        (Input { stream: Some(stream), account }, observation)
     }
 
     /// Writes all of `data`. Cancelled, it has written some prefix of it.
@@ -119,9 +119,9 @@ impl Input {
         let mut taken = data.clone();
         let written = ready!(stream.poll_write(cx, data));
         taken.truncate(taken.len() - data.len());
-        self.report.meter.pass(&taken);
+        self.account.meter.pass(&taken);
         if let Err(error) = &written {
-            self.report.end(ObservedEnd::Cut(error.clone()));
+            self.account.end(ObservedEnd::Cut(error.clone()));
         }
         Poll::Ready(written)
     }
@@ -141,7 +141,7 @@ impl Input {
     fn end(&mut self) {
         if let Some(stream) = self.stream.take() {
             stream.finish();
-            self.report.end(ObservedEnd::Whole);
+            self.account.end(ObservedEnd::Whole);
         }
     }
 }
@@ -170,7 +170,7 @@ impl AsyncWrite for Input {
 
 impl Drop for Input {
     fn drop(&mut self) {
-        self.report.end(ObservedEnd::Abandoned);
+        self.account.end(ObservedEnd::Abandoned);
     }
 }
 
@@ -180,4 +180,91 @@ fn to_io(error: StreamError) -> io::Error {
         StreamError::Reset(_) => io::ErrorKind::BrokenPipe,
     };
     io::Error::new(kind, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::poll_fn;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use unglue_link::{Link, memory};
+
+    fn run(test: impl Future<Output = ()>) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime
+            .block_on(async { tokio::time::timeout(std::time::Duration::from_secs(10), test).await })
+            .expect("in time");
+    }
+
+    async fn stream(from: &Link, to: &Link) -> (SendStream, RecvStream) {
+        let send = from.open_unidirectional().await.expect("a stream");
+        let recv = to.claim(send.number()).expect("the same stream");
+        (send, recv)
+    }
+
+    fn observed(observation: &mut Observation) -> Observed {
+        let Observation::Awaited(receiver) = observation else { panic!("{observation:?}") };
+        receiver.try_recv().expect("it has ended")
+    }
+
+    #[test]
+    fn streams_are_read_and_written_as_tokio_does() {
+        run(async {
+            let (client, server) = memory();
+            let (send, recv) = stream(&client, &server).await;
+            let (mut input, mut written) = Input::new(send);
+            let (mut output, mut read) = Output::new(recv);
+            let data: Vec<u8> = (0..1_000_003u64).map(|number| (number * number % 251) as u8).collect();
+            let writing = async {
+                input.write_all_buf(&mut &data[..]).await.expect("it is taken");
+                input.shutdown().await.expect("it ends");
+            };
+            let mut got = Vec::new();
+            let (_, read_bytes) = tokio::join!(writing, output.read_to_end(&mut got));
+            assert_eq!((read_bytes.expect("no error"), got == data), (data.len(), true));
+            let (written, read) = (observed(&mut written), observed(&mut read));
+            assert_eq!(written.tally, read.tally);
+            assert!(matches!((written.end, read.end), (ObservedEnd::Whole, ObservedEnd::Whole)));
+        });
+    }
+
+    /// What a cancelled write has put into the stream is counted, and no more.
+    #[test]
+    fn a_cancelled_write_counts_what_was_taken() {
+        run(async {
+            let (client, server) = memory();
+            let (send, mut recv) = stream(&client, &server).await;
+            let (mut input, mut written) = Input::new(send);
+            let data = Bytes::from(vec![7; 8 << 20]);
+            {
+                let mut writing = std::pin::pin!(Input::write_all(&mut input, data));
+                // Nobody reads, so it can't end.
+                let once = poll_fn(|cx| Poll::Ready(writing.as_mut().poll(cx).is_pending())).await;
+                assert!(once);
+            }
+            input.finish();
+            let mut received = 0;
+            while let Some(bytes) = recv.read(usize::MAX).await.expect("no error") {
+                received += bytes.len() as u64;
+            }
+            assert_eq!(observed(&mut written).tally.bytes, received);
+            assert!(received > 0);
+        });
+    }
+
+    #[test]
+    fn an_input_that_is_dropped_is_cut_for_its_reader() {
+        run(async {
+            let (client, server) = memory();
+            let (send, mut recv) = stream(&client, &server).await;
+            let (mut input, _written) = Input::new(send);
+            Input::write_all(&mut input, "half".into()).await.expect("it is taken");
+            drop(input);
+            let mut last = recv.read(100).await;
+            while let Ok(Some(_)) = last {
+                last = recv.read(100).await;
+            }
+            assert!(matches!(last, Err(StreamError::Reset(Code::Cancelled))), "{last:?}");
+        });
+    }
 }
