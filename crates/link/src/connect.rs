@@ -1,6 +1,7 @@
 //! The client's way to a link.
 
 use std::fmt;
+use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::oneshot;
@@ -97,7 +98,9 @@ pub async fn connect(
     let late =
         |what: &str, limit| LinkError::TimedOut { what: format!("{what} with {target}"), limit, blame: Blame::System };
     let handshake = timeout(config.handshake, opening.handshake(|| ())).await;
-    handshake.map_err(|_| late("the TLS handshake", config.handshake))?.map_err(|error| about(target, error))?;
+    handshake
+        .map_err(|_| late("the TLS handshake", config.handshake))?
+        .map_err(|error| LinkError::Handshake { target: target.to_string(), source: Arc::new(error) })?;
     let host_key = tls::host_key(opening.tls()?)?;
     trust.check(target, host_key)?;
 
@@ -163,25 +166,9 @@ async fn offer_answer(opening: &mut Opening) -> Result<Sign, LinkError> {
     }
 }
 
-/// Names the target in what went wrong with its handshake.
-fn about(target: &Target, error: LinkError) -> LinkError {
-    match error {
-        LinkError::Tls { what, advice, blame, source } => {
-            LinkError::Tls { what: format!("{target}: {what}"), advice, blame, source }
-        }
-        LinkError::Io { source } => LinkError::Unreachable { target: target.to_string(), source },
-        LinkError::Fault(mut fault) => {
-            fault.what = format!("{target}: {}", fault.what);
-            fault.into()
-        }
-        other => Fault::system(other.code(), format!("{target}: {other}")).into(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Arc;
     use unglue_identity::KnownHostsFiles;
 
     /// Nobody answers there: a listener that never accepts, and whose queue is full, would do the same.

@@ -40,6 +40,14 @@ pub enum LinkError {
         /// What the system said.
         source: Arc<io::Error>,
     },
+    /// The connection was opened, and came to nothing before there was a link.
+    #[error("{target}: {source}")]
+    Handshake {
+        /// Whom with.
+        target: String,
+        /// What happened.
+        source: Arc<LinkError>,
+    },
     /// The link was lost while this process did not run: it was stopped, or the machine slept.
     #[error(
         "the link was lost while this process did not run: it was stopped for {} s, and the other end treats a link as lost after {} s of silence",
@@ -116,6 +124,7 @@ impl LinkError {
             LinkError::Identity { .. } => Code::Denied,
             LinkError::Thread { .. } => Code::System,
             LinkError::Fault(fault) => fault.code,
+            LinkError::Handshake { source, .. } => source.code(),
             _ => Code::LinkLost,
         }
     }
@@ -129,11 +138,13 @@ impl LinkError {
         match self {
             LinkError::Closed | LinkError::Identity { .. } => Blame::User,
             LinkError::TimedOut { blame, .. } | LinkError::Tls { blame, .. } => *blame,
+            LinkError::Fault(fault) => fault.blame,
+            LinkError::Handshake { source, .. } => source.blame(),
             _ => Blame::System,
         }
     }
 
-    fn advice(&self) -> &'static str {
+    fn advice(&self) -> &str {
         match self {
             LinkError::Unreachable { .. } => "check the host and the port, and that unglue serve runs there",
             LinkError::Paused { .. } => "a command ends with its link: don't stop the client for so long",
@@ -141,6 +152,8 @@ impl LinkError {
                 "check the address, the network and a firewall in between"
             }
             LinkError::Tls { advice, .. } => advice,
+            LinkError::Fault(fault) => &fault.advice,
+            LinkError::Handshake { source, .. } => source.advice(),
             LinkError::Thread { .. } => "raise the limit of processes and threads (ulimit -u, TasksMax=), or end some",
             _ => "",
         }
@@ -149,11 +162,11 @@ impl LinkError {
 
 impl From<LinkError> for Fault {
     fn from(error: LinkError) -> Fault {
-        let (code, blame, advice) = (error.code(), error.blame(), error.advice());
+        let (code, blame, advice) = (error.code(), error.blame(), error.advice().to_owned());
         let what = error.to_string();
         let fault = match error {
             LinkError::Fault(fault) => return fault,
-            _ if blame == Blame::Us => return Fault::us(what),
+            LinkError::Tls { blame: Blame::Us, .. } => return Fault::us(what),
             _ => Fault { blame, ..Fault::system(code, what) },
         };
         fault.advise(advice)

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use unglue::identity::{KnownHosts, KnownHostsFiles, PublicKey, Verdict};
 use unglue::link::auth::Credentials;
-use unglue::link::connect;
-use unglue::{ConnectError, HostTrust, LinkConfig, Target};
+use unglue::link::{self, ConnectError, HostTrust, LinkConfig, Target};
 
 use super::refused;
 use crate::args::key::TrustArgs;
@@ -42,7 +41,7 @@ pub(super) fn trust(args: &TrustArgs) -> Result<String, Complaint> {
 async fn proved_key(target: &Target, append: std::path::PathBuf) -> Result<PublicKey, Complaint> {
     let trust = HostTrust { files: KnownHostsFiles { read: Vec::new(), append }, accept_new: false };
     let nobody = Credentials { user: None, identities: Vec::new(), ask: Arc::new(|_| None) };
-    match connect(target, &trust, &nobody, &LinkConfig::default()).await {
+    match link::connect(target, &trust, &nobody, &LinkConfig::default()).await {
         Err(ConnectError::Unknown(unknown)) => Ok(unknown.key),
         Err(error) => Err(unglue::Fault::from(error).into()),
         Ok(_) => {

@@ -12,6 +12,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Resource, getrlimit};
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 use unglue_proto::{Code, Fault};
@@ -23,8 +24,17 @@ use table::{Number, Table};
 const LOOK: Duration = Duration::from_millis(20);
 
 /// The unauthenticated connections of one server. Cheap to clone.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Admission(Arc<Mutex<Table<Signals>>>);
+
+impl Default for Admission {
+    /// At most half of the descriptors that this process may have are for unauthenticated connections: a login needs some, too.
+    fn default() -> Admission {
+        let descriptors = getrlimit(Resource::Nofile).current;
+        let most = descriptors.map_or(usize::MAX, |most| usize::try_from(most / 2).unwrap_or(usize::MAX));
+        Admission(Arc::new(Mutex::new(Table::new(most))))
+    }
+}
 
 /// What wakes a connection.
 struct Signals {

@@ -78,6 +78,8 @@ struct Crowd {
 
 /// All connections that have not authenticated.
 pub(super) struct Table<S> {
+    /// Connections in all: each has a descriptor.
+    most: usize,
     next: Number,
     entries: BTreeMap<Number, Entry<S>>,
     /// Those that have a place, without those that have shown a key.
@@ -91,9 +93,11 @@ pub(super) struct Table<S> {
     quiet_until: Option<Instant>,
 }
 
-impl<S> Default for Table<S> {
-    fn default() -> Table<S> {
+impl<S> Table<S> {
+    /// A table that never holds more than `most` connections.
+    pub(super) fn new(most: usize) -> Table<S> {
         Table {
+            most,
             next: 0,
             entries: BTreeMap::new(),
             placed: BTreeSet::new(),
@@ -104,13 +108,13 @@ impl<S> Default for Table<S> {
             quiet_until: None,
         }
     }
-}
 
-impl<S> Table<S> {
     /// A new connection, which waits: [`Table::settle`] gives it a place.
     pub(super) fn enter(&mut self, address: IpAddr, signals: S, now: Instant) -> Number {
-        if self.waiting >= WAITING {
+        if self.waiting >= WAITING || self.waiting > 0 && self.entries.len() >= self.most {
             self.evict_waiting();
+        } else if self.entries.len() >= self.most {
+            self.evict_some(1);
         }
         let source = Source::of(address);
         let number = self.next;
@@ -297,7 +301,7 @@ mod tests {
 
     #[test]
     fn silent_connections_go_before_those_in_their_handshake_however_young() {
-        let (mut table, start) = (Table::default(), Instant::now());
+        let (mut table, start) = (Table::new(usize::MAX), Instant::now());
         let (login, _) = come(&mut table, 0, start);
         table.advance(login, Stage::Handshake, start);
         let silent: Vec<_> = (1..TOTAL).map(|source| come(&mut table, source, start).0).collect();
@@ -311,7 +315,7 @@ mod tests {
 
     #[test]
     fn nobody_goes_before_its_time_and_those_who_wait_come_in_then() {
-        let (mut table, start) = (Table::default(), Instant::now());
+        let (mut table, start) = (Table::new(usize::MAX), Instant::now());
         for source in 0..TOTAL {
             assert!(come(&mut table, source, start).1);
         }
@@ -323,7 +327,7 @@ mod tests {
 
     #[test]
     fn a_crowd_from_one_source_takes_no_place_of_another() {
-        let (mut table, start) = (Table::default(), Instant::now());
+        let (mut table, start) = (Table::new(usize::MAX), Instant::now());
         let placed = (0..4000).filter(|_| come(&mut table, 1, start).1).count();
         assert_eq!(placed, PER_SOURCE);
         assert!(come(&mut table, 2, start).1, "another source has a place at once");
@@ -336,7 +340,7 @@ mod tests {
 
     #[test]
     fn who_waits_is_bounded_and_the_crowd_loses_its_oldest() {
-        let (mut table, start) = (Table::default(), Instant::now());
+        let (mut table, start) = (Table::new(usize::MAX), Instant::now());
         let (first, _) = (0..PER_SOURCE).map(|_| come(&mut table, 1, start)).last().expect("some");
         let (oldest, placed) = come(&mut table, 1, start);
         assert!(!placed);
@@ -347,8 +351,20 @@ mod tests {
     }
 
     #[test]
+    fn a_table_holds_no_more_than_there_are_descriptors_for() {
+        let (mut table, start) = (Table::new(50), Instant::now());
+        let (login, _) = come(&mut table, 0, start);
+        table.advance(login, Stage::Handshake, start);
+        for source in 1..500 {
+            come(&mut table, source, start);
+        }
+        assert_eq!(table.len(), 50);
+        assert!(is_there(&table, login), "silent ones go first");
+    }
+
+    #[test]
     fn a_shown_key_has_a_place_of_its_own_and_frees_the_other() {
-        let (mut table, start) = (Table::default(), Instant::now());
+        let (mut table, start) = (Table::new(usize::MAX), Instant::now());
         let with_key: Vec<_> = (0..KEYS)
             .map(|source| {
                 let (number, _) = come(&mut table, source, start);
@@ -374,7 +390,7 @@ mod tests {
 
     #[test]
     fn everything_is_forgotten_with_the_last_connection() {
-        let (mut table, start) = (Table::default(), Instant::now());
+        let (mut table, start) = (Table::new(usize::MAX), Instant::now());
         let numbers: Vec<_> = (0..3000).map(|n| come(&mut table, n % 7, start).0).collect();
         table.evict_some(10);
         for (index, number) in numbers.iter().enumerate() {

@@ -7,6 +7,7 @@ use unglue_proto::{Code, Fault};
 
 /// Connections that the kernel holds until the server has taken them; net.core.somaxconn may allow fewer.
 const BACKLOG: i32 = 4096;
+
 /// How often another free port is tried, if one of the addresses has the first one taken.
 const TRIES: usize = 16;
 

@@ -5,11 +5,14 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 use unglue::{Client, Exec};
+use unglue_proto::message::auth::FromServer;
 use unglue_testkit::relay::{Relay, Towards};
 use unglue_testkit::strangers::{Stranger, Visit, allow_open_files};
 
 use crate::daemon::Daemon;
+use crate::raw::Raw;
 use crate::site::{Site, address_of, code, run, soon, within};
+use crate::strangers;
 
 /// Connections at once on their way: fewer than a listener's queue holds.
 const AT_ONCE: usize = 256;
@@ -146,5 +149,50 @@ fn stalled_transfers_keep_no_login_out() {
         let client = site.connect(daemon.address()).await;
         assert_eq!(code(&soon(10, "a command", run(&client, &Exec::new(["true"]))).await.report), 0);
         drop(stalled);
+    });
+}
+
+/// A client that has shown an authorised key waits for its owner's touch, while connections come that get as far as a
+/// handshake.
+#[test]
+fn who_has_shown_a_key_keeps_its_place() {
+    if !allow_open_files(6000) {
+        return eprintln!("skipped: this process may not open 6,000 files");
+    }
+    within(120, async || {
+        let site = Site::new();
+        let daemon = Daemon::start(&site);
+        let mut hesitant = Raw::connect(daemon.address()).await;
+        hesitant.say(&strangers::offer(1, &site.key)).await.expect("it is sent");
+        assert!(matches!(hesitant.hear().await, Some(FromServer::Sign(_))));
+        let visitors = (0..2000).map(|number| (machine(number % 500), Stranger::HalfHandshake)).collect();
+        let visits = crowd(daemon.address(), visitors).await;
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert!(daemon.logged(&["refused", "admission", "least progress"]) > 0, "there was always a place");
+        let hello = strangers::hello(&site.key, &hesitant.exporter());
+        hesitant.say(&hello).await.expect("it is sent");
+        let answer = soon(10, "the welcome", hesitant.hear()).await;
+        assert!(matches!(answer, Some(FromServer::Welcome(_))), "{answer:?}");
+        drop(visits);
+    });
+}
+
+/// A server that may open three hundred files, and has more visitors.
+#[test]
+fn visitors_that_use_up_the_descriptors_make_room_for_a_login() {
+    if !allow_open_files(3000) {
+        return eprintln!("skipped: this process may not open 3,000 files");
+    }
+    within(120, async || {
+        let site = Site::new();
+        let daemon = Daemon::start_as(&site.path(""), &["prlimit", "--nofile=300:300"]);
+        let visitors = (0..1000).map(|number| (machine(number % 200), Stranger::Mute)).collect();
+        let visits = crowd(daemon.address(), visitors).await;
+        for number in 0..10 {
+            login(&site, daemon.address()).await.unwrap_or_else(|error| panic!("login {number}: {error}"));
+        }
+        assert!(daemon.logged(&["refused", "admission", "least progress"]) > 0, "there was room for all");
+        assert_eq!(daemon.logged(&["accept_failed"]), 0, "the descriptors were used up");
+        drop(visits);
     });
 }

@@ -22,7 +22,7 @@ const LISTENING: &str = "listening on ";
 fn server() {
     let Some(folder) = std::env::var_os(VARIABLE).map(PathBuf::from) else { return };
     let log = fs::File::options().create(true).append(true).open(folder.join("log")).expect("a log");
-    tracing_subscriber::fmt().with_ansi(false).with_writer(move || log.try_clone().expect("the log")).init();
+    tracing_subscriber::fmt().with_ansi(false).with_writer(std::sync::Mutex::new(log)).init();
     let options = ServerOptions::default()
         .listen("127.0.0.1:0")
         .root(folder.join("root"))

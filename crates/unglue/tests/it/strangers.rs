@@ -46,13 +46,13 @@ fn every_kind_of_stranger_is_refused_in_time_and_logged() {
     });
 }
 
-fn hello(key: &PrivateKey, exporter: &[u8; EXPORTER_LEN]) -> FromClient {
+pub(crate) fn hello(key: &PrivateKey, exporter: &[u8; EXPORTER_LEN]) -> FromClient {
     let signature = STANDARD.encode(proof::prove(key, b"", exporter).expect("a signature"));
     let proof = Some(Proof { key: key.public_key().to_openssh(), signature });
     FromClient::Hello(Hello { protocol: PROTOCOL.into(), agent: "test".into(), user: None, proof })
 }
 
-fn offer(keys: usize, key: &PrivateKey) -> FromClient {
+pub(crate) fn offer(keys: usize, key: &PrivateKey) -> FromClient {
     let keys = vec![key.public_key().to_openssh(); keys];
     FromClient::Offer(Offer { protocol: PROTOCOL.into(), user: None, keys })
 }
