@@ -113,6 +113,7 @@ pub async fn connect(
             who.choose(Some(&answer.map_err(|_| late("the exchange about our keys", config.first_message))??))?
         }
     };
+    tracing::debug!(event = "proving", key = %identity.public_key().fingerprint());
     let hello = who.hello(identity, exporter).await?;
     Ok(connected(opening, &hello, Some(host_key), config)?)
 }
@@ -151,7 +152,10 @@ async fn offer_answer(opening: &mut Opening) -> Result<Sign, LinkError> {
     opening.send().await?;
     let mut inbox = opening::inbox();
     match opening.next(&mut inbox).await? {
-        FromServer::Denied(fault) => Err(fault.into()),
+        FromServer::Denied(fault) => {
+            tracing::debug!(event = "denied", why = %fault.what);
+            Err(fault.into())
+        }
         FromServer::Welcome(_) => {
             Err(Fault::peer(Code::BadMessage, "the server welcomes before it has seen a proof").into())
         }

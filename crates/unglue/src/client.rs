@@ -197,6 +197,10 @@ impl Client {
             false => search.find(),
         };
         let identities = found.map_err(wrong)?;
+        for identity in &identities {
+            let from = identity.describe();
+            tracing::debug!(event = "login_key", key = %identity.public_key().fingerprint(), from);
+        }
         let who = Credentials {
             user: address.user.clone(),
             identities: identities.into_iter().map(Arc::new).collect(),

@@ -51,7 +51,9 @@ async fn connect(site: &Site, address: SocketAddr, label: &str) -> Option<Client
     match Client::connect(&address_of(address), &site.client_options()).await {
         Ok(client) => Some(client),
         Err(ConnectError::Failed(error)) => {
-            is_loss(&error.into(), label);
+            // Before there is a link, nothing ran: the server was not reached, or the link was lost while it was made.
+            let fault = Fault::from(error);
+            assert!(matches!(fault.code, Code::Unreachable | Code::LinkLost), "{label}: {fault:?}");
             None
         }
         Err(other) => panic!("{label}: {other}"),
