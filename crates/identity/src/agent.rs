@@ -56,19 +56,19 @@ impl Agent {
         &self.socket
     }
 
-    /// The ed25519 keys that the agent holds, in its order. Other kinds and certificates are passed over, and named in
-    /// a debug event. Takes at most 2 s.
+    /// The keys that the agent holds. Takes at most 2 s.
     ///
     /// # Errors
     ///
     /// [`IdentityError::Agent`] if it can't be reached, refuses, is too slow or answers nonsense.
-    pub fn keys(&self) -> Result<Vec<AgentKey>, IdentityError> {
+    pub fn keys(&self) -> Result<AgentKeys, IdentityError> {
         let reply = self.exchange(&[REQUEST_IDENTITIES], IDENTITIES_ANSWER, LIST_DEADLINE)?;
         let listed = parse_keys(&reply).ok_or_else(|| self.failed("sent a list of keys that is malformed"))?;
-        let mut keys = Vec::new();
+        let mut keys = AgentKeys::default();
         for (key, comment) in listed {
             match key {
-                Ok(public_key) => keys.push(AgentKey { agent: self.clone(), public_key, comment }),
+                Ok(public_key) => keys.usable.push(AgentKey { agent: self.clone(), public_key, comment }),
+                Err(KeyError::Unsupported { kind }) => keys.other_kinds.push((kind, comment)),
                 Err(error) => tracing::debug!(comment, "passed over a key of the ssh-agent: {error}"),
             }
         }
@@ -106,6 +106,16 @@ impl Agent {
     fn failed(&self, what: impl Into<String>) -> IdentityError {
         IdentityError::Agent { socket: self.socket.clone(), what: what.into() }
     }
+}
+
+/// What an agent holds, in its order.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct AgentKeys {
+    /// The ed25519 keys.
+    pub usable: Vec<AgentKey>,
+    /// The kinds and comments of the other keys, certificates included.
+    pub other_kinds: Vec<(String, String)>,
 }
 
 /// A key that an agent holds.

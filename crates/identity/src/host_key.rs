@@ -58,7 +58,11 @@ impl HostKey {
     }
 
     fn open(path: &Path) -> Result<Self, IdentityError> {
-        let key = KeyFile::open(path)?.unlock(&mut |_: &Path| None)?;
+        let unlocked = KeyFile::open(path)?.unlock(&|_| None);
+        let key = unlocked.map_err(|error| match error {
+            IdentityError::Locked { path } => IdentityError::LockedHostKey { path },
+            error => error,
+        })?;
         Ok(Self { key, path: path.to_owned(), made: false })
     }
 }

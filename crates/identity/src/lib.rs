@@ -27,7 +27,7 @@
 //! // The client proves that it has the key, on this very connection.
 //! let exporter = [7; proof::EXPORTER_LEN]; // both ends export it from their TLS session
 //! let identity = Identity::File(KeyFile::open(&home.join(".ssh/id_ed25519"))?);
-//! let proven = identity.prove(b"ada", &exporter, &mut |_| None)?;
+//! let proven = identity.prove(b"ada", &exporter, &|_| None)?;
 //!
 //! // The server checks the proof, and then whether that key is listed.
 //! let public_key = proof::check(&proven, b"ada", &exporter)?;
@@ -50,15 +50,16 @@ mod new_key;
 mod own;
 mod private_key;
 pub mod proof;
+mod shell_word;
 pub mod sshsig;
 mod wire;
 
-pub use agent::{Agent, AgentKey};
+pub use agent::{Agent, AgentKey, AgentKeys};
 pub use authorized_keys::{Authorised, AuthorizedKeys, Denied};
 pub use error::IdentityError;
 pub use host_key::{HostKey, SYSTEM_HOST_KEY};
 pub use key::{Fingerprint, KeyError, PublicKey};
-pub use key_file::{AskPassphrase, KeyFile, Passphrase};
+pub use key_file::{AskPassphrase, KeyFile, NotAKey, Passphrase};
 pub use known_hosts::{KnownHosts, KnownHostsFiles, Verdict};
 pub use new_key::make_key_file;
 pub use own::{Identity, IdentitySearch};

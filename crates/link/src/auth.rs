@@ -15,13 +15,10 @@ use unglue_proto::{Code, Fault, PROTOCOL};
 
 use crate::link::Gate;
 use unglue_identity::proof::{self, EXPORTER_LEN};
-use unglue_identity::{Identity, Passphrase, PublicKey};
+use unglue_identity::{AskPassphrase, Identity, PublicKey};
 
 /// The name and version of this program, for the other end's log.
 const AGENT: &str = concat!("unglue ", env!("CARGO_PKG_VERSION"));
-
-/// Asks a human for the passphrase of the key in this file; `None` gives up.
-pub type AskPassphrase = Arc<dyn Fn(&std::path::Path) -> Option<Passphrase> + Send + Sync>;
 
 /// Who the client is: the user to become, and the keys to prove it with.
 #[derive(Clone)]
@@ -31,7 +28,7 @@ pub struct Credentials {
     /// The keys to try, in order; no more than [`AUTH_TRIES`] are.
     pub identities: Vec<Arc<Identity>>,
     /// Asked when a key is encrypted.
-    pub ask: AskPassphrase,
+    pub ask: Arc<AskPassphrase<'static>>,
 }
 
 impl Credentials {
@@ -64,10 +61,10 @@ impl Credentials {
         let user = self.user.clone().unwrap_or_default();
         let key = identity.public_key().to_openssh();
         let signature = match identity.may_ask() {
-            false => identity.prove(user.as_bytes(), &exporter, &mut |_| None),
+            false => identity.prove(user.as_bytes(), &exporter, &|_| None),
             true => {
                 let ask = self.ask.clone();
-                let prove = move || identity.prove(user.as_bytes(), &exporter, &mut |path| ask(path));
+                let prove = move || identity.prove(user.as_bytes(), &exporter, &*ask);
                 let proving = tokio::task::spawn_blocking(prove).await;
                 proving.map_err(|error| Fault::us(format!("the signature was not made: {error}")))?
             }

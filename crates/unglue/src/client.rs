@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use tokio::sync::{Mutex, oneshot};
 use unglue_host::store::Store;
+use unglue_identity::AskPassphrase;
 use unglue_identity::{IdentitySearch, KnownHostsFiles, PublicKey};
 use unglue_link::Link;
-use unglue_link::auth::{AskPassphrase, Credentials};
+use unglue_link::auth::Credentials;
 use unglue_link::tcp::{self, ConnectError, HostTrust, Target};
 use unglue_proto::message::Tally;
 use unglue_proto::message::auth::Welcome;
@@ -104,7 +105,7 @@ pub struct ClientOptions {
     /// Whether a server that no file knows is added to the known hosts, rather than refused.
     pub accept_new: bool,
     /// Asked for the passphrase of an encrypted key.
-    pub ask_passphrase: AskPassphrase,
+    pub ask_passphrase: Arc<AskPassphrase<'static>>,
 }
 
 impl Default for ClientOptions {

@@ -55,7 +55,7 @@ impl Drop for RunningAgent {
     }
 }
 
-fn installed() -> bool {
+pub(super) fn installed() -> bool {
     ["ssh-agent", "ssh-add", "ssh-keygen"].into_iter().all(has)
 }
 
@@ -65,7 +65,7 @@ fn the_agents_ed25519_keys_are_listed_and_sign() {
         return;
     }
     let agent = RunningAgent::start();
-    assert!(agent.client().keys().expect("listed").is_empty());
+    assert!(agent.client().keys().expect("listed").usable.is_empty());
     let folder = tempfile::tempdir().expect("a folder");
     let rsa = folder.path().join("rsa");
     super::keygen(["-q", "-t", "rsa", "-N", "", "-f", rsa.to_str().expect("UTF-8")]);
@@ -74,7 +74,9 @@ fn the_agents_ed25519_keys_are_listed_and_sign() {
     let public = make_key_file(&path, "ada's", None).expect("made").public_key();
     agent.add(&[], &path);
     let keys = agent.client().keys().expect("listed");
-    assert_eq!(keys.len(), 1, "the RSA key is passed over: {keys:?}");
+    assert_eq!(keys.usable.len(), 1, "{keys:?}");
+    assert!(matches!(&keys.other_kinds[..], [(kind, _)] if kind == "ssh-rsa"), "{keys:?}");
+    let keys = keys.usable;
     assert_eq!((keys[0].public_key(), keys[0].comment()), (public, "ada's"));
     let blob = proof::prove(&keys[0], b"ada", &[5; 32]).expect("signed");
     assert_eq!(proof::check(&blob, b"ada", &[5; 32]), Ok(public));
@@ -90,7 +92,7 @@ fn a_key_that_the_agent_holds_no_longer_is_an_error() {
     let path = folder.path().join("id");
     make_key_file(&path, "", None).expect("made");
     agent.add(&[], &path);
-    let keys = agent.client().keys().expect("listed");
+    let keys = agent.client().keys().expect("listed").usable;
     agent.add(&["-d"], &path);
     let error = keys[0].sign(b"data").expect_err("gone").to_string();
     assert!(error.contains("refused") && error.contains("socket"), "{error}");
@@ -113,7 +115,7 @@ fn an_encrypted_file_is_used_through_the_agent_that_holds_its_key() {
     for file in [None, Some(path)] {
         let found = IdentitySearch { file, ..search.clone() }.find().expect("found");
         assert!(matches!(found[..], [Identity::Agent(_)]), "{found:?}");
-        let blob = found[0].prove(b"ada", &[5; 32], &mut |_| panic!("nobody is asked")).expect("signed");
+        let blob = found[0].prove(b"ada", &[5; 32], &|_| panic!("nobody is asked")).expect("signed");
         assert_eq!(proof::check(&blob, b"ada", &[5; 32]), Ok(found[0].public_key()));
     }
 }

@@ -3,12 +3,13 @@
 use super::{chmod, has, keygen, tool, write};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use unglue_identity::{IdentityError, KeyFile, Passphrase, PublicKey, make_key_file};
 
 /// Answers with these passphrases, one after the other, then gives up.
-fn answers<'a>(texts: &'a [&'a str]) -> impl FnMut(&Path) -> Option<Passphrase> + 'a {
-    let mut texts = texts.iter();
-    move |_| texts.next().map(|text| Passphrase::new((*text).to_owned()))
+fn answers<'a>(texts: &'a [&'a str]) -> impl Fn(&Path) -> Option<Passphrase> + 'a {
+    let asked = AtomicUsize::new(0);
+    move |_| texts.get(asked.fetch_add(1, Ordering::Relaxed)).map(|text| Passphrase::new((*text).to_owned()))
 }
 
 fn public_line(path: &Path) -> String {
@@ -27,7 +28,7 @@ fn ssh_keygens_plain_key_is_loaded() {
     assert!(!file.is_encrypted());
     let public: PublicKey = public_line(&path).parse().expect("a public key");
     assert_eq!(file.public_key(), public);
-    assert_eq!(file.unlock(&mut |_| panic!("nothing to ask")).expect("a key").public_key(), public);
+    assert_eq!(file.unlock(&|_| panic!("nothing to ask")).expect("a key").public_key(), public);
     let listed = keygen(["-l", "-f", path.to_str().expect("UTF-8")]);
     assert!(listed.contains(&format!(" {} ", public.fingerprint())), "{listed}");
 }
@@ -47,13 +48,13 @@ fn encrypted_keys_of_every_cipher_open_with_their_passphrase() {
         assert!(file.is_encrypted(), "{cipher}");
         // The public half is known before anybody is asked.
         assert_eq!(file.public_key(), public_line(&path).parse().expect("a public key"), "{cipher}");
-        let key = file.unlock(&mut answers(&["wrong", "", "pass w\u{f6}rd"])).expect("unlocked at the third try");
+        let key = file.unlock(&answers(&["wrong", "", "pass w\u{f6}rd"])).expect("unlocked at the third try");
         assert_eq!(key.public_key(), file.public_key());
-        match file.unlock(&mut answers(&["1", "2", "3", "pass w\u{f6}rd"])) {
+        match file.unlock(&answers(&["1", "2", "3", "pass w\u{f6}rd"])) {
             Err(IdentityError::WrongPassphrase { tries: 3, .. }) => {}
             other => panic!("{cipher}: {other:?}"),
         }
-        assert!(matches!(file.unlock(&mut |_| None), Err(IdentityError::Locked { .. })));
+        assert!(matches!(file.unlock(&|_| None), Err(IdentityError::Locked { .. })));
     }
 }
 
@@ -76,7 +77,7 @@ fn our_keys_are_accepted_by_ssh_keygen() {
         assert_eq!(mode(&path), 0o600);
         assert_eq!(mode(path.parent().expect("a folder")), 0o700);
         let file = KeyFile::open(&path).expect("loaded");
-        assert_eq!(file.unlock(&mut answers(&[passphrase])).expect("unlocked").public_key(), key.public_key());
+        assert_eq!(file.unlock(&answers(&[passphrase])).expect("unlocked").public_key(), key.public_key());
     }
     let left: Vec<_> = std::fs::read_dir(folder.path().join("deep/er")).expect("listed").collect();
     assert_eq!(left.len(), 4, "two pairs and no temporary file: {left:?}");
@@ -127,8 +128,9 @@ fn other_kinds_and_other_files_are_refused_by_name() {
         ("-----BEGIN RSA PRIVATE KEY-----\nMIIE\n".to_owned(), "RSA"),
         ("PuTTY-User-Key-File-3: ssh-ed25519\n".to_owned(), "PuTTY"),
         (format!("{public} me\n"), "public key"),
-        ("nonsense".to_owned(), "something else"),
-        (String::new(), "something else"),
+        ("nonsense".to_owned(), "not a key"),
+        (String::new(), "is empty"),
+        ("-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n".to_owned(), "END"),
         ("-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n".to_owned(), "damaged"),
     ] {
         write(&path, contents, 0o600);

@@ -2,8 +2,11 @@
 
 mod agent;
 mod authorized_keys;
+mod key_advice;
+mod key_file_variants;
 mod key_files;
 mod known_hosts;
+mod known_hosts_by_ssh;
 mod own;
 mod signatures;
 

@@ -89,7 +89,7 @@ fn we_verify_what_ssh_keygen_signs_for_our_purpose_only() {
         assert!(matches!(refused, Err(ProofError::Other { .. })), "{refused:?}");
     }
     // The same key, through our own file loader, signs the same bytes: ed25519 is deterministic.
-    let ours = KeyFile::open(&path).and_then(|file| file.unlock(&mut |_| None)).expect("loaded");
+    let ours = KeyFile::open(&path).and_then(|file| file.unlock(&|_| None)).expect("loaded");
     assert_eq!(proof::prove(&ours, b"ada", &[9; 32]).expect("signed"), sign(&["-n", NAMESPACE]));
 }
 
