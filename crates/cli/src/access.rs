@@ -1,7 +1,5 @@
 //! The way to a server: connecting, and what a person is asked on the way.
 
-use std::fs::File;
-use std::io::{BufRead as _, BufReader, IsTerminal as _, Write as _};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,7 +8,8 @@ use unglue_identity::{KnownHosts, Passphrase};
 
 use crate::args::connection::ConnectionArgs;
 use crate::args::target::HostArg;
-use crate::complaint::{Complaint, printable};
+use crate::complaint::{Complaint, printable, say};
+use crate::host_prompt::agreed;
 use crate::passphrase;
 
 /// Which server, who asks, and whom to trust.
@@ -30,6 +29,7 @@ impl Access {
             identity: flags.identity.clone(),
             known_hosts: flags.known_hosts.clone(),
             accept_new: flags.accept_new,
+            agreed: None,
             ask_passphrase: Arc::new(ask_passphrase),
         };
         Ok(Access { address, options })
@@ -42,8 +42,9 @@ impl Access {
     pub(crate) async fn connect(&self) -> Result<Client, Fault> {
         match Client::connect(&self.address, &self.options).await {
             Err(ConnectError::Unknown(unknown)) if agreed(&unknown) => {
-                remember(&unknown)?;
-                Client::connect(&self.address, &self.options).await.map_err(fault)
+                remember(&unknown);
+                let options = ClientOptions { agreed: Some(unknown.key), ..self.options.clone() };
+                Client::connect(&self.address, &options).await.map_err(fault)
             }
             connected => connected.map_err(fault),
         }
@@ -58,35 +59,14 @@ fn fault(error: ConnectError) -> Fault {
     }
 }
 
-fn remember(unknown: &UnknownHost) -> Result<(), Fault> {
-    KnownHosts::append(&unknown.file, &unknown.target.host, unknown.target.port, &unknown.key)
-        .map_err(|error| Fault::system(Code::UntrustedHost, error.to_string()))
-}
-
-/// Whether a person at the terminal says that the server is the right one. Nobody there means no.
-fn agreed(unknown: &UnknownHost) -> bool {
-    if !std::io::stderr().is_terminal() {
-        return false;
+/// Adds the server to the known hosts. Where that can't be done, as in a home that is read-only, it is trusted this time.
+fn remember(unknown: &UnknownHost) {
+    if let Err(error) = KnownHosts::append(&unknown.file, &unknown.target.host, unknown.target.port, &unknown.key) {
+        say(&format!(
+            "warning: {} is trusted this time only: {error}. --known-hosts FILE names another file",
+            unknown.target
+        ));
     }
-    let question = format!(
-        "The server at {} is not known. Its host key is\n  256 {} ({})\nTrust it, and add it to {}? [yes/no] ",
-        unknown.target,
-        unknown.key.fingerprint(),
-        unknown.key.kind().trim_start_matches("ssh-").to_uppercase(),
-        unknown.file.display(),
-    );
-    let question: Vec<String> = question.split('\n').map(printable).collect();
-    let answer = ask_at_terminal(&question.join("\n")).unwrap_or_default();
-    matches!(answer.trim().to_ascii_lowercase().as_str(), "yes" | "y")
-}
-
-/// Asks at the terminal itself: standard input may be somebody's data.
-fn ask_at_terminal(question: &str) -> std::io::Result<String> {
-    let mut terminal = File::options().read(true).write(true).open("/dev/tty")?;
-    terminal.write_all(question.as_bytes())?;
-    let mut answer = String::new();
-    BufReader::new(terminal).read_line(&mut answer)?;
-    Ok(answer)
 }
 
 /// Asks for the passphrase of a key, at the terminal; `None` where there is none, or where nothing was typed.

@@ -7,15 +7,14 @@
 //!   asks [`AuthorizedKeys`] whether that key may log in.
 //!
 //! Everything here is plain blocking code that reads small files and, with the agent, may wait for a human: run it
-//! on a thread of its own (such as tokio's `spawn_blocking`). Every parser takes bytes from strangers or from files
-//! that people edit: none panics, and none allocates more than it was given.
+//! on a thread of its own. Every parser takes bytes from peers or from files that people edit: none panics, and none allocates more than it was given.
 //!
 //! ```
 //! use unglue_identity::{AuthorizedKeys, Identity, KeyFile, make_key_file, proof};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let folder = tempfile::tempdir()?;
-//! # let home = folder.path();
+//! # let directory = tempfile::tempdir()?;
+//! # let home = directory.path();
 //! # let uid = rustix::process::getuid().as_raw();
 //! // Once: a key of one's own, and its line in the server's file.
 //! let key = make_key_file(&home.join(".ssh/id_ed25519"), "ada@laptop", None)?;
@@ -40,6 +39,7 @@
 mod agent;
 pub mod authorized_keys;
 mod bounded;
+mod core_dumps;
 mod env;
 mod error;
 mod host_key;
@@ -48,6 +48,7 @@ mod key_file;
 pub mod known_hosts;
 mod new_key;
 mod own;
+mod principal;
 mod private_key;
 pub mod proof;
 mod shell_word;
@@ -56,6 +57,7 @@ mod wire;
 
 pub use agent::{Agent, AgentKey, AgentKeys};
 pub use authorized_keys::{Authorised, AuthorizedKeys, Denied};
+pub use core_dumps::forbid_core_dumps;
 pub use error::IdentityError;
 pub use host_key::{HostKey, SYSTEM_HOST_KEY};
 pub use key::{Fingerprint, KeyError, PublicKey};
@@ -63,6 +65,7 @@ pub use key_file::{AskPassphrase, KeyFile, NotAKey, Passphrase};
 pub use known_hosts::{KnownHosts, KnownHostsFiles, Verdict};
 pub use new_key::make_key_file;
 pub use own::{Identity, IdentitySearch};
+pub use principal::{Denial, Policy, Principal};
 pub use private_key::PrivateKey;
 pub use proof::{EXPORTER_CONTEXT, EXPORTER_LABEL, EXPORTER_LEN};
 pub use sshsig::{ProofError, Signer};

@@ -14,8 +14,9 @@ use unglue_proto::message::auth::{FromClient, FromServer, Hello, Offer, Proof, S
 use unglue_proto::{Code, Fault, PROTOCOL};
 
 use crate::link::Gate;
+use crate::thread::in_a_thread;
 use unglue_identity::proof::{self, EXPORTER_LEN};
-use unglue_identity::{AskPassphrase, Identity, PublicKey};
+use unglue_identity::{AskPassphrase, Denial, Identity, IdentityError, Principal, PublicKey};
 
 /// The name and version of this program, for the other end's log.
 const AGENT: &str = concat!("unglue ", env!("CARGO_PKG_VERSION"));
@@ -56,20 +57,33 @@ impl Credentials {
         })
     }
 
-    /// The hello, with the proof that holds on this connection alone. May wait for a human.
-    pub(crate) async fn hello(&self, identity: Arc<Identity>, exporter: [u8; EXPORTER_LEN]) -> Result<Vec<u8>, Fault> {
+    /// The same without a key that turned out not to be usable.
+    pub(crate) fn without(&self, identity: &Arc<Identity>) -> Credentials {
+        let left = self.identities.iter().filter(|other| !Arc::ptr_eq(other, identity));
+        Credentials { identities: left.cloned().collect(), ..self.clone() }
+    }
+
+    /// The proof that holds on this connection alone. May wait for a human.
+    ///
+    /// # Errors
+    /// The key can't be used: its passphrase was not given, or the agent doesn't sign.
+    pub(crate) async fn prove(
+        &self,
+        identity: &Arc<Identity>,
+        exporter: [u8; EXPORTER_LEN],
+    ) -> Result<Vec<u8>, IdentityError> {
         let user = self.user.clone().unwrap_or_default();
+        if !identity.may_ask() {
+            return identity.prove(user.as_bytes(), &exporter, &|_| None);
+        }
+        let (ask, identity) = (self.ask.clone(), identity.clone());
+        let prove = move || identity.prove(user.as_bytes(), &exporter, &*ask);
+        in_a_thread(prove).await.map_err(IdentityError::Thread)?
+    }
+
+    /// The hello that carries a proof.
+    pub(crate) fn hello(&self, identity: &Identity, signature: &[u8]) -> Result<Vec<u8>, Fault> {
         let key = identity.public_key().to_openssh();
-        let signature = match identity.may_ask() {
-            false => identity.prove(user.as_bytes(), &exporter, &|_| None),
-            true => {
-                let ask = self.ask.clone();
-                let prove = move || identity.prove(user.as_bytes(), &exporter, &*ask);
-                let proving = tokio::task::spawn_blocking(prove).await;
-                proving.map_err(|error| Fault::us(format!("the signature was not made: {error}")))?
-            }
-        };
-        let signature = signature.map_err(|error| Fault::user(Code::Denied, error.to_string()))?;
         let proof = Some(Proof { key, signature: STANDARD.encode(signature) });
         let hello = Hello { protocol: PROTOCOL.into(), agent: AGENT.into(), user: self.user.clone(), proof };
         message(&FromClient::Hello(hello))
@@ -100,14 +114,15 @@ pub(crate) fn welcome_gate(welcome: oneshot::Sender<Welcome>) -> Gate {
 
 /// Says who may log in.
 pub trait Gatekeeper: Send + Sync {
-    /// What is said to those who are let in.
-    fn welcome(&self) -> Welcome;
+    /// What a principal that was let in is told.
+    fn welcome(&self, principal: &Principal) -> Welcome;
 
-    /// Whether this key may become this user (`None`: the server's own). May read files.
+    /// Whom this key makes its owner, who asks for this user (`None`: the server's own). May read files.
     ///
     /// # Errors
-    /// It may not. The fault goes to the log; the client learns only that it was denied.
-    fn authorise(&self, user: Option<&str>, key: &PublicKey) -> Result<(), Fault>;
+    /// It is not let in. The reason goes to the log; the client learns only whether its key was refused, or the server
+    /// failed to look it up.
+    fn authorise(&self, user: Option<&str>, key: &PublicKey) -> Result<Principal, Denial>;
 }
 
 /// What the server does about a message of a stranger.
@@ -115,7 +130,7 @@ pub(crate) enum Verdict {
     /// Ask for the proof of this key.
     Sign(Sign),
     /// Let them in.
-    Welcome(Box<Welcome>, PublicKey),
+    Welcome(Box<Welcome>, Principal),
 }
 
 /// The server's half, for one connection.
@@ -152,9 +167,11 @@ impl Examiner {
         }
         let mut refusal = Fault::user(Code::Denied, "no key was offered");
         for key in &offer.keys {
-            let authorised = parse_key(key).and_then(|key| self.gatekeeper.authorise(offer.user.as_deref(), &key));
+            let authorised = parse_key(key).and_then(|key| self.authorise(offer.user.as_deref(), &key));
             match authorised {
-                Ok(()) => return Ok(Sign { key: key.clone() }),
+                Ok(_) => return Ok(Sign { key: key.clone() }),
+                // An authorised key, for another user than this server's: other keys change nothing.
+                Err(fault) if fault.code == Code::NotAllowed => return Err(fault),
                 Err(fault) => refusal = fault,
             }
         }
@@ -178,8 +195,23 @@ impl Examiner {
         if key != claimed {
             return Err(denied(format!("signed by {}, not by {}", key.fingerprint(), claimed.fingerprint())));
         }
-        self.gatekeeper.authorise(hello.user.as_deref(), &key)?;
-        Ok(Verdict::Welcome(Box::new(self.gatekeeper.welcome()), key))
+        let principal = self.authorise(hello.user.as_deref(), &key)?;
+        Ok(Verdict::Welcome(Box::new(self.gatekeeper.welcome(&principal)), principal))
+    }
+
+    fn authorise(&self, user: Option<&str>, key: &PublicKey) -> Result<Principal, Fault> {
+        self.gatekeeper.authorise(user, key).map_err(|denial| {
+            let code = match denial {
+                Denial::Unavailable(_) => Code::System,
+                // The key is authorised: its owner may know the reason.
+                Denial::AnotherUser { .. } => {
+                    return Fault::user(Code::NotAllowed, denial.to_string())
+                        .advise("leave the user out, or have the server run as that user");
+                }
+                _ => Code::Denied,
+            };
+            Fault::user(code, format!("{}: {denial}", key.fingerprint()))
+        })
     }
 }
 
@@ -198,6 +230,8 @@ pub(crate) fn denial(fault: &Fault) -> Result<Vec<u8>, Fault> {
         Code::Denied => Fault::user(Code::Denied, "the server did not accept your key").advise(
             "add its line to ~/.ssh/authorized_keys there (unglue key show prints it); the server's log says more",
         ),
+        Code::System => Fault::system(Code::System, "the server could not look your key up")
+            .advise("nothing is wrong with the key: try again later; the server's log says what failed"),
         _ => fault.clone(),
     };
     message(&FromServer::Denied(told))

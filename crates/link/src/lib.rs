@@ -6,7 +6,9 @@
 pub mod auth;
 mod link;
 pub mod tcp;
+mod thread;
 mod tls;
 mod wire;
 
 pub use link::{Driver, Link, RecvStream, SendStream, StreamError, memory};
+pub use thread::in_a_thread;

@@ -41,10 +41,12 @@ pub mod limits;
 pub mod message;
 pub mod mux;
 pub mod octets;
+mod printable;
 pub mod signal;
 
 pub use fault::{Blame, Code, Fault};
 pub use octets::Octets;
+pub use printable::{Printable, is_deceptive};
 
 /// The protocol's version: the ALPN name of a TLS link, and a field of the first message on every link.
 pub const PROTOCOL: &str = "unglue/1";

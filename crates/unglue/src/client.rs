@@ -8,9 +8,10 @@ use std::sync::Arc;
 use tokio::sync::{Mutex, oneshot};
 use unglue_host::store::Store;
 use unglue_identity::AskPassphrase;
-use unglue_identity::{IdentitySearch, KnownHostsFiles, PublicKey};
+use unglue_identity::{IdentityError, IdentitySearch, KnownHostsFiles, PublicKey};
 use unglue_link::Link;
 use unglue_link::auth::Credentials;
+use unglue_link::in_a_thread;
 use unglue_link::tcp::{self, ConnectError, HostTrust, Target};
 use unglue_proto::message::Tally;
 use unglue_proto::message::auth::Welcome;
@@ -104,13 +105,21 @@ pub struct ClientOptions {
     pub known_hosts: Option<PathBuf>,
     /// Whether a server that no file knows is added to the known hosts, rather than refused.
     pub accept_new: bool,
+    /// A host key that a person has agreed to: it is trusted where no file knows the server.
+    pub agreed: Option<PublicKey>,
     /// Asked for the passphrase of an encrypted key.
     pub ask_passphrase: Arc<AskPassphrase<'static>>,
 }
 
 impl Default for ClientOptions {
     fn default() -> Self {
-        ClientOptions { identity: None, known_hosts: None, accept_new: false, ask_passphrase: Arc::new(|_| None) }
+        ClientOptions {
+            identity: None,
+            known_hosts: None,
+            accept_new: false,
+            agreed: None,
+            ask_passphrase: Arc::new(|_| None),
+        }
     }
 }
 
@@ -139,9 +148,9 @@ impl Client {
     pub async fn connect(address: &Address, options: &ClientOptions) -> Result<Client, ConnectError> {
         let search = IdentitySearch::from_env(options.identity.clone());
         // The agent's answer may take its time; finding files doesn't.
-        let wrong = |error: unglue_identity::IdentityError| Fault::user(Code::Denied, error.to_string());
+        let wrong = |error: IdentityError| Fault::user(Code::Denied, error.to_string());
         let found = match search.agent.is_some() && search.file.is_none() {
-            true => tokio::task::spawn_blocking(move || search.find()).await.map_err(|e| Fault::us(e.to_string()))?,
+            true => in_a_thread(move || search.find()).await.unwrap_or_else(|error| Err(IdentityError::Thread(error))),
             false => search.find(),
         };
         let identities = found.map_err(wrong)?;
@@ -151,7 +160,7 @@ impl Client {
             ask: options.ask_passphrase.clone(),
         };
         let files = KnownHostsFiles::from_env(options.known_hosts.clone()).map_err(wrong)?;
-        let trust = HostTrust { files, accept_new: options.accept_new };
+        let trust = HostTrust { files, accept_new: options.accept_new, agreed: options.agreed };
         let connected = tcp::connect(&address.target, &trust, &who).await?;
         tokio::spawn(connected.driver);
         Ok(Client {

@@ -66,6 +66,7 @@ impl Stage {
             identity: Some(self.folder.path().join("client_key")),
             known_hosts: Some(known_hosts),
             accept_new: false,
+            agreed: None,
             ask_passphrase: Arc::new(|_| None),
         };
         let connected = Client::connect(&Address { user: None, target: Target { host, port } }, &options).await;

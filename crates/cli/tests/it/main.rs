@@ -7,6 +7,7 @@ mod exec;
 mod guide;
 mod host;
 mod house;
+mod identities;
 mod json;
 mod key;
 mod known;

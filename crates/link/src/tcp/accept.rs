@@ -18,7 +18,7 @@ use super::lobby::Stranger;
 use crate::auth::{self, Examiner, Gatekeeper, Verdict};
 use crate::link::{Driver, Link, Opening};
 use crate::tls;
-use unglue_identity::{PrivateKey, PublicKey};
+use unglue_identity::{Principal, PrivateKey};
 
 /// How long a denied stranger may take to read why.
 const PARTING: Duration = Duration::from_secs(2);
@@ -43,8 +43,8 @@ pub struct Accepted {
     pub link: Link,
     /// To be spawned by the caller.
     pub driver: Driver<TcpStream>,
-    /// The key that the client proved to have.
-    pub key: PublicKey,
+    /// Who it is.
+    pub principal: Principal,
 }
 
 /// A connection that came to nothing: one line for the log.
@@ -98,10 +98,10 @@ async fn admit(
     handshake.unwrap_or_else(|_| Err(late("the handshake", HANDSHAKE))).map_err(refusal("handshake"))?;
 
     match authenticate(&mut session, gatekeeper).await {
-        Ok((key, unread)) => {
+        Ok((principal, unread)) => {
             let opening = Opening { unread, gate: None };
             let (link, driver) = Link::new(Role::Server, session.tcp, session.wire, opening);
-            Ok(Accepted { link, driver, key })
+            Ok(Accepted { link, driver, principal })
         }
         Err(fault) => {
             if auth::denial(&fault).and_then(|message| session.queue(&message)).is_ok() {
@@ -112,8 +112,8 @@ async fn admit(
     }
 }
 
-/// The messages before the streams. Gives the client's key, and the bytes behind its hello.
-async fn authenticate(session: &mut Session, gatekeeper: Arc<dyn Gatekeeper>) -> Result<(PublicKey, Vec<u8>), Fault> {
+/// The messages before the streams. Gives who it is, and the bytes behind its hello.
+async fn authenticate(session: &mut Session, gatekeeper: Arc<dyn Gatekeeper>) -> Result<(Principal, Vec<u8>), Fault> {
     let exporter = tls::exporter(session.tls()?)?;
     let mut examiner = Examiner::new(gatekeeper, exporter);
     let mut inbox = Inbox::new(AUTH_MESSAGE);
@@ -131,7 +131,7 @@ async fn authenticate(session: &mut Session, gatekeeper: Arc<dyn Gatekeeper>) ->
         let verdict = verdict?;
         session.queue(&auth::reply(&verdict)?)?;
         match verdict {
-            Verdict::Welcome(_, key) => return Ok((key, inbox.into_rest())),
+            Verdict::Welcome(_, principal) => return Ok((principal, inbox.into_rest())),
             Verdict::Sign(_) => {
                 session.send().await?;
                 (what, limit) = ("the signature", SIGNATURE);

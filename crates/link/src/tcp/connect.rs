@@ -1,7 +1,9 @@
 //! The client's way in.
 
 use std::fmt;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
@@ -16,8 +18,9 @@ use unglue_proto::{Code, Fault};
 use super::handshake::Session;
 use crate::auth::{Credentials, welcome_gate};
 use crate::link::{Driver, Link, Opening};
+use crate::thread::in_a_thread;
 use crate::tls;
-use unglue_identity::{KnownHosts, KnownHostsFiles, PublicKey, Verdict};
+use unglue_identity::{Identity, IdentityError, KnownHosts, KnownHostsFiles, PublicKey, Verdict};
 
 /// How long a TCP connection may take to open.
 const TCP: Duration = Duration::from_secs(10);
@@ -47,6 +50,8 @@ pub struct HostTrust {
     pub files: KnownHostsFiles,
     /// Whether a server that no file knows is added, rather than refused.
     pub accept_new: bool,
+    /// A key that a person has agreed to: it is trusted where no file knows the server.
+    pub agreed: Option<PublicKey>,
 }
 
 /// A server that no file knows.
@@ -92,12 +97,57 @@ pub struct Connected {
     pub host_key: PublicKey,
 }
 
-/// Connects, checks the host key against the known hosts, and proves who the client is.
+/// Connects, checks the host key against the known hosts, and proves who the client is. A key that the server accepts and
+/// that can't be used (its passphrase isn't given, the agent doesn't sign) gives way to the next one, on a new connection.
 ///
 /// # Errors
 /// The server can't be reached, isn't an unglue server, isn't trusted, or wants a key that isn't there. A server that
 /// *denies* is heard of later, through the link.
 pub async fn connect(target: &Target, trust: &HostTrust, who: &Credentials) -> Result<Connected, ConnectError> {
+    let mut who = who.clone();
+    let mut unusable: Option<IdentityError> = None;
+    loop {
+        match attempt(target, trust, &who, unusable.is_some()).await {
+            Err(Attempt::Unusable(identity, error)) => {
+                who = who.without(&identity);
+                let first = unusable.take();
+                if who.identities.is_empty() {
+                    return Err(Fault::user(Code::Denied, first.unwrap_or(error).to_string()).into());
+                }
+                if let Some(further) = first.as_ref().map(|_| &error) {
+                    tracing::warn!("skipped a key: {further}");
+                }
+                unusable = Some(first.unwrap_or(error));
+            }
+            // The server accepts none of the keys that are left: what was wrong is the one that it would have accepted.
+            Err(Attempt::Failed(ConnectError::Failed(fault))) if fault.code == Code::Denied => {
+                let what = unusable.map_or(fault.clone(), |error| Fault::user(Code::Denied, error.to_string()));
+                return Err(what.into());
+            }
+            Err(Attempt::Failed(error)) => return Err(error),
+            Ok(connected) => {
+                unusable.iter().for_each(|error| tracing::warn!("skipped a key: {error}"));
+                return Ok(connected);
+            }
+        }
+    }
+}
+
+/// Why one connection came to nothing.
+enum Attempt {
+    /// The server would accept this key, which can't be used.
+    Unusable(Arc<Identity>, IdentityError),
+    Failed(ConnectError),
+}
+
+impl<E: Into<ConnectError>> From<E> for Attempt {
+    fn from(error: E) -> Self {
+        Attempt::Failed(error.into())
+    }
+}
+
+/// One connection. The server is asked which key it accepts if there are several, or if `offer` says so.
+async fn attempt(target: &Target, trust: &HostTrust, who: &Credentials, offer: bool) -> Result<Connected, Attempt> {
     let tcp = open(target).await?;
     let mut session = Session::new(tcp, tls::connect()?);
     let handshake = timeout(HANDSHAKE, session.handshake()).await;
@@ -106,7 +156,7 @@ pub async fn connect(target: &Target, trust: &HostTrust, who: &Credentials) -> R
     check_host(target, trust, host_key)?;
 
     let exporter = tls::exporter(session.tls()?)?;
-    let identity = match who.wants_offer() {
+    let identity = match offer || who.wants_offer() {
         false => who.choose(None)?,
         true => {
             session.queue(&who.offer()?)?;
@@ -114,8 +164,8 @@ pub async fn connect(target: &Target, trust: &HostTrust, who: &Credentials) -> R
             who.choose(Some(&answer.map_err(|_| timed_out(target, "the answer to our keys", FIRST_MESSAGE))??))?
         }
     };
-    let hello = who.hello(identity, exporter).await?;
-    session.queue(&hello)?;
+    let signature = who.prove(&identity, exporter).await.map_err(|error| Attempt::Unusable(identity.clone(), error))?;
+    session.queue(&who.hello(&identity, &signature)?)?;
 
     let (sender, welcome) = oneshot::channel();
     let opening = Opening { unread: session.unread, gate: Some(welcome_gate(sender)) };
@@ -128,10 +178,31 @@ async fn open(target: &Target) -> Result<TcpStream, Fault> {
         Fault::system(Code::LinkLost, format!("can't connect to {target}: {error}"))
             .advise("check the host and the port, and that unglue serve runs there")
     };
-    let opening = timeout(TCP, TcpStream::connect((target.host.as_str(), target.port))).await;
-    let tcp = opening.map_err(|_| timed_out(target, "the TCP connection", TCP))?.map_err(failed)?;
+    let opening = async {
+        let addresses = addresses(target).await?;
+        TcpStream::connect(&addresses[..]).await.map_err(failed)
+    };
+    let opening = timeout(TCP, opening).await;
+    let tcp = opening.map_err(|_| timed_out(target, "the TCP connection", TCP))??;
     super::tune(&tcp).map_err(failed)?;
     Ok(tcp)
+}
+
+/// The target's addresses. A name is looked up in a thread of its own, since the system's resolver waits.
+async fn addresses(target: &Target) -> Result<Vec<SocketAddr>, Fault> {
+    let (host, port) = (target.host.clone(), target.port);
+    if let Ok(address) = host.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(address, port)]);
+    }
+    let looked_up = in_a_thread(move || (host.as_str(), port).to_socket_addrs()).await.map_err(|error| {
+        Fault::system(Code::System, format!("the system gave no thread to look {} up: {error}", target.host))
+            .advise("raise the limit of processes (ulimit -u), or end some")
+    })?;
+    let addresses = looked_up.map_err(|error| {
+        Fault::system(Code::LinkLost, format!("the name {} was not found: {error}", target.host))
+            .advise("check the spelling and the network")
+    })?;
+    Ok(addresses.collect())
 }
 
 /// Sends the offer and waits for the server's choice.
@@ -161,8 +232,12 @@ fn check_host(target: &Target, trust: &HostTrust, key: PublicKey) -> Result<(), 
         Verdict::Trusted { .. } => Ok(()),
         Verdict::Changed { at, known } => Err(changed(target, &key, &format!("{at} knows it by {known}")).into()),
         Verdict::Revoked { at } => Err(changed(target, &key, &format!("{at} revokes that key")).into()),
+        Verdict::Unknown { .. } if trust.agreed == Some(key) => Ok(()),
         Verdict::Unknown { .. } if trust.accept_new => {
-            KnownHosts::append(&trust.files.append, &target.host, target.port, &key).map_err(unreadable)?;
+            // As ssh: a home that can't be written to keeps nobody from connecting.
+            if let Err(error) = KnownHosts::append(&trust.files.append, &target.host, target.port, &key) {
+                tracing::warn!("{target} is trusted this time only: {error}. --known-hosts FILE names another file");
+            }
             Ok(())
         }
         Verdict::Unknown { .. } => {

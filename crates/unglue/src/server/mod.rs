@@ -17,7 +17,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::watch;
 use unglue_host::process::{Account, SupervisorCommand, login_environment};
 use unglue_host::store::{Partials, Store};
-use unglue_identity::{AuthorizedKeys, HostKey, PublicKey};
+use unglue_identity::{AuthorizedKeys, HostKey, Policy, PublicKey};
 use unglue_link::auth::Gatekeeper;
 use unglue_link::tcp::{Lobby, ServerTls};
 use unglue_proto::{Code, Fault};
@@ -226,14 +226,9 @@ fn gatekeeper(options: &ServerOptions, account: &Account) -> Gate {
         Some(file) => AuthorizedKeys::new(file, &account.home, account.uid),
         None => AuthorizedKeys::of_home(&account.home, account.uid),
     };
-    let mut allow = Vec::new();
-    if options.exec {
-        allow.push("exec".to_owned());
-    }
-    if options.files {
-        allow.push("files".to_owned());
-    }
-    Gate::new(keys, account.name.to_string_lossy().into_owned(), allow)
+    let mut policy = Policy::default();
+    (policy.exec, policy.files) = (options.exec, options.files);
+    Gate::new(keys, account.name.to_string_lossy().into_owned(), policy)
 }
 
 /// A thousand commands need some thousands of pipes: raises this process's limit of open files to what it may. Commands

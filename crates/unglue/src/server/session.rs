@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::field::display;
 use unglue_host::store::Store;
+use unglue_identity::Principal;
 use unglue_link::Link;
 use unglue_proto::message::{Request, Tally, exec, transfer};
 use unglue_proto::{Code, Fault, Octets};
@@ -27,6 +28,7 @@ pub(super) struct Session {
 struct Context {
     link: Link,
     peer: SocketAddr,
+    principal: Arc<Principal>,
     shared: Arc<Shared>,
     host: Option<Host>,
 }
@@ -35,11 +37,13 @@ impl Session {
     pub(super) fn new(
         link: Link,
         peer: SocketAddr,
+        principal: Principal,
         shared: Arc<Shared>,
         host: Option<Host>,
         stage: watch::Receiver<Stage>,
     ) -> Session {
-        Session { context: Context { link, peer, shared, host }, stage, operations: JoinSet::new() }
+        let principal = Arc::new(principal);
+        Session { context: Context { link, peer, principal, shared, host }, stage, operations: JoinSet::new() }
     }
 
     /// Takes operations until the link ends, or the server does and they are done.
@@ -147,11 +151,13 @@ impl Context {
     }
 
     fn host(&self) -> Result<&Host, Fault> {
-        self.host.as_ref().ok_or_else(|| not_allowed("runs no commands", "exec"))
+        let host = self.host.as_ref().filter(|_| self.principal.policy.exec);
+        host.ok_or_else(|| not_allowed("runs no commands", "exec"))
     }
 
     fn store(&self) -> Result<&Store, Fault> {
-        self.shared.store.as_ref().ok_or_else(|| not_allowed("moves no files", "files"))
+        let store = self.shared.store.as_ref().filter(|_| self.principal.policy.files);
+        store.ok_or_else(|| not_allowed("moves no files", "files"))
     }
 
     /// Tells the client that nobody reads the data that it is sending.

@@ -9,10 +9,12 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::{sleep, timeout};
+use tracing::field::display;
 use unglue_host::process::{Limits, Supervisors};
+use unglue_identity::Principal;
 use unglue_link::tcp;
-use unglue_proto::Fault;
 use unglue_proto::limits::GO_AWAY_GRACE;
+use unglue_proto::{Fault, Octets};
 
 use super::session::Session;
 use super::{Shared, Stage, system};
@@ -93,9 +95,9 @@ impl Shard {
         self.connections.spawn(async move {
             match tcp::accept(tcp, peer, &shared.tls, shared.gatekeeper.clone(), stranger).await {
                 Ok(accepted) => {
-                    tracing::info!(event = "accepted", %peer, key = %accepted.key.fingerprint());
+                    log_accepted(peer, &accepted.principal);
                     let driver = tokio::spawn(accepted.driver);
-                    Session::new(accepted.link, peer, shared, host, stage).run().await;
+                    Session::new(accepted.link, peer, accepted.principal, shared, host, stage).run().await;
                     // The last bytes may still be on their way out.
                     let _ = driver.await;
                 }
@@ -117,4 +119,9 @@ impl Shard {
         self.connections.abort_all();
         let _ = timeout(ENDING, async { while self.connections.join_next().await.is_some() {} }).await;
     }
+}
+
+fn log_accepted(peer: SocketAddr, principal: &Principal) {
+    let key = principal.key.as_ref().map(|key| display(key.fingerprint()));
+    tracing::info!(event = "accepted", %peer, user = %Octets::from(principal.user.as_str()), key);
 }
