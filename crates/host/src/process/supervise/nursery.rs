@@ -101,7 +101,7 @@ impl Nursery {
         };
         if orphaned && any {
             // Each death announces itself, and brings us here again until no stranger is left.
-            tree::kill_pass(&self.supervisors);
+            tree::kill_pass(&self.supervisors, || ());
         }
         any
     }
