@@ -174,6 +174,13 @@ impl KnownHosts {
         Ok(known)
     }
 
+    /// Reads the text of one file; `path` is for messages.
+    pub fn parse(path: &Path, text: &[u8]) -> Self {
+        let mut known = Self::default();
+        known.add_text(path, text);
+        known
+    }
+
     /// The malformed lines.
     pub fn skipped(&self) -> &[Skipped] {
         &self.skipped
@@ -225,6 +232,11 @@ impl KnownHosts {
             Err(error) => return Err(failed(error)),
         };
         let text = bounded::read(&file, MAX_FILE).map_err(failed)?;
+        self.add_text(path, &text);
+        Ok(())
+    }
+
+    fn add_text(&mut self, path: &Path, text: &[u8]) {
         self.files.push(path.to_owned());
         for (number, bytes) in (1..).zip(text.split(|&byte| byte == b'\n')) {
             match Line::parse(bytes) {
@@ -236,7 +248,6 @@ impl KnownHosts {
                 }
             }
         }
-        Ok(())
     }
 
     fn about(&self, name: &str) -> Vec<&Entry> {

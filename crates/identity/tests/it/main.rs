@@ -2,6 +2,7 @@
 
 mod agent;
 mod authorized_keys;
+mod corpus;
 mod key_advice;
 mod key_file_variants;
 mod key_files;
