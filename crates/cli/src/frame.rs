@@ -6,11 +6,14 @@ mod encode;
 mod json;
 
 use std::fs::File;
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, IsTerminal as _, Read, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use unglue_frame::{DecodeError, Framing, presets};
+
+use crate::complaint::{Complaint, say, say_lines};
+use crate::standard;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -26,7 +29,7 @@ used wrongly or if a file can't be read or written.";
 
 /// Find, write and check message boundaries in bytes.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES, arg_required_else_help = true)]
+#[command(after_long_help = EXAMPLES, arg_required_else_help = true)]
 pub(crate) struct FrameCommand {
     #[command(subcommand)]
     action: Action,
@@ -64,44 +67,41 @@ enum Failure {
 }
 
 impl FrameCommand {
-    /// Runs the command; what went wrong is told on stderr.
-    pub(crate) fn run(self) -> ExitCode {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// It was used wrongly, or a file can't be read or written.
+    pub(crate) fn run(self) -> Result<ExitCode, Complaint> {
         let result = match self.action {
             Action::Decode(decode) => decode.run(),
             Action::Encode(encode) => encode.run(),
             Action::Check(check) => check.run(),
             Action::List(list) => list.run(),
         };
-        result.map_or_else(Failure::tell, |()| ExitCode::SUCCESS)
+        result.map_or_else(Failure::tell, |()| Ok(ExitCode::SUCCESS))
     }
 }
 
 impl Failure {
-    fn tell(self) -> ExitCode {
+    fn tell(self) -> Result<ExitCode, Complaint> {
         match self {
             Failure::Decode(error) => {
                 let told = error.to_string();
-                eprintln!("unglue: {told}{}", if told.ends_with('?') { "" } else { "." });
-                ExitCode::from(1)
+                say(&format!("{told}{}", if told.ends_with('?') { "" } else { "." }));
+                Ok(ExitCode::from(1))
             }
             Failure::Message(message) => {
-                eprintln!("unglue: {message}");
-                ExitCode::from(1)
+                say(&message);
+                Ok(ExitCode::from(1))
             }
             Failure::Usage(message) => {
-                eprintln!("unglue: {message}");
-                ExitCode::from(125)
+                say_lines(&message);
+                Err(Complaint::reported())
             }
             Failure::Read(name, error) => {
-                eprintln!("unglue: {name} can't be read: {error}. Check the path and its permissions.");
-                ExitCode::from(125)
+                Err(Complaint::new(format!("{name} can't be read: {error}. Check the path and its permissions.")))
             }
-            // The reader had enough: nobody is left to tell.
-            Failure::Write(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::from(125),
-            Failure::Write(error) => {
-                eprintln!("unglue: writing stdout failed: {error}. Check where it leads.");
-                ExitCode::from(125)
-            }
+            Failure::Write(error) => standard::unless_enough(Err(error)).map(|()| ExitCode::SUCCESS),
         }
     }
 }
@@ -126,9 +126,10 @@ fn input(file: Option<PathBuf>) -> Result<(String, Box<dyn Read>), Failure> {
         }
         _ => {
             if io::stdin().is_terminal() {
-                eprintln!("unglue: reading stdin; end it with Ctrl-D");
+                say("reading stdin; end it with Ctrl-D");
             }
-            Ok(("stdin".into(), Box::new(io::stdin().lock())))
+            let stdin = standard::stdin().map_err(|error| Failure::Read("stdin".into(), error))?;
+            Ok(("stdin".into(), Box::new(stdin)))
         }
     }
 }
@@ -148,7 +149,7 @@ Options in parentheses: max=BYTES (8M unless said), incl (the length counts itse
 
 impl List {
     fn run(self) -> Result<(), Failure> {
-        let mut out = io::stdout().lock();
+        let mut out = standard::stdout();
         let written = if self.json {
             let rows: Vec<_> = presets()
                 .iter()
@@ -161,6 +162,6 @@ impl List {
                 .try_for_each(|preset| writeln!(out, "  {:<26} {}", preset.notation, preset.meaning))
                 .and_then(|()| writeln!(out, "{LAYOUTS}"))
         };
-        written.map_err(Failure::Write)
+        written.and_then(|()| out.flush()).map_err(Failure::Write)
     }
 }

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, IsTerminal as _, Write as _};
 
 use unglue::UnknownHost;
-use unglue_identity::PublicKey;
+use unglue::identity::PublicKey;
 
 use crate::complaint::printable;
 

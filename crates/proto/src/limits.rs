@@ -52,5 +52,17 @@ pub const SIGNATURE: Duration = Duration::from_secs(60);
 /// How long an ended command's streams are drained before a surviving descendant is cut off.
 pub const DRAIN: Duration = Duration::from_millis(200);
 
+/// How long a command may wait for its turn where as many run as the server allows. Then it is refused.
+pub const TURN: Duration = Duration::from_secs(60);
+
+/// How long a server may take to say that a command has started: its turn, its start, and some time for the network.
+pub const START: Duration = Duration::from_secs(90);
+
+/// How long a server may take to say how a command ended, once the command has exited and its outputs have ended.
+pub const OUTCOME: Duration = Duration::from_secs(30);
+
+/// How long a tree of processes may take to end once it was asked to. A supervisor reports within two seconds.
+pub const TREE_END: Duration = Duration::from_secs(10);
+
 /// How long a server that was told to stop waits for the operations under way.
 pub const GO_AWAY_GRACE: Duration = Duration::from_secs(10);

@@ -23,7 +23,7 @@ Exit status: 0; 1 if something was not copied (each is named); 125 if unglue its
 
 /// Copy files to or from another machine
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES, override_usage = "unglue cp [OPTIONS] SRC… DST    (one side is [user@]HOST:PATH)")]
+#[command(after_long_help = EXAMPLES, override_usage = "unglue cp [OPTIONS] SRC… DST    (one side is [user@]HOST:PATH)")]
 pub(crate) struct CpArgs {
     /// Keep the exact mode and the time of the last modification
     #[arg(short = 'p')]

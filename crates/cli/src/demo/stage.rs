@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tempfile::TempDir;
+use unglue::identity::{KnownHosts, make_key_file};
 use unglue::{Address, Client, ClientOptions, Server, ServerOptions, SupervisorCommand, Target};
-use unglue_identity::{KnownHosts, make_key_file};
 
 use super::Stopped;
 use crate::complaint::Complaint;

@@ -1,11 +1,12 @@
 //! Taking frames out of bytes.
 
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{self, Read, Write};
 use std::path::PathBuf;
 
 use unglue_frame::{Frame, Framing, Part, io as frame_io, io::FrameReader};
 
 use super::{Failure, dump, framing, input, json};
+use crate::standard;
 
 /// Show each frame of a file: its offset, fields, length and bytes.
 #[derive(Debug, clap::Args)]
@@ -37,7 +38,7 @@ pub(super) struct Check {
 impl Decode {
     pub(super) fn run(self) -> Result<(), Failure> {
         let framing = framing(&self.notation)?;
-        let mut out = BufWriter::new(io::stdout().lock());
+        let mut out = standard::stdout();
         let show = |frame: Frame<'_>| match (self.json, self.raw) {
             (true, _) => json::frame(&mut out, &frame),
             (_, true) => out.write_all(frame.data()),
@@ -107,7 +108,7 @@ impl Tally {
     }
 
     fn tell(&self, notation: &str, result: &Result<(), Failure>, json: bool) -> io::Result<()> {
-        let mut out = io::stdout().lock();
+        let mut out = standard::stdout();
         let shortest = self.shortest.unwrap_or(0);
         let error = match result {
             Err(Failure::Decode(error)) => Some(error),
@@ -120,7 +121,7 @@ impl Tally {
                 "notation": notation, "frames": self.frames, "data_bytes": self.data, "parsed_bytes": self.end,
                 "shortest": shortest, "longest": self.longest, "error": error,
             });
-            return writeln!(out, "{line}");
+            return writeln!(out, "{line}").and_then(|()| out.flush());
         }
         let Tally { frames, data, longest, end, .. } = self;
         let verdict = if error.is_some() { "stops" } else { "parses to the end" };
@@ -128,6 +129,7 @@ impl Tally {
         writeln!(
             out,
             "{notation}: {verdict}; {frames} frame{s} with {data} bytes of data ({shortest} to {longest}) in the first {end} bytes"
-        )
+        )?;
+        out.flush()
     }
 }

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use unglue_identity::{KnownHosts, KnownHostsFiles, PublicKey, Verdict};
-use unglue_link::auth::Credentials;
-use unglue_link::tcp::{self, ConnectError, HostTrust, Target};
+use unglue::identity::{KnownHosts, KnownHostsFiles, PublicKey, Verdict};
+use unglue::link::auth::Credentials;
+use unglue::link::tcp::{self, ConnectError, HostTrust, Target};
 
 use super::refused;
 use crate::args::key::TrustArgs;

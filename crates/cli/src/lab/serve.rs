@@ -12,9 +12,9 @@ use unglue_lab::server::{Event, Settings};
 use unglue_lab::shell::Shell;
 
 use crate::args::lab::LabServeArgs;
-use crate::complaint::{Complaint, printable};
-use crate::runtime;
+use crate::complaint::{Complaint, printable, say};
 use crate::signals::{Signals, Wish};
+use crate::{runtime, standard};
 
 /// Serves until a signal ends it. What it does is told on standard error.
 ///
@@ -71,9 +71,10 @@ fn start(args: LabServeArgs) -> Result<Serving, Complaint> {
 }
 
 fn announce(address: SocketAddr) {
-    let mut stdout = io::stdout().lock();
     // A server whose starter doesn't listen serves all the same.
-    let _ = writeln!(stdout, "listening on {address}").and_then(|()| stdout.flush());
+    if let Err(complaint) = standard::print(format!("listening on {address}\n")) {
+        say(&complaint.to_string());
+    }
 }
 
 fn ended(served: Result<Result<(), unglue_lab::LabError>, tokio::task::JoinError>) -> Result<(), Complaint> {

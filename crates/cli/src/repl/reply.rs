@@ -3,8 +3,7 @@
 use std::ffi::OsString;
 use std::io;
 
-use unglue::{Exec, Outcome, Running};
-use unglue_proto::Fault;
+use unglue::{Exec, Fault, Outcome, Running};
 
 use super::{Session, ended_by};
 use crate::complaint::{Complaint, say};
@@ -24,7 +23,7 @@ impl Session {
         let sinks = sinks().map_err(|error| Complaint::new(format!("this machine refused: {error}")))?;
         let outcome = see_through(running, sinks, &mut self.signals).await?;
         match outcome {
-            Outcome::LinkLost { link_lost } => Err(link_lost.into()),
+            Outcome::LinkLost(link_lost) => Err(link_lost.into()),
             outcome => {
                 tell(&outcome);
                 Ok(())
@@ -71,7 +70,7 @@ async fn see_through(
 fn tell(outcome: &Outcome) {
     match (outcome, verdict::verdict(outcome)) {
         (_, Ok(0)) => {}
-        (Outcome::Ended(unglue::Exit::Signalled { signalled, .. }), _) => say(&format!("ended by {signalled}")),
+        (Outcome::Ended(unglue::Exit::Signalled(by)), _) => say(&format!("ended by {}", by.signal)),
         (_, Ok(code)) => say(&format!("exit status {code}")),
         (_, Err(complaint)) => say(&complaint.to_string()),
     }

@@ -117,5 +117,5 @@ fn a_lost_link_is_an_outcome_of_its_own() {
     assert!(object["outcome"]["link_lost"]["what"].is_string(), "{object}");
     assert_eq!(object["stdout"]["end"], "cut");
     assert_eq!(object["stdout"]["data"], json!({"text": "before\n"}));
-    done.complains("");
+    done.complains("the connection ended without a close");
 }

@@ -105,3 +105,22 @@ fn a_malformed_revocation_is_warned_about() {
     assert_eq!(done.stderr.lines().count(), 1, "{done:?}");
     done.complains("known_hosts:2 has no effect");
 }
+
+#[test]
+fn connecting_takes_no_longer_than_it_may() {
+    let host = Host::start();
+    // Something that accepts and says nothing.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let target = silent.local_addr().expect("it has one").to_string();
+    for words in
+        [&["exec", "--connect-timeout", "300ms", &target, "true"][..], &["repl", "--connect-timeout", "0.3", &target]]
+    {
+        let done = finish(host.client(words)).expect(125);
+        assert!(done.took < std::time::Duration::from_secs(8), "{done:?}");
+        done.complains("took longer than 0.3 s; check the address");
+    }
+    let object =
+        finish(host.client(["exec", "--connect-timeout", "300ms", "--json", &target, "true"])).expect(125).json();
+    assert_eq!(object["outcome"]["unreachable"]["code"], "unreachable", "{object}");
+    host.exec(&["--connect-timeout", "20s"], ["true"]).expect(0);
+}

@@ -45,6 +45,7 @@ impl Finished {
     /// Fails unless standard error is one line that starts with `unglue:` and holds `words`.
     #[track_caller]
     pub(super) fn complains(self, words: &str) -> Finished {
+        assert!(!words.is_empty(), "any failure has no words: say which one is meant");
         let lines: Vec<&str> = self.stderr.lines().collect();
         assert!(lines.len() == 1 && lines[0].starts_with("unglue: ") && lines[0].contains(words), "{self:?}");
         self

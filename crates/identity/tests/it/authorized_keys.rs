@@ -204,3 +204,20 @@ fn we_find_the_key_behind_the_options_where_ssh_keygen_does() {
         assert_eq!(matches!(ours, Lookup::Authorised { .. }), plain, "{options:?}: {ours:?}");
     }
 }
+
+#[test]
+fn a_failed_lookup_is_told_from_a_key_that_is_not_listed() {
+    let home = tempfile::tempdir().expect("a home");
+    chmod(home.path(), 0o700);
+    let keys = AuthorizedKeys::new(home.path().join("keys"), home.path(), rustix::process::getuid().as_raw());
+    let denied = |keys: &AuthorizedKeys| keys.check(&super::key(1).public_key()).expect_err("denied");
+    assert!(!denied(&keys).is_lookup_failure(), "there is no file");
+    write(keys.path(), "", 0o600);
+    assert!(!denied(&keys).is_lookup_failure(), "the key is not in it");
+    std::fs::remove_file(keys.path()).expect("removed");
+    // It can't be read, whoever asks.
+    std::fs::create_dir(keys.path()).expect("made");
+    let failed = denied(&keys);
+    assert!(failed.is_lookup_failure() && std::error::Error::source(&failed).is_some(), "{failed}");
+    assert!(matches!(unglue_identity::Denial::from(failed), unglue_identity::Denial::Unavailable(_)));
+}

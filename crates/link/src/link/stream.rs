@@ -59,6 +59,18 @@ impl SendStream {
         poll_fn(|cx| self.poll_write_all(cx, &mut data)).await
     }
 
+    /// Takes some of `data` off its front, at least a byte unless it is empty; waits where there is no room for one.
+    ///
+    /// # Errors
+    /// The reader gave up, or the link has ended.
+    pub fn poll_write(&mut self, cx: &mut Context<'_>, data: &mut Bytes) -> Poll<Result<(), StreamError>> {
+        let before = data.len();
+        match self.poll_write_all(cx, data) {
+            Poll::Pending if data.len() < before => Poll::Ready(Ok(())),
+            poll => poll,
+        }
+    }
+
     fn poll_write_all(&mut self, cx: &mut Context<'_>, data: &mut Bytes) -> Poll<Result<(), StreamError>> {
         let mut state = self.shared.lock();
         if let Some(fault) = &state.lost {

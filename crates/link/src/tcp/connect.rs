@@ -199,7 +199,7 @@ async fn addresses(target: &Target) -> Result<Vec<SocketAddr>, Fault> {
             .advise("raise the limit of processes (ulimit -u), or end some")
     })?;
     let addresses = looked_up.map_err(|error| {
-        Fault::system(Code::LinkLost, format!("the name {} was not found: {error}", target.host))
+        Fault::system(Code::Unreachable, format!("the name {} was not found: {error}", target.host))
             .advise("check the spelling and the network")
     })?;
     Ok(addresses.collect())

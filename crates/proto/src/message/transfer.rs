@@ -9,11 +9,11 @@
 //! ```
 //!
 //! The receiver compares count and digest before it renames its temporary file to the final name, and a `put`'s
-//! outcome says `stored` only after file and folder are synced (promise P7). Either side may say `failed` instead.
+//! outcome says `done` only after file and directory are synced (promise P7). Either side may say `failed` instead.
 
 use serde::{Deserialize, Serialize};
 
-use super::Tally;
+use super::{Tally, tagged};
 use crate::{Fault, Octets};
 
 /// What a `put` may require of a server of this version.
@@ -73,32 +73,34 @@ pub struct File {
     pub mtime_ns: i64,
 }
 
-/// From the client of a `put`, after the request.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FromClient {
-    /// Everything was sent; this is what it was.
-    Sent(Tally),
-    /// The source failed: discard what came.
-    Failed(Fault),
+tagged! {
+    /// From the client of a `put`, after the request.
+    pub enum FromClient {
+        /// Everything was sent; this is what it was.
+        "sent" => Sent(Tally),
+        /// The source failed: discard what came.
+        "failed" => Failed(Fault),
+    }
 }
 
-/// From the server.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FromServer {
-    /// A `get` found its file.
-    File(File),
-    /// The last word.
-    Outcome(Outcome),
+tagged! {
+    /// From the server.
+    pub enum FromServer {
+        /// A `get` found its file.
+        "file" => File(File),
+        /// The final message of a transfer that was accepted.
+        "outcome" => Outcome(Outcome),
+        /// The final message of a request that was not: nothing was done.
+        "refused" => Refused(Fault),
+    }
 }
 
-/// How a transfer ended.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    /// A `put`: the file is complete, verified, synced and under its name. A `get`: this is what was sent.
-    Done(Tally),
-    /// It is not; the old file, if there was one, is untouched.
-    Failed(Fault),
+tagged! {
+    /// How a transfer ended.
+    pub enum Outcome {
+        /// A `put`: the file is complete, verified, synced and under its name. A `get`: this is what was sent.
+        "done" => Done(Tally),
+        /// It is not; the old file, if there was one, is untouched.
+        "failed" => Failed(Fault),
+    }
 }

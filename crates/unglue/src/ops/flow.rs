@@ -9,38 +9,12 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use unglue_host::store::{Incoming, Source};
 use unglue_link::{RecvStream, SendStream};
 use unglue_proto::message::Tally;
-use unglue_proto::{Code, Fault};
+use unglue_proto::{Code, Fault, Meter};
 
 /// Bytes that are read from a file at once.
 const PIECE: usize = 256 * 1024;
 /// Pieces on their way between the file's thread and the link's.
 const PIECES: usize = 4;
-
-/// Counts and digests what goes by.
-#[derive(Clone, Default)]
-pub(crate) struct Meter {
-    bytes: u64,
-    /// From the first byte on, and in a box: it has 1.9 kB, which would be moved with each future that holds a meter.
-    hasher: Option<Box<blake3::Hasher>>,
-}
-
-impl Meter {
-    pub(crate) fn pass(&mut self, data: &[u8]) {
-        self.bytes += data.len() as u64;
-        if !data.is_empty() {
-            self.hasher.get_or_insert_default().update(data);
-        }
-    }
-
-    pub(crate) fn bytes(&self) -> u64 {
-        self.bytes
-    }
-
-    pub(crate) fn tally(&self) -> Tally {
-        let digest = self.hasher.as_ref().map_or_else(|| blake3::hash(b""), |hasher| hasher.finalize());
-        Tally { bytes: self.bytes, blake3: digest.to_hex().to_string() }
-    }
-}
 
 /// Sends a whole file, and finishes the stream. `progress` hears the bytes sent so far.
 ///

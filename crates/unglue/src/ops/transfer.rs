@@ -11,10 +11,10 @@ use unglue_host::store::{Source, Store, StoreError, WriteOptions};
 use unglue_link::{Link, RecvStream};
 use unglue_proto::message::transfer::{File, FromClient, FromServer, Get, Outcome, Put};
 use unglue_proto::message::{Request, Tally};
-use unglue_proto::{Code, Fault};
+use unglue_proto::{Code, Fault, Side};
 
 use super::flow::{self, Landing};
-use super::{Control, Listener, Speaker, fresh_id, unbroken};
+use super::{Control, Listener, Speaker, new_id, unbroken};
 
 /// What holds at the destination when a link ended before the outcome came.
 const UNKNOWN_PUT: &str =
@@ -51,7 +51,7 @@ pub(crate) async fn put(
     let data = link.open_unidirectional().await?;
     let size = source.size();
     let put = Put {
-        id: fresh_id(),
+        id: new_id(),
         path: to.into(),
         name: from.file_name().unwrap_or_default().into(),
         size,
@@ -101,9 +101,12 @@ async fn receive(link: &Link, store: &Store, put: Put, listener: &mut Listener) 
         Ok(store.write(&path, options)?)
     });
     land(landing, &mut data, |_| (), async {
-        match listener.expect().await? {
-            FromClient::Sent(tally) => Ok(tally),
-            FromClient::Failed(fault) => Err(fault),
+        loop {
+            match listener.expect().await? {
+                FromClient::Sent(tally) => return Ok(tally),
+                FromClient::Failed(fault) => return Err(fault),
+                FromClient::Unknown(_) => {}
+            }
         }
     })
     .await
@@ -138,14 +141,14 @@ pub(crate) async fn get(
 async fn ask_for(link: Link, from: OsString) -> Result<(Listener, File, RecvStream), Fault> {
     let Control { speaker, mut listener } = Control::new(link.open_bidirectional().await?);
     let path = from.as_os_str().into();
-    speaker.conclude(&Request::Get(Get { id: fresh_id(), path, require: Vec::new() })).await?;
-    match listener.expect().await? {
+    speaker.conclude(&Request::Get(Get { id: new_id(), path, require: Vec::new() })).await?;
+    match event(&mut listener).await? {
         FromServer::File(file) => {
             let data = link.claim(file.data)?;
             Ok((listener, file, data))
         }
-        FromServer::Outcome(Outcome::Failed(fault)) => Err(the_servers(fault)),
-        FromServer::Outcome(Outcome::Done(_)) => {
+        other => {
+            ended(other)?;
             Err(Fault::peer(Code::BadMessage, "the server says that a file is sent which it never opened"))
         }
     }
@@ -202,16 +205,33 @@ pub(crate) async fn conclude(speaker: Speaker, result: Result<Tally, Fault>) -> 
 }
 
 async fn outcome(listener: &mut Listener) -> Result<Tally, Fault> {
-    match listener.expect().await? {
-        FromServer::Outcome(Outcome::Done(tally)) => Ok(tally),
-        FromServer::Outcome(Outcome::Failed(fault)) => Err(the_servers(fault)),
-        FromServer::File(_) => Err(Fault::peer(Code::BadMessage, "the server opened a file a second time")),
+    ended(event(listener).await?)
+}
+
+/// The next message that this version knows.
+async fn event(listener: &mut Listener) -> Result<FromServer, Fault> {
+    loop {
+        match listener.expect().await? {
+            FromServer::Unknown(_) => {}
+            event => return Ok(event),
+        }
     }
 }
 
-/// A failure of the server's own, so that nobody looks for its path on this machine.
-fn the_servers(fault: Fault) -> Fault {
-    Fault { what: format!("on the server: {}", fault.what), ..fault }
+/// What a final message says.
+fn ended(message: FromServer) -> Result<Tally, Fault> {
+    match message {
+        FromServer::Outcome(Outcome::Done(tally)) => Ok(tally),
+        FromServer::Outcome(Outcome::Failed(fault)) | FromServer::Refused(fault) => Err(fault.on(Side::Server)),
+        FromServer::Outcome(Outcome::Unknown(unknown)) => {
+            let what = format!("the transfer ended as {:?}, which this version doesn't know", unknown.kind);
+            Err(Fault::peer(Code::Unsupported, what)
+                .advise("whether the file is in place is not known: look, or copy it again"))
+        }
+        FromServer::File(_) | FromServer::Unknown(_) => {
+            Err(Fault::peer(Code::BadMessage, "the server opened a file a second time"))
+        }
+    }
 }
 
 /// What holds where no outcome came: the link was lost, or the server gave everything up because it ends.

@@ -4,11 +4,12 @@
 //! stays on the thread that took it, since hops between threads are what latency is made of.
 
 mod gate;
+mod listen;
 mod session;
 mod shard;
 
 use std::ffi::OsString;
-use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -18,6 +19,7 @@ use tokio::sync::watch;
 use unglue_host::process::{Account, SupervisorCommand, login_environment};
 use unglue_host::store::{Partials, Store};
 use unglue_identity::{AuthorizedKeys, HostKey, Policy, PublicKey};
+use unglue_jobs::Registry;
 use unglue_link::auth::Gatekeeper;
 use unglue_link::tcp::{Lobby, ServerTls};
 use unglue_proto::{Code, Fault};
@@ -29,7 +31,7 @@ use shard::Shard;
 /// whoever has an authorised key.
 #[derive(Debug, Clone)]
 pub struct ServerOptions {
-    /// `ADDRESS:PORT`; port 0 picks a free one.
+    /// `ADDRESS:PORT`, or `NAME:PORT` for all addresses of a name; port 0 picks a free one.
     pub listen: String,
     /// The folder that every path lies beneath; without it paths are relative to the home directory, and may be
     /// absolute.
@@ -65,7 +67,7 @@ impl Default for ServerOptions {
 
 /// A server that accepts connections, on threads of its own.
 pub struct Server {
-    address: SocketAddr,
+    addresses: Vec<SocketAddr>,
     host_key: PublicKey,
     stage: watch::Sender<Stage>,
     threads: Vec<JoinHandle<()>>,
@@ -88,6 +90,7 @@ pub(crate) struct Shared {
     pub(crate) gatekeeper: Arc<dyn Gatekeeper>,
     pub(crate) lobby: Lobby,
     pub(crate) store: Option<Store>,
+    pub(crate) registry: Registry,
     pub(crate) exec: bool,
     pub(crate) environment: Vec<(OsString, OsString)>,
     pub(crate) top: PathBuf,
@@ -106,27 +109,36 @@ impl Server {
             .map_err(|error| Fault::user(Code::System, error.to_string()))?;
         let supervisor = raise_open_files(options.supervisor.clone());
         let store = store(&options, &account, &state)?;
-        let listener = bind(&options.listen)?;
-        let address = listener.local_addr().map_err(|error| system("the listening address is not known", &error))?;
+        let listeners = listen::bind(&options.listen)?;
+        let addresses = listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>();
+        let addresses = addresses.map_err(|error| system("the listening address is not known", &error))?;
         let shared = Arc::new(Shared {
             tls: ServerTls::new(&host_key.key)?,
             gatekeeper: Arc::new(gatekeeper(&options, &account)),
             lobby: Lobby::default(),
             store: options.files.then_some(store),
+            registry: Registry::default(),
             exec: options.exec,
             environment: login_environment(),
             top: top(&options, &account)?,
             supervisor,
         });
         let (stage, watch) = watch::channel(Stage::Serving);
-        let threads = (0..shards()).map(|number| Shard::start(number, &listener, shared.clone(), watch.clone()));
+        // Mostly one: a name may have an address of each family, and then each has threads of its own.
+        let listeners = listeners.iter().flat_map(|listener| (0..shards()).map(move |_| listener)).enumerate();
+        let threads = listeners.map(|(number, listener)| Shard::start(number, listener, shared.clone(), watch.clone()));
         let threads = threads.collect::<Result<Vec<_>, Fault>>()?;
-        Ok(Server { address, host_key: host_key.key.public_key(), stage, threads })
+        Ok(Server { addresses, host_key: host_key.key.public_key(), stage, threads })
     }
 
-    /// Where it listens.
+    /// Where it listens; the first address, if there are several.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.addresses[0]
+    }
+
+    /// All addresses at which it listens. A name may have several; they have the same port.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
     }
 
     /// The key that it proves itself with.
@@ -191,17 +203,6 @@ fn advance(stage: &mut Stage, to: Stage) -> bool {
 /// One thread for each core, up to four: what a server does is moving bytes.
 fn shards() -> usize {
     std::thread::available_parallelism().map_or(1, |cores| cores.get().min(4))
-}
-
-fn bind(listen: &str) -> Result<TcpListener, Fault> {
-    let unusable = |error: &std::io::Error| {
-        system(&format!("can't listen on {listen}"), error)
-            .advise("give --listen ADDRESS:PORT with a free port of this machine")
-    };
-    let addresses: Vec<SocketAddr> = listen.to_socket_addrs().map_err(|error| unusable(&error))?.collect();
-    let listener = TcpListener::bind(addresses.as_slice()).map_err(|error| unusable(&error))?;
-    listener.set_nonblocking(true).map_err(|error| unusable(&error))?;
-    Ok(listener)
 }
 
 fn store(options: &ServerOptions, account: &Account, state: &Path) -> Result<Store, Fault> {

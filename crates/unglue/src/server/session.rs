@@ -8,13 +8,14 @@ use tokio::task::JoinSet;
 use tracing::field::display;
 use unglue_host::store::Store;
 use unglue_identity::Principal;
+use unglue_jobs::{Claim, Kind};
 use unglue_link::Link;
 use unglue_proto::message::{Request, Tally, exec, transfer};
 use unglue_proto::{Code, Fault, Octets};
 
 use super::{Shared, Stage};
-use crate::ops::exec::Host;
-use crate::ops::{Control, exec as run, transfer as moving};
+use crate::ops::exec::Runner;
+use crate::ops::{Control, exec as running, refuse, transfer as moving};
 
 /// A connection's operations. Dropped, it ends them all.
 pub(super) struct Session {
@@ -30,7 +31,7 @@ struct Context {
     peer: SocketAddr,
     principal: Arc<Principal>,
     shared: Arc<Shared>,
-    host: Option<Host>,
+    runner: Option<Runner>,
 }
 
 impl Session {
@@ -39,11 +40,11 @@ impl Session {
         peer: SocketAddr,
         principal: Principal,
         shared: Arc<Shared>,
-        host: Option<Host>,
+        runner: Option<Runner>,
         stage: watch::Receiver<Stage>,
     ) -> Session {
         let principal = Arc::new(principal);
-        Session { context: Context { link, peer, principal, shared, host }, stage, operations: JoinSet::new() }
+        Session { context: Context { link, peer, principal, shared, runner }, stage, operations: JoinSet::new() }
     }
 
     /// Takes operations until the link ends, or the server does and they are done.
@@ -72,7 +73,7 @@ impl Session {
                 break;
             }
         }
-        // Whatever still runs loses its client here, and its tree with it.
+        // Whatever still runs loses its holder here, and its tree with it.
         self.operations.shutdown().await;
         // Slow clients get what operations left behind, as long as a leaving server waits at all.
         link.flushed().await;
@@ -85,32 +86,43 @@ impl Session {
 impl Context {
     /// One operation, from its request to its last message.
     async fn operate(self, mut control: Control) {
-        match control.listener.expect::<Request>().await {
-            Ok(request) => self.serve(request, control).await,
-            Err(fault) => tracing::warn!(event = "bad_request", peer = %self.peer, why = %fault.what),
-        }
-    }
-
-    async fn serve(&self, request: Request, control: Control) {
-        let allowed = request.check_required();
+        let request = match control.listener.expect::<Request>().await {
+            Ok(request) => request,
+            Err(fault) if fault.code == Code::BadMessage => return self.refuse("bad_request", fault, control).await,
+            // The client has gone, or taken the operation back.
+            Err(fault) => return tracing::info!(event = "no_request", peer = %self.peer, why = %fault.what),
+        };
+        let known = request.check_required();
         match request {
-            Request::Exec(exec) => self.exec(*exec, allowed, control).await,
-            Request::Put(put) => self.put(put, allowed, control).await,
-            Request::Get(get) => self.get(get, allowed, control).await,
+            Request::Exec(exec) => self.exec(*exec, known, control).await,
+            Request::Put(put) => self.put(put, known, control).await,
+            Request::Get(get) => self.get(get, known, control).await,
+            Request::Unknown(_) => {
+                let fault = known.err().unwrap_or_else(|| Fault::us("an unknown request is known"));
+                self.refuse("unknown_request", fault, control).await;
+            }
         }
     }
 
-    async fn exec(&self, exec: exec::Exec, allowed: Result<(), Fault>, control: Control) {
+    /// Answers a request that says too little to be an operation.
+    async fn refuse(&self, event: &str, fault: Fault, control: Control) {
+        tracing::warn!(event, peer = %self.peer, why = %fault.what);
+        // The client may have gone.
+        let _ = refuse(control.speaker, fault).await;
+    }
+
+    async fn exec(&self, exec: exec::Exec, known: Result<(), Fault>, control: Control) {
         let (id, program) = (exec.id.clone(), exec.argv.first().cloned().unwrap_or_default());
         tracing::info!(event = "exec", peer = %self.peer, id = %safe(&id), %program, arguments = exec.argv.len());
-        let unfinished = Unfinished::new("exec_given_up", self.peer, &id);
-        let result = match allowed.and_then(|()| self.host()) {
-            Ok(host) => run::serve(&self.link, host, exec, control).await,
+        let unfinished = Unfinished::new("exec_abandoned", self.peer, &id);
+        let result = match known.and_then(|()| self.runner()) {
+            Ok(runner) => {
+                let owner = (&self.shared.registry, self.principal.user.as_str());
+                running::serve(&self.link, runner, owner, exec, control).await
+            }
             Err(fault) => {
                 self.refuse_data(exec.stdin);
-                let report = run::refused(fault);
-                let message = exec::FromServer::Outcome(Box::new(report.clone()));
-                control.speaker.conclude(&message).await.map(|()| report)
+                running::refuse(control.speaker, fault).await
             }
         };
         unfinished.finish();
@@ -120,44 +132,48 @@ impl Context {
                 tracing::info!(event = "exec_ended", peer = %self.peer, id = %safe(&id), %outcome, wall_us = report.wall_us);
             }
             Err(fault) => {
-                tracing::info!(event = "exec_given_up", peer = %self.peer, id = %safe(&id), why = %fault.what);
+                tracing::info!(event = "exec_abandoned", peer = %self.peer, id = %safe(&id), why = %fault.what);
             }
         }
     }
 
-    async fn put(&self, put: transfer::Put, allowed: Result<(), Fault>, control: Control) {
+    async fn put(&self, put: transfer::Put, known: Result<(), Fault>, control: Control) {
         let (id, path, name) = (put.id.clone(), put.path.clone(), put.name.clone());
-        let unfinished = Unfinished::new("put_given_up", self.peer, &id);
-        let result = match allowed.and_then(|()| self.store()) {
-            Ok(store) => moving::serve_put(&self.link, store, put, control).await,
+        let unfinished = Unfinished::new("put_abandoned", self.peer, &id);
+        let result = match known.and_then(|()| self.store(&id)) {
+            Ok((store, _claim)) => moving::serve_put(&self.link, store, put, control).await,
             Err(fault) => {
                 self.refuse_data(Some(put.data));
-                moving::conclude(control.speaker, Err(fault)).await
+                refuse(control.speaker, fault.clone()).await.and(Err(fault))
             }
         };
         unfinished.finish();
         self.log_transfer("put", &id, &path, Some(&name), &result);
     }
 
-    async fn get(&self, get: transfer::Get, allowed: Result<(), Fault>, control: Control) {
+    async fn get(&self, get: transfer::Get, known: Result<(), Fault>, control: Control) {
         let (id, path) = (get.id.clone(), get.path.clone());
-        let unfinished = Unfinished::new("get_given_up", self.peer, &id);
-        let result = match allowed.and_then(|()| self.store()) {
-            Ok(store) => moving::serve_get(&self.link, store, get, control).await,
-            Err(fault) => moving::conclude(control.speaker, Err(fault)).await,
+        let unfinished = Unfinished::new("get_abandoned", self.peer, &id);
+        let result = match known.and_then(|()| self.store(&id)) {
+            Ok((store, _claim)) => moving::serve_get(&self.link, store, get, control).await,
+            Err(fault) => refuse(control.speaker, fault.clone()).await.and(Err(fault)),
         };
         unfinished.finish();
         self.log_transfer("get", &id, &path, None, &result);
     }
 
-    fn host(&self) -> Result<&Host, Fault> {
-        let host = self.host.as_ref().filter(|_| self.principal.policy.exec);
-        host.ok_or_else(|| not_allowed("runs no commands", "exec"))
+    fn runner(&self) -> Result<&Runner, Fault> {
+        let runner = self.runner.as_ref().filter(|_| self.principal.policy.exec);
+        runner.ok_or_else(|| not_allowed("runs no commands", "exec"))
     }
 
-    fn store(&self) -> Result<&Store, Fault> {
+    /// The store, and a claim to the transfer's id.
+    fn store(&self, id: &str) -> Result<(&Store, Claim), Fault> {
         let store = self.shared.store.as_ref().filter(|_| self.principal.policy.files);
-        store.ok_or_else(|| not_allowed("moves no files", "files"))
+        let store = store.ok_or_else(|| not_allowed("moves no files", "files"))?;
+        let claim = self.shared.registry.claim(&self.principal.user, id, Kind::Transfer);
+        let claim = claim.map_err(|in_use| Fault::user(Code::IdInUse, in_use.to_string()))?;
+        Ok((store, claim))
     }
 
     /// Tells the client that nobody reads the data that it is sending.
@@ -167,7 +183,7 @@ impl Context {
         }
     }
 
-    /// `name` is what the client calls the file: it lands under that where `path` is a folder.
+    /// `name` is what the client calls the file: it lands under that where `path` is a directory.
     fn log_transfer(&self, event: &str, id: &str, path: &Octets, name: Option<&Octets>, result: &Result<Tally, Fault>) {
         let (peer, id, name) = (self.peer, safe(id), name.map(display));
         match result {

@@ -18,7 +18,7 @@ use unglue_proto::{Fault, Octets};
 
 use super::session::Session;
 use super::{Shared, Stage, system};
-use crate::ops::exec::Host;
+use crate::ops::exec::Runner;
 
 /// How long the loop waits before it tries to accept again when the system has no room for another connection.
 const FULL: Duration = Duration::from_millis(100);
@@ -27,7 +27,7 @@ const ENDING: Duration = Duration::from_secs(2);
 
 pub(super) struct Shard {
     shared: Arc<Shared>,
-    host: Option<Host>,
+    host: Option<Runner>,
     stage: watch::Receiver<Stage>,
     connections: JoinSet<()>,
 }
@@ -52,12 +52,12 @@ impl Shard {
         thread.spawn(move || runtime.block_on(shard.run(listener))).map_err(failed)
     }
 
-    fn host(shared: &Shared) -> std::io::Result<Option<Host>> {
+    fn host(shared: &Shared) -> std::io::Result<Option<Runner>> {
         if !shared.exec {
             return Ok(None);
         }
         let supervisors = Supervisors::new(shared.supervisor.clone(), Limits::default())?;
-        Ok(Some(Host { supervisors, environment: shared.environment.clone(), top: shared.top.clone() }))
+        Ok(Some(Runner { supervisors, environment: shared.environment.clone(), top: shared.top.clone() }))
     }
 
     async fn run(mut self, listener: TcpListener) {

@@ -75,7 +75,7 @@ async fn exec(site: &Site, address: SocketAddr, size: usize, label: &str) -> boo
     };
     let done = running.collect(1 << 20).await;
     match &done.report.outcome {
-        Outcome::LinkLost { link_lost } => {
+        Outcome::LinkLost(link_lost) => {
             is_loss(link_lost, label);
             let stdout = done.report.stdout.expect("it started");
             assert!(stdout.end == StreamEnd::Cut || stdout.tally.bytes == size as u64, "{label}: {stdout:?}");

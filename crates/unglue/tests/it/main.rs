@@ -18,6 +18,7 @@ mod strangers;
 mod transfers;
 mod tree;
 mod uploads;
+mod versions;
 
 /// Not a test of its own: what the servers of the others start.
 #[test]

@@ -174,7 +174,7 @@ pub(crate) async fn run(client: &Client, exec: &Exec) -> Collected {
 /// The exit code of a command that ended by itself.
 pub(crate) fn code(report: &Report) -> i32 {
     match report.outcome {
-        Outcome::Ended(Exit::Exited { exited }) => exited,
+        Outcome::Ended(Exit::Exited(exited)) => exited.into(),
         ref other => panic!("expected an exit, got {other:?}"),
     }
 }

@@ -30,7 +30,7 @@ fn client() {
         let client = unglue::Client::connect(&crate::site::address_of(address), &options).await.expect("it connects");
         let done = run(&client, &Exec::shell(SCRIPT)).await;
         let stdout = done.report.stdout.as_ref().expect("it ran");
-        assert_eq!((code(&done.report), stdout.end), (7, StreamEnd::Eof));
+        assert_eq!((code(&done.report), &stdout.end), (7, &StreamEnd::Eof));
         assert_eq!(done.stdout, expected());
         assert_eq!(stdout.tally.blake3, blake3::hash(&done.stdout).to_hex().as_str());
     });

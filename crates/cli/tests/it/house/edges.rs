@@ -12,21 +12,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("unglue-identity", &["unglue-proto"]),
     ("unglue-link", &["unglue-proto", "unglue-identity"]),
     ("unglue-host", &["unglue-proto"]),
-    ("unglue", &["unglue-proto", "unglue-identity", "unglue-link", "unglue-host"]),
+    ("unglue-jobs", &["unglue-proto", "unglue-host"]),
+    ("unglue", &["unglue-proto", "unglue-identity", "unglue-link", "unglue-host", "unglue-jobs"]),
     ("unglue-lab", &["unglue-frame", "unglue-struct"]),
-    (
-        "unglue-cli",
-        &[
-            "unglue",
-            "unglue-lab",
-            "unglue-identity",
-            "unglue-link",
-            "unglue-host",
-            "unglue-proto",
-            "unglue-frame",
-            "unglue-struct",
-        ],
-    ),
+    ("unglue-cli", &["unglue", "unglue-lab", "unglue-frame", "unglue-struct"]),
     ("unglue-testkit", &["unglue-frame", "unglue-proto"]),
 ];
 
