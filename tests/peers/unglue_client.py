@@ -16,7 +16,7 @@ import json
 import struct
 import sys
 
-DATA, FIN, RESET, STOP, WINDOW, PING, GO_AWAY, STREAMS = range(8)
+DATA, FIN, RESET, STOP, WINDOW, PING, GO_AWAY, STREAMS, PONG = range(9)
 FIRST_CREDIT = 65_536
 LONGEST_FRAME = 65_536
 
@@ -98,6 +98,10 @@ class Link:
             raise LinkError(f"a frame of {length} bytes")
         data = self.exactly(length)
         if kind == PING:
+            if data:
+                self.send(PONG, 0, data)
+            return
+        if kind == PONG:
             return
         if kind == GO_AWAY:
             self.left = (struct.unpack(">I", data[:4])[0], data[4:].decode())

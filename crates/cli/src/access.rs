@@ -32,13 +32,9 @@ impl Access {
         let asked = Asked::default();
         let asking = asked.clone();
         let ask = move |path: &Path| asking.ask(|| ask_passphrase(path));
-        let options = ClientOptions {
-            identity: flags.identity.clone(),
-            known_hosts: flags.known_hosts.clone(),
-            accept_new: flags.accept_new,
-            agreed: None,
-            ask_passphrase: Arc::new(ask),
-        };
+        let mut options = ClientOptions::default().accept_new(flags.accept_new).ask_passphrase(Arc::new(ask));
+        options.identity = flags.identity.clone();
+        options.known_hosts = flags.known_hosts.clone();
         Ok(Access { address, options, limit: flags.connect_timeout, asked })
     }
 
@@ -66,7 +62,7 @@ impl Access {
         match Client::connect(&self.address, &self.options).await {
             Err(ConnectError::Unknown(unknown)) if self.asked.ask(|| agreed(&unknown)) => {
                 remember(&unknown);
-                let options = ClientOptions { agreed: Some(unknown.key), ..self.options.clone() };
+                let options = self.options.clone().agreed(unknown.key);
                 Client::connect(&self.address, &options).await.map_err(fault)
             }
             connected => connected.map_err(fault),
@@ -76,10 +72,7 @@ impl Access {
 
 /// A server that isn't trusted, as a fault: what happened, and the command that would trust it.
 fn fault(error: ConnectError) -> Fault {
-    match error {
-        ConnectError::Failed(fault) => fault,
-        unknown @ ConnectError::Unknown(_) => Fault::user(Code::UntrustedHost, unknown.to_string()),
-    }
+    error.into()
 }
 
 /// Adds the server to the known hosts. Where that can't be done, as in a home that is read-only, it is trusted this time.

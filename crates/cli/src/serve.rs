@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use serde::Serialize;
-use unglue::{GO_AWAY_GRACE, Server, ServerOptions, SupervisorCommand};
+use unglue::{GO_AWAY_GRACE, Server, ServerOptions};
 
 use crate::args::serve::{Allowed, ServeArgs};
 use crate::blocking::blocking;
@@ -37,16 +37,15 @@ pub(crate) fn run(args: ServeArgs) -> Result<ExitCode, Complaint> {
 }
 
 fn options(args: ServeArgs) -> ServerOptions {
-    ServerOptions {
-        exec: args.allows(Allowed::Exec),
-        files: args.allows(Allowed::Files),
-        listen: args.listen,
-        root: args.root.map(absolute),
-        state: args.state.map(absolute),
-        host_key: args.host_key.map(absolute),
-        authorized_keys: args.authorized_keys.map(absolute),
-        supervisor: SupervisorCommand::current_exe(),
-    }
+    let mut options = ServerOptions::default()
+        .exec(args.allows(Allowed::Exec))
+        .files(args.allows(Allowed::Files))
+        .listen(args.listen);
+    options.root = args.root.map(absolute);
+    options.state = args.state.map(absolute);
+    options.host_key = args.host_key.map(absolute);
+    options.authorized_keys = args.authorized_keys.map(absolute);
+    options
 }
 
 /// Paths are relative to where the server was started; the processes that run commands are elsewhere.

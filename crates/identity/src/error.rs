@@ -106,11 +106,6 @@ pub enum IdentityError {
     /// The operating system gave no randomness.
     #[error("the system gave no randomness for a new key: {0}. Try again, or make the key elsewhere")]
     Randomness(String),
-    /// The system gave no thread to sign in.
-    #[error(
-        "the system gave no thread to sign with the key: {0}. Raise the limit of processes (ulimit -u), or end some"
-    )]
-    Thread(#[source] io::Error),
 }
 
 /// A user who logs in by ssh with such a key wonders why it isn't found.

@@ -18,7 +18,7 @@ use super::key::PublicKey;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Principal {
-    /// The user whom operations run as.
+    /// The user that operations run as.
     pub user: String,
     /// The key that was proved; `None` where the transport has authenticated the peer (a unix socket, an `ssh` process).
     pub key: Option<PublicKey>,
@@ -80,7 +80,7 @@ pub enum Denial {
     /// The server could not find out: a file that can't be read, a directory service that doesn't answer. Trying again
     /// later may succeed.
     Unavailable(Box<dyn Error + Send + Sync>),
-    /// The key is authorised, and its owner asks for a user whom this server doesn't serve.
+    /// The key is authorised, and its owner asks for a user that this server doesn't serve.
     AnotherUser {
         /// The user that was asked for.
         asked: String,

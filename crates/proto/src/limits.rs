@@ -25,6 +25,28 @@ pub const MAX_WINDOW: u64 = 4 * 1024 * 1024;
 /// Bytes that one stream holds for its peer before its writer has to wait.
 pub const SEND_BUFFER: usize = 256 * 1024;
 
+/// The part of [`SEND_BUFFER`] that every stream has, whatever others hold.
+pub const SEND_RESERVE: usize = 16 * 1024;
+
+/// What a link holds unread: bytes in first windows, and control messages of operations under way. The stream that brings
+/// more is refused with [`crate::Code::Busy`].
+pub const LINK_UNREAD: u64 = 64 * 1024 * 1024;
+
+/// Credit beyond first windows that a link grants at once: more, and windows stop growing.
+pub const LINK_WINDOWS: u64 = 64 * 1024 * 1024;
+
+/// What a link holds unsent beyond each stream's reserve: more, and writers wait for their own stream.
+pub const LINK_UNSENT: u64 = 64 * 1024 * 1024;
+
+/// [`LINK_UNREAD`] over all links of a server.
+pub const SERVER_UNREAD: u64 = 512 * 1024 * 1024;
+
+/// [`LINK_WINDOWS`] over all links of a server.
+pub const SERVER_WINDOWS: u64 = 512 * 1024 * 1024;
+
+/// [`LINK_UNSENT`] over all links of a server.
+pub const SERVER_UNSENT: u64 = 512 * 1024 * 1024;
+
 /// Bidirectional streams that one end may have open at once: operations under way.
 pub const BIDIRECTIONAL_STREAMS: usize = 2048;
 
@@ -48,6 +70,9 @@ pub const FIRST_MESSAGE: Duration = Duration::from_secs(10);
 
 /// From the server's request for a signature to the signature: a touch or a passphrase takes its time.
 pub const SIGNATURE: Duration = Duration::from_secs(60);
+
+/// From the client's hello to the server's welcome: the server may read files on a slow file system meanwhile.
+pub const WELCOME: Duration = Duration::from_secs(25);
 
 /// How long an ended command's streams are drained before a surviving descendant is cut off.
 pub const DRAIN: Duration = Duration::from_millis(200);

@@ -22,13 +22,19 @@ pub use client::{Address, Client, ClientOptions};
 pub use ops::exec::{Collected, Exec, Input, Output, Running};
 pub use ops::new_id;
 pub use ops::transfer::{Progress, TransferOptions};
-pub use server::{Ending, Server, ServerOptions};
+pub use server::{Ending, Server, ServerOptions, Service};
 
 pub use unglue_host::process::widen;
 pub use unglue_host::process::{SupervisorCommand, supervise_if_asked, supervise_main};
 pub use unglue_host::store::{Partials, Store};
-pub use unglue_link::tcp::{ConnectError, HostTrust, Target, UnknownHost};
+pub use unglue_identity::AskPassphrase;
+pub use unglue_identity::{Denial, Passphrase, Policy, Principal, PublicKey};
+pub use unglue_link::auth::Gatekeeper;
+pub use unglue_link::{
+    ConnectError, HostTrust, LinkConfig, LinkError, Memory, Peer, SharedMemory, StreamError, Target, UnknownHost, stdio,
+};
 pub use unglue_proto::limits::GO_AWAY_GRACE;
+pub use unglue_proto::message::auth::Welcome;
 pub use unglue_proto::message::exec::{
     Exit, Left, Outcome, Report, Signalled, SpawnFailed, SpawnStep, Stream, StreamEnd, TimedOut,
 };

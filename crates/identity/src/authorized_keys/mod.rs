@@ -183,7 +183,7 @@ pub enum Denied {
     Unsafe {
         /// The file.
         path: PathBuf,
-        /// Which file or folder is at fault, and what to do.
+        /// Which file or directory is at fault, and what to do.
         reason: Unsafe,
     },
     /// The key's line has an option that this release doesn't enforce.

@@ -25,8 +25,8 @@ fn ssh_keygen_finds(file: &Path, name: &str) -> BTreeSet<usize> {
 
 /// The lines that we find for a host and port, where line N has key N: each is known under the one name or the other.
 fn we_find(text: &str, keys: &[PublicKey], host: &str, port: u16) -> BTreeSet<usize> {
-    let folder = tempfile::tempdir().expect("a directory");
-    let file = folder.path().join("known_hosts");
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("known_hosts");
     let lines = text.lines().collect::<Vec<_>>();
     let found = |line: &usize| {
         // Alone, so that no other line decides before this one.
@@ -103,8 +103,8 @@ fn we_find_what_ssh_keygen_finds() {
         return;
     }
     const LINES: usize = 200;
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("known_hosts");
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("known_hosts");
     let text = generated(LINES);
     write(&file, &text, 0o600);
     assert_eq!(load(&file).skipped(), []);
@@ -130,8 +130,8 @@ fn hashing_a_file_changes_nothing() {
     if !has("ssh-keygen") {
         return;
     }
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("known_hosts");
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("known_hosts");
     let names = ["a", "a.b,b.a.b", "[a]:7227", "10.0.0.1,[ab]:7", "::1", "[::1]:7227", "ab"];
     let text: String = (1..).zip(names).map(|(line, names)| format!("{names} {}\n", public(line))).collect();
     write(&file, text, 0o600);
@@ -158,8 +158,8 @@ fn ssh_keygen_finds_what_we_append() {
     if !has("ssh-keygen") {
         return;
     }
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("config/unglue/known_hosts");
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("config/unglue/known_hosts");
     for (line, (host, port)) in
         (1..).zip([("Build.Example", 7227), ("build.example", 22), ("::1", 7), ("10.0.0.1", 72)])
     {
@@ -171,13 +171,13 @@ fn ssh_keygen_finds_what_we_append() {
     }
     let mode = |path: &Path| std::fs::metadata(path).expect("there").mode() & 0o777;
     assert_eq!(mode(&file), 0o600);
-    assert_eq!(mode(file.parent().expect("a folder")), 0o700);
+    assert_eq!(mode(file.parent().expect("a directory")), 0o700);
 }
 
 /// What the text says about key 1 at `host`, port 7227.
 fn verdict(text: &str, host: &str) -> Verdict {
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("known_hosts");
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("known_hosts");
     write(&file, text, 0o600);
     load(&file).lookup(host, 7227, &public(1))
 }
@@ -197,8 +197,8 @@ fn another_key_at_this_very_port_is_a_change_and_under_the_plain_name_is_not() {
         verdict => panic!("{verdict:?}"),
     }
     // For port 22 the plain name is the very port.
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("known_hosts");
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("known_hosts");
     write(&file, format!("h {other}\n"), 0o600);
     assert!(matches!(load(&file).lookup("h", 22, &public(1)), Verdict::Changed { .. }));
 }
@@ -264,8 +264,8 @@ fn a_revoked_key_is_never_trusted_and_an_authoritys_key_is_not_a_hosts_key() {
 
 #[test]
 fn a_revocation_in_one_file_wins_over_trust_in_another() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let files = [folder.path().join("one"), folder.path().join("two"), folder.path().join("absent")];
+    let directory = tempfile::tempdir().expect("a directory");
+    let files = [directory.path().join("one"), directory.path().join("two"), directory.path().join("absent")];
     write(&files[0], format!("[h]:7227 {}\n", public(1)), 0o600);
     write(&files[1], format!("@revoked h {}\n", public(1)), 0o600);
     match KnownHosts::load(&files).expect("loaded").lookup("h", 7227, &public(1)) {
@@ -276,8 +276,8 @@ fn a_revocation_in_one_file_wins_over_trust_in_another() {
 
 #[test]
 fn malformed_lines_are_skipped_and_told_with_their_place() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("known_hosts");
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("known_hosts");
     write(&file, format!("nonsense\n|1|a|b {0}\n@what h {0}\n\n[h]:7227 {0}\n\0", public(1)), 0o600);
     let known = load(&file);
     let places: Vec<_> = known.skipped().iter().map(|skipped| skipped.at.line).collect();
@@ -287,8 +287,8 @@ fn malformed_lines_are_skipped_and_told_with_their_place() {
 
 #[test]
 fn a_malformed_line_with_a_marker_is_marked() {
-    let folder = tempfile::tempdir().expect("a directory");
-    let file = folder.path().join("known_hosts");
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("known_hosts");
     write(&file, format!("nonsense\n@revoked h\n @revoke * {0}\n@revoked * {0}\n", public(1)), 0o600);
     let known = load(&file);
     let marked: Vec<_> = known.skipped().iter().map(|skipped| (skipped.at.line, skipped.marked)).collect();
@@ -306,14 +306,14 @@ fn dev_null_is_an_empty_file_that_forgets() {
 
 #[test]
 fn a_file_that_is_there_and_cannot_be_read_is_an_error() {
-    let folder = tempfile::tempdir().expect("a folder");
-    assert!(matches!(KnownHosts::load([folder.path()]), Err(IdentityError::Io { .. })));
+    let directory = tempfile::tempdir().expect("a directory");
+    assert!(matches!(KnownHosts::load([directory.path()]), Err(IdentityError::Io { .. })));
 }
 
 #[test]
 fn appending_repairs_a_line_that_was_left_open() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("known_hosts");
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("known_hosts");
     write(&file, format!("[a]:7227 {}", public(1)), 0o600);
     KnownHosts::append(&file, "b", 7227, &public(2)).expect("appended");
     KnownHosts::append(&file, "c", 7227, &public(3)).expect("appended");
@@ -324,8 +324,8 @@ fn appending_repairs_a_line_that_was_left_open() {
 
 #[test]
 fn clients_that_append_at_once_all_succeed() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("new/known_hosts");
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("new/known_hosts");
     std::thread::scope(|scope| {
         for n in 0..16 {
             let file = &file;
@@ -340,8 +340,8 @@ fn clients_that_append_at_once_all_succeed() {
 
 #[test]
 fn a_name_that_would_mean_something_else_in_the_file_is_not_written() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("known_hosts");
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("known_hosts");
     for host in ["", "*", "h,*", "h ssh-rsa", "h\n*", "!h", "[h]", "|1|a|b", "#h", "@revoked", "h?"] {
         let refused = KnownHosts::append(&file, host, 7227, &public(1));
         assert!(matches!(refused, Err(IdentityError::HostName { .. })), "{host:?}");

@@ -10,14 +10,17 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio::time::Sleep;
 use unglue_proto::mux::Role;
 use unglue_proto::mux::{Gather, Output as _};
-use unglue_proto::{Code, Fault};
+use unglue_proto::{Blame, Code, Fault};
 
 use super::Shared;
-use crate::wire::{Received, Wire};
+use crate::config::LinkConfig;
+use crate::error::LinkError;
+use crate::transport::BoxedIo;
+use crate::transport::wire::{Received, Wire};
 
 /// Plain bytes that are framed and sealed at once.
 const SEAL: usize = 128 * 1024;
@@ -28,66 +31,84 @@ const ROUNDS: usize = 8;
 /// How long a closed link waits for the peer to take the last bytes.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// What was exchanged before the streams begin.
+/// A timer that is so much too late means that the process did not run.
+const LATE: Duration = Duration::from_secs(5);
+
+/// What was exchanged before the streams begin, and what is left of it to do.
 #[derive(Default)]
-pub(crate) struct Opening {
+pub(crate) struct Start {
     /// Plain bytes that arrived behind the opening messages.
     pub(crate) unread: Vec<u8>,
-    /// What takes the peer's first bytes, before the mux: a client waits for its welcome here.
-    pub(crate) gate: Option<Gate>,
+    /// What takes the peer's first bytes, before the streams, until when, and how long that is: a client waits for its
+    /// welcome here.
+    pub(crate) exchange: Option<(OpeningExchange, (tokio::time::Instant, Duration))>,
 }
 
 /// Takes the peer's opening message off the front of its bytes. `Some` once it is through, with what lies behind it.
-pub(crate) type Gate = Box<dyn FnMut(&[u8]) -> Result<Option<Vec<u8>>, Fault> + Send>;
+pub(crate) type OpeningExchange = Box<dyn FnMut(&[u8]) -> Result<Option<Vec<u8>>, Fault> + Send>;
 
-/// The future that moves a link's bytes over `Io` until the link ends; its output says how it ended.
-pub struct Driver<Io> {
+/// The future that moves a link's bytes until the link ends; its output says how it ended.
+pub struct Driver {
     shared: Arc<Shared>,
-    io: Io,
+    io: BoxedIo,
     wire: Wire,
-    gate: Option<Gate>,
+    exchange: Option<OpeningExchange>,
+    exchange_deadline: Option<(Instant, Duration)>,
     plain: Gather,
     input: Box<[u8]>,
     timer: Pin<Box<Sleep>>,
     phase: Phase,
+    silence: Duration,
+    /// When it last ran.
+    ran: Instant,
+    /// How long the process did not run before, if it was long, and when it came back.
+    paused: Option<(Duration, Instant)>,
 }
 
 enum Phase {
     Open,
     /// Everything is being flushed; the link then ends as the fault says.
-    Closing(Fault, Instant),
-    /// Our direction is shut; the peer may still be sending, and must not see a reset before it has read our last words.
-    Lingering(Fault, Instant),
+    Closing(LinkError, Instant),
+    /// Our direction is shut; the peer may still be sending, and must not see a reset before it has read our final messages.
+    Lingering(LinkError, Instant),
 }
 
 /// Whether a step moved anything.
-type Step = Result<bool, Fault>;
+type Step = Result<bool, LinkError>;
 
-impl<Io> Driver<Io> {
-    pub(super) fn new(shared: Arc<Shared>, io: Io, wire: Wire, opening: Opening) -> Driver<Io> {
+impl Driver {
+    pub(super) fn new(shared: Arc<Shared>, io: BoxedIo, wire: Wire, start: Start, config: &LinkConfig) -> Driver {
+        let (exchange, deadline) = start.exchange.unzip();
+        let exchange_deadline = deadline.map(|(at, limit): (tokio::time::Instant, _)| (at.into_std(), limit));
+        let beat = config.mux.heartbeat.min(config.mux.silence);
+        let first = exchange_deadline.map_or(beat, |(_, limit)| limit.min(beat));
         let mut driver = Driver {
             shared,
             io,
             wire,
-            gate: opening.gate,
+            exchange,
+            exchange_deadline,
             plain: Gather::default(),
             input: vec![0; READ].into_boxed_slice(),
-            timer: Box::pin(tokio::time::sleep(unglue_proto::limits::HEARTBEAT)),
+            timer: Box::pin(tokio::time::sleep(first)),
             phase: Phase::Open,
+            silence: config.mux.silence,
+            ran: Instant::now(),
+            paused: None,
         };
-        if !opening.unread.is_empty() {
-            let result = deliver(&driver.shared, &mut driver.gate, &opening.unread);
+        if !start.unread.is_empty() {
+            let result = deliver(&driver.shared, &mut driver.exchange, &start.unread);
             if let Err(fault) = result {
-                driver.begin_close(fault);
+                driver.begin_close(fault.into());
             }
         }
         driver
     }
 
     /// Ends the link after what is left has been sent.
-    fn begin_close(&mut self, fault: Fault) {
+    fn begin_close(&mut self, error: LinkError) {
         if matches!(self.phase, Phase::Open) {
-            self.phase = Phase::Closing(fault, Instant::now() + LINGER);
+            self.phase = Phase::Closing(error, Instant::now() + LINGER);
             self.timer.as_mut().reset((Instant::now() + LINGER).into());
         }
     }
@@ -107,32 +128,32 @@ impl<Io> Driver<Io> {
     }
 }
 
-/// Gives plain bytes to the streams, or to the gate while it stands before them.
-fn deliver(shared: &Shared, gate: &mut Option<Gate>, plain: &[u8]) -> Result<(), Fault> {
-    let behind = match gate {
+/// Gives plain bytes to the streams, or to the opening exchange as long as there is one.
+fn deliver(shared: &Shared, exchange: &mut Option<OpeningExchange>, plain: &[u8]) -> Result<(), Fault> {
+    let behind = match exchange {
         None => None,
         Some(open) => match open(plain)? {
             None => return Ok(()),
             Some(behind) => Some(behind),
         },
     };
-    *gate = None;
+    *exchange = None;
     let mut state = shared.lock();
     let result = state.mux.handle_input(behind.as_deref().unwrap_or(plain), Instant::now());
     state.dispatch_events();
     result
 }
 
-impl<Io: AsyncRead + AsyncWrite + Unpin> Driver<Io> {
+impl Driver {
     /// Writes until the socket is full or nothing is left; after a long output the other direction has its turn.
     fn send(&mut self, cx: &mut Context<'_>) -> Step {
         let mut sent = 0;
         while self.wire.wants_write() || self.refill(cx)? {
             match self.wire.write_to(&mut Socket { io: &mut self.io, cx }) {
-                Ok(0) => return Err(lost("the connection takes no more bytes")),
+                Ok(0) => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
                 Ok(taken) => sent += taken,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) => return Err(lost(format!("the connection failed: {error}"))),
+                Err(error) => return Err(error.into()),
             }
             if sent >= SEAL {
                 break;
@@ -146,34 +167,59 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Driver<Io> {
         let mut buffer = ReadBuf::new(&mut self.input);
         match Pin::new(&mut self.io).poll_read(cx, &mut buffer) {
             Poll::Pending => return Ok(false),
-            Poll::Ready(Err(error)) => return Err(lost(format!("the connection failed: {error}"))),
+            Poll::Ready(Err(error)) => return Err(error.into()),
             Poll::Ready(Ok(())) => {}
         }
         let len = buffer.filled().len();
         if len == 0 {
             return Err(self.end_of_input());
         }
-        let (shared, gate) = (&self.shared, &mut self.gate);
-        match self.wire.open(&self.input[..len], |plain| deliver(shared, gate, plain))? {
+        let (shared, exchange) = (&self.shared, &mut self.exchange);
+        match self.wire.open(&self.input[..len], |plain| deliver(shared, exchange, plain))? {
             Received::Open => Ok(true),
-            Received::Closed => Err(lost("the other end closed the link")),
+            Received::Closed => Err(self.closed_by_peer()),
         }
     }
 
-    fn end_of_input(&self) -> Fault {
+    fn end_of_input(&self) -> LinkError {
         match self.wire.needs_close() {
-            true => lost("the connection ended without a close: the other end or the network broke off"),
-            false => lost("the other end closed the link"),
+            true => LinkError::Truncated,
+            false => self.closed_by_peer(),
         }
     }
 
-    fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<Fault> {
+    fn closed_by_peer(&self) -> LinkError {
+        LinkError::ClosedByPeer { reason: self.shared.lock().reason.clone() }
+    }
+
+    /// Notices that the process did not run for a while: its timer is far too late.
+    fn notice_pause(&mut self) {
+        let now = Instant::now();
+        let away = now.saturating_duration_since(self.ran);
+        self.ran = now;
+        if away > LATE && now.saturating_duration_since(self.timer.deadline().into_std()) > LATE {
+            self.paused = Some((away, now));
+        }
+    }
+
+    /// A link that is found lost right after a pause was lost by it, whatever its end looks like.
+    fn explained(&self, error: LinkError) -> LinkError {
+        let silence = self.silence;
+        match self.paused {
+            Some((paused, until)) if error.is_broken() && paused > silence / 2 && until.elapsed() < LATE => {
+                LinkError::Paused { paused, silence, source: Arc::new(error) }
+            }
+            _ => error,
+        }
+    }
+
+    fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<LinkError> {
         for _ in 0..ROUNDS {
             let moved = self.send(cx).and_then(|sent| Ok(self.receive(cx)? || sent));
             match moved {
                 Ok(true) => {}
                 Ok(false) => return self.poll_idle(cx),
-                Err(fault) => return Poll::Ready(fault),
+                Err(error) => return Poll::Ready(error),
             }
         }
         cx.waker().wake_by_ref();
@@ -181,14 +227,24 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Driver<Io> {
     }
 
     /// Nothing moved: is a deadline due, or does the link end?
-    fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<Fault> {
+    fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<LinkError> {
         loop {
             let state = self.shared.lock();
             if state.closing && !self.wire.wants_write() && !state.mux.has_output() {
-                return Poll::Ready(Fault::user(Code::Cancelled, "the link was closed"));
+                return Poll::Ready(LinkError::Closed);
             }
             let due = state.mux.poll_timeout();
             drop(state);
+            let due = match self.exchange_deadline {
+                Some((deadline, limit)) if self.exchange.is_some() => {
+                    if Instant::now() >= deadline {
+                        let what = "the server's answer to the login".into();
+                        return Poll::Ready(LinkError::TimedOut { what, limit, blame: Blame::System });
+                    }
+                    due.min(deadline)
+                }
+                _ => due,
+            };
             if self.timer.deadline() != due.into() && self.timer.is_elapsed() {
                 self.timer.as_mut().reset(due.into());
             }
@@ -199,10 +255,10 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Driver<Io> {
                 continue;
             }
             if let Err(fault) = self.shared.lock().mux.handle_timeout(now) {
-                return Poll::Ready(fault);
+                return Poll::Ready(fault.into());
             }
-            if let Err(fault) = self.send(cx) {
-                return Poll::Ready(fault);
+            if let Err(error) = self.send(cx) {
+                return Poll::Ready(error);
             }
             let next = self.shared.lock().mux.poll_timeout();
             self.timer.as_mut().reset(next.into());
@@ -246,45 +302,49 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Driver<Io> {
     }
 }
 
-impl<Io: AsyncRead + AsyncWrite + Unpin> Future for Driver<Io> {
-    type Output = Fault;
+impl Future for Driver {
+    type Output = LinkError;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Fault> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<LinkError> {
         let this = &mut *self;
+        this.notice_pause();
         loop {
             match &this.phase {
                 Phase::Open => {
-                    let fault = ready!(this.poll_open(cx));
-                    this.shared.lock().lose(fault.clone());
-                    this.begin_close(fault);
+                    let error = ready!(this.poll_open(cx));
+                    let error = this.explained(error);
+                    this.shared.lock().lose(error.clone());
+                    // No welcome comes any more: those who wait for it learn that now.
+                    this.exchange = None;
+                    this.begin_close(error);
                 }
-                Phase::Closing(fault, deadline) => {
-                    let (fault, deadline) = (fault.clone(), *deadline);
-                    this.shared.lock().lose(fault.clone());
+                Phase::Closing(error, deadline) => {
+                    let (error, deadline) = (error.clone(), *deadline);
+                    this.shared.lock().lose(error.clone());
                     ready!(this.poll_closing(cx, deadline));
-                    this.phase = Phase::Lingering(fault, deadline);
+                    this.phase = Phase::Lingering(error, deadline);
                 }
-                Phase::Lingering(fault, deadline) => {
-                    let (fault, deadline) = (fault.clone(), *deadline);
-                    // Who has lost the peer has nobody left to talk to, nor has a client that closed its link in order.
-                    let leaves = fault.code == Code::Cancelled && this.shared.lock().role == Role::Client;
-                    if !leaves && fault.code != Code::LinkLost {
+                Phase::Lingering(error, deadline) => {
+                    let (error, deadline) = (error.clone(), *deadline);
+                    // Nobody is left to wait for where the peer is gone, nor where a client closed its link in order.
+                    let leaves = error.code() == Code::Cancelled && this.shared.lock().role == Role::Client;
+                    if !leaves && !error.is_broken() {
                         ready!(this.poll_lingering(cx, deadline));
                     }
-                    return Poll::Ready(fault);
+                    return Poll::Ready(error);
                 }
             }
         }
     }
 }
 
-/// The socket, for whoever writes to it as far as it takes bytes now.
-struct Socket<'a, 'b, Io> {
-    io: &'a mut Io,
+/// The connection, written to as far as it takes bytes now.
+struct Socket<'a, 'b> {
+    io: &'a mut BoxedIo,
     cx: &'a mut Context<'b>,
 }
 
-impl<Io: AsyncWrite + Unpin> io::Write for Socket<'_, '_, Io> {
+impl io::Write for Socket<'_, '_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         ready_now(Pin::new(&mut *self.io).poll_write(self.cx, bytes))
     }
@@ -305,12 +365,8 @@ fn ready_now(poll: Poll<io::Result<usize>>) -> io::Result<usize> {
     }
 }
 
-impl<Io> Drop for Driver<Io> {
+impl Drop for Driver {
     fn drop(&mut self) {
-        self.shared.lock().lose(lost("the link's driver was dropped"));
+        self.shared.lock().lose(Fault::system(Code::LinkLost, "the link's driver was dropped").into());
     }
-}
-
-fn lost(what: impl Into<String>) -> Fault {
-    Fault::system(Code::LinkLost, what)
 }

@@ -1,7 +1,7 @@
 //! A link: an authenticated connection with its streams.
 //!
 //! A [`Link`] is a cheap handle that can be cloned and sent. The [`Driver`] behind it is a future that moves the bytes;
-//! whoever makes a link spawns its driver. The link closes in order when its last handle is dropped, and
+//! the caller that makes a link spawns its driver. The link closes in order when its last handle is dropped, and
 //! every stream that is still open then ends as lost.
 //!
 //! ```
@@ -21,33 +21,37 @@
 
 mod driver;
 mod stream;
+mod waiters;
 
 use std::collections::{HashMap, VecDeque};
-use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::task::Waker;
+use std::time::{Duration, Instant};
 
 use unglue_proto::mux::{Direction, Event, Mux, Role, StreamId};
 use unglue_proto::{Code, Fault};
 
 pub use driver::Driver;
-pub(crate) use driver::{Gate, Opening};
-pub use stream::{RecvStream, SendStream, StreamError};
+pub(crate) use driver::{OpeningExchange, Start};
+pub use stream::{Held, RecvStream, SendStream, StreamError};
 
-use crate::wire::Wire;
+use crate::config::LinkConfig;
+use crate::error::LinkError;
+use crate::transport::BoxedIo;
+use crate::transport::wire::Wire;
+use waiters::{Waiters, wait_in};
 
 /// A handle on an authenticated connection. The link lives as long as its handles.
 #[derive(Clone)]
 pub struct Link {
     shared: Arc<Shared>,
-    _lease: Arc<Lease>,
+    _last: Arc<LastHandle>,
 }
 
 /// Closes the link when its last handle is gone.
-struct Lease(Arc<Shared>);
+struct LastHandle(Arc<Shared>);
 
-impl Drop for Lease {
+impl Drop for LastHandle {
     fn drop(&mut self) {
         self.0.lock().closing = true;
         self.0.wake_driver();
@@ -64,13 +68,20 @@ pub(crate) struct State {
     role: Role,
     wakers: HashMap<StreamId, StreamWakers>,
     accepted: VecDeque<StreamId>,
-    acceptor: Option<Waker>,
-    openers: [Vec<Waker>; 2],
-    watchers: Vec<Waker>,
-    flushers: Vec<Waker>,
+    acceptors: Waiters,
+    openers: [Waiters; 2],
+    /// Those who wait for the link's end.
+    watchers: Waiters,
+    flushers: Waiters,
+    /// Those who wait for the answer to a ping.
+    pingers: Waiters,
+    /// The highest number of a ping that was answered.
+    answered: u64,
     driver: Option<Waker>,
     closing: bool,
-    lost: Option<Fault>,
+    lost: Option<LinkError>,
+    /// Why the peer ends the link, in its own words.
+    reason: Option<String>,
 }
 
 #[derive(Default)]
@@ -80,20 +91,23 @@ struct StreamWakers {
 }
 
 impl Shared {
-    fn new(role: Role) -> Arc<Shared> {
+    fn new(role: Role, config: &LinkConfig) -> Arc<Shared> {
         Arc::new(Shared {
             state: Mutex::new(State {
-                mux: Mux::new(role, Instant::now()),
+                mux: Mux::with_config(role, Instant::now(), &config.mux),
                 role,
                 wakers: HashMap::new(),
                 accepted: VecDeque::new(),
-                acceptor: None,
-                openers: [Vec::new(), Vec::new()],
-                watchers: Vec::new(),
-                flushers: Vec::new(),
+                acceptors: Waiters::default(),
+                openers: Default::default(),
+                watchers: Waiters::default(),
+                flushers: Waiters::default(),
+                pingers: Waiters::default(),
+                answered: 0,
                 driver: None,
                 closing: false,
                 lost: None,
+                reason: None,
             }),
         })
     }
@@ -113,22 +127,28 @@ impl Shared {
 }
 
 impl State {
-    /// Wakes whoever waits for what has happened.
+    /// Wakes those who wait for what has happened.
     pub(crate) fn dispatch_events(&mut self) {
         while let Some(event) = self.mux.poll_event() {
             match event {
                 Event::Opened(id) => self.accept(id),
                 Event::Readable(id) => wake(self.wakers.get_mut(&id).and_then(|wakers| wakers.reader.take())),
                 Event::Writable(id) => wake(self.wakers.get_mut(&id).and_then(|wakers| wakers.writer.take())),
-                Event::Openable(direction) => self.openers[direction as usize].drain(..).for_each(Waker::wake),
-                Event::GoAway(..) => {
-                    self.openers.iter_mut().flat_map(|wakers| wakers.drain(..)).for_each(Waker::wake);
-                    self.watchers.drain(..).for_each(Waker::wake);
+                Event::Openable(direction) => self.openers[direction as usize].wake_all(),
+                Event::Pong(number) => {
+                    self.answered = number;
+                    self.pingers.wake_all();
+                }
+                Event::GoAway(code, reason) => {
+                    if code != Code::GoingAway {
+                        self.reason = Some(reason);
+                    }
+                    self.openers.iter_mut().for_each(Waiters::wake_all);
                 }
             }
         }
         if !self.flushers.is_empty() && self.mux.all_flushed() {
-            self.flushers.drain(..).for_each(Waker::wake);
+            self.flushers.wake_all();
         }
     }
 
@@ -136,30 +156,23 @@ impl State {
     fn accept(&mut self, id: StreamId) {
         if id.direction() == Direction::Bidirectional {
             self.accepted.push_back(id);
-            wake(self.acceptor.take());
+            self.acceptors.wake_all();
         }
     }
 
-    /// The link is over: everyone who waits shall see it.
-    pub(crate) fn lose(&mut self, fault: Fault) {
+    /// The link is over: all who wait see it.
+    pub(crate) fn lose(&mut self, error: LinkError) {
         if self.lost.is_none() {
-            self.lost = Some(fault);
+            self.lost = Some(error);
         }
         for (_, wakers) in self.wakers.drain() {
             wake(wakers.reader);
             wake(wakers.writer);
         }
-        wake(self.acceptor.take());
-        self.openers.iter_mut().flat_map(|wakers| wakers.drain(..)).for_each(Waker::wake);
-        self.watchers.drain(..).for_each(Waker::wake);
-        self.flushers.drain(..).for_each(Waker::wake);
-    }
-}
-
-/// Remembers whom to wake, once for each task however often it asks.
-fn register(waiting: &mut Vec<Waker>, cx: &Context<'_>) {
-    if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
-        waiting.push(cx.waker().clone());
+        for waiters in [&mut self.acceptors, &mut self.watchers, &mut self.flushers, &mut self.pingers] {
+            waiters.wake_all();
+        }
+        self.openers.iter_mut().for_each(Waiters::wake_all);
     }
 }
 
@@ -169,64 +182,68 @@ fn wake(waker: Option<Waker>) {
     }
 }
 
+/// A direction's list of those who wait to open a stream.
+fn openers(direction: Direction) -> waiters::List {
+    match direction {
+        Direction::Bidirectional => |state| &mut state.openers[0],
+        Direction::Unidirectional => |state| &mut state.openers[1],
+    }
+}
+
 impl Link {
     /// A link over `wire`, and the driver that moves its bytes over `io`.
-    pub(crate) fn new<Io>(role: Role, io: Io, wire: Wire, opening: Opening) -> (Link, Driver<Io>) {
-        let shared = Shared::new(role);
-        let link = Link { shared: shared.clone(), _lease: Arc::new(Lease(shared.clone())) };
-        (link, Driver::new(shared, io, wire, opening))
+    pub(crate) fn new(role: Role, io: BoxedIo, wire: Wire, start: Start, config: &LinkConfig) -> (Link, Driver) {
+        let shared = Shared::new(role, config);
+        let link = Link { shared: shared.clone(), _last: Arc::new(LastHandle(shared.clone())) };
+        (link, Driver::new(shared, io, wire, start, config))
     }
 
-    /// Opens an operation's control stream. Waits while the limit of open streams is reached.
+    /// Opens an operation's control stream. Waits while the limit of open streams is reached. Dropped, it has opened none.
     ///
     /// # Errors
     /// The link is lost, or the peer goes away.
     pub async fn open_bidirectional(&self) -> Result<(SendStream, RecvStream), StreamError> {
-        let id = poll_fn(|cx| self.poll_open(cx, Direction::Bidirectional)).await?;
+        let id = self.open(Direction::Bidirectional).await?;
         Ok((SendStream::new(self.shared.clone(), id), RecvStream::new(self.shared.clone(), id)))
     }
 
-    /// Opens a data stream that this end writes. Waits while the limit of open streams is reached.
+    /// Opens a data stream that this end writes. Waits while the limit of open streams is reached. Dropped, it has opened
+    /// none.
     ///
     /// # Errors
     /// The link is lost, or the peer goes away.
     pub async fn open_unidirectional(&self) -> Result<SendStream, StreamError> {
-        let id = poll_fn(|cx| self.poll_open(cx, Direction::Unidirectional)).await?;
+        let id = self.open(Direction::Unidirectional).await?;
         Ok(SendStream::new(self.shared.clone(), id))
     }
 
-    fn poll_open(&self, cx: &mut Context<'_>, direction: Direction) -> Poll<Result<StreamId, StreamError>> {
-        let mut state = self.shared.lock();
-        if let Some(fault) = &state.lost {
-            return Poll::Ready(Err(StreamError::Lost(fault.clone())));
-        }
-        if let Some(id) = state.mux.open(direction) {
-            return Poll::Ready(Ok(id));
-        }
-        if let Some(code) = state.mux.peer_left() {
-            return Poll::Ready(Err(StreamError::Reset(code)));
-        }
-        register(&mut state.openers[direction as usize], cx);
-        Poll::Pending
+    async fn open(&self, direction: Direction) -> Result<StreamId, StreamError> {
+        wait_in(&self.shared, openers(direction), |state| {
+            if let Some(error) = &state.lost {
+                return Some(Err(StreamError::Lost(error.clone())));
+            }
+            if let Some(id) = state.mux.open(direction) {
+                return Some(Ok(id));
+            }
+            state.mux.peer_left().map(|code| Err(StreamError::Reset(code)))
+        })
+        .await
     }
 
-    /// The next control stream that the peer has opened.
+    /// The next control stream that the peer has opened. Dropped, it has taken none.
     ///
     /// # Errors
     /// The link has ended; it says how.
     pub async fn accept(&self) -> Result<(SendStream, RecvStream), StreamError> {
-        let id = poll_fn(|cx| {
-            let mut state = self.shared.lock();
-            if let Some(id) = state.accepted.pop_front() {
-                return Poll::Ready(Ok(id));
-            }
-            if let Some(fault) = &state.lost {
-                return Poll::Ready(Err(StreamError::Lost(fault.clone())));
-            }
-            state.acceptor = Some(cx.waker().clone());
-            Poll::Pending
-        })
-        .await?;
+        let accepted = wait_in(
+            &self.shared,
+            |state| &mut state.acceptors,
+            |state| {
+                let lost = || state.lost.as_ref().map(|error| Err(StreamError::Lost(error.clone())));
+                state.accepted.pop_front().map(Ok).or_else(lost)
+            },
+        );
+        let id = accepted.await?;
         Ok((SendStream::new(self.shared.clone(), id), RecvStream::new(self.shared.clone(), id)))
     }
 
@@ -251,33 +268,46 @@ impl Link {
         self.shared.wake_driver();
     }
 
-    /// Waits until the link has ended, and says how: [`Code::Cancelled`] when this end closed it in order.
-    pub async fn ended(&self) -> Fault {
-        poll_fn(|cx| {
-            let mut state = self.shared.lock();
-            match &state.lost {
-                Some(fault) => Poll::Ready(fault.clone()),
-                None => {
-                    register(&mut state.watchers, cx);
-                    Poll::Pending
-                }
-            }
-        })
+    /// Asks the other end for a sign of life, and waits for it: how long that took. With a deadline of the caller's own, an end
+    /// that waits for a person knows within a second that the link is dead, long before [`Link::ended`] does.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// use std::time::Duration;
+    /// let (client, _server) = unglue_link::memory();
+    /// let alive = tokio::time::timeout(Duration::from_secs(1), client.ping()).await;
+    /// assert!(alive.is_ok_and(|answer| answer.is_ok()));
+    /// # });
+    /// ```
+    ///
+    /// # Errors
+    /// The link has ended.
+    pub async fn ping(&self) -> Result<Duration, LinkError> {
+        let start = Instant::now();
+        let number = self.shared.lock().mux.ping();
+        self.shared.wake_driver();
+        wait_in(
+            &self.shared,
+            |state| &mut state.pingers,
+            |state| match &state.lost {
+                _ if state.answered >= number => Some(Ok(start.elapsed())),
+                Some(error) => Some(Err(error.clone())),
+                None => None,
+            },
+        )
         .await
+    }
+
+    /// Waits until the link has ended, and says how: [`LinkError::Closed`] when this end closed it in order.
+    pub async fn ended(&self) -> LinkError {
+        wait_in(&self.shared, |state| &mut state.watchers, |state| state.lost.clone()).await
     }
 
     /// Waits until everything that was written, on streams that are finished as well, has found its credit and its turn;
     /// or until the link has ended.
     pub async fn flushed(&self) {
-        poll_fn(|cx| {
-            let mut state = self.shared.lock();
-            if state.lost.is_some() || state.mux.all_flushed() {
-                return Poll::Ready(());
-            }
-            register(&mut state.flushers, cx);
-            Poll::Pending
-        })
-        .await;
+        let over = |state: &mut State| (state.lost.is_some() || state.mux.all_flushed()).then_some(());
+        wait_in(&self.shared, |state| &mut state.flushers, over).await;
     }
 
     /// Ends the link now. What its streams still hold is sent as far as there is credit for it: [`Link::flushed`] waits
@@ -286,14 +316,31 @@ impl Link {
         self.shared.lock().closing = true;
         self.shared.wake_driver();
     }
+
+    /// What the link holds in memory for its peer, in bytes: unread, credit beyond first windows, unsent.
+    pub fn memory_taken(&self) -> [u64; 3] {
+        self.shared.lock().mux.memory_taken()
+    }
+
+    /// How many tasks wait for something that happens to the link as a whole.
+    pub fn waiting(&self) -> usize {
+        let state = self.shared.lock();
+        let lists = [&state.acceptors, &state.watchers, &state.flushers, &state.pingers];
+        lists.into_iter().chain(&state.openers).map(Waiters::len).sum()
+    }
 }
 
 /// Two ends joined in memory, with their drivers spawned on the current tokio runtime.
 pub fn memory() -> (Link, Link) {
+    memory_with(&LinkConfig::default())
+}
+
+/// The same with settings of their own.
+pub(crate) fn memory_with(config: &LinkConfig) -> (Link, Link) {
     let (a, b) = tokio::io::duplex(64 * 1024);
-    let (client, driver) = Link::new(Role::Client, a, Wire::plain(), Opening::default());
+    let (client, driver) = Link::new(Role::Client, Box::new(a), Wire::plain(), Start::default(), config);
     tokio::spawn(driver);
-    let (server, driver) = Link::new(Role::Server, b, Wire::plain(), Opening::default());
+    let (server, driver) = Link::new(Role::Server, Box::new(b), Wire::plain(), Start::default(), config);
     tokio::spawn(driver);
     (client, server)
 }

@@ -9,25 +9,30 @@ use unglue_proto::mux::{Read, StreamId};
 use unglue_proto::{Code, Fault};
 
 use super::{Shared, StreamWakers, wake};
+use crate::error::LinkError;
 
 /// Why a stream can't go on.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum StreamError {
     /// The peer gave this stream up, or this end did; the link goes on.
     #[error("the stream was reset ({0:?})")]
     Reset(Code),
     /// The link has ended.
-    #[error("{0}")]
-    Lost(Fault),
+    #[error(transparent)]
+    Lost(LinkError),
 }
 
 impl From<StreamError> for Fault {
     fn from(error: StreamError) -> Fault {
         match error {
-            StreamError::Lost(fault) => fault,
+            StreamError::Lost(error) => error.into(),
             StreamError::Reset(Code::GoingAway) => {
                 Fault::system(Code::GoingAway, "the server is stopping and takes no new operations")
                     .advise("try again when it is back")
+            }
+            StreamError::Reset(Code::Busy) => {
+                let what = "too much of what was sent is waiting to be read, so this operation was refused";
+                Fault::system(Code::Busy, what).advise("let other operations end, and try again")
             }
             StreamError::Reset(code) => Fault::peer(code, format!("the peer gave the stream up ({code:?})")),
         }
@@ -73,8 +78,8 @@ impl SendStream {
 
     fn poll_write_all(&mut self, cx: &mut Context<'_>, data: &mut Bytes) -> Poll<Result<(), StreamError>> {
         let mut state = self.shared.lock();
-        if let Some(fault) = &state.lost {
-            return Poll::Ready(Err(StreamError::Lost(fault.clone())));
+        if let Some(error) = &state.lost {
+            return Poll::Ready(Err(StreamError::Lost(error.clone())));
         }
         *data = state.mux.write(self.id, std::mem::take(data)).map_err(StreamError::Reset)?;
         let driver = state.driver.take();
@@ -143,7 +148,18 @@ impl RecvStream {
     /// # Errors
     /// The writer gave up, or the link has ended: what was read so far is not all.
     pub async fn read(&mut self, max: usize) -> Result<Option<Bytes>, StreamError> {
-        poll_fn(|cx| self.poll_read(cx, max)).await
+        let mut read = Reading { stream: self, waits: false };
+        poll_fn(|cx| {
+            let polled = read.stream.poll_read(cx, max);
+            read.waits = polled.is_pending();
+            polled
+        })
+        .await
+    }
+
+    /// Counts bytes that the reader keeps of this stream against the link's memory.
+    pub fn hold(&self) -> Held {
+        Held { shared: self.shared.clone(), id: self.id, bytes: 0 }
     }
 
     /// Reads no more of a stream whose writer is about to end it anyway, without a word to the writer.
@@ -166,7 +182,7 @@ impl RecvStream {
                 Err(StreamError::Reset(code))
             }
             Read::Blocked => match &state.lost {
-                Some(fault) => Err(StreamError::Lost(fault.clone())),
+                Some(error) => Err(StreamError::Lost(error.clone())),
                 None => {
                     state.wakers.entry(self.id).or_default().reader = Some(cx.waker().clone());
                     return Poll::Pending;
@@ -177,6 +193,55 @@ impl RecvStream {
         drop(state);
         wake(driver);
         Poll::Ready(result)
+    }
+}
+
+/// A read under way. Cancelled, it leaves no waker behind.
+struct Reading<'a> {
+    stream: &'a mut RecvStream,
+    waits: bool,
+}
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        if self.waits {
+            forget_waker(&self.stream.shared, self.stream.id, |wakers| wakers.reader = None);
+        }
+    }
+}
+
+/// Bytes that a reader keeps of a control stream, such as half a message, or a request that is being served. They count
+/// against the memory of the link until this is dropped.
+pub struct Held {
+    shared: Arc<Shared>,
+    id: StreamId,
+    bytes: u64,
+}
+
+impl Held {
+    /// That many are kept by now; a lower number than before changes nothing.
+    ///
+    /// # Errors
+    /// [`Code::Busy`]: the link has no room for them. The stream is refused then, in both directions.
+    pub fn at_least(&mut self, bytes: usize) -> Result<(), StreamError> {
+        let wanted = (bytes as u64).max(self.bytes);
+        let mut state = self.shared.lock();
+        if state.mux.hold(&mut self.bytes, wanted) {
+            return Ok(());
+        }
+        state.mux.refuse(self.id);
+        state.dispatch_events();
+        let driver = state.driver.take();
+        drop(state);
+        wake(driver);
+        Err(StreamError::Reset(Code::Busy))
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let given_back = self.shared.lock().mux.hold(&mut self.bytes, 0);
+        debug_assert!(given_back, "there is always room for nothing");
     }
 }
 

@@ -1,4 +1,7 @@
-//! Who may log in to this server: the owners of the keys in its user's `authorized_keys`.
+//! Who may log in to this server: the owners of the keys in its user's `authorized_keys`, or whom the caller's own gatekeeper
+//! lets in.
+
+use std::sync::Arc;
 
 use unglue_identity::{AuthorizedKeys, Denial, Policy, Principal, PublicKey};
 use unglue_link::auth::Gatekeeper;
@@ -37,5 +40,30 @@ impl Gatekeeper for Gate {
             return Err(Denial::AnotherUser { asked: other.to_owned(), serves: self.user.clone() });
         }
         Ok(Principal::new(self.user.clone(), Some(*key), self.policy))
+    }
+}
+
+/// The caller's own gatekeeper, which can't allow more than the server's options do.
+pub(super) struct Allowed {
+    inner: Arc<dyn Gatekeeper>,
+    policy: Policy,
+}
+
+impl Allowed {
+    pub(super) fn new(inner: Arc<dyn Gatekeeper>, policy: Policy) -> Allowed {
+        Allowed { inner, policy }
+    }
+}
+
+impl Gatekeeper for Allowed {
+    fn welcome(&self, principal: &Principal) -> Welcome {
+        self.inner.welcome(principal)
+    }
+
+    fn authorise(&self, user: Option<&str>, key: &PublicKey) -> Result<Principal, Denial> {
+        let mut principal = self.inner.authorise(user, key)?;
+        principal.policy.exec &= self.policy.exec;
+        principal.policy.files &= self.policy.files;
+        Ok(principal)
     }
 }

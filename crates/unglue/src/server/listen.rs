@@ -5,6 +5,9 @@ use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 
 use unglue_proto::{Code, Fault};
 
+/// Connections that the kernel holds until the server has taken them; net.core.somaxconn may allow fewer.
+const BACKLOG: i32 = 4096;
+
 /// How often another free port is tried, if one of the addresses has the first one taken.
 const TRIES: usize = 16;
 
@@ -59,6 +62,8 @@ fn bind_all(addresses: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
         }
         match TcpListener::bind(address) {
             Ok(listener) => {
+                // The standard library asks for a queue of 128; asking again changes its length (listen(2)).
+                socket2::SockRef::from(&listener).listen(BACKLOG)?;
                 listener.set_nonblocking(true)?;
                 listeners.push(listener);
             }

@@ -1,6 +1,5 @@
 //! One authenticated connection: its operations, and its end.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -9,10 +8,11 @@ use tracing::field::display;
 use unglue_host::store::Store;
 use unglue_identity::Principal;
 use unglue_jobs::{Claim, Kind};
-use unglue_link::Link;
+use unglue_link::{Link, Peer};
 use unglue_proto::message::{Request, Tally, exec, transfer};
 use unglue_proto::{Code, Fault, Octets};
 
+use super::connections::log_panic;
 use super::{Shared, Stage};
 use crate::ops::exec::Runner;
 use crate::ops::{Control, exec as running, refuse, transfer as moving};
@@ -28,7 +28,7 @@ pub(super) struct Session {
 #[derive(Clone)]
 struct Context {
     link: Link,
-    peer: SocketAddr,
+    peer: Peer,
     principal: Arc<Principal>,
     shared: Arc<Shared>,
     runner: Option<Runner>,
@@ -37,7 +37,7 @@ struct Context {
 impl Session {
     pub(super) fn new(
         link: Link,
-        peer: SocketAddr,
+        peer: Peer,
         principal: Principal,
         shared: Arc<Shared>,
         runner: Option<Runner>,
@@ -63,7 +63,10 @@ impl Session {
                     }
                     Err(_) => break,
                 },
-                Some(_) = self.operations.join_next() => {}
+                Some(ended) = self.operations.join_next() => if let Err(error) = ended {
+                    log_panic("operation", self.context.peer, error);
+                    break;
+                },
                 _ = stage.wait_for(|stage| *stage > Stage::Serving), if !leaving => {
                     leaving = true;
                     link.go_away(Code::GoingAway, "the server is stopping");
@@ -79,7 +82,7 @@ impl Session {
         link.flushed().await;
         link.close();
         let ended = link.ended().await;
-        tracing::info!(event = "closed", peer = %self.context.peer, why = %ended.what);
+        tracing::info!(event = "closed", peer = %self.context.peer, why = %ended);
     }
 }
 
@@ -196,13 +199,13 @@ impl Context {
 /// An operation under way. Dropped before its end, as it is when its link is lost, it leaves a line in the log.
 struct Unfinished {
     event: &'static str,
-    peer: SocketAddr,
+    peer: Peer,
     id: Octets,
     finished: bool,
 }
 
 impl Unfinished {
-    fn new(event: &'static str, peer: SocketAddr, id: &str) -> Unfinished {
+    fn new(event: &'static str, peer: Peer, id: &str) -> Unfinished {
         Unfinished { event, peer, id: safe(id), finished: false }
     }
 

@@ -50,8 +50,8 @@ fn places(random: &mut Prng, total: usize) -> Vec<usize> {
 async fn connect(site: &Site, address: SocketAddr, label: &str) -> Option<Client> {
     match Client::connect(&address_of(address), &site.client_options()).await {
         Ok(client) => Some(client),
-        Err(ConnectError::Failed(fault)) => {
-            is_loss(&fault, label);
+        Err(ConnectError::Failed(error)) => {
+            is_loss(&error.into(), label);
             None
         }
         Err(other) => panic!("{label}: {other}"),

@@ -2,10 +2,13 @@
 //!
 //! `UNGLUE_SOAK=1` runs what takes minutes.
 
+mod crowds;
 mod cuts;
 mod daemon;
+mod embedded;
 mod exec;
 mod flood;
+mod hoard;
 mod keys;
 mod orphans;
 mod pipelined;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use unglue::{Code, Exec, Fault, Outcome, ServerOptions};
 use unglue_identity::{Identity, KeyFile, KnownHostsFiles};
 use unglue_link::auth::Credentials;
-use unglue_link::tcp::{self, HostTrust};
+use unglue_link::{HostTrust, LinkConfig};
 use unglue_proto::control::{Inbox, encode};
 use unglue_proto::limits::CONTROL_MESSAGE;
 use unglue_testkit::relay::{Relay, Towards};
@@ -73,7 +73,7 @@ fn a_required_option_that_is_not_known_is_refused_and_nothing_runs() {
         let files = KnownHostsFiles::from_env(Some(site.path("known_hosts"))).expect("known hosts");
         let trust = HostTrust { files, accept_new: false, agreed: None };
         let target = address_of(serving.address()).target;
-        let connected = tcp::connect(&target, &trust, &who).await.expect("it connects");
+        let connected = unglue_link::connect(&target, &trust, &who, &LinkConfig::default()).await.expect("it connects");
         tokio::spawn(connected.driver);
         let (mut send, mut recv) = connected.link.open_bidirectional().await.expect("a stream");
         let request = serde_json::json!({"exec": {

@@ -3,22 +3,21 @@
 use serde_json::{Value, json};
 use unglue_identity::{Identity, KeyFile, KnownHostsFiles};
 use unglue_link::auth::Credentials;
-use unglue_link::tcp::{self, HostTrust};
-use unglue_link::{Link, RecvStream, SendStream};
+use unglue_link::{HostTrust, Link, LinkConfig, RecvStream, SendStream, connect};
 use unglue_proto::control::{Inbox, encode};
 use unglue_proto::limits::CONTROL_MESSAGE;
 
-use crate::site::{Serving, Site, address_of, soon, within};
+use crate::site::{Site, address_of, soon, within};
 
 /// A link to the server, without a client on it.
-async fn bare_link(site: &Site, serving: &Serving) -> Link {
+pub(crate) async fn bare_link(site: &Site, server: std::net::SocketAddr) -> Link {
     let key = KeyFile::open(&site.path("key")).expect("a key");
     let identities = vec![Identity::File(key).into()];
     let who = Credentials { user: None, identities, ask: std::sync::Arc::new(|_| None) };
     let files = KnownHostsFiles::from_env(Some(site.path("known_hosts"))).expect("known hosts");
-    let target = address_of(serving.address()).target;
-    let connected =
-        tcp::connect(&target, &HostTrust { files, accept_new: false, agreed: None }, &who).await.expect("it connects");
+    let target = address_of(server).target;
+    let trust = HostTrust { files, accept_new: false, agreed: None };
+    let connected = connect(&target, &trust, &who, &LinkConfig::default()).await.expect("it connects");
     tokio::spawn(connected.driver);
     connected.link
 }
@@ -62,7 +61,7 @@ fn with_link(test: impl AsyncFnOnce(Link) + Send + 'static) {
     within(30, async || {
         let site = Site::new();
         let serving = site.serve();
-        test(bare_link(&site, &serving).await).await;
+        test(bare_link(&site, serving.address()).await).await;
     });
 }
 

@@ -126,7 +126,7 @@ fn check_output(name: &str, theirs: &mut Option<Stream>, ours: Option<&Observed>
         }
         ObservedEnd::Cut(StreamError::Lost(fault)) => {
             *theirs = Some(ours.cut());
-            Err(Outcome::LinkLost(fault.clone()))
+            Err(Outcome::LinkLost(fault.clone().into()))
         }
         // The server could not read the output to its end, and says so.
         ObservedEnd::Cut(StreamError::Reset(_)) if reported.end == StreamEnd::Cut => Ok(()),

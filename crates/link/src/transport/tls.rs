@@ -18,6 +18,8 @@ use rustls::{
 };
 use unglue_proto::{Code, Fault, PROTOCOL};
 
+use crate::error::LinkError;
+
 use unglue_identity::proof::{EXPORTER_CONTEXT, EXPORTER_LABEL, EXPORTER_LEN};
 use unglue_identity::{PrivateKey, PublicKey};
 
@@ -42,8 +44,8 @@ impl TimeProvider for Clock {
 }
 
 /// The server's settings, for the host key that it proves itself with.
-pub(crate) fn server_config(host_key: &PrivateKey) -> Result<Arc<ServerConfig>, Fault> {
-    let refused = |error: rustls::Error| Fault::us(format!("TLS does not take the host key: {error}"));
+pub(crate) fn server_config(host_key: &PrivateKey) -> Result<Arc<ServerConfig>, LinkError> {
+    let refused = |error: rustls::Error| LinkError::tls("TLS does not take the host key", error);
     let der = host_key.to_pkcs8_der();
     let pkcs8 = PrivatePkcs8KeyDer::from(der.as_slice());
     let signing = aws_lc_rs::sign::any_eddsa_type(&pkcs8).map_err(refused)?;
@@ -61,16 +63,16 @@ pub(crate) fn server_config(host_key: &PrivateKey) -> Result<Arc<ServerConfig>, 
 }
 
 /// A connection at the start of its handshake, for a server.
-pub(crate) fn accept(config: Arc<ServerConfig>) -> Result<Connection, Fault> {
-    let mut tls = ServerConnection::new(config).map_err(|error| Fault::us(format!("TLS did not start: {error}")))?;
+pub(crate) fn accept(config: Arc<ServerConfig>) -> Result<Connection, LinkError> {
+    let mut tls = ServerConnection::new(config).map_err(|error| LinkError::tls("TLS did not start", error))?;
     tls.set_buffer_limit(None);
     Ok(tls.into())
 }
 
 /// A connection at the start of its handshake, for a client. The host key is checked after the handshake, by
 /// [`host_key`] and the caller's known hosts; before that nothing but the handshake is sent.
-pub(crate) fn connect() -> Result<Connection, Fault> {
-    let failed = |error: rustls::Error| Fault::us(format!("TLS did not start: {error}"));
+pub(crate) fn connect() -> Result<Connection, LinkError> {
+    let failed = |error: rustls::Error| LinkError::tls("TLS did not start", error);
     let provider = provider();
     let verifier = Arc::new(PossessionVerifier(provider.clone()));
     let mut config = ClientConfig::builder_with_details(provider, Arc::new(Clock))
@@ -83,24 +85,24 @@ pub(crate) fn connect() -> Result<Connection, Fault> {
     config.resumption = rustls::client::Resumption::disabled();
     config.enable_sni = false;
     // A name is asked for, and never sent: the host key says who it is.
-    let name = ServerName::try_from("unglue").map_err(|error| Fault::us(error.to_string()))?;
+    let name = ServerName::try_from("unglue").map_err(|error| LinkError::tls("TLS did not start", error))?;
     let mut tls = ClientConnection::new(Arc::new(config), name).map_err(failed)?;
     tls.set_buffer_limit(None);
     Ok(tls.into())
 }
 
 /// The key that the server has proved possession of.
-pub(crate) fn host_key(tls: &Connection) -> Result<PublicKey, Fault> {
-    let untrusted = |what: &str| Fault::peer(Code::UntrustedHost, what);
+pub(crate) fn host_key(tls: &Connection) -> Result<PublicKey, LinkError> {
+    let untrusted = |what: &str| LinkError::from(Fault::peer(Code::UntrustedHost, what));
     let spki = tls.peer_certificates().and_then(|keys| keys.first());
     let spki = spki.ok_or_else(|| untrusted("the server showed no host key"))?;
     PublicKey::from_spki_der(spki).map_err(|error| untrusted(&error.to_string()))
 }
 
 /// The bytes that only the two ends of this very connection share (RFC 8446 section 7.5).
-pub(crate) fn exporter(tls: &Connection) -> Result<[u8; EXPORTER_LEN], Fault> {
+pub(crate) fn exporter(tls: &Connection) -> Result<[u8; EXPORTER_LEN], LinkError> {
     tls.export_keying_material([0; EXPORTER_LEN], EXPORTER_LABEL, Some(EXPORTER_CONTEXT))
-        .map_err(|error| Fault::us(format!("TLS exports no keying material: {error}")))
+        .map_err(|error| LinkError::tls("TLS exports no keying material", error))
 }
 
 /// Fails unless both ends speak this version of the protocol.

@@ -7,7 +7,9 @@ use std::collections::VecDeque;
 use std::io::{self, BufRead as _, IoSlice, Write};
 
 use rustls::Connection;
-use unglue_proto::{Code, Fault};
+use unglue_proto::{Blame, Code, Fault};
+
+use crate::error::LinkError;
 
 /// The two ways in which plain bytes travel, each with what is still to be sent.
 pub(crate) enum Wire {
@@ -33,13 +35,13 @@ impl Wire {
     }
 
     /// Takes plain bytes to be sent, in pieces that follow each other; they are encrypted at once.
-    pub(crate) fn seal(&mut self, mut pieces: &mut [IoSlice<'_>]) -> Result<(), Fault> {
+    pub(crate) fn seal(&mut self, mut pieces: &mut [IoSlice<'_>]) -> Result<(), LinkError> {
         match self {
             Wire::Plain(queue) => pieces.iter().for_each(|piece| queue.extend(&piece[..])),
             Wire::Tls(tls) => {
                 while !pieces.is_empty() {
                     let taken = tls.writer().write_vectored(pieces);
-                    let taken = taken.map_err(|error| Fault::us(format!("TLS took no data: {error}")))?;
+                    let taken = taken.map_err(|error| LinkError::tls("TLS took no data", error))?;
                     IoSlice::advance_slices(&mut pieces, taken);
                 }
             }
@@ -83,14 +85,14 @@ impl Wire {
         &mut self,
         mut input: &[u8],
         mut deliver: impl FnMut(&[u8]) -> Result<(), Fault>,
-    ) -> Result<Received, Fault> {
+    ) -> Result<Received, LinkError> {
         let Wire::Tls(tls) = self else {
             deliver(input)?;
             return Ok(Received::Open);
         };
         while !input.is_empty() {
-            tls.read_tls(&mut input).map_err(|error| Fault::us(format!("TLS took no bytes: {error}")))?;
-            let state = tls.process_new_packets().map_err(tls_fault)?;
+            tls.read_tls(&mut input).map_err(|error| LinkError::tls("TLS took no bytes", error))?;
+            let state = tls.process_new_packets().map_err(tls_error)?;
             if state.plaintext_bytes_to_read() > 0 {
                 deliver_all(tls, &mut deliver)?;
             }
@@ -130,13 +132,18 @@ fn deliver_all(tls: &mut Connection, deliver: &mut impl FnMut(&[u8]) -> Result<(
 }
 
 /// What a failure of TLS says about the peer.
-fn tls_fault(error: rustls::Error) -> Fault {
+fn tls_error(error: rustls::Error) -> LinkError {
     use rustls::Error::*;
-    match error {
-        InvalidMessage(what) => Fault::peer(Code::BadFrame, format!("what arrived is not TLS 1.3 ({what:?})"))
-            .advise("check the port: is it an unglue server that listens there?"),
-        AlertReceived(alert) => Fault::peer(Code::LinkLost, format!("the peer ended the TLS handshake: {alert:?}"))
-            .advise("its log says why"),
-        error => Fault::peer(Code::BadFrame, format!("TLS failed: {error}")),
-    }
+    let (what, advice) = match &error {
+        InvalidMessage(what) => (
+            format!("what arrived is not TLS 1.3 ({what:?})"),
+            "check the port: is it an unglue server that listens there?",
+        ),
+        AlertReceived(alert) => {
+            let what = format!("the peer ended the TLS handshake: {alert:?}");
+            return Fault::peer(Code::LinkLost, what).advise("its log says why").into();
+        }
+        error => (format!("TLS failed: {error}"), ""),
+    };
+    LinkError::Tls { what, advice, blame: Blame::Peer, source: Some(std::sync::Arc::new(error)) }
 }
