@@ -35,6 +35,13 @@ impl Access {
         let mut options = ClientOptions::default().accept_new(flags.accept_new).ask_passphrase(Arc::new(ask));
         options.identity = flags.identity.clone();
         options.known_hosts = flags.known_hosts.clone();
+        if let Some(limit) = flags.connect_timeout {
+            // The steps may take as long as all of it.
+            options.link.connect = limit;
+            options.link.handshake = limit;
+            options.link.first_message = limit;
+            options.link.welcome = limit;
+        }
         Ok(Access { address, options, limit: flags.connect_timeout, asked })
     }
 

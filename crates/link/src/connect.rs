@@ -161,6 +161,7 @@ async fn attempt(
             who.choose(Some(&answer.map_err(|_| late("the exchange about our keys", config.first_message))??))?
         }
     };
+    tracing::debug!(event = "proving", key = %identity.public_key().fingerprint());
     let hello = who.hello(identity.clone(), exporter).await.map_err(|error| match error {
         LinkError::Identity { .. } => Attempt::Unusable(identity, error),
         error => error.into(),
@@ -202,7 +203,10 @@ async fn offer_answer(opening: &mut Opening) -> Result<Sign, LinkError> {
     opening.send().await?;
     let mut inbox = opening::inbox();
     match opening.next(&mut inbox).await? {
-        FromServer::Denied(fault) => Err(fault.into()),
+        FromServer::Denied(fault) => {
+            tracing::debug!(event = "denied", why = %fault.what);
+            Err(fault.into())
+        }
         FromServer::Welcome(_) => {
             Err(Fault::peer(Code::BadMessage, "the server welcomes before it has seen a proof").into())
         }

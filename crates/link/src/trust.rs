@@ -38,8 +38,12 @@ impl HostTrust {
             LinkError::from(Fault::user(Code::UntrustedHost, error.to_string()))
         };
         let known = KnownHosts::load(&self.files.read).map_err(unreadable)?;
+        tracing::debug!(event = "host_key", %target, key = %key.fingerprint());
         match known.lookup(&target.host, target.port, &key) {
-            Verdict::Trusted { .. } => Ok(()),
+            Verdict::Trusted { at } => {
+                tracing::debug!(event = "trusted", %at);
+                Ok(())
+            }
             Verdict::Changed { at, known } => Err(changed(target, &key, &format!("{at} knows it by {known}")).into()),
             Verdict::Revoked { at } => Err(changed(target, &key, &format!("{at} revokes that key")).into()),
             Verdict::Unknown { .. } if self.agreed == Some(key) => Ok(()),

@@ -21,7 +21,7 @@ pub mod server;
 pub use client::{Address, Client, ClientOptions};
 pub use ops::exec::{Collected, Exec, Input, Output, Running};
 pub use ops::new_id;
-pub use ops::transfer::{Progress, TransferOptions};
+pub use ops::transfer::{Download, Moved, Progress, TransferOptions, Upload};
 pub use server::{Ending, Server, ServerOptions, Service};
 
 pub use unglue_host::process::widen;
@@ -38,8 +38,8 @@ pub use unglue_proto::message::auth::Welcome;
 pub use unglue_proto::message::exec::{
     Exit, Left, Outcome, Report, Signalled, SpawnFailed, SpawnStep, Stream, StreamEnd, TimedOut,
 };
-pub use unglue_proto::message::{Tally, Unknown};
-pub use unglue_proto::{Blame, Code, Fault, Printable, is_deceptive, signal};
+pub use unglue_proto::message::{Tally, Time, Unknown};
+pub use unglue_proto::{Blame, Code, Fault, Printable, Side, is_deceptive, signal};
 
 /// Who a client is, and which servers it trusts: keys, the agent, known hosts.
 pub use unglue_identity as identity;

@@ -124,3 +124,17 @@ fn connecting_takes_no_longer_than_it_may() {
     assert_eq!(object["outcome"]["unreachable"]["code"], "unreachable", "{object}");
     host.exec(&["--connect-timeout", "20s"], ["true"]).expect(0);
 }
+
+#[test]
+fn the_log_tells_the_steps_of_connecting() {
+    let host = Host::start();
+    let done = finish(host.client(["exec", &host.target(), "true"]).env("UNGLUE_LOG", "debug")).expect(0);
+    for step in ["login_key", "connecting", "host_key", "trusted", "proving", "welcome"] {
+        assert!(done.stderr.contains(&format!("event=\"{step}\"")), "{step}: {done:?}");
+    }
+    assert!(done.stderr.contains(&host.fingerprint), "{done:?}");
+    finish(host.client(["key", "init", "-f", "other"])).expect(0);
+    let done = finish(host.client(["exec", "--identity", "other", &host.target(), "true"]).env("UNGLUE_LOG", "debug"))
+        .expect(125);
+    assert!(done.stderr.contains("event=\"denied\""), "{done:?}");
+}

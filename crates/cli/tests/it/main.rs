@@ -14,6 +14,7 @@ mod key;
 mod known;
 mod lab;
 mod log;
+mod panics;
 mod pty;
 mod repl;
 mod run;

@@ -184,6 +184,7 @@ pub enum Denied {
         /// The file.
         path: PathBuf,
         /// Which file or directory is at fault, and what to do.
+        #[source]
         reason: Unsafe,
     },
     /// The key's line has an option that this release doesn't enforce.

@@ -103,11 +103,15 @@ pub(crate) fn welcome_exchange(welcome: oneshot::Sender<Welcome>) -> OpeningExch
         open.feed(plain);
         match open.next()? {
             None => return Ok(None),
-            Some(FromServer::Denied(fault)) => return Err(fault),
+            Some(FromServer::Denied(fault)) => {
+                tracing::debug!(event = "denied", why = %fault.what);
+                return Err(fault);
+            }
             Some(FromServer::Sign(_)) => {
                 return Err(Fault::peer(Code::BadMessage, "the server asks for a signature that it has"));
             }
             Some(FromServer::Welcome(text)) => {
+                tracing::debug!(event = "welcome", user = text.user, agent = text.agent);
                 // Nobody may be waiting for it.
                 let _ = welcome.take().map(|sender| sender.send(text));
             }

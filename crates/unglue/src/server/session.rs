@@ -15,6 +15,7 @@ use unglue_proto::{Code, Fault, Octets};
 use super::connections::log_panic;
 use super::{Shared, Stage};
 use crate::ops::exec::Runner;
+use crate::ops::transfer::Slots;
 use crate::ops::{Control, exec as running, refuse, transfer as moving};
 
 /// A connection's operations. Dropped, it ends them all.
@@ -32,6 +33,7 @@ struct Context {
     principal: Arc<Principal>,
     shared: Arc<Shared>,
     runner: Option<Runner>,
+    slots: Slots,
 }
 
 impl Session {
@@ -44,7 +46,8 @@ impl Session {
         stage: watch::Receiver<Stage>,
     ) -> Session {
         let principal = Arc::new(principal);
-        Session { context: Context { link, peer, principal, shared, runner }, stage, operations: JoinSet::new() }
+        let slots = shared.slots.of_link();
+        Session { context: Context { link, peer, principal, shared, runner, slots }, stage, operations: JoinSet::new() }
     }
 
     /// Takes operations until the link ends, or the server does and they are done.
@@ -144,7 +147,7 @@ impl Context {
         let (id, path, name) = (put.id.clone(), put.path.clone(), put.name.clone());
         let unfinished = Unfinished::new("put_abandoned", self.peer, &id);
         let result = match known.and_then(|()| self.store(&id)) {
-            Ok((store, _claim)) => moving::serve_put(&self.link, store, put, control).await,
+            Ok((store, _claim)) => moving::serve_put(&self.link, store, &self.slots, put, control).await,
             Err(fault) => {
                 self.refuse_data(Some(put.data));
                 refuse(control.speaker, fault.clone()).await.and(Err(fault))
@@ -158,7 +161,7 @@ impl Context {
         let (id, path) = (get.id.clone(), get.path.clone());
         let unfinished = Unfinished::new("get_abandoned", self.peer, &id);
         let result = match known.and_then(|()| self.store(&id)) {
-            Ok((store, _claim)) => moving::serve_get(&self.link, store, get, control).await,
+            Ok((store, _claim)) => moving::serve_get(&self.link, store, &self.slots, get, control).await,
             Err(fault) => refuse(control.speaker, fault.clone()).await.and(Err(fault)),
         };
         unfinished.finish();
