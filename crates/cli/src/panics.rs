@@ -29,9 +29,11 @@ fn report(panic: &PanicHookInfo<'_>) {
     let place = panic.location().map(ToString::to_string).unwrap_or_default();
     let thread = std::thread::current();
     let thread = thread.name().unwrap_or("unnamed");
-    if log::is_started() {
-        tracing::error!(event = "panic", thread, place, what);
-    } else if let Some(why) = what.strip_prefix(NO_THREAD) {
+    tracing::error!(event = "panic", thread, place, what);
+    if log::is_a_servers() {
+        return;
+    }
+    if let Some(why) = what.strip_prefix(NO_THREAD) {
         say(&format!("the system refused a new thread: {why}; raise the limit (ulimit -u, TasksMax=)"));
     } else {
         say(&format!("a bug in unglue, at {place}: {what}; please report it"));
@@ -46,4 +48,21 @@ fn report(panic: &PanicHookInfo<'_>) {
 fn message(payload: &(dyn Any + Send)) -> &str {
     let text = payload.downcast_ref::<&str>().copied();
     text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("a panic without a message")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::ExitCode;
+
+    #[test]
+    fn a_panic_is_a_failure_like_any_other() {
+        let broken = caught(|| -> Result<(), Complaint> { panic!("on purpose") });
+        assert_eq!(broken.expect_err("a complaint"), Complaint::reported());
+        assert_eq!(format!("{:?}", Complaint::reported().tell()), format!("{:?}", ExitCode::from(125)));
+        assert_eq!(caught(|| Ok(3)), Ok(3));
+        assert_eq!(message(&"words"), "words");
+        assert_eq!(message(&String::from("words")), "words");
+        assert_eq!(message(&7), "a panic without a message");
+    }
 }

@@ -53,6 +53,15 @@ pub const BIDIRECTIONAL_STREAMS: usize = 2048;
 /// Unidirectional streams that one end may have open at once: two outputs for each operation.
 pub const UNIDIRECTIONAL_STREAMS: usize = 2 * BIDIRECTIONAL_STREAMS;
 
+/// Transfers of files that one link may have under way at once; more are refused with [`Busy`](crate::Code::Busy).
+pub const TRANSFERS_PER_LINK: usize = 64;
+
+/// Transfers of files that one server may have under way at once, over all its links.
+pub const TRANSFERS_PER_SERVER: usize = 512;
+
+/// Bytes that a client accepts of a file whose size the server doesn't announce, as of files in `/proc`.
+pub const UNANNOUNCED_FILE: u64 = 64 * 1024 * 1024;
+
 /// The longest reason of a go-away.
 pub const GO_AWAY_REASON: usize = 1024;
 
@@ -73,6 +82,9 @@ pub const SIGNATURE: Duration = Duration::from_secs(60);
 
 /// From the client's hello to the server's welcome: the server may read files on a slow file system meanwhile.
 pub const WELCOME: Duration = Duration::from_secs(25);
+
+/// From the end of a transfer's data to the message that says what was sent. It is sent at once.
+pub const FINAL_MESSAGE: Duration = Duration::from_secs(30);
 
 /// How long an ended command's streams are drained before a surviving descendant is cut off.
 pub const DRAIN: Duration = Duration::from_millis(200);

@@ -14,7 +14,7 @@ use crate::message::Tally;
 /// assert_eq!(meter.tally().bytes, 5);
 /// assert!(meter.tally().blake3.starts_with("ea8f163db38682925e"));
 /// ```
-#[derive(Clone, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Meter {
     bytes: u64,
     /// From the first byte on, and in a box: it has 1.9 kB, which would be moved with each future that holds a meter.

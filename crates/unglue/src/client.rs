@@ -1,16 +1,15 @@
 //! The client: a link to a server, and the operations on it.
 
 use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Mutex, oneshot};
-use unglue_host::store::Store;
-use unglue_identity::{IdentitySearch, KnownHostsFiles, PublicKey};
-use unglue_link::auth::{AskPassphrase, Credentials};
+use unglue_identity::{AskPassphrase, IdentitySearch, KnownHostsFiles, PublicKey};
+use unglue_link::auth::Credentials;
 use unglue_link::threads::on_thread;
 use unglue_link::{ConnectError, Connected, HostTrust, Link, LinkConfig, LinkError, Target};
 use unglue_proto::message::Tally;
@@ -18,7 +17,7 @@ use unglue_proto::message::auth::Welcome;
 use unglue_proto::{Code, Fault};
 
 use crate::ops::exec::{self, Exec, Running};
-use crate::ops::transfer::{self, TransferOptions};
+use crate::ops::transfer::{self, Download, TransferOptions, Upload};
 
 /// The port that a server listens on unless it is told otherwise.
 pub const DEFAULT_PORT: u16 = 7227;
@@ -114,8 +113,10 @@ pub struct ClientOptions {
     pub known_hosts: Option<PathBuf>,
     /// Whether a server that no file knows is added to the known hosts, rather than refused.
     pub accept_new: bool,
+    /// A host key that a person has agreed to: it is trusted where no file knows the server.
+    pub agreed: Option<PublicKey>,
     /// Asked for the passphrase of an encrypted key.
-    pub ask_passphrase: AskPassphrase,
+    pub ask_passphrase: Arc<AskPassphrase<'static>>,
     /// Deadlines, heartbeat and memory of the link.
     pub link: LinkConfig,
 }
@@ -126,6 +127,7 @@ impl Default for ClientOptions {
             identity: None,
             known_hosts: None,
             accept_new: false,
+            agreed: None,
             ask_passphrase: Arc::new(|_| None),
             link: LinkConfig::default(),
         }
@@ -148,8 +150,13 @@ impl ClientOptions {
         ClientOptions { accept_new, ..self }
     }
 
+    /// A host key that a person has agreed to: it is trusted where no file knows the server.
+    pub fn agreed(self, key: PublicKey) -> ClientOptions {
+        ClientOptions { agreed: Some(key), ..self }
+    }
+
     /// Asked for the passphrase of an encrypted key, on a thread of its own.
-    pub fn ask_passphrase(self, ask_passphrase: AskPassphrase) -> ClientOptions {
+    pub fn ask_passphrase(self, ask_passphrase: Arc<AskPassphrase<'static>>) -> ClientOptions {
         ClientOptions { ask_passphrase, ..self }
     }
 
@@ -198,13 +205,17 @@ impl Client {
             false => search.find(),
         };
         let identities = found.map_err(wrong)?;
+        for identity in &identities {
+            let from = identity.describe();
+            tracing::debug!(event = "login_key", key = %identity.public_key().fingerprint(), from);
+        }
         let who = Credentials {
             user: address.user.clone(),
             identities: identities.into_iter().map(Arc::new).collect(),
             ask: options.ask_passphrase.clone(),
         };
         let files = KnownHostsFiles::from_env(options.known_hosts.clone()).map_err(wrong)?;
-        let trust = HostTrust { files, accept_new: options.accept_new };
+        let trust = HostTrust { files, accept_new: options.accept_new, agreed: options.agreed };
         Ok(Client::over(unglue_link::connect(&address.target, &trust, &who, &options.link).await?))
     }
 
@@ -268,22 +279,34 @@ impl Client {
         exec::start(&self.link, exec).await
     }
 
-    /// Copies the file `from` of a local store to the path `to` on the server, where a directory's path keeps the name.
-    /// Returns once it is there: whole, verified, synced.
+    /// Copies what `upload` names (a file of a store, bytes in memory, a reader) to the path `to` on the server, where a
+    /// directory's path keeps the name. Returns once it is there: whole, verified, synced. A dropped call discards it at both
+    /// ends, unless it is in place already.
     ///
     /// # Errors
     /// The destination holds what it held; for [`Code::LinkLost`] that is not known.
-    pub async fn put(&self, local: &Store, from: &Path, to: &OsStr, options: TransferOptions) -> Result<Tally, Fault> {
-        transfer::put(&self.link, local, from, to, options).await
+    pub async fn put(
+        &self,
+        upload: Upload<'_>,
+        to: impl AsRef<OsStr>,
+        options: TransferOptions,
+    ) -> Result<Tally, Fault> {
+        transfer::put(&self.link, upload, to.as_ref(), options).await
     }
 
-    /// Copies the file `from` of the server to the path `to` in a local store. Returns once it is there: whole, verified,
-    /// synced.
+    /// Copies the file `from` of the server to where `download` says (a file of a store, a writer). Returns once it is there:
+    /// whole and verified, and a file synced. A dropped call discards what came; [`Store::idle`](crate::Store::idle) waits
+    /// until that is done.
     ///
     /// # Errors
-    /// The destination holds what it held.
-    pub async fn get(&self, from: &OsStr, local: &Store, to: &Path, options: TransferOptions) -> Result<Tally, Fault> {
-        transfer::get(&self.link, from, local, to, options).await
+    /// The destination holds what it held. What a writer got is not all, or not what the server sent.
+    pub async fn get(
+        &self,
+        from: impl AsRef<OsStr>,
+        download: Download<'_>,
+        options: TransferOptions,
+    ) -> Result<Tally, Fault> {
+        transfer::get(&self.link, from.as_ref(), download, options).await
     }
 
     /// Waits until the link has ended, and says how.

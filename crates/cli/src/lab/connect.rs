@@ -104,8 +104,13 @@ fn file_in(line: &[u8]) -> Option<&Path> {
 fn put(uploader: &mut Uploader, file: &Path) -> Result<bool, Complaint> {
     let name = file.display().to_string();
     let bar = Bar::of(&name);
-    let mut progress = bar.listener().unwrap_or_else(|| Box::new(|_, _| {}));
-    match uploader.put(file, &mut *progress) {
+    let mut listener = bar.listener();
+    let mut progress = |bytes, size| {
+        if let Some(listener) = &mut listener {
+            listener(unglue::Moved::new(bytes, Some(size)));
+        }
+    };
+    match uploader.put(file, &mut progress) {
         Ok(bytes) => {
             bar.finish();
             let name = printable(&name);

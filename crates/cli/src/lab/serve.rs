@@ -98,8 +98,8 @@ impl Log {
         let (writing, written) = sync_channel(0);
         let write = move || {
             let _writing: SyncSender<()> = writing;
-            // There is nowhere to complain about a closed stderr.
-            let _ = lines.into_iter().try_for_each(|line| io::stderr().write_all(line.as_bytes()));
+            // There is nowhere to complain about a line that can't be written; the next one may find room again.
+            lines.into_iter().for_each(|line| drop(io::stderr().write_all(line.as_bytes())));
         };
         let started = thread::Builder::new().spawn(write);
         started.map_err(|error| Complaint::new(format!("the system gives no thread: {error}")))?;

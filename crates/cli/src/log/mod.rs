@@ -21,13 +21,17 @@ const LAST_LINES: Duration = Duration::from_secs(1);
 
 /// The log of this process, once it has one.
 static LOG: OnceLock<Queue> = OnceLock::new();
+/// Set if the log is a server's: standard error holds nothing else then.
+static SERVER: OnceLock<()> = OnceLock::new();
 
 /// Starts a server's log: from `info` on, unless the variable says otherwise.
 ///
 /// # Errors
 /// The variable names no level, or the system has no thread for the log.
 pub(crate) fn start_server_log(json: bool) -> Result<(), Complaint> {
-    start(level()?.unwrap_or(Level::INFO), json)
+    start(level()?.unwrap_or(Level::INFO), json)?;
+    SERVER.get_or_init(|| ());
+    Ok(())
 }
 
 /// Starts a client's log, if the variable asks for one.
@@ -38,9 +42,9 @@ pub(crate) fn start_client_log() -> Result<(), Complaint> {
     level()?.map_or(Ok(()), |level| start(level, false))
 }
 
-/// Whether events go anywhere.
-pub(crate) fn is_started() -> bool {
-    LOG.get().is_some()
+/// Whether this process logs as a server does: then everything that it reports is an event.
+pub(crate) fn is_a_servers() -> bool {
+    SERVER.get().is_some()
 }
 
 /// Waits until the last lines are written, for a second at most.

@@ -1,6 +1,6 @@
 //! Lines on their way to standard error, written by a thread of their own.
 //!
-//! Whoever logs puts a line into a bounded queue and goes on; nobody waits for standard error. A reader that stops, a full disk
+//! A thread that logs puts a line into a bounded queue and goes on; it never waits for standard error. A reader that stops, a full disk
 //! or a closed pipe costs lines, never service. Lines that find no room, or that can't be written, are counted, and
 //! a line reports the number as soon as one can be written again.
 

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 
-use unglue::{Fault, Tally, TransferOptions};
+use unglue::{Download, Fault, Tally, TransferOptions, Upload};
 
 use super::line::Word;
 use super::reply::unless_lost;
@@ -39,8 +39,8 @@ impl Session {
     async fn put_one(&mut self, file: &Path, to: &Path) -> Result<bool, Complaint> {
         let store = local_store::open()?;
         let bar = Bar::of(&file.to_string_lossy());
-        let options = TransferOptions { preserve: false, progress: bar.listener() };
-        let copying = self.client.put(&store, file, to.as_os_str(), options);
+        let options = TransferOptions::default().progress(bar.listener());
+        let copying = self.client.put(Upload::file(&store, file), to, options);
         let copied = unless_interrupted(copying, &mut self.signals).await?;
         conclude(copied, bar, file.as_os_str())
     }
@@ -52,10 +52,12 @@ impl Session {
         let from = self.folder.path(&file);
         let to = to.map_or_else(|| PathBuf::from("."), |to| local_files::path(&to));
         let bar = Bar::of(&file.to_string_lossy());
-        let options = TransferOptions { preserve: false, progress: bar.listener() };
-        let copying = self.client.get(from.as_os_str(), &store, &to, options);
-        let copied = unless_interrupted(copying, &mut self.signals).await?;
-        conclude(copied, bar, &file).map(|_| ())
+        let options = TransferOptions::default().progress(bar.listener());
+        let copying = self.client.get(&from, Download::file(&store, &to), options);
+        let copied = unless_interrupted(copying, &mut self.signals).await;
+        // The part of an interrupted file is removed before this process may end.
+        store.idle().await;
+        conclude(copied?, bar, &file).map(|_| ())
     }
 }
 

@@ -37,6 +37,9 @@ fn sinks() -> io::Result<(Destination, Destination)> {
 }
 
 /// Moves the outputs until their end, while Ctrl-C interrupts the command alone.
+///
+/// # Errors
+/// A signal ends the conversation, or a reply could not be written.
 async fn see_through(
     mut running: Running,
     sinks: (Destination, Destination),
@@ -57,10 +60,11 @@ async fn see_through(
         }
     }
     for output in [stdout, stderr] {
-        if let Ok(pumped) = output.await
-            && let Some(error) = pumped.failure()
-        {
-            say(&format!("the reply could not be written: {error}"));
+        let pumped = output.await.map_err(|error| Complaint::new(format!("the reply was not shown: {error}")))?;
+        if let Some(error) = pumped.failure() {
+            return Err(Complaint::new(format!(
+                "the reply could not be written: {error}; the next lines were not run"
+            )));
         }
     }
     Ok(running.outcome().await.outcome)

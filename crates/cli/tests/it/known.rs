@@ -70,8 +70,40 @@ fn a_server_serves_its_own_user_alone() {
     let user = host.exec(&[], ["id", "-un"]).expect(0).text().trim().to_owned();
     finish(host.client(["exec", &format!("{user}@{}", host.target()), "--", "true"])).expect(0);
     let denied = finish(host.client(["exec", &format!("no-such-user@{}", host.target()), "--", "touch", "ran"]));
-    denied.expect(125).complains("the server did not accept your key");
+    denied.expect(125).complains(&format!("serves the user \"{user}\" only, and the login is for \"no-such-user\""));
     assert!(!host.root().join("ran").exists());
+}
+
+#[test]
+fn a_home_that_cannot_be_written_to_keeps_nobody_from_a_new_server() {
+    let host = Host::start_unknown(&[]);
+    // A file where a directory would have to be: as unwritable for root as for anybody.
+    fs::write(host.home().join("taken"), "").expect("written");
+    for file in ["taken/known_hosts", "/proc/unglue/known_hosts"] {
+        let done = host.exec(&["--accept-new", "--known-hosts", file], ["echo", "ran"]).expect(0);
+        assert_eq!(done.text(), "ran\n");
+        done.complains("trusted this time only").complains("--known-hosts FILE");
+    }
+    host.exec(&["--known-hosts", "taken/known_hosts"], ["true"]).expect(125);
+}
+
+#[test]
+fn dev_null_knows_nobody_and_learns_nothing() {
+    let host = Host::start();
+    host.exec(&["--known-hosts", "/dev/null"], ["true"]).expect(125).complains("is not known");
+    let done = host.exec(&["--accept-new", "--known-hosts", "/dev/null"], ["echo", "ran"]).expect(0);
+    assert_eq!((done.text(), done.stderr.as_str()), ("ran\n", ""));
+}
+
+#[test]
+fn a_malformed_revocation_is_warned_about() {
+    let host = Host::start();
+    let file = host.home().join(".config/unglue/known_hosts");
+    let text = fs::read_to_string(&file).expect("a line");
+    fs::write(&file, format!("nonsense\n@revoked 127.0.0.1\n{text}")).expect("written");
+    let done = host.exec(&[], ["true"]).expect(0);
+    assert_eq!(done.stderr.lines().count(), 1, "{done:?}");
+    done.complains("known_hosts:2 has no effect");
 }
 
 #[test]
@@ -91,4 +123,18 @@ fn connecting_takes_no_longer_than_it_may() {
         finish(host.client(["exec", "--connect-timeout", "300ms", "--json", &target, "true"])).expect(125).json();
     assert_eq!(object["outcome"]["unreachable"]["code"], "unreachable", "{object}");
     host.exec(&["--connect-timeout", "20s"], ["true"]).expect(0);
+}
+
+#[test]
+fn the_log_tells_the_steps_of_connecting() {
+    let host = Host::start();
+    let done = finish(host.client(["exec", &host.target(), "true"]).env("UNGLUE_LOG", "debug")).expect(0);
+    for step in ["login_key", "connecting", "host_key", "trusted", "proving", "welcome"] {
+        assert!(done.stderr.contains(&format!("event=\"{step}\"")), "{step}: {done:?}");
+    }
+    assert!(done.stderr.contains(&host.fingerprint), "{done:?}");
+    finish(host.client(["key", "init", "-f", "other"])).expect(0);
+    let done = finish(host.client(["exec", "--identity", "other", &host.target(), "true"]).env("UNGLUE_LOG", "debug"))
+        .expect(125);
+    assert!(done.stderr.contains("event=\"denied\""), "{done:?}");
 }

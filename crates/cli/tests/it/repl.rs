@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::host::Host;
-use super::run::{Finished, finish_with};
+use super::run::{Finished, UNGLUE, clean, finish, finish_with};
 
 fn repl(host: &Host, script: &str) -> Finished {
     finish_with(host.client(["repl", &host.target()]), script.as_bytes())
@@ -89,4 +89,17 @@ fn help_lists_what_may_be_typed() {
     for word in ["cd [DIR]", "put FILE", "get FILE", "history", "quit"] {
         assert!(done.text().contains(word), "{done:?}");
     }
+}
+
+#[test]
+fn a_reply_that_can_not_be_written_ends_the_conversation() {
+    let host = Host::start();
+    let line = format!("printf 'echo lost\\ntouch ran\\n' | \"$0\" repl {} >/dev/full", host.target());
+    let mut shell = clean("bash");
+    shell.args(["-c", &line, UNGLUE]).env("HOME", host.home());
+    finish(&mut shell).expect(125).complains("the reply could not be written: No space left on device");
+    assert!(!host.root().join("ran").exists());
+    let line = format!("\"$0\" repl {} <&-", host.target());
+    let mut shell = clean("bash");
+    finish(shell.args(["-c", &line, UNGLUE]).env("HOME", host.home())).expect(125).complains("it is closed");
 }

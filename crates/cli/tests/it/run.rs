@@ -140,6 +140,14 @@ impl Running {
         }
     }
 
+    /// The port in the JSON line that a server has announced itself with.
+    pub(super) fn port(&self) -> u16 {
+        let line: serde_json::Value = serde_json::from_str(self.stdout.so_far().trim()).expect("a line of JSON");
+        let address: std::net::SocketAddr =
+            line["address"].as_str().and_then(|at| at.parse().ok()).expect("an address");
+        address.port()
+    }
+
     /// Waits for its end; kills it and fails when the deadline passes.
     pub(super) fn finish(mut self) -> Finished {
         use std::os::unix::process::ExitStatusExt as _;

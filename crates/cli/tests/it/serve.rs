@@ -121,3 +121,42 @@ fn a_taken_address_is_told() {
     second.args(["serve", "--state", "second", "--root", "root", "--listen", &host.target()]);
     finish(&mut second).expect(125).complains(&host.target());
 }
+
+#[test]
+fn files_without_a_root_are_warned_about() {
+    let home = tempfile::tempdir().expect("a folder");
+    let log = |flags: &[&str]| {
+        let mut command = client(home.path());
+        command.args(["serve", "--listen", "127.0.0.1:0", "--state", "state"]).args(flags);
+        let server = start(command.stdin(Stdio::null()));
+        server.shown("listening on");
+        server.signal(Signal::TERM);
+        server.finish().expect(0).stderr
+    };
+    let warning = "WARN event=\"unconfined_files\" why=\"--allow files without --root is no boundary";
+    assert!(log(&["--allow", "files"]).contains(warning));
+    for flags in [&["--allow", "files", "--root", "."][..], &[]] {
+        assert!(!log(flags).contains("unconfined"), "{flags:?}");
+    }
+}
+
+#[test]
+fn a_name_is_listened_at_with_all_its_addresses() {
+    use std::net::{TcpStream, ToSocketAddrs as _};
+    let home = tempfile::tempdir().expect("a folder");
+    let mut command = client(home.path());
+    command.args(["serve", "--listen", "localhost:0", "--state", "state", "--root", ".", "--json"]);
+    let server = start(command.stdin(Stdio::null()));
+    server.shown("}\n");
+    let port = server.port();
+    for address in ("localhost", port).to_socket_addrs().expect("it has addresses") {
+        // A name may have addresses that this machine has not.
+        if std::net::TcpListener::bind((address.ip(), 0)).is_ok() {
+            TcpStream::connect(address).unwrap_or_else(|error| panic!("{address}: {error}"));
+        }
+    }
+    server.signal(Signal::TERM);
+    let done = server.finish().expect(0);
+    assert_eq!(done.text().lines().count(), 1, "one line, with one address: {done:?}");
+    assert!(done.json()["address"].is_string(), "{done:?}");
+}

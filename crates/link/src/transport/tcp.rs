@@ -29,7 +29,7 @@ pub(crate) async fn open(target: &Target, limit: Duration) -> Result<TcpStream, 
     let failed = |error: io::Error| LinkError::Unreachable { target: target.to_string(), source: Arc::new(error) };
     let opening = async {
         let addresses = addresses(target).await?;
-        let tcp = TcpStream::connect(addresses.as_slice()).await.map_err(failed)?;
+        let tcp = first_that_answers(target, &addresses).await.map_err(failed)?;
         tune(&tcp).map_err(failed)?;
         Ok(tcp)
     };
@@ -37,6 +37,22 @@ pub(crate) async fn open(target: &Target, limit: Duration) -> Result<TcpStream, 
         let what = format!("the TCP connection with {target}");
         Err(LinkError::TimedOut { what, limit, blame: Blame::System })
     })
+}
+
+/// Tries one address after the other. The error is the last one's.
+async fn first_that_answers(target: &Target, addresses: &[SocketAddr]) -> io::Result<TcpStream> {
+    let mut failed = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for address in addresses {
+        tracing::debug!(event = "connecting", %target, %address);
+        match TcpStream::connect(address).await {
+            Ok(tcp) => return Ok(tcp),
+            Err(error) => {
+                tracing::debug!(event = "not_connected", %address, %error);
+                failed = error;
+            }
+        }
+    }
+    Err(failed)
 }
 
 /// A name is looked up on a thread of its own: it may take long, and there may be no thread.

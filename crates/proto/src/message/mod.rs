@@ -18,6 +18,7 @@ pub mod transfer;
 
 pub use tagged::Unknown;
 pub(crate) use tagged::{named, tagged};
+pub use transfer::Time;
 
 use serde::{Deserialize, Serialize};
 

@@ -20,13 +20,14 @@ use std::thread::JoinHandle;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::watch;
 use unglue_host::process::{Account, SupervisorCommand, login_environment};
-use unglue_host::store::{Partials, Store};
+use unglue_host::store::{Partials, Protected, Store};
 use unglue_identity::{AuthorizedKeys, HostKey, Policy, PublicKey};
 use unglue_jobs::Registry;
 use unglue_link::auth::Gatekeeper;
 use unglue_link::{Acceptor, LinkConfig, ServerTls, SharedMemory};
 use unglue_proto::{Code, Fault};
 
+use crate::ops::transfer::Slots;
 use gate::{Allowed, Gate};
 pub use options::ServerOptions;
 pub use service::Service;
@@ -55,6 +56,7 @@ pub(crate) enum Stage {
 pub(crate) struct Shared {
     pub(crate) acceptor: Acceptor,
     pub(crate) store: Option<Store>,
+    pub(crate) slots: Slots,
     pub(crate) registry: Registry,
     pub(crate) exec: bool,
     pub(crate) environment: Vec<(OsString, OsString)>,
@@ -134,11 +136,13 @@ impl Shared {
         let host_key = HostKey::load(options.host_key.as_deref(), &state)
             .map_err(|error| Fault::user(Code::System, error.to_string()))?;
         let supervisor = raise_open_files(options.supervisor.clone());
-        let store = store(&options, &account, &state)?;
+        let protected = protected(&options, &account, &state, &host_key.path);
+        let store = store(&options, &account, &state)?.protecting(protected);
         let tls = ServerTls::new(&host_key.key).map_err(Fault::from)?;
         let shared = Shared {
             acceptor: Acceptor::new(tls, gatekeeper(&options, &account), link_config(&options)),
             store: options.files.then_some(store),
+            slots: Slots::default(),
             registry: Registry::default(),
             exec: options.exec,
             environment: login_environment(),
@@ -195,10 +199,31 @@ fn store(options: &ServerOptions, account: &Account, state: &Path) -> Result<Sto
     Ok(store.with_partials(partials))
 }
 
+/// What clients can't write by moving files: what would take the server over. Where commands are allowed, the list of keys
+/// is the user's to change in any case.
+fn protected(options: &ServerOptions, account: &Account, state: &Path, host_key: &Path) -> Protected {
+    let protected = Protected::default()
+        .directory(state)
+        .directory(state.join("partials"))
+        .secret(host_key)
+        .secret(state.join("host_key"));
+    match options.exec {
+        true => protected,
+        false => protected.file(authorized_keys(options, account).path()),
+    }
+}
+
 /// Where commands start. Absolute, since what starts them stands elsewhere.
 fn top(options: &ServerOptions, account: &Account) -> Result<PathBuf, Fault> {
     let top = options.root.as_ref().unwrap_or(&account.home);
     std::path::absolute(top).map_err(|error| system("the root's path is not known", &error))
+}
+
+fn authorized_keys(options: &ServerOptions, account: &Account) -> AuthorizedKeys {
+    match &options.authorized_keys {
+        Some(file) => AuthorizedKeys::new(file, &account.home, account.uid),
+        None => AuthorizedKeys::of_home(&account.home, account.uid),
+    }
 }
 
 fn gatekeeper(options: &ServerOptions, account: &Account) -> Arc<dyn Gatekeeper> {
@@ -207,10 +232,7 @@ fn gatekeeper(options: &ServerOptions, account: &Account) -> Arc<dyn Gatekeeper>
     if let Some(own) = &options.gatekeeper {
         return Arc::new(Allowed::new(own.clone(), policy));
     }
-    let keys = match &options.authorized_keys {
-        Some(file) => AuthorizedKeys::new(file, &account.home, account.uid),
-        None => AuthorizedKeys::of_home(&account.home, account.uid),
-    };
+    let keys = authorized_keys(options, account);
     Arc::new(Gate::new(keys, account.name.to_string_lossy().into_owned(), policy))
 }
 

@@ -71,6 +71,10 @@ impl Shard {
             () = reached(&mut stage, Stage::Leaving) => {}
         }
         self.wind_down().await;
+        // What was being written when it ended is removed, as far as the disk answers.
+        if let Some(store) = &self.shared.store {
+            let _ = timeout(ENDING, store.idle()).await;
+        }
     }
 
     /// Waits for nothing but the next connection: what one needs before it is served is waited for in its own task.

@@ -95,6 +95,11 @@ impl Daemon {
         helpers.chain([server]).map(tree::anonymous_memory).sum()
     }
 
+    /// How many threads the server's own process has.
+    pub(crate) fn threads(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("it lives").count()
+    }
+
     /// Kills it, as a crash would.
     pub(crate) fn kill(mut self) {
         self.end();

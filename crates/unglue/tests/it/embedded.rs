@@ -67,7 +67,10 @@ fn a_principal_may_do_what_its_policy_allows() {
         let (address, _shutdown, _serving) = serve(&site, own).await;
         let client = site.connect(address).await;
         std::fs::write(site.local().join("file"), "content").expect("a source");
-        client.put(&site.local_store(), "file".as_ref(), "file".as_ref(), Default::default()).await.expect("files go");
+        client
+            .put(unglue::Upload::file(&site.local_store(), "file"), "file", Default::default())
+            .await
+            .expect("files go");
         let refused = run(&client, &Exec::new(["true"])).await.report.outcome;
         assert!(format!("{refused:?}").contains("NotAllowed"), "{refused:?}");
     });

@@ -16,6 +16,7 @@ mod raw;
 mod refusals;
 mod site;
 mod soak;
+mod stalls;
 mod stopped;
 mod strangers;
 mod transfers;

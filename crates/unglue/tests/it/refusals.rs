@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use unglue::{Code, Exec, Fault, Outcome, ServerOptions};
+use unglue::{Code, Download, Exec, Fault, Outcome, ServerOptions, Upload};
 use unglue_identity::{Identity, KeyFile, KnownHostsFiles};
 use unglue_link::auth::Credentials;
 use unglue_link::{HostTrust, LinkConfig};
@@ -34,7 +34,7 @@ fn a_server_for_files_runs_nothing() {
         assert!(fault.advice.contains("--allow exec"), "{fault}");
         assert!(!proof.exists());
         std::fs::write(site.local().join("file"), "content").expect("a source");
-        client.put(&site.local_store(), "file".as_ref(), "file".as_ref(), Default::default()).await.expect("files go");
+        client.put(Upload::file(&site.local_store(), "file"), "file", Default::default()).await.expect("files go");
     });
 }
 
@@ -47,11 +47,11 @@ fn a_server_for_commands_moves_no_files() {
         assert_eq!(client.welcome().await.expect("it is let in").allow, ["exec"]);
         std::fs::write(site.local().join("file"), vec![7; 3 << 20]).expect("a source");
         let local = site.local_store();
-        let put = client.put(&local, "file".as_ref(), "copy".as_ref(), Default::default());
+        let put = client.put(Upload::file(&local, "file"), "copy", Default::default());
         let fault = soon(5, "the refusal", put).await.expect_err("it is refused");
         assert_eq!(fault.code, Code::NotAllowed, "{fault}");
         assert!(fault.advice.contains("--allow files"), "{fault}");
-        let get = client.get("file".as_ref(), &local, "copy".as_ref(), Default::default());
+        let get = client.get("file", Download::file(&local, "copy"), Default::default());
         assert_eq!(soon(5, "the refusal", get).await.expect_err("it is refused").code, Code::NotAllowed);
         assert!(!site.root().join("copy").exists() && !site.local().join("copy").exists());
         assert_eq!(code(&run(&client, &Exec::new(["true"])).await.report), 0);
@@ -71,7 +71,7 @@ fn a_required_option_that_is_not_known_is_refused_and_nothing_runs() {
             ask: std::sync::Arc::new(|_| None),
         };
         let files = KnownHostsFiles::from_env(Some(site.path("known_hosts"))).expect("known hosts");
-        let trust = HostTrust { files, accept_new: false };
+        let trust = HostTrust { files, accept_new: false, agreed: None };
         let target = address_of(serving.address()).target;
         let connected = unglue_link::connect(&target, &trust, &who, &LinkConfig::default()).await.expect("it connects");
         tokio::spawn(connected.driver);

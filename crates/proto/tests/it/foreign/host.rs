@@ -185,7 +185,7 @@ impl Host {
     }
 
     fn get(&mut self, id: StreamId, get: &transfer::Get) -> bool {
-        use transfer::{File, FromServer, Outcome};
+        use transfer::{File, FromServer, Outcome, Time};
         let words = match self.files.get(&get.path.0) {
             None => {
                 let fault = Fault::system(Code::System, "no such file").errno("ENOENT").at(get.path.as_bytes());
@@ -194,7 +194,8 @@ impl Host {
             Some(file) => {
                 let data = self.mux.open(Direction::Unidirectional).expect("the client reads all");
                 self.outbox.insert(data, file.clone().into());
-                let found = File { data: data.0, size: file.len() as u64, mode: 0o644, mtime_ns: 0 };
+                let modified = Time { seconds: 0, nanoseconds: 0 };
+                let found = File { data: data.0, size: Some(file.len() as u64), mode: 0o644, modified };
                 [message(&FromServer::File(found)), message(&FromServer::Outcome(Outcome::Done(tally(file))))].concat()
             }
         };

@@ -141,25 +141,27 @@ fn later_versions() {
 }
 
 fn transfers() {
-    use transfer::{File, FromClient, FromServer, Get, Outcome, Put};
+    use transfer::{File, FromClient, FromServer, Get, Outcome, Put, Time};
     let put = Put {
         id: "c".into(),
         path: "backup/".into(),
         name: Octets::from(b"disk\xff.img".to_vec()),
-        size: 5,
+        size: Some(5),
         mode: 0o640,
         keep_mode: true,
-        mtime_ns: Some(-1_000_000_001),
+        modified: Some(Time { seconds: -2, nanoseconds: 999_999_999 }),
+        in_place: true,
         data: 2,
-        require: vec!["mtime_ns".into()],
+        require: vec!["modified".into(), "in_place".into()],
     };
     same("put", "client: a file comes on stream 2, with every field", Request::Put(put));
     same("put-sent", "client: that was all of it", FromClient::Sent(tally()));
     same("put-failed", "client: the source failed", FromClient::Failed(fault()));
     let get = Get { id: "d".into(), path: "notes.txt".into(), require: vec![] };
     same("get", "client: send me this file", Request::Get(get));
-    let file = File { data: 3, size: 5, mode: 0o644, mtime_ns: 1_700_000_000_000_000_000 };
+    let file = File { data: 3, size: Some(5), mode: 0o644, modified: Time { seconds: 1_700_000_000, nanoseconds: 5 } };
     same("get-file", "server: it comes on stream 3", FromServer::File(file));
+    same("transfer-refused", "server: nothing was done", FromServer::Refused(fault()));
     same("transfer-done", "server: the last word", FromServer::Outcome(Outcome::Done(tally())));
     same("transfer-failed", "server: the last word", FromServer::Outcome(Outcome::Failed(fault())));
 }
