@@ -29,6 +29,9 @@ const REPORT_RETRY: Duration = Duration::from_millis(10);
 /// How often the unkillable are tried again once nobody waits for it.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// How often to look for a command's end that was not announced: the announcement is a write, which can fail.
+const LOST_EVENT: Duration = Duration::from_secs(5);
+
 /// The server is gone, or has let this supervisor go.
 struct Dismissed;
 
@@ -63,9 +66,13 @@ impl Supervisor {
     }
 
     fn step(&mut self) -> Result<(), Dismissed> {
-        let time = self.more_dead.then_some(Duration::ZERO);
+        let time = match self.command {
+            _ if self.more_dead => Some(Duration::ZERO),
+            Some(_) => Some(LOST_EVENT),
+            None => None,
+        };
         let ready = self.events.wait(Some(self.control.as_fd()), time).map_err(|_| Dismissed)?;
-        if ready.child || self.more_dead {
+        if ready.child || self.more_dead || !ready.socket {
             self.reap()?;
         }
         if ready.socket { self.hear() } else { Ok(()) }
