@@ -8,6 +8,7 @@ mod foreign;
 mod guide;
 mod host;
 mod house;
+mod identities;
 mod json;
 mod key;
 mod known;
