@@ -10,7 +10,7 @@
 //! # }
 //! ```
 
-use crate::{Deframer, Enframer, Framing, OwnedFrame, io::Error};
+use crate::{Deframer, Enframer, Frame, Framing, OwnedFrame, io::Error};
 use alloc::vec::Vec;
 use bytes::{Bytes, BytesMut};
 use tokio_util::codec::{Decoder, Encoder};
@@ -28,11 +28,10 @@ impl Codec {
         Codec { deframer: Deframer::new(framing.clone()), enframer: Enframer::new(framing) }
     }
 
-    /// Told that the input has ended, with no frame left in it.
-    fn finish(&mut self, input: &mut BytesMut) -> Result<(), Error> {
+    /// Told that the input has ended, with no frame left in it but the last, which may lack its end.
+    fn finish<T>(&mut self, input: &mut BytesMut, own: impl FnOnce(&Frame<'_>) -> T) -> Result<Option<T>, Error> {
         self.deframer.feed(&input.split());
-        self.deframer.next()?;
-        Ok(self.deframer.finish()?)
+        Ok(self.deframer.end()?.map(|frame| own(&frame)))
     }
 }
 
@@ -46,11 +45,10 @@ impl Decoder for Codec {
     }
 
     fn decode_eof(&mut self, input: &mut BytesMut) -> Result<Option<BytesMut>, Error> {
-        let found = self.decode(input)?;
-        if found.is_none() {
-            self.finish(input)?;
+        match self.decode(input)? {
+            None => self.finish(input, |frame| frame.data().into()),
+            found => Ok(found),
         }
-        Ok(found)
     }
 }
 
@@ -92,11 +90,10 @@ impl Decoder for FieldCodec {
     }
 
     fn decode_eof(&mut self, input: &mut BytesMut) -> Result<Option<OwnedFrame>, Error> {
-        let found = self.decode(input)?;
-        if found.is_none() {
-            self.0.finish(input)?;
+        match self.decode(input)? {
+            None => self.0.finish(input, OwnedFrame::copied),
+            found => Ok(found),
         }
-        Ok(found)
     }
 }
 

@@ -1,14 +1,14 @@
 //! Bytes in, frames out.
 
+mod custom;
 mod discard;
 mod state;
 
-#[cfg(feature = "std")]
-use crate::frame::Located;
 use crate::{
     DecodeError, Frame, Frames, Framing,
+    compiled::{Compiled, Miss},
+    frame::Located,
     frames::Home,
-    rule::{Miss, Rule},
 };
 use alloc::vec::Vec;
 pub(crate) use state::State;
@@ -27,7 +27,7 @@ pub(crate) use state::State;
 /// bytes that belong to no frame yet.
 #[derive(Debug)]
 pub struct Deframer {
-    rule: Rule,
+    rule: Compiled,
     state: State,
     /// The last frame that straddled two chunks, while it is lent.
     whole: Vec<u8>,
@@ -43,9 +43,10 @@ pub struct Deframer {
 impl Deframer {
     /// A deframer at the start of a stream.
     pub fn new(framing: Framing) -> Deframer {
+        let rule = Compiled::new(framing);
         Deframer {
-            rule: Rule::new(framing),
-            state: State::default(),
+            state: State::new(&rule),
+            rule,
             whole: Vec::new(),
             scratch: Vec::new(),
             inbox: Vec::new(),
@@ -149,7 +150,6 @@ impl Deframer {
 
     /// As [`next`](Self::next), without the frame itself: for loops that read between two tries, which a borrowed frame
     /// would forbid.
-    #[cfg(feature = "std")]
     #[inline]
     pub(crate) fn locate(&mut self) -> Result<Option<Located>, DecodeError> {
         let kept = !self.state.idle();
@@ -158,7 +158,6 @@ impl Deframer {
     }
 
     /// The frame that [`locate`](Self::locate) has just found.
-    #[cfg(feature = "std")]
     #[inline]
     pub(crate) fn located(&self, found: Located) -> Frame<'_> {
         let raw = if found.kept { &self.whole[..found.total] } else { &self.inbox[found.end - found.total..found.end] };
@@ -167,7 +166,7 @@ impl Deframer {
 
     /// What the frames are, and where the stream stands.
     #[cfg(feature = "bytes")]
-    pub(crate) fn parts(&mut self) -> (&Rule, &mut State) {
+    pub(crate) fn parts(&mut self) -> (&Compiled, &mut State) {
         (&self.rule, &mut self.state)
     }
 
@@ -184,6 +183,27 @@ impl Deframer {
     /// It ended inside a frame, or had failed before. Frames that were not taken yet count as unfinished.
     pub fn finish(&self) -> Result<(), DecodeError> {
         self.state.finish(&self.rule, self.end - self.at)
+    }
+
+    /// Tells that the input has ended, and gives the last frame if it lacks its end and the framing allows that: call it
+    /// once there is no other frame, and again until it gives `None`.
+    ///
+    /// # Errors
+    /// As [`finish`](Self::finish).
+    pub fn end(&mut self) -> Result<Option<Frame<'_>>, DecodeError> {
+        self.close();
+        match self.locate()? {
+            Some(found) => Ok(Some(self.located(found))),
+            None => {
+                self.finish()?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// No more input follows. Whether [`next`](Self::next) may have another frame to give because of it.
+    pub(crate) fn close(&mut self) -> bool {
+        self.state.close() || self.at < self.end
     }
 
     /// The bytes that belong to no frame taken yet, for whoever reads the stream next. After [`decode`](Self::decode)
@@ -208,7 +228,7 @@ impl Deframer {
 /// The next frame: the kept one, once it is whole, or one that lies in `input`.
 #[inline]
 fn take<'a, 'i: 'a>(
-    rule: &'a Rule,
+    rule: &'a Compiled,
     state: &mut State,
     whole: &'a mut Vec<u8>,
     scratch: &'a mut Vec<u8>,
@@ -230,7 +250,7 @@ fn take<'a, 'i: 'a>(
 
 #[inline(never)]
 fn take_slowly<'a, 'i: 'a>(
-    rule: &'a Rule,
+    rule: &'a Compiled,
     state: &mut State,
     whole: &'a mut Vec<u8>,
     scratch: &'a mut Vec<u8>,
@@ -241,7 +261,7 @@ fn take_slowly<'a, 'i: 'a>(
 }
 
 /// The room in `scratch` for all the frames that `fresh` bytes finish.
-pub(crate) fn room<'a>(rule: &Rule, state: &State, scratch: &'a mut Vec<u8>, fresh: usize) -> &'a mut [u8] {
+pub(crate) fn room<'a>(rule: &Compiled, state: &State, scratch: &'a mut Vec<u8>, fresh: usize) -> &'a mut [u8] {
     let room = rule.scratch(state.kept() + fresh);
     if scratch.len() < room {
         scratch.resize(room, 0);

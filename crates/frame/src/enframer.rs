@@ -3,16 +3,16 @@
 mod parts;
 
 use crate::{
-    EncodeError, Framing, Output,
+    EncodeError, Framing, Limits, Output,
+    compiled::{Compiled, Decimal, Ended, Head, Kind, Style, WIDEST_HEAD, cobs_encode, slip_encode},
     find::find,
-    rule::{Decimal, Ended, Head, Kind, Limits, Rule, Style, WIDEST_HEAD, cobs_encode, slip_encode},
 };
 use alloc::vec::Vec;
 
 /// Writes frames. Either a whole frame is written, or an error is given and nothing is.
 #[derive(Clone, Debug)]
 pub struct Enframer {
-    rule: Rule,
+    rule: Compiled,
     /// Where the framing is a length of four bytes, most significant first: the data's fewest bytes, and how many more
     /// there may be. No data fits otherwise.
     u32be: (u64, u64),
@@ -29,7 +29,7 @@ pub struct Mark {
 impl Enframer {
     /// An enframer for `framing`.
     pub fn new(framing: Framing) -> Enframer {
-        let rule = Rule::new(framing);
+        let rule = Compiled::new(framing);
         let u32be = match &rule.kind {
             Kind::Head(head) if head.is_u32be() => head.fitting(),
             _ => (u64::MAX, 0),
@@ -224,6 +224,10 @@ impl Enframer {
     }
 
     fn encode_other(&self, fields: &[u64], data: &[u8], out: &mut impl Output) -> Result<(), EncodeError> {
+        if let Some(custom) = self.rule.custom() {
+            check_limits(self.rule.limits, data.len() as u64)?;
+            return custom.encode(fields, data, &self.rule.limits, out);
+        }
         self.check_fields(fields)?;
         match &self.rule.kind {
             Kind::Ended(ended) => return encode_ended(ended, self.rule.limits, data, out),
@@ -241,6 +245,10 @@ impl Enframer {
     }
 
     fn check_fields(&self, fields: &[u64]) -> Result<(), EncodeError> {
+        if self.rule.custom().is_some() {
+            // A rule of one's own checks them, once it writes them.
+            return Ok(());
+        }
         let places = self.rule.head().map_or(&[][..], |head| &head.fields[..]);
         if fields.len() != places.len() {
             return Err(EncodeError::Fields { got: fields.len(), want: places.len() });

@@ -92,6 +92,18 @@ pub enum Fault {
         /// What stands there.
         got: u32,
     },
+    /// More data than allowed, whose size wasn't announced.
+    TooMuch {
+        /// The most that the framing allows.
+        limit: u64,
+    },
+    /// What a [`Rule`](crate::Rule) of one's own refuses.
+    Rule {
+        /// The position in the frame.
+        at: u64,
+        /// What is wrong there.
+        reason: &'static str,
+    },
     /// The input ended inside a frame.
     Truncated {
         /// The bytes of the frame that came.
@@ -139,6 +151,8 @@ impl fmt::Display for Fault {
             Fault::Checksum { want, got } => {
                 write!(f, "its checksum is {got:#x}, its bytes give {want:#x}: they changed on the way")
             }
+            Fault::TooMuch { limit } => write!(f, "it has more data than the {limit} bytes allowed"),
+            Fault::Rule { at, reason } => write!(f, "at byte {at} of it: {reason}"),
             Fault::Truncated { have, need: Some(need) } => {
                 write!(f, "the input ended after {have} of its {need} bytes")
             }
@@ -201,6 +215,11 @@ pub enum EncodeError {
     NeedsData,
     /// The data is no JSON object with a whole number for the body's length.
     JsonHeader,
+    /// What a [`Rule`](crate::Rule) of one's own refuses.
+    Rule {
+        /// What is wrong.
+        reason: &'static str,
+    },
     /// Another number of fields than the layout has.
     Fields {
         /// How many were given.
@@ -230,6 +249,7 @@ impl fmt::Display for EncodeError {
             EncodeError::JsonHeader => {
                 f.write_str("the message is no JSON object with a whole number for the body's length")
             }
+            EncodeError::Rule { reason } => f.write_str(reason),
             EncodeError::Fields { got, want } => write!(f, "{got} fields were given, the layout has {want}"),
         }
     }

@@ -1,6 +1,6 @@
 //! A framing: the rule for where messages end, with its options.
 
-use crate::{Int, Layout, LayoutError, layout::Part};
+use crate::{Int, Layout, LayoutError, Rule, custom::Custom, layout::Part};
 use alloc::vec::Vec;
 
 /// The largest data of a frame unless [`Framing::max`] says otherwise: 8 MiB.
@@ -29,9 +29,19 @@ pub enum TooLong {
     Fail,
     /// It is left out, and the next frame follows.
     Skip,
-    /// Its first bytes, as many as allowed, are the frame ([`Frame::is_cut`](crate::Frame::is_cut)). COBS and SLIP
-    /// frames, which can't be cut, are left out.
+    /// Its first bytes, as many as allowed, are the frame ([`Frame::is_cut`](crate::Frame::is_cut)).
     Cut,
+}
+
+impl TooLong {
+    /// As the notation has it.
+    pub(crate) const fn option(self) -> &'static str {
+        match self {
+            TooLong::Fail => "toolong=fail",
+            TooLong::Skip => "toolong=skip",
+            TooLong::Cut => "toolong=cut",
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +64,7 @@ pub(crate) enum Shape {
         int: Int,
         body: alloc::string::String,
     },
+    Custom(Custom),
 }
 
 impl Framing {
@@ -162,16 +173,31 @@ impl Framing {
         Framing::new(Shape::Json { int, body: body.into() })
     }
 
+    /// A rule of one's own; see [`Rule`], whose documentation has an example.
+    pub fn custom(rule: impl Rule) -> Framing {
+        Framing::new(Shape::Custom(Custom::new(rule)))
+    }
+
     /// The names of the fields that the application sets and reads, in the order of their indices.
     pub fn field_names(&self) -> impl Iterator<Item = &str> {
-        let parts = match &self.shape {
-            Shape::Layout(layout) => &layout.parts[..],
-            _ => &[],
+        let (parts, names) = match &self.shape {
+            Shape::Layout(layout) => (&layout.parts[..], &[][..]),
+            Shape::Custom(custom) => (&[][..], custom.fields()),
+            _ => (&[][..], &[][..]),
         };
-        parts.iter().filter_map(|part| match part {
+        let layout = parts.iter().filter_map(|part| match part {
             Part::Field { name, .. } => Some(name.as_str()),
             _ => None,
-        })
+        });
+        layout.chain(names.iter().copied())
+    }
+
+    /// The value that the field with this index has in a frame to be written unless the application sets it.
+    pub fn default_field(&self, index: usize) -> u64 {
+        match &self.shape {
+            Shape::Custom(custom) => custom.default_field(index),
+            _ => 0,
+        }
     }
 
     /// Allows at most `bytes` bytes of data in a frame.
@@ -180,13 +206,17 @@ impl Framing {
         self
     }
 
-    /// The length counts itself. Only fixed-width lengths without a layout of their own can: to others nothing happens
-    /// (a layout says it by [`data_plus`](Layout::data_plus)).
-    pub const fn incl(mut self) -> Framing {
-        if let Shape::Prefixed { int, incl } = &mut self.shape {
-            *incl = int.fixed_width().is_some();
+    /// The length counts itself.
+    ///
+    /// # Errors
+    /// Only a length of fixed width, without a layout of its own, can (a layout says it by
+    /// [`data_plus`](Layout::data_plus)).
+    pub fn incl(mut self) -> Result<Framing, LayoutError> {
+        match &mut self.shape {
+            Shape::Prefixed { int, incl } if int.fixed_width().is_some() => *incl = true,
+            _ => return Err(LayoutError::Option("incl")),
         }
-        self
+        Ok(self)
     }
 
     /// Refuses frames without data.
@@ -196,8 +226,41 @@ impl Framing {
     }
 
     /// Says what becomes of a frame with more data than allowed.
-    pub const fn too_long(mut self, then: TooLong) -> Framing {
+    ///
+    /// # Errors
+    /// This framing can't do that: a JSON header that is too long can't be skipped, since the body's length stands in
+    /// it, and a [`Rule`] says by itself what it can do.
+    pub fn too_long(mut self, then: TooLong) -> Result<Framing, LayoutError> {
+        if !self.can(then) {
+            return Err(LayoutError::Option(then.option()));
+        }
         self.too_long = then;
-        self
+        Ok(self)
+    }
+
+    /// Whether a maximum has a meaning: it has none where all frames have one size.
+    pub(crate) fn has_max(&self) -> bool {
+        !matches!(self.shape, Shape::Fixed(_))
+    }
+
+    /// Whether there can be frames without data.
+    pub(crate) fn may_be_empty(&self) -> bool {
+        match &self.shape {
+            Shape::Fixed(_) | Shape::OctetCount | Shape::Slip => false,
+            #[cfg(feature = "json")]
+            Shape::Json { .. } => false,
+            _ => true,
+        }
+    }
+
+    /// Whether this can become of a frame with too much data.
+    pub(crate) fn can(&self, then: TooLong) -> bool {
+        match &self.shape {
+            Shape::Custom(custom) => then == TooLong::Fail || custom.allows(then),
+            Shape::Fixed(_) => then == TooLong::Fail,
+            #[cfg(feature = "json")]
+            Shape::Json { .. } => then == TooLong::Fail,
+            _ => true,
+        }
     }
 }

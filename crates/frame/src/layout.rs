@@ -64,6 +64,8 @@ pub enum LayoutError {
     Delimiter(usize),
     /// Frames of no bytes.
     NoSize,
+    /// This option has no meaning for the framing.
+    Option(&'static str),
 }
 
 impl fmt::Display for LayoutError {
@@ -82,6 +84,7 @@ impl fmt::Display for LayoutError {
             LayoutError::Delimiter(got) => {
                 write!(f, "a delimiter has 1 to {} bytes, not {got}", crate::MAX_DELIMITER)
             }
+            LayoutError::Option(option) => write!(f, "{option} has no meaning for this framing"),
             LayoutError::NoSize => f.write_str("a frame of fixed size has at least one byte"),
             LayoutError::VarintBehindData(name) => {
                 write!(f, "{name} is a varint behind the data: only fixed widths can stand there")

@@ -31,6 +31,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! A [`Rule`] is a framing of one's own, which works with everything here: its documentation has an example.
+//!
 //! The default build needs `alloc` and nothing else. Features add to it: `std` (blocking readers and writers), `bytes` (owned
 //! frames), `tokio` (asynchronous ones, and a `tokio_util` codec), `checksums`, `json` (headers that tell a body's length)
 //! and `memchr` (delimiters found faster). The guide, with the tables of presets and protocols, is `docs/framing.md`.
@@ -43,6 +45,8 @@ extern crate std;
 mod checksum;
 #[cfg(feature = "tokio")]
 pub mod codec;
+mod compiled;
+mod custom;
 mod deframer;
 mod enframer;
 mod error;
@@ -59,12 +63,12 @@ mod notation;
 mod output;
 #[cfg(feature = "bytes")]
 mod owned;
-mod rule;
 mod stash;
 #[cfg(feature = "tokio")]
 pub mod tokio;
 
 pub use checksum::Checksum;
+pub use custom::{Limits, Rule, Step};
 pub use deframer::Deframer;
 pub use enframer::{Enframer, Mark};
 pub use error::{DecodeError, EncodeError, Fault};

@@ -2,7 +2,7 @@
 
 use crate::{
     DecodeError, Deframer, Frame, Output, Part,
-    rule::{Kind, Lost, Measure, Rule, Span},
+    compiled::{Compiled, Kind, Lost, Measure, Span},
 };
 use alloc::vec::Vec;
 use bytes::{Buf, BytesMut};
@@ -34,7 +34,7 @@ impl Deframer {
     /// # Errors
     /// The bytes are no frame; see [`DecodeError`]. It is final.
     pub fn decode_bytes(&mut self, input: &mut BytesMut) -> Result<Option<OwnedFrame>, DecodeError> {
-        self.cut_out(input, cut, copied)
+        self.cut_out(input, cut, OwnedFrame::copied)
     }
 
     /// As [`decode_bytes`](Self::decode_bytes), for the data alone, which takes less work.
@@ -50,7 +50,7 @@ impl Deframer {
     fn cut_out<T>(
         &mut self,
         input: &mut BytesMut,
-        cut: impl FnOnce(&mut BytesMut, Span, u64, &Rule) -> T,
+        cut: impl FnOnce(&mut BytesMut, Span, u64, &Compiled) -> T,
         copied: impl FnOnce(&Frame<'_>) -> T,
     ) -> Result<Option<T>, DecodeError> {
         let (rule, state) = self.parts();
@@ -77,11 +77,11 @@ impl Deframer {
 
 /// The span of a frame that needs no looking at its data, once its header is there, and whether it was checked.
 #[inline]
-fn in_place(rule: &Rule, input: &[u8]) -> Option<(Span, bool)> {
+fn in_place(rule: &Compiled, input: &[u8]) -> Option<(Span, bool)> {
     rule.quick(input).map_or_else(|_| announced(rule, input), |span| Some((span, true)))
 }
 
-fn announced(rule: &Rule, input: &[u8]) -> Option<(Span, bool)> {
+fn announced(rule: &Compiled, input: &[u8]) -> Option<(Span, bool)> {
     match &rule.kind {
         Kind::Head(_) | Kind::Digits(_) | Kind::Fixed(_) if !input.is_empty() => {}
         _ => return None,
@@ -92,8 +92,8 @@ fn announced(rule: &Rule, input: &[u8]) -> Option<(Span, bool)> {
     }
 }
 
-fn fields(frame: &Frame<'_>, rule: &Rule) -> Vec<u64> {
-    (0..rule.head().map_or(0, |head| head.fields.len())).map(|index| frame.field(index)).collect()
+fn fields(frame: &Frame<'_>, rule: &Compiled) -> Vec<u64> {
+    (0..rule.fields()).map(|index| frame.field(index)).collect()
 }
 
 #[inline]
@@ -104,21 +104,23 @@ fn cut_data(input: &mut BytesMut, span: Span) -> BytesMut {
     data
 }
 
-fn cut(input: &mut BytesMut, span: Span, offset: u64, rule: &Rule) -> OwnedFrame {
+fn cut(input: &mut BytesMut, span: Span, offset: u64, rule: &Compiled) -> OwnedFrame {
     let fields = fields(&Frame::plain(&input[..span.total], span, offset, rule), rule);
     let head = input.split_to(span.head);
     let data = cut_data(input, Span { head: 0, total: span.total - span.head, ..span });
     OwnedFrame { data, head, fields, offset, part: Part::Whole, is_cut: false }
 }
 
-fn copied(frame: &Frame<'_>) -> OwnedFrame {
-    OwnedFrame {
-        data: frame.data().into(),
-        head: frame.head().into(),
-        fields: fields(frame, frame.rule()),
-        offset: frame.offset(),
-        part: frame.part(),
-        is_cut: frame.is_cut(),
+impl OwnedFrame {
+    pub(crate) fn copied(frame: &Frame<'_>) -> OwnedFrame {
+        OwnedFrame {
+            data: frame.data().into(),
+            head: frame.head().into(),
+            fields: fields(frame, frame.rule()),
+            offset: frame.offset(),
+            part: frame.part(),
+            is_cut: frame.is_cut(),
+        }
     }
 }
 

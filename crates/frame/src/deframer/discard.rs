@@ -2,7 +2,7 @@
 
 use crate::{
     MAX_DELIMITER,
-    rule::{Lost, Until},
+    compiled::{Lost, Until},
 };
 
 /// A frame whose bytes are dropped.

@@ -3,8 +3,8 @@
 use crate::{
     Output,
     checksum::Over,
+    compiled::{Head, least_width},
     layout::Part,
-    rule::{Head, least_width},
 };
 use core::ops::Range;
 

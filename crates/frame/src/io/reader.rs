@@ -33,8 +33,7 @@ impl<R: Read> FrameReader<R> {
                 return Ok(Some(self.deframer.located(found)));
             }
             if !self.fill()? {
-                self.deframer.finish()?;
-                return Ok(None);
+                return Ok(self.deframer.end()?);
             }
         }
     }
@@ -45,7 +44,7 @@ impl<R: Read> FrameReader<R> {
     /// # Errors
     /// Reading failed, or the input ended inside a frame. Bad bytes are the iterator's last item.
     pub fn batch(&mut self) -> Result<Option<Frames<'_, '_, 'static>>, Error> {
-        if !self.deframer.waiting() && !self.fill()? {
+        if !self.deframer.waiting() && !self.fill()? && !self.deframer.close() {
             self.deframer.finish()?;
             return Ok(None);
         }

@@ -1,7 +1,7 @@
 //! The framings that have a name.
 
 use super::{
-    Problem, Supports, Wrong,
+    Problem, Wrong,
     args::{self, Args, Value},
 };
 use crate::{Framing, Int, framing::Shape};
@@ -50,21 +50,19 @@ pub fn presets() -> &'static [Preset] {
     PRESETS
 }
 
-const TEXT: Supports = Supports { max: true, incl: false, too_long: true, cut: true, empty: true };
-
 /// Reads the preset at `start`, whose first word ends at `end`. `None` if there is none.
-pub(super) fn parse(text: &str, start: usize, end: usize) -> Result<Option<(Framing, Args<'_>, Supports)>, Wrong> {
+pub(super) fn parse(text: &str, start: usize, end: usize) -> Result<Option<(Framing, Args<'_>)>, Wrong> {
     let name = &text[start..end];
     let (mut list, behind) = if text[end..].starts_with('(') { args::parse(text, end)? } else { (Args::new(), end) };
     let found = match args::int(name) {
         Some(int) if text[behind..].starts_with('+') => return json(text, varint_arg(int, &mut list)?, behind),
         Some(int) => {
             let int = varint_arg(int, &mut list)?;
-            Some((Framing::prefixed(int), Supports { incl: int.fixed_width().is_some(), ..TEXT }))
+            Some(Framing::prefixed(int))
         }
         None => named(name, start, &mut list)?,
     };
-    let Some((framing, supports)) = found else {
+    let Some(framing) = found else {
         // A word alone can't be a layout: say what it should have been.
         let alone = !name.contains([':', '[']) && text[end..].trim_start().is_empty();
         let known = super::layout::is_part(name);
@@ -73,10 +71,10 @@ pub(super) fn parse(text: &str, start: usize, end: usize) -> Result<Option<(Fram
     if behind < text.len() {
         return Err((behind, Problem::Expected("the end of the notation behind a preset")));
     }
-    Ok(Some((framing, list, supports)))
+    Ok(Some((framing, list)))
 }
 
-fn named(name: &str, start: usize, list: &mut Args<'_>) -> Result<Option<(Framing, Supports)>, Wrong> {
+fn named(name: &str, start: usize, list: &mut Args<'_>) -> Result<Option<Framing>, Wrong> {
     let framing = match name {
         "lines" => Framing::lines(),
         "crlf" => Framing::crlf(),
@@ -84,33 +82,32 @@ fn named(name: &str, start: usize, list: &mut Args<'_>) -> Result<Option<(Framin
         "netstring" => Framing::netstring(),
         "lsp" => Framing::lsp(),
         "delim" => return delim(start, list).map(Some),
-        "octet-count" => return Ok(Some((Framing::octet_count(), Supports { empty: false, ..TEXT }))),
-        "cobs" => return Ok(Some((Framing::cobs(), Supports { cut: false, ..TEXT }))),
-        "slip" => return Ok(Some((Framing::slip(), Supports { cut: false, empty: false, ..TEXT }))),
+        "octet-count" => Framing::octet_count(),
+        "cobs" => Framing::cobs(),
+        "slip" => Framing::slip(),
         _ => return fixed(name, start),
     };
-    Ok(Some((framing, TEXT)))
+    Ok(Some(framing))
 }
 
-fn delim(start: usize, list: &mut Args<'_>) -> Result<(Framing, Supports), Wrong> {
+fn delim(start: usize, list: &mut Args<'_>) -> Result<Framing, Wrong> {
     match list.first() {
         Some(args::Arg { at, value: Value::Text(bytes), .. }) => {
             let framing = Framing::delim(bytes).map_err(|error| (*at, Problem::Layout(error)))?;
             list.remove(0);
-            Ok((framing, TEXT))
+            Ok(framing)
         }
         _ => Err((start, Problem::Expected(r#"delim("…")"#))),
     }
 }
 
-fn fixed(name: &str, start: usize) -> Result<Option<(Framing, Supports)>, Wrong> {
-    const NOTHING: Supports = Supports { max: false, incl: false, too_long: false, cut: false, empty: false };
+fn fixed(name: &str, start: usize) -> Result<Option<Framing>, Wrong> {
     let Some(digits) = name.strip_prefix("fixed:") else { return Ok(None) };
     let at = start + "fixed:".len();
     let size = args::size(digits).ok_or((at, Problem::Expected("a number of bytes")))?;
     let size = usize::try_from(size).map_err(|_| (at, Problem::TooLarge))?;
     let framing = Framing::fixed(size).map_err(|error| (at, Problem::Layout(error)))?;
-    Ok(Some((framing, NOTHING)))
+    Ok(Some(framing))
 }
 
 /// Takes a varint's first argument, the most bytes, out of the list.
@@ -128,7 +125,7 @@ fn varint_arg(int: Int, list: &mut Args<'_>) -> Result<Int, Wrong> {
 }
 
 #[cfg(feature = "json")]
-fn json(text: &str, int: Int, plus: usize) -> Result<Option<(Framing, Args<'_>, Supports)>, Wrong> {
+fn json(text: &str, int: Int, plus: usize) -> Result<Option<(Framing, Args<'_>)>, Wrong> {
     let expected = (plus, Problem::Expected("+json(body=NAME)"));
     if !text[plus..].starts_with("+json(") {
         return Err(expected);
@@ -143,11 +140,11 @@ fn json(text: &str, int: Int, plus: usize) -> Result<Option<(Framing, Args<'_>, 
     };
     list.remove(0);
     let framing = Framing { shape: Shape::Json { int, body: body.into() }, ..Framing::prefixed(int) };
-    Ok(Some((framing, list, Supports { max: true, incl: false, too_long: false, cut: false, empty: false })))
+    Ok(Some((framing, list)))
 }
 
 #[cfg(not(feature = "json"))]
-fn json(text: &str, _: Int, plus: usize) -> Result<Option<(Framing, Args<'_>, Supports)>, Wrong> {
+fn json(text: &str, _: Int, plus: usize) -> Result<Option<(Framing, Args<'_>)>, Wrong> {
     let _ = Shape::Lines;
     Err((plus, Problem::Feature { what: text[plus..].into(), feature: "json" }))
 }

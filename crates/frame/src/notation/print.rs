@@ -44,6 +44,10 @@ impl fmt::Display for Framing {
                 args.push(format!("body={body}"));
                 format!("{int}+json")
             }
+            Shape::Custom(custom) => {
+                args.extend(custom.args());
+                custom.name().into()
+            }
         };
         args.extend(self.options());
         if args.is_empty() { f.write_str(&name) } else { write!(f, "{name}({})", args.join(", ")) }
@@ -57,10 +61,8 @@ impl Framing {
         if self.max != DEFAULT_MAX && !matches!(self.shape, Shape::Fixed(_)) {
             options.push(format!("max={}", size_name(self.max)));
         }
-        match self.too_long {
-            TooLong::Fail => {}
-            TooLong::Skip => options.push("toolong=skip".into()),
-            TooLong::Cut => options.push("toolong=cut".into()),
+        if self.too_long != TooLong::Fail {
+            options.push(self.too_long.option().into());
         }
         if !self.empty {
             options.push("empty=deny".into());

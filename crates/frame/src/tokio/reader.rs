@@ -33,8 +33,7 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
                 return Ok(Some(self.deframer.located(found)));
             }
             if !self.fill().await? {
-                self.deframer.finish()?;
-                return Ok(None);
+                return Ok(self.deframer.end()?);
             }
         }
     }
@@ -45,7 +44,7 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
     /// # Errors
     /// Reading failed, or the input ended inside a frame. Bad bytes are the iterator's last item.
     pub async fn batch(&mut self) -> Result<Option<Frames<'_, '_, 'static>>, Error> {
-        if !self.deframer.waiting() && !self.fill().await? {
+        if !self.deframer.waiting() && !self.fill().await? && !self.deframer.close() {
             self.deframer.finish()?;
             return Ok(None);
         }

@@ -107,50 +107,74 @@ impl Ended {
         }
         match self.until.find(bytes) {
             Some(at) => self.found(bytes, at),
-            None if bytes.len() >= self.until.window => self.too_long(),
+            None if bytes.len() >= self.until.window => self.too_long(bytes),
             None => Ok(Measure::Until),
         }
     }
 
     /// The frame whose delimiter begins at `at`.
     pub(crate) fn found(&self, bytes: &[u8], at: usize) -> Result<Measure, Fault> {
+        if self.stuffed() {
+            return self.found_stuffed(&bytes[..at]);
+        }
         let data = at - self.returned(bytes, at);
-        if !self.stuffed() {
-            if data as u64 > self.limits.max {
-                return self.too_long();
-            }
-            if data == 0 && !self.limits.empty {
-                return Err(Fault::Empty);
-            }
+        if data as u64 > self.limits.max {
+            return self.too_long(bytes);
+        }
+        if data == 0 && !self.limits.empty {
+            return Err(Fault::Empty);
         }
         Ok(Measure::Known(Span { head: 0, data, total: at + self.until.len, lost: Lost::Nothing }))
     }
 
-    /// What becomes of a frame with more data than allowed.
-    pub(crate) fn too_long(&self) -> Result<Measure, Fault> {
-        match (self.limits.too_long, usize::try_from(self.limits.max)) {
-            (TooLong::Cut, Ok(max)) if !self.stuffed() => {
-                Ok(Measure::Known(Span { head: 0, data: max, total: max, lost: Lost::Until }))
-            }
-            (TooLong::Fail, _) => Err(Fault::NoDelimiter { limit: self.limits.max }),
-            _ => Ok(Measure::Skip(Lost::Until)),
+    /// A frame of these bytes, its delimiter behind them. It can only be too long if they are: decoding adds nothing.
+    fn found_stuffed(&self, bytes: &[u8]) -> Result<Measure, Fault> {
+        let total = bytes.len() + self.until.len;
+        let span = Span { head: 0, data: bytes.len(), total, lost: Lost::Nothing };
+        let over = bytes.len() as u64 > self.limits.max && self.decoded(bytes) > self.limits.max;
+        match self.limits.too_long {
+            _ if !over => Ok(Measure::Known(span)),
+            TooLong::Fail => Err(Fault::TooMuch { limit: self.limits.max }),
+            TooLong::Skip => Ok(Measure::Skip(Lost::Bytes(total as u64))),
+            TooLong::Cut => Ok(Measure::Known(Span { lost: Lost::Bytes(0), ..span })),
         }
     }
 
-    /// Takes the stuffing out of a frame's bytes.
+    /// How many bytes these decode to. Of bytes that are wrong it counts as many as are needed to find that out.
+    fn decoded(&self, bytes: &[u8]) -> u64 {
+        match self.style {
+            Style::Cobs => stuffing::cobs_size(bytes) as u64,
+            _ => stuffing::slip_size(bytes) as u64,
+        }
+    }
+
+    /// What becomes of a frame with more data than allowed.
+    pub(crate) fn too_long(&self, bytes: &[u8]) -> Result<Measure, Fault> {
+        match (self.limits.too_long, usize::try_from(self.limits.max)) {
+            (TooLong::Cut, _) if self.stuffed() => {
+                let kept = bytes.len().min(self.until.window);
+                Ok(Measure::Known(Span { head: 0, data: kept, total: kept, lost: Lost::Until }))
+            }
+            (TooLong::Cut, Ok(max)) => Ok(Measure::Known(Span { head: 0, data: max, total: max, lost: Lost::Until })),
+            (TooLong::Skip, _) => Ok(Measure::Skip(Lost::Until)),
+            _ => Err(Fault::NoDelimiter { limit: self.limits.max }),
+        }
+    }
+
+    /// Takes the stuffing out of a frame's bytes, up to the most that is allowed if the frame is `cut`.
     pub(crate) fn unstuff<'a>(
         &self,
         bytes: &[u8],
+        cut: bool,
         limits: Limits,
         scratch: &mut &'a mut [u8],
     ) -> Result<&'a [u8], Fault> {
+        let most = if cut { usize::try_from(limits.max).unwrap_or(usize::MAX) } else { usize::MAX };
         let len = match self.style {
-            Style::Cobs => stuffing::cobs_decode(bytes, scratch)?,
-            _ => stuffing::slip_decode(bytes, scratch)?,
+            Style::Cobs => stuffing::cobs_decode(bytes, most, scratch)?,
+            _ => stuffing::slip_decode(bytes, most, scratch)?,
         };
-        if len as u64 > limits.max {
-            return Err(Fault::TooLong { got: len as u64, limit: limits.max, looks: None });
-        }
+        limits.hold(len as u64)?;
         if len == 0 && !limits.empty {
             return Err(Fault::Empty);
         }

@@ -1,6 +1,6 @@
 //! COBS and SLIP: the delimiter never stands in the data, since it is taken out or escaped.
 
-use crate::{Fault, Output};
+use crate::{Fault, Output, find::find};
 
 /// SLIP's delimiter (RFC 1055).
 pub(crate) const END: u8 = 0xc0;
@@ -13,13 +13,15 @@ pub(crate) fn cobs_bound(data: u64) -> u64 {
     data.saturating_add(data / 254).saturating_add(1)
 }
 
-/// Decodes COBS (Cheshire and Baker, 1999), without its final zero. `out` is as long as `bytes` at least. Gives the
-/// number of bytes.
-pub(super) fn cobs_decode(bytes: &[u8], out: &mut [u8]) -> Result<usize, Fault> {
+/// Decodes COBS (Cheshire and Baker, 1999), without its final zero, at most `most` bytes. `out` is as long as `bytes` at
+/// least. Gives the number of bytes.
+pub(super) fn cobs_decode(bytes: &[u8], most: usize, out: &mut [u8]) -> Result<usize, Fault> {
     let (mut at, mut len) = (0, 0);
-    while at < bytes.len() {
+    while at < bytes.len() && len < most {
         let code = usize::from(bytes[at]);
-        let Some(block) = bytes.get(at + 1..at + code) else {
+        let there =
+            bytes.get(at + 1..at + code).or_else(|| bytes.get(at + 1..).filter(|rest| len + rest.len() >= most));
+        let Some(block) = there else {
             return Err(Fault::CobsBlock { at: at as u64, runs: code as u64, have: (bytes.len() - at) as u64 });
         };
         out[len..len + block.len()].copy_from_slice(block);
@@ -30,7 +32,19 @@ pub(super) fn cobs_decode(bytes: &[u8], out: &mut [u8]) -> Result<usize, Fault> 
             len += 1;
         }
     }
-    Ok(len)
+    Ok(len.min(most))
+}
+
+/// How many bytes COBS decodes to. What runs beyond the end counts as far as it is there.
+pub(super) fn cobs_size(bytes: &[u8]) -> usize {
+    let (mut at, mut len) = (0, 0);
+    while at < bytes.len() {
+        let code = usize::from(bytes[at]);
+        len += (code - 1).min(bytes.len() - at - 1);
+        at += code;
+        len += usize::from(code < 255 && at < bytes.len());
+    }
+    len
 }
 
 /// Appends `data` as COBS, with its final zero.
@@ -53,21 +67,31 @@ pub(crate) fn cobs_encode(data: &[u8], out: &mut impl Output) {
     out.put(&[0]);
 }
 
-/// Decodes SLIP, without its END. `out` is as long as `bytes` at least. Gives the number of bytes.
-pub(super) fn slip_decode(bytes: &[u8], out: &mut [u8]) -> Result<usize, Fault> {
+/// Decodes SLIP, without its END, at most `most` bytes. `out` is as long as `bytes` at least. Gives the number of bytes.
+pub(super) fn slip_decode(bytes: &[u8], most: usize, out: &mut [u8]) -> Result<usize, Fault> {
     let (mut at, mut len) = (0, 0);
-    while at < bytes.len() {
-        let byte = match (bytes[at], bytes.get(at + 1)) {
-            (ESC, Some(&ESC_END)) => END,
-            (ESC, Some(&ESC_ESC)) => ESC,
-            (ESC, got) => return Err(Fault::SlipEscape { at: at as u64, got: got.copied() }),
-            (byte, _) => byte,
+    loop {
+        let plain = find(&[ESC], &bytes[at..]).unwrap_or(bytes.len() - at);
+        let some = plain.min(most - len);
+        out[len..len + some].copy_from_slice(&bytes[at..at + some]);
+        len += some;
+        at += plain;
+        if at == bytes.len() || len == most {
+            return Ok(len);
+        }
+        out[len] = match bytes.get(at + 1) {
+            Some(&ESC_END) => END,
+            Some(&ESC_ESC) => ESC,
+            got => return Err(Fault::SlipEscape { at: at as u64, got: got.copied() }),
         };
-        at += if bytes[at] == ESC { 2 } else { 1 };
-        out[len] = byte;
         len += 1;
+        at += 2;
     }
-    Ok(len)
+}
+
+/// How many bytes SLIP decodes to.
+pub(super) fn slip_size(bytes: &[u8]) -> usize {
+    bytes.len() - bytes.iter().filter(|byte| **byte == ESC).count()
 }
 
 /// Appends `data` as SLIP, with its END.

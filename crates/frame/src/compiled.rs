@@ -10,7 +10,12 @@ mod lsp;
 mod stores;
 mod stuffing;
 
-use crate::{Fault, Framing, Int, Layout, TooLong, framing::Shape, layout::Part};
+use crate::{
+    Fault, Framing, Int, Layout, Limits, Step, TooLong,
+    custom::{Custom, Memory},
+    framing::Shape,
+    layout::Part,
+};
 use alloc::vec::Vec;
 pub(crate) use digits::{Decimal, Digits};
 pub(crate) use ended::{Ended, Style, Until};
@@ -47,17 +52,19 @@ pub(crate) enum Measure {
     Known(Span),
     /// Nothing until this many bytes (more than there were) are there.
     More(usize),
-    /// Nothing until [`Rule::until`] is found: it isn't in these bytes.
+    /// Nothing until [`Compiled::until`] is found: it isn't in these bytes.
     Until,
     /// These bytes belong to no frame.
     Filler(usize),
     /// The frame is too long and to be skipped.
     Skip(Lost),
+    /// So many bytes of a frame that is to be skipped, whose end isn't known.
+    Drop(usize),
 }
 
 /// A compiled framing.
 #[derive(Clone, Debug)]
-pub(crate) struct Rule {
+pub(crate) struct Compiled {
     pub(crate) limits: Limits,
     pub(crate) kind: Kind,
 }
@@ -80,18 +87,12 @@ pub(crate) enum Kind {
     /// A header whose JSON tells the length of a body that comes in pieces.
     #[cfg(feature = "json")]
     Json { head: Head, body: alloc::string::String },
+    /// By a rule of one's own.
+    Custom(Custom),
 }
 
-/// How many bytes of data a frame may have, and what becomes of those that have more.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
-    pub(crate) max: u64,
-    pub(crate) empty: bool,
-    pub(crate) too_long: TooLong,
-}
-
-impl Rule {
-    pub(crate) fn new(framing: Framing) -> Rule {
+impl Compiled {
+    pub(crate) fn new(framing: Framing) -> Compiled {
         let mut limits = Limits { max: framing.max, empty: framing.empty, too_long: framing.too_long };
         let kind = match framing.shape {
             Shape::Layout(layout) => Kind::Head(Head::new(layout, limits)),
@@ -113,8 +114,9 @@ impl Rule {
                 limits.too_long = TooLong::Fail;
                 Kind::Json { head: prefixed(int, false, limits), body }
             }
+            Shape::Custom(custom) => Kind::Custom(custom),
         };
-        Rule { limits, kind }
+        Compiled { limits, kind }
     }
 
     /// The frame that begins with `bytes`, if it is whole, valid and found without much ado.
@@ -130,7 +132,7 @@ impl Rule {
     /// As [`measure`](Self::measure), for bytes that the hot path gave no frame of.
     pub(crate) fn measure_missed(&self, bytes: &[u8], miss: Miss) -> Result<Measure, Fault> {
         match self.until() {
-            Some(until) if miss == Miss::NoDelimiter && bytes.len() >= until.window => self.unended(),
+            Some(until) if miss == Miss::NoDelimiter && bytes.len() >= until.window => self.unended(bytes),
             Some(_) if miss == Miss::NoDelimiter => Ok(Measure::Until),
             _ => self.measure(bytes),
         }
@@ -159,9 +161,11 @@ impl Rule {
             Kind::Ended(ended) => ended.measure(bytes),
             Kind::Lsp(until) => match until.find(bytes) {
                 Some(at) => lsp::measure(&bytes[..at], self.limits),
-                None if bytes.len() >= until.window => self.unended(),
+                None if bytes.len() >= until.window => self.unended(bytes),
                 None => Ok(Measure::Until),
             },
+            // A rule of one's own has a memory: the deframer asks it by itself.
+            Kind::Custom(_) => Ok(Measure::More(bytes.len() + 1)),
         }
     }
 
@@ -184,9 +188,9 @@ impl Rule {
     }
 
     /// What becomes of a frame without a delimiter within its window.
-    pub(crate) fn unended(&self) -> Result<Measure, Fault> {
+    pub(crate) fn unended(&self, bytes: &[u8]) -> Result<Measure, Fault> {
         match &self.kind {
-            Kind::Ended(ended) => ended.too_long(),
+            Kind::Ended(ended) => ended.too_long(bytes),
             _ => Err(Fault::NoDelimiter { limit: self.until().map_or(0, |until| until.window as u64) }),
         }
     }
@@ -195,20 +199,54 @@ impl Rule {
     pub(crate) fn scratch(&self, bytes: usize) -> usize {
         match &self.kind {
             Kind::Ended(ended) if ended.stuffed() => bytes,
+            Kind::Custom(custom) if custom.decodes() => bytes,
             _ => 0,
         }
     }
 
-    /// Checks a frame that is all there, and finds its data: in place, or unstuffed into `scratch`.
-    pub(crate) fn open<'a>(&self, raw: &'a [u8], span: Span, scratch: &mut &'a mut [u8]) -> Result<&'a [u8], Fault> {
+    /// Checks a frame that is all there, and finds its data: in place, or decoded into `scratch`, which is told by true.
+    pub(crate) fn open<'a>(
+        &self,
+        raw: &'a [u8],
+        span: Span,
+        scratch: &mut &'a mut [u8],
+    ) -> Result<(&'a [u8], bool), Fault> {
         let data = &raw[span.head..span.head + span.data];
         match &self.kind {
             Kind::Head(head) if span.lost == Lost::Nothing => head.check_tail(raw, span)?,
-            Kind::Ended(ended) if ended.stuffed() => return ended.unstuff(data, self.limits, scratch),
+            Kind::Ended(ended) if ended.stuffed() => {
+                return Ok((ended.unstuff(data, span.lost != Lost::Nothing, self.limits, scratch)?, true));
+            }
+            Kind::Custom(custom) => {
+                let apart = custom.open(raw, span, &self.limits, scratch)?;
+                return Ok(apart.map_or((data, false), |data| (data, true)));
+            }
             Kind::Digits(digits) if span.lost == Lost::Nothing => digits.check_tail(raw)?,
             _ => {}
         }
-        Ok(data)
+        Ok((data, false))
+    }
+
+    /// The rule of one's own, if it is one.
+    #[inline(always)]
+    pub(crate) fn custom(&self) -> Option<&Custom> {
+        match &self.kind {
+            Kind::Custom(custom) => Some(custom),
+            _ => None,
+        }
+    }
+
+    /// What a rule of one's own remembers of a stream, at its beginning.
+    pub(crate) fn memory(&self) -> Option<Memory> {
+        self.custom().map(Custom::memory)
+    }
+
+    /// The names of the fields that the application sets and reads.
+    pub(crate) fn fields(&self) -> usize {
+        match self.custom() {
+            Some(custom) => custom.fields().len(),
+            None => self.head().map_or(0, |head| head.fields.len()),
+        }
     }
 
     /// The bytes that follow the frame in pieces.
@@ -222,27 +260,19 @@ impl Rule {
 }
 
 impl Limits {
-    /// Judges a frame whose header announces `data` bytes, with `around` header and trailer bytes.
+    /// Judges a frame whose header announces `data` bytes, with `head` bytes before them and `behind` bytes behind.
     pub(crate) fn judge(&self, head: usize, data: u64, behind: u64) -> Result<Measure, Fault> {
-        let total = (head as u64).saturating_add(data).saturating_add(behind);
-        if data > self.max {
-            return self.over(head, data, total);
-        }
-        match (usize::try_from(data), usize::try_from(total)) {
-            (Ok(data), Ok(total)) => Ok(Measure::Known(Span { head, data, total, lost: Lost::Nothing })),
-            _ => Err(Fault::TooLong { got: data, limit: usize::MAX as u64, looks: None }),
-        }
-    }
-
-    fn over(&self, head: usize, data: u64, total: u64) -> Result<Measure, Fault> {
-        match (self.too_long, usize::try_from(self.max)) {
-            (TooLong::Skip, _) => Ok(Measure::Skip(Lost::Bytes(total))),
-            (TooLong::Cut, Ok(max)) => {
-                let kept = head + max;
-                Ok(Measure::Known(Span { head, data: max, total: kept, lost: Lost::Bytes(total - kept as u64) }))
+        Ok(match self.frame(head, data, behind)? {
+            Step::Frame { head, data, tail } => {
+                Measure::Known(Span { head, data, total: head + data + tail, lost: Lost::Nothing })
             }
-            _ => Err(Fault::TooLong { got: data, limit: self.max, looks: None }),
-        }
+            Step::Cut { head, data, rest } => match head.checked_add(data) {
+                Some(total) => Measure::Known(Span { head, data, total, lost: Lost::Bytes(rest) }),
+                None => return Err(Fault::TooLong { got: data as u64, limit: self.max, looks: None }),
+            },
+            Step::Skip(bytes) => Measure::Skip(Lost::Bytes(bytes)),
+            Step::More(_) | Step::Drop(_) | Step::Filler(_) => Measure::More(head),
+        })
     }
 }
 
