@@ -63,9 +63,11 @@ mod notation;
 mod output;
 #[cfg(feature = "bytes")]
 mod owned;
+mod protocols;
 mod stash;
 #[cfg(feature = "tokio")]
 pub mod tokio;
+pub mod typed;
 
 pub use checksum::Checksum;
 pub use custom::{Limits, Rule, Step};
@@ -78,7 +80,10 @@ pub use framing::{DEFAULT_MAX, Framing, MAX_DELIMITER, TooLong};
 pub use int::Int;
 pub use layout::{Layout, LayoutError};
 pub use looks::Looks;
-pub use notation::{NotationError, Preset, presets};
+pub use notation::{NotationError, Preset, Protocol, presets, protocols};
 pub use output::Output;
 #[cfg(feature = "bytes")]
 pub use owned::OwnedFrame;
+
+#[cfg(feature = "derive")]
+pub use unglue_derive::Frame;
