@@ -4,13 +4,14 @@ mod decode;
 mod dump;
 mod encode;
 mod json;
+mod list;
 
 use std::fs::File;
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, IsTerminal, Read};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use unglue_frame::{DecodeError, Framing, presets};
+use unglue_frame::{DecodeError, Framing};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -37,15 +38,7 @@ enum Action {
     Decode(decode::Decode),
     Encode(encode::Encode),
     Check(decode::Check),
-    List(List),
-}
-
-/// List the framings that have a name, and how layouts are written.
-#[derive(Debug, clap::Args)]
-struct List {
-    /// One JSON array
-    #[arg(long)]
-    json: bool,
+    List(list::List),
 }
 
 /// Why the command ends early.
@@ -130,37 +123,5 @@ fn input(file: Option<PathBuf>) -> Result<(String, Box<dyn Read>), Failure> {
             }
             Ok(("stdin".into(), Box::new(io::stdin().lock())))
         }
-    }
-}
-
-const LAYOUTS: &str = "
-A layout lists the parts of a frame in the order of the wire:
-  name:INT       a number: u8, u16be, u16le, u24…, u32…, u64…, varint, varint(4)
-  0f, ff*16      bytes that must stand there, in hex
-  _, _*3         bytes of no meaning
-  data[len]      the message, as long as the number len says; data[len-4] where len counts four bytes more
-  pad[p]         as many bytes of no meaning as the number p says
-  sum8           a checksum over the data; also crc16, crc16-modbus, crc16-xmodem, crc16-x25, crc32, crc32c;
-                 crc32(all,le) covers all bytes before it and has its lowest byte first
-Examples: \"flag:u8 len:u32be data[len]\" (gRPC), \"tag:u8 len:u32be data[len-4]\" (PostgreSQL)
-Options in parentheses: max=BYTES (8M unless said), incl (the length counts itself), toolong=fail|skip|cut,
-  empty=allow|deny; such as u32be(max=1M, incl)";
-
-impl List {
-    fn run(self) -> Result<(), Failure> {
-        let mut out = io::stdout().lock();
-        let written = if self.json {
-            let rows: Vec<_> = presets()
-                .iter()
-                .map(|preset| serde_json::json!({"notation": preset.notation, "meaning": preset.meaning}))
-                .collect();
-            writeln!(out, "{}", serde_json::Value::from(rows))
-        } else {
-            presets()
-                .iter()
-                .try_for_each(|preset| writeln!(out, "  {:<26} {}", preset.notation, preset.meaning))
-                .and_then(|()| writeln!(out, "{LAYOUTS}"))
-        };
-        written.map_err(Failure::Write)
     }
 }

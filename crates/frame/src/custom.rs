@@ -136,6 +136,12 @@ pub trait Rule: Clone + fmt::Debug + Send + Sync + 'static {
         &[TooLong::Fail, TooLong::Skip, TooLong::Cut]
     }
 
+    /// Whether there are frames without data. Where there are none, or where they have a meaning of their own, the option
+    /// `empty=` is refused.
+    fn may_be_empty(&self) -> bool {
+        true
+    }
+
     /// Appends a frame with these fields, one for each of [`fields`](Self::fields), and this data. The data's size is
     /// within the limits.
     ///

@@ -117,6 +117,14 @@ impl<'a> Frame<'a> {
         }
     }
 
+    /// How many fields the framing has; lengths don't count.
+    pub fn field_count(&self) -> usize {
+        match self.rule.custom() {
+            Some(custom) => custom.fields().len(),
+            None => self.rule.head().map_or(0, |head| head.fields.len()),
+        }
+    }
+
     /// The value of the field, or of the length, that has this name.
     pub fn field_named(&self, name: &str) -> Option<u64> {
         self.fields().find(|(named, _)| *named == name).map(|(_, value)| value)

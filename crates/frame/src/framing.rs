@@ -289,6 +289,7 @@ impl Framing {
             Shape::Fixed(_) | Shape::OctetCount | Shape::Slip => false,
             #[cfg(feature = "json")]
             Shape::Json { .. } => false,
+            Shape::Custom(custom) => custom.may_be_empty(),
             _ => true,
         }
     }

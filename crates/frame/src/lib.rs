@@ -66,7 +66,9 @@ mod notation;
 mod output;
 #[cfg(feature = "bytes")]
 mod owned;
+mod protocols;
 mod stash;
+pub mod typed;
 #[cfg(feature = "embedded-io")]
 pub mod with_embedded;
 #[cfg(feature = "futures")]
@@ -85,7 +87,10 @@ pub use framing::{DEFAULT_MAX, Framing, MAX_DELIMITER, Skipped, TooLong};
 pub use int::Int;
 pub use layout::{Layout, LayoutError};
 pub use looks::Looks;
-pub use notation::{NotationError, Preset, presets};
+pub use notation::{NotationError, Preset, Protocol, presets, protocols};
 pub use output::Output;
 #[cfg(feature = "bytes")]
 pub use owned::{BytesDeframer, OwnedFrame};
+
+#[cfg(feature = "derive")]
+pub use unglue_derive::Frame;

@@ -14,6 +14,7 @@
 
 mod args;
 mod layout;
+mod names;
 mod presets;
 mod print;
 
@@ -21,6 +22,7 @@ use crate::{Framing, LayoutError, TooLong};
 use alloc::string::String;
 use args::{Arg, Args, Value};
 use core::{fmt, str::FromStr};
+pub use names::{Protocol, protocols};
 pub use presets::{Preset, presets};
 
 /// Why a text is no notation, and where.

@@ -38,6 +38,7 @@ trait Erased: fmt::Debug + Send + Sync {
     fn field(&self, index: usize, frame: &[u8]) -> Option<u64>;
     fn default_field(&self, index: usize) -> u64;
     fn too_long(&self) -> &[TooLong];
+    fn may_be_empty(&self) -> bool;
     fn encode(&self, fields: &[u64], data: &[u8], limits: &Limits, out: &mut dyn Output) -> Result<(), EncodeError>;
 }
 
@@ -93,6 +94,10 @@ impl<R: Rule> Erased for R {
         Rule::too_long(self)
     }
 
+    fn may_be_empty(&self) -> bool {
+        Rule::may_be_empty(self)
+    }
+
     fn encode(&self, fields: &[u64], data: &[u8], limits: &Limits, out: &mut dyn Output) -> Result<(), EncodeError> {
         Rule::encode(self, fields, data, limits, out)
     }
@@ -139,6 +144,10 @@ impl Custom {
 
     pub(crate) fn field(&self, index: usize, frame: &[u8]) -> Option<u64> {
         self.0.field(index, frame)
+    }
+
+    pub(crate) fn may_be_empty(&self) -> bool {
+        self.0.may_be_empty()
     }
 
     pub(crate) fn allows(&self, too_long: TooLong) -> bool {

@@ -42,6 +42,8 @@ impl State {
                 span.total.min(have)
             }
             Measure::Skip(Lost::Bytes(bytes)) => usize::try_from(bytes).unwrap_or(usize::MAX).min(have),
+            // The rule has not asked for more of what stands behind: a frame may end in it.
+            Measure::Filler(bytes) | Measure::Drop(bytes) if have - bytes <= fresh => bytes,
             _ => have,
         };
         // What isn't the frame's goes back to where it came from.

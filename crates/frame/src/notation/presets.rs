@@ -3,6 +3,7 @@
 use super::{
     Problem, Wrong,
     args::{self, Args, Value},
+    names,
 };
 use crate::{Framing, Int, framing::Shape};
 
@@ -85,7 +86,10 @@ fn named(name: &str, start: usize, list: &mut Args<'_>) -> Result<Option<Framing
         "octet-count" => Framing::octet_count(),
         "cobs" => Framing::cobs(),
         "slip" => Framing::slip(),
-        _ => return fixed(name, start),
+        _ => match names::protocol(name, list)? {
+            Some(framing) => framing,
+            None => return fixed(name, start),
+        },
     };
     Ok(Some(framing))
 }
