@@ -11,7 +11,7 @@ mod stores;
 mod stuffing;
 
 use crate::{
-    Fault, Framing, Int, Layout, Limits, Step, TooLong,
+    Fault, Framing, Int, Layout, Limits, Step,
     custom::{Custom, Memory},
     framing::Shape,
     layout::Part,
@@ -62,6 +62,9 @@ pub(crate) enum Measure {
     Drop(usize),
 }
 
+/// A frame's data, and whether it lies elsewhere than in the frame.
+pub(crate) type Opened<'a> = (&'a [u8], bool);
+
 /// A compiled framing.
 #[derive(Clone, Debug)]
 pub(crate) struct Compiled {
@@ -93,7 +96,8 @@ pub(crate) enum Kind {
 
 impl Compiled {
     pub(crate) fn new(framing: Framing) -> Compiled {
-        let mut limits = Limits { max: framing.max, empty: framing.empty, too_long: framing.too_long };
+        let Framing { max, empty, too_long, last, .. } = framing;
+        let mut limits = Limits { max, empty, too_long, last };
         let kind = match framing.shape {
             Shape::Layout(layout) => Kind::Head(Head::new(layout, limits)),
             Shape::Prefixed { int, incl } => Kind::Head(prefixed(int, incl, limits)),
@@ -111,7 +115,7 @@ impl Compiled {
             #[cfg(feature = "json")]
             Shape::Json { int, body } => {
                 // Without the whole header the body's length is unknown: there is nothing to skip to.
-                limits.too_long = TooLong::Fail;
+                limits.too_long = crate::TooLong::Fail;
                 Kind::Json { head: prefixed(int, false, limits), body }
             }
             Shape::Custom(custom) => Kind::Custom(custom),
@@ -205,12 +209,7 @@ impl Compiled {
     }
 
     /// Checks a frame that is all there, and finds its data: in place, or decoded into `scratch`, which is told by true.
-    pub(crate) fn open<'a>(
-        &self,
-        raw: &'a [u8],
-        span: Span,
-        scratch: &mut &'a mut [u8],
-    ) -> Result<(&'a [u8], bool), Fault> {
+    pub(crate) fn open<'a>(&self, raw: &'a [u8], span: Span, scratch: &mut &'a mut [u8]) -> Result<Opened<'a>, Fault> {
         let data = &raw[span.head..span.head + span.data];
         match &self.kind {
             Kind::Head(head) if span.lost == Lost::Nothing => head.check_tail(raw, span)?,
@@ -227,6 +226,26 @@ impl Compiled {
         Ok((data, false))
     }
 
+    /// Allows another number of bytes of data from now on.
+    pub(crate) fn set_max(&mut self, max: u64) {
+        self.limits.max = max;
+        match &mut self.kind {
+            Kind::Head(head) => head.limit(self.limits),
+            #[cfg(feature = "json")]
+            Kind::Json { head, .. } => head.limit(self.limits),
+            Kind::Ended(ended) => ended.limit(self.limits),
+            _ => {}
+        }
+    }
+
+    /// What the bytes are that stand behind the last delimiter of an input that has ended.
+    pub(crate) fn last(&self, bytes: &[u8]) -> Result<Option<Measure>, Fault> {
+        match &self.kind {
+            Kind::Ended(ended) if self.limits.last => ended.last(bytes).map(Some),
+            _ => Ok(None),
+        }
+    }
+
     /// The rule of one's own, if it is one.
     #[inline(always)]
     pub(crate) fn custom(&self) -> Option<&Custom> {
@@ -241,7 +260,8 @@ impl Compiled {
         self.custom().map(Custom::memory)
     }
 
-    /// The names of the fields that the application sets and reads.
+    /// How many fields the application sets and reads.
+    #[cfg(feature = "bytes")]
     pub(crate) fn fields(&self) -> usize {
         match self.custom() {
             Some(custom) => custom.fields().len(),

@@ -76,7 +76,7 @@ pub trait Rule: Clone + fmt::Debug + Send + Sync + 'static {
 
     /// Looks for the end of the frame that begins with the first byte of `frame`, which has at least one byte.
     ///
-    /// While the answer is [`Step::More`], the same bytes come again, with those that followed: `state` can hold how far
+    /// While the answer is [`Step::More`], the same bytes come again, with those that followed, if any: `state` can hold how far
     /// they were looked at. The result must not depend on how many come at once. Two things follow. A fault must show in
     /// some first bytes of a frame whatever follows them. And a frame must not end within bytes that `More` was answered
     /// to: they are part of it.
@@ -194,6 +194,8 @@ pub struct Limits {
     pub empty: bool,
     /// What becomes of a frame with more data than allowed.
     pub too_long: TooLong,
+    /// Whether the last frame may lack the delimiter behind it.
+    pub last: bool,
 }
 
 impl Limits {

@@ -30,11 +30,13 @@ impl Enframer {
     /// An enframer for `framing`.
     pub fn new(framing: Framing) -> Enframer {
         let rule = Compiled::new(framing);
-        let u32be = match &rule.kind {
-            Kind::Head(head) if head.is_u32be() => head.fitting(),
-            _ => (u64::MAX, 0),
-        };
-        Enframer { rule, u32be }
+        Enframer { u32be: u32be(&rule), rule }
+    }
+
+    /// Allows another number of bytes of data in a frame.
+    pub fn set_max(&mut self, bytes: u64) {
+        self.rule.set_max(bytes);
+        self.u32be = u32be(&self.rule);
     }
 
     /// Appends a frame with these fields (in the layout's order, lengths left out) and this data to `out`. Where a header
@@ -270,6 +272,14 @@ impl Enframer {
             Some((index, got)) if got > limit => Err(EncodeError::Field { index, got, limit }),
             _ => Ok(()),
         }
+    }
+}
+
+/// What fits a length of four bytes, most significant first; nothing if the framing isn't one.
+fn u32be(rule: &Compiled) -> (u64, u64) {
+    match &rule.kind {
+        Kind::Head(head) if head.is_u32be() => head.fitting(),
+        _ => (u64::MAX, 0),
     }
 }
 

@@ -1,6 +1,6 @@
 //! A decoded frame, borrowed.
 
-use crate::compiled::{Compiled, Lost, Place, Span};
+use crate::compiled::{Compiled, Lost, Opened, Place, Span};
 
 /// A whole frame, borrowed from the input or, if it came in pieces, from the deframer.
 #[derive(Clone, Copy)]
@@ -53,7 +53,7 @@ impl<'a> Frame<'a> {
     pub(crate) fn opened(
         raw: &'a [u8],
         span: Span,
-        (data, apart): (&'a [u8], bool),
+        (data, apart): Opened<'a>,
         offset: u64,
         rule: &'a Compiled,
     ) -> Frame<'a> {

@@ -19,6 +19,7 @@ pub struct Framing {
     pub(crate) max: u64,
     pub(crate) empty: bool,
     pub(crate) too_long: TooLong,
+    pub(crate) last: bool,
 }
 
 /// What becomes of a frame with more data than allowed.
@@ -31,6 +32,16 @@ pub enum TooLong {
     Skip,
     /// Its first bytes, as many as allowed, are the frame ([`Frame::is_cut`](crate::Frame::is_cut)).
     Cut,
+}
+
+/// Frames that were left out, since they had more data than allowed; see [`TooLong::Skip`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Skipped {
+    /// How many they were.
+    pub frames: u64,
+    /// The bytes that they had in all, headers included.
+    pub bytes: u64,
 }
 
 impl TooLong {
@@ -69,7 +80,7 @@ pub(crate) enum Shape {
 
 impl Framing {
     const fn new(shape: Shape) -> Framing {
-        Framing { shape, max: DEFAULT_MAX, empty: true, too_long: TooLong::Fail }
+        Framing { shape, max: DEFAULT_MAX, empty: true, too_long: TooLong::Fail, last: false }
     }
 
     pub(crate) const fn from_layout(layout: Layout) -> Framing {
@@ -223,6 +234,35 @@ impl Framing {
     pub const fn deny_empty(mut self) -> Framing {
         self.empty = false;
         self
+    }
+
+    /// Takes what stands behind the last delimiter for a frame too, where the input ends there. Unless this is asked for,
+    /// it is an error: the sender may have been cut off.
+    ///
+    /// # Errors
+    /// Only a framing by delimiter can: lines, and those with delimiters of one's own.
+    pub fn allow_last(mut self) -> Result<Framing, LayoutError> {
+        if !self.can_lack_end() {
+            return Err(LayoutError::Option("last=allow"));
+        }
+        self.last = true;
+        Ok(self)
+    }
+
+    /// What gives frames that aren't whole messages.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn unmarked(&self) -> Option<&'static str> {
+        match &self.shape {
+            #[cfg(feature = "json")]
+            Shape::Json { .. } => Some("a body in pieces"),
+            _ if self.too_long == TooLong::Cut => Some(TooLong::Cut.option()),
+            _ => None,
+        }
+    }
+
+    /// Whether data is recognised without the end of its frame.
+    pub(crate) fn can_lack_end(&self) -> bool {
+        matches!(self.shape, Shape::Lines | Shape::Delim(_))
     }
 
     /// Says what becomes of a frame with more data than allowed.

@@ -34,7 +34,8 @@
 //! A [`Rule`] is a framing of one's own, which works with everything here: its documentation has an example.
 //!
 //! The default build needs `alloc` and nothing else. Features add to it: `std` (blocking readers and writers), `bytes` (owned
-//! frames), `tokio` (asynchronous ones, and a `tokio_util` codec), `checksums`, `json` (headers that tell a body's length)
+//! frames), `tokio` (asynchronous ones, and a `tokio_util` codec), `futures` (the same over `futures-io`), `embedded-io`
+//! (readers and writers without std), `checksums`, `json` (headers that tell a body's length)
 //! and `memchr` (delimiters found faster). The guide, with the tables of presets and protocols, is `docs/framing.md`.
 #![no_std]
 
@@ -42,6 +43,8 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
+#[cfg(any(feature = "tokio", feature = "futures"))]
+pub mod asynchronous;
 mod checksum;
 #[cfg(feature = "tokio")]
 pub mod codec;
@@ -65,9 +68,13 @@ mod output;
 mod owned;
 mod protocols;
 mod stash;
-#[cfg(feature = "tokio")]
-pub mod tokio;
 pub mod typed;
+#[cfg(feature = "embedded-io")]
+pub mod with_embedded;
+#[cfg(feature = "futures")]
+pub mod with_futures;
+#[cfg(feature = "tokio")]
+pub mod with_tokio;
 
 pub use checksum::Checksum;
 pub use custom::{Limits, Rule, Step};
@@ -76,14 +83,13 @@ pub use enframer::{Enframer, Mark};
 pub use error::{DecodeError, EncodeError, Fault};
 pub use frame::{Frame, Part};
 pub use frames::Frames;
-pub use framing::{DEFAULT_MAX, Framing, MAX_DELIMITER, TooLong};
+pub use framing::{DEFAULT_MAX, Framing, MAX_DELIMITER, Skipped, TooLong};
 pub use int::Int;
 pub use layout::{Layout, LayoutError};
 pub use looks::Looks;
 pub use notation::{NotationError, Preset, Protocol, presets, protocols};
 pub use output::Output;
 #[cfg(feature = "bytes")]
-pub use owned::OwnedFrame;
-
+pub use owned::{BytesDeframer, OwnedFrame};
 #[cfg(feature = "derive")]
 pub use unglue_derive::Frame;

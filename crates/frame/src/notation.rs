@@ -69,7 +69,7 @@ impl fmt::Display for Problem {
                 write!(f, "no integer is called {name}: there are u8, u16be, u16le, u24…, u32…, u64… and varint")
             }
             Problem::UnknownOption(name) => {
-                write!(f, "no option is called {name}: there are max=, incl, toolong= and empty=")
+                write!(f, "no option is called {name}: there are max=, incl, toolong=, empty= and last=")
             }
             Problem::UnknownField(name) => write!(f, "no field {name} stands before it"),
             Problem::Expected(what) => write!(f, "expected {what}"),
@@ -115,7 +115,7 @@ fn parse(text: &str) -> Result<Framing, Wrong> {
 }
 
 /// The options that say something about the limits.
-const ONCE: [&str; 4] = ["max", "incl", "toolong", "empty"];
+const ONCE: [&str; 5] = ["max", "incl", "toolong", "empty", "last"];
 
 fn options(mut framing: Framing, args: Args<'_>) -> Result<Framing, Wrong> {
     let mut given = [false; ONCE.len()];
@@ -136,9 +136,14 @@ fn options(mut framing: Framing, args: Args<'_>) -> Result<Framing, Wrong> {
                 framing.too_long(then).map_err(refused)?
             }
             ("empty", Some(word)) if framing.may_be_empty() => {
-                framing.empty = empty(word).ok_or((at, Problem::Expected("empty=allow or deny")))?;
+                framing.empty = allowed(word).ok_or((at, Problem::Expected("empty=allow or deny")))?;
                 framing
             }
+            ("last", Some(word)) if framing.can_lack_end() => {
+                framing.last = allowed(word).ok_or((at, Problem::Expected("last=deny or allow")))?;
+                framing
+            }
+            ("last", Some(_)) => return Err((at, Problem::NotHere("last"))),
             ("max", Some(_)) => return Err((at, Problem::NotHere("max"))),
             ("empty", Some(_)) => return Err((at, Problem::NotHere("empty"))),
             (word, _) => return Err((at, Problem::UnknownOption(word.into()))),
@@ -161,7 +166,7 @@ fn too_long(word: &str) -> Option<TooLong> {
     }
 }
 
-fn empty(word: &str) -> Option<bool> {
+fn allowed(word: &str) -> Option<bool> {
     match word {
         "allow" => Some(true),
         "deny" => Some(false),

@@ -50,6 +50,13 @@ impl Until {
         find(self.delim(), &bytes[..bytes.len().min(self.window)])
     }
 
+    /// The same, where it isn't known to begin before `from`.
+    #[cfg(feature = "bytes")]
+    pub(crate) fn find_from(&self, bytes: &[u8], from: usize) -> Option<usize> {
+        let window = &bytes[..bytes.len().min(self.window)];
+        find(self.delim(), window.get(from..)?).map(|at| from + at)
+    }
+
     /// How many of the `fresh` bytes it takes to the delimiter's end. It may have begun in the bytes before, of which
     /// `tail` are the last.
     pub(crate) fn reach(&self, tail: &[u8], fresh: &[u8]) -> Option<usize> {
@@ -72,6 +79,32 @@ impl Ended {
             Style::Slip => limits.max.saturating_mul(2),
         };
         Ended { until: Until::new(delim, data.saturating_add(delim.len() as u64)), style, limits }
+    }
+
+    /// Sets other limits.
+    pub(super) fn limit(&mut self, limits: Limits) {
+        *self = Ended::new(self.until.delim(), self.style, limits);
+    }
+
+    /// What the bytes are that no delimiter follows, since the input has ended.
+    pub(super) fn last(&self, bytes: &[u8]) -> Result<Measure, Fault> {
+        let data = bytes.len() - self.returned(bytes, bytes.len());
+        let (whole, max) = (bytes.len() as u64, self.limits.max);
+        if data == 0 && !self.limits.empty {
+            return Err(Fault::Empty);
+        }
+        if data as u64 <= max {
+            return Ok(Measure::Known(Span { head: 0, data, total: bytes.len(), lost: Lost::Nothing }));
+        }
+        match self.limits.too_long {
+            TooLong::Fail => Err(Fault::NoDelimiter { limit: max }),
+            TooLong::Skip => Ok(Measure::Skip(Lost::Bytes(whole))),
+            // Fewer than there are bytes: it is a size of memory.
+            TooLong::Cut => {
+                let total = max as usize;
+                Ok(Measure::Known(Span { head: 0, data: total, total, lost: Lost::Bytes(whole - max) }))
+            }
+        }
     }
 
     /// The data isn't what the wire has.

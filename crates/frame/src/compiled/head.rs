@@ -108,14 +108,22 @@ impl Head {
         head.place_before();
         head.fields_before = head.fields.len();
         head.place_behind();
-        head.fast = Fast::new(&head, limits);
-        head.fewest = u64::try_from(head.adjust).unwrap_or(0).max(u64::from(!limits.empty));
-        match head.most(limits).checked_sub(head.fewest) {
-            Some(more) => head.more = more,
-            // Nothing can be written.
-            None => head.fewest = u64::MAX,
-        }
+        head.limit(limits);
         head
+    }
+
+    /// Sets the limits that the hot paths keep to.
+    pub(super) fn limit(&mut self, limits: Limits) {
+        self.fast = Fast::new(self, limits);
+        self.fewest = u64::try_from(self.adjust).unwrap_or(0).max(u64::from(!limits.empty));
+        self.more = match self.most(limits).checked_sub(self.fewest) {
+            Some(more) => more,
+            None => {
+                // Nothing can be written.
+                self.fewest = u64::MAX;
+                0
+            }
+        };
     }
 
     fn place_before(&mut self) {

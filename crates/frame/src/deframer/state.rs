@@ -1,8 +1,8 @@
 //! Where a deframer stands in its stream.
 
-use super::discard::Discard;
+use super::discard::{Discard, Why};
 use crate::{
-    DecodeError, Fault, Frame, MAX_DELIMITER,
+    DecodeError, Fault, Frame, MAX_DELIMITER, Skipped,
     compiled::{Compiled, Kind, Lost, Measure, Miss, Span, Until},
     custom::Memory,
     stash::Stash,
@@ -19,10 +19,14 @@ pub(crate) struct State {
     pub(super) stash: Stash,
     pub(super) need: Need,
     /// A frame whose bytes are dropped.
-    discard: Option<Discard>,
+    pub(super) discard: Option<Discard>,
+    /// What is dropped next.
+    ahead: Vec<Discard>,
+    /// What was left out so far.
+    pub(crate) skipped: Skipped,
     /// A body that comes in pieces: its bytes in all, and those left.
-    body: Option<(u64, u64)>,
-    failed: Option<DecodeError>,
+    pub(super) body: Option<(u64, u64)>,
+    pub(super) failed: Option<DecodeError>,
     /// What a rule of one's own remembers.
     pub(super) memory: Option<Memory>,
     /// The bytes already dropped of a frame that is left out, whose end such a rule looks for.
@@ -63,9 +67,9 @@ impl State {
         !self.busy
     }
 
-    fn settle(&mut self) {
-        let begun = !self.stash.is_empty() || self.discard.is_some() || self.body.is_some() || self.dropped > 0;
-        self.busy = begun || self.failed.is_some();
+    pub(super) fn settle(&mut self) {
+        let drops = self.discard.is_some() || self.dropped > 0 || !self.ahead.is_empty();
+        self.busy = drops || !self.stash.is_empty() || self.body.is_some() || self.failed.is_some();
     }
 
     /// Moves past a frame and gives its offset.
@@ -158,7 +162,7 @@ impl State {
                     self.pass(bytes);
                     *input = &input[bytes..];
                 }
-                Measure::Skip(lost) => self.discard = Discard::new(lost, mem::take(&mut self.dropped)),
+                Measure::Skip(lost) => self.discard = Discard::skip(lost, mem::take(&mut self.dropped)),
                 Measure::Drop(bytes) => {
                     self.dropped += bytes as u64;
                     *input = &input[bytes..];
@@ -192,7 +196,7 @@ impl State {
         let data = rule.open(raw, span, scratch).map_err(|fault| self.fail(fault))?;
         let body = rule.body(data.0).map_err(|fault| self.fail(fault))?.filter(|_| span.lost == Lost::Nothing);
         let frame = Frame::opened(raw, span, data, self.offset, rule);
-        self.discard = Discard::new(span.lost, span.total as u64);
+        self.discard = Discard::rest_of(span);
         if self.discard.is_none() {
             self.pass(span.total);
         }
@@ -210,18 +214,62 @@ impl State {
         Frame::piece(data, left, self.pass(some), rule)
     }
 
-    /// Drops bytes of a frame that is left out, or cut.
-    fn drop_from(&mut self, rule: &Compiled, input: &mut &[u8]) {
+    /// Drops bytes of a frame that is left out, or cut, and those that the application doesn't want.
+    pub(super) fn drop_from(&mut self, rule: &Compiled, input: &mut &[u8]) {
         self.drop_bytes(rule.until(), input);
     }
 
     fn drop_bytes(&mut self, until: Option<&Until>, input: &mut &[u8]) {
-        if let Some(discard) = &mut self.discard
-            && let Some(total) = discard.drop_from(until, input)
-        {
-            self.offset = self.offset.saturating_add(total);
-            self.discard = None;
+        while self.discard.is_some() || !self.ahead.is_empty() {
+            if self.discard.is_none() {
+                self.discard = Some(self.ahead.remove(0));
+            }
+            match self.discard.as_mut().and_then(|discard| discard.drop_from(until, input)) {
+                Some((total, why)) => self.dropped_all(total, why),
+                None => return,
+            }
         }
+    }
+
+    fn dropped_all(&mut self, total: u64, why: Why) {
+        self.offset = self.offset.saturating_add(total);
+        self.discard = None;
+        if why == Why::Skipped {
+            self.skipped.frames += 1;
+            self.skipped.bytes += total;
+        }
+    }
+
+    /// Drops so many of the bytes that come next.
+    pub(crate) fn skip(&mut self, bytes: u64) {
+        if bytes > 0 {
+            self.ahead.push(Discard::bytes(bytes));
+        }
+        self.settle();
+    }
+
+    /// Drops what comes next, up to the end of these bytes.
+    pub(crate) fn skip_past(&mut self, pattern: &[u8]) {
+        self.ahead.push(Discard::past(pattern));
+        self.settle();
+    }
+
+    /// Forgets the frame that has begun, and gives its bytes.
+    pub(crate) fn unread(&mut self, rule: &Compiled) -> Vec<u8> {
+        let kept = mem::take(&mut self.stash).into_bytes();
+        if !kept.is_empty() {
+            self.memory = rule.memory();
+        }
+        self.settle();
+        kept
+    }
+
+    /// The same place in the stream, for another framing.
+    pub(crate) fn switch(&mut self, rule: &Compiled) {
+        let State { offset, skipped, closed, .. } = *self;
+        let ahead = mem::take(&mut self.ahead);
+        *self = State { offset, skipped, closed, ahead, ..State::new(rule) };
+        self.settle();
     }
 
     /// Whether an error was given.
@@ -231,7 +279,6 @@ impl State {
     }
 
     /// Whether the frame given last was put together from several chunks.
-    #[cfg(feature = "std")]
     pub(crate) fn was_kept(&self) -> bool {
         self.from_kept
     }
@@ -263,23 +310,23 @@ impl State {
                 Measure::More(bytes) => self.need = Need::Bytes(bytes),
                 Measure::Until => self.need = Need::Until,
                 Measure::Filler(_) | Measure::Drop(_) => return Ok(None),
-                Measure::Skip(lost) => self.skip(rule, lost),
+                Measure::Skip(lost) => self.skip_kept(rule, lost),
             }
         }
         Ok(None)
     }
 
     /// Leaves out the frame that has begun.
-    fn skip(&mut self, rule: &Compiled, lost: Lost) {
+    fn skip_kept(&mut self, rule: &Compiled, lost: Lost) {
         let kept = mem::take(&mut self.stash).into_bytes();
-        self.discard = Discard::new(lost, 0);
+        self.discard = Discard::skip(lost, 0);
         self.drop_from(rule, &mut &kept[..]);
     }
 
     /// Leaves out a frame of which `kept` are the first bytes that weren't dropped before.
     pub(super) fn discard_from(&mut self, lost: Lost, mut kept: &[u8]) {
         let dropped = mem::take(&mut self.dropped);
-        self.discard = Discard::new(lost, dropped);
+        self.discard = Discard::skip(lost, dropped);
         self.drop_bytes(None, &mut kept);
     }
 
@@ -301,10 +348,10 @@ impl State {
         }
         let more = match (self.need, rule.until()) {
             (Need::Until, Some(until)) => {
-                let fresh = &input[..input.len().min(until.window - self.stash.len())];
+                let fresh = &input[..input.len().min(until.window.saturating_sub(self.stash.len()))];
                 let mut tail = [0; MAX_DELIMITER];
                 let found = until.reach(self.stash.tail(&mut tail), fresh);
-                if found.is_some() || self.stash.len() + fresh.len() == until.window {
+                if found.is_some() || self.stash.len() + fresh.len() >= until.window {
                     self.need = Need::Judgement;
                 }
                 found.unwrap_or(fresh.len())
@@ -318,15 +365,45 @@ impl State {
 
     /// The last frame of an input that has ended, if it may lack its end.
     fn last<'a>(&mut self, rule: &'a Compiled, whole: &'a mut Vec<u8>, scratch: &mut &'a mut [u8]) -> Found<'a> {
+        self.end_discard(rule);
         if self.failed.is_some() || self.discard.is_some() || self.body.is_some() {
             return Ok(None);
         }
         let found = match rule.custom() {
             Some(custom) => self.end_custom(rule, custom, whole, scratch),
-            None => Ok(None),
+            None => self.end_ended(rule, whole, scratch),
         };
         self.settle();
         found
+    }
+
+    /// A frame that is left out may lack its end, like any other.
+    pub(super) fn end_discard(&mut self, rule: &Compiled) {
+        if rule.limits.last
+            && let Some((passed, why)) = self.discard.as_ref().and_then(Discard::lacks_delimiter)
+        {
+            self.dropped_all(passed, why);
+            self.settle();
+        }
+    }
+
+    /// What is kept, if it may lack its delimiter.
+    fn end_ended<'a>(&mut self, rule: &'a Compiled, whole: &'a mut Vec<u8>, scratch: &mut &'a mut [u8]) -> Found<'a> {
+        if self.stash.is_empty() {
+            return Ok(None);
+        }
+        match rule.last(self.stash.joined()).map_err(|fault| self.fail(fault))? {
+            Some(Measure::Known(span)) => {
+                self.stash.swap(whole);
+                self.from_kept = true;
+                self.hand_out(rule, whole, span, scratch).map(Some)
+            }
+            Some(Measure::Skip(lost)) => {
+                self.skip_kept(rule, lost);
+                Ok(None)
+            }
+            _ => Ok(None),
+        }
     }
 
     /// No more input follows what there was. Whether bytes of a frame are kept, that may be the last.
@@ -339,9 +416,6 @@ impl State {
         if let Some(error) = self.failed {
             return Err(error);
         }
-        let (dropped, total) = self.discard.as_ref().map_or((0, None), Discard::progress);
-        let body = self.body.map_or(0, |(total, left)| total - left);
-        let have = dropped + self.dropped + body + (self.stash.len() + waiting) as u64;
         let need = match self.need {
             Need::Span(span) if !self.stash.is_empty() => Some(span.total as u64),
             Need::Bytes(_) if !self.stash.is_empty() && self.memory.is_none() => {
@@ -351,17 +425,33 @@ impl State {
                     Err(fault) => return Err(DecodeError { offset: self.offset, fault }),
                 }
             }
-            _ => total.or(self.body.map(|(total, _)| total)),
+            _ => None,
         };
-        if have == 0 && self.body.is_none() && self.discard.is_none() {
+        self.must_not_end((self.stash.len() + waiting) as u64, need)
+    }
+
+    /// Refuses the end of the input behind `kept` bytes of a frame that has `need` bytes, as far as that is known.
+    pub(super) fn must_not_end(&self, kept: u64, need: Option<u64>) -> Result<(), DecodeError> {
+        let (dropped, total) = self.discard.as_ref().map_or((0, None), Discard::progress);
+        let body = self.body.map_or(0, |(total, left)| total - left);
+        let have = dropped + self.dropped + body + kept;
+        if have == 0 && self.body.is_none() && self.discard.is_none() && self.ahead.is_empty() {
             return Ok(());
         }
-        let offset = self.offset - body;
-        Err(DecodeError { offset, fault: Fault::Truncated { have, need } })
+        let need = need.or(total).or(self.body.map(|(total, _)| total));
+        Err(DecodeError { offset: self.offset - body, fault: Fault::Truncated { have, need } })
     }
 
     pub(crate) fn into_bytes(self) -> Vec<u8> {
         self.stash.into_bytes()
+    }
+
+    /// Lets memory go that holds no bytes.
+    #[cfg(feature = "std")]
+    pub(crate) fn shed(&mut self) {
+        if self.stash.is_empty() {
+            self.stash = Stash::default();
+        }
     }
 
     pub(crate) fn capacity(&self) -> usize {

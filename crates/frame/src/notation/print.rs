@@ -67,6 +67,9 @@ impl Framing {
         if !self.empty {
             options.push("empty=deny".into());
         }
+        if self.last {
+            options.push("last=allow".into());
+        }
         options
     }
 }

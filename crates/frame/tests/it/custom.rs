@@ -250,7 +250,7 @@ fn a_rule_judges_the_end_of_the_input() {
     let mut reader = io::FrameReader::new(&b""[..], Framing::custom(Turned));
     let io::Error::Decode(DecodeError { fault, .. }) = reader.next().unwrap_err() else { panic!() };
     assert_eq!(fault, Fault::Rule { at: 0, reason: "no greeting came" });
-    let mut codec = Codec::new(lists());
+    let mut codec = Codec::new(lists()).unwrap();
     let mut input = BytesMut::from(&b"[1]last"[..]);
     assert_eq!(codec.decode_eof(&mut input).unwrap().unwrap(), b"[1]"[..]);
     assert_eq!(codec.decode_eof(&mut input).unwrap().unwrap(), b"last"[..]);
