@@ -91,6 +91,5 @@ pub use notation::{NotationError, Preset, Protocol, presets, protocols};
 pub use output::Output;
 #[cfg(feature = "bytes")]
 pub use owned::{BytesDeframer, OwnedFrame};
-
 #[cfg(feature = "derive")]
 pub use unglue_derive::Frame;

@@ -4,6 +4,7 @@ mod cuts;
 mod encode;
 mod hostile;
 mod names;
+mod oracles;
 mod random;
 mod samples;
 

@@ -238,7 +238,8 @@ fn cbor(depth: usize, random: &mut Random, out: &mut Vec<u8>) {
             (0..2 * count).for_each(|_| cbor(depth - 1, random, out));
         }
         _ => {
-            out.push(0xc0 | count as u8);
+            // A tag without a meaning that a decoder would check.
+            out.extend([0xd8, 100 + count as u8]);
             cbor(depth - 1, random, out);
         }
     }
