@@ -17,6 +17,8 @@ pub(crate) enum Over {
     Data,
     /// All bytes of the frame before the checksum.
     All,
+    /// From the layout's part of this index to the end of that one.
+    Parts { from: u16, to: u16 },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +87,15 @@ impl Checksum {
         Checksum { over: Over::All, ..self }
     }
 
+    /// No part of a layout.
+    pub(crate) const NOWHERE: u16 = u16::MAX - 1;
+    /// Where what is covered ends right before the checksum.
+    pub(crate) const UP_TO_ITSELF: u16 = u16::MAX;
+
+    pub(crate) const fn over_parts(self, from: u16, to: u16) -> Checksum {
+        Checksum { over: Over::Parts { from, to }, ..self }
+    }
+
     /// Its bytes.
     pub(crate) const fn width(self) -> usize {
         match self.kind {
@@ -108,7 +119,11 @@ impl Checksum {
 
     pub(crate) fn verify(self, covered: &[u8], stands: &[u8]) -> Result<(), Fault> {
         let want = self.of(covered);
-        let number = |bytes: &[u8]| bytes[..self.width()].iter().fold(0, |value, byte| value << 8 | u32::from(*byte));
+        let push = |value, byte: &u8| value << 8 | u32::from(*byte);
+        let number = |bytes: &[u8]| match self.little {
+            true => bytes[..self.width()].iter().rev().fold(0, push),
+            false => bytes[..self.width()].iter().fold(0, push),
+        };
         if want[..self.width()] == stands[..self.width()] {
             return Ok(());
         }

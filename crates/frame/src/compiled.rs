@@ -9,6 +9,7 @@ mod json;
 mod lsp;
 mod stores;
 mod stuffing;
+mod until;
 
 use crate::{
     Fault, Framing, Int, Layout, Limits, Step,
@@ -18,12 +19,13 @@ use crate::{
 };
 use alloc::vec::Vec;
 pub(crate) use digits::{Decimal, Digits};
-pub(crate) use ended::{Ended, Style, Until};
+pub(crate) use ended::{Ended, Style};
 use fast::Fast;
 pub(crate) use fast::Miss;
 pub(crate) use head::{Head, Place, least_width};
 pub(crate) use stores::WIDEST_HEAD;
 pub(crate) use stuffing::{cobs_encode, slip_encode};
+pub(crate) use until::{Hit, Until};
 
 /// Where a frame's parts lie, counted from its first byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,7 +105,10 @@ impl Compiled {
             Shape::Prefixed { int, incl } => Kind::Head(prefixed(int, incl, limits)),
             Shape::Fixed(size) => Kind::Fixed(size),
             Shape::Lines => Kind::Ended(Ended::new(b"\n", Style::Lines, limits)),
-            Shape::Delim(delim) => Kind::Ended(Ended::new(&delim, Style::Plain, limits)),
+            Shape::Delim(delims) => {
+                let delims: Vec<&[u8]> = delims.iter().map(Vec::as_slice).collect();
+                Kind::Ended(Ended::any(&delims, Style::Plain, limits))
+            }
             Shape::Cobs => Kind::Ended(Ended::new(&[0], Style::Cobs, limits)),
             Shape::Slip => Kind::Ended(Ended::new(&[stuffing::END], Style::Slip, limits)),
             Shape::Netstring => Kind::Digits(Digits::NETSTRING),
@@ -164,7 +169,7 @@ impl Compiled {
             Kind::Digits(digits) => digits.measure(bytes, self.limits),
             Kind::Ended(ended) => ended.measure(bytes),
             Kind::Lsp(until) => match until.find(bytes) {
-                Some(at) => lsp::measure(&bytes[..at], self.limits),
+                Some(hit) => lsp::measure(&bytes[..hit.at], self.limits),
                 None if bytes.len() >= until.window => self.unended(bytes),
                 None => Ok(Measure::Until),
             },
@@ -182,11 +187,11 @@ impl Compiled {
         }
     }
 
-    /// The end of the frame whose delimiter was found at `at`.
-    pub(crate) fn ended(&self, bytes: &[u8], at: usize) -> Result<Measure, Fault> {
+    /// The end of the frame whose delimiter was found.
+    pub(crate) fn ended(&self, bytes: &[u8], hit: Hit) -> Result<Measure, Fault> {
         match &self.kind {
-            Kind::Ended(ended) => ended.found(bytes, at),
-            Kind::Lsp(_) => lsp::measure(&bytes[..at], self.limits),
+            Kind::Ended(ended) => ended.found(bytes, hit),
+            Kind::Lsp(_) => lsp::measure(&bytes[..hit.at], self.limits),
             _ => self.measure(bytes),
         }
     }
@@ -299,6 +304,6 @@ impl Limits {
 /// A length and as many bytes; with `incl` the length counts itself.
 fn prefixed(int: Int, incl: bool, limits: Limits) -> Head {
     let adjust = if incl { -(int.least_width() as i64) } else { 0 };
-    let parts = Vec::from([Part::Length { name: "len".into(), int }, Part::Data { adjust }]);
+    let parts = Vec::from([Part::length("len", int), Part::Data { scale: 1, adjust }]);
     Head::new(Layout { parts }, limits)
 }

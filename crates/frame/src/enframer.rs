@@ -3,9 +3,8 @@
 mod parts;
 
 use crate::{
-    EncodeError, Framing, Limits, Output,
+    EncodeError, FieldName, Framing, Limits, MAX_DELIMITER, Output,
     compiled::{Compiled, Decimal, Ended, Head, Kind, Style, WIDEST_HEAD, cobs_encode, slip_encode},
-    find::find,
 };
 use alloc::vec::Vec;
 
@@ -131,11 +130,15 @@ impl Enframer {
     /// Ends the frame that was begun at `mark` with the same fields: everything behind its header is its data.
     ///
     /// # Errors
-    /// The data doesn't fit. `out` is cut back to where the frame began.
+    /// The data doesn't fit: `out` is cut back to where the frame began. Or `out` was cut to before the data in the
+    /// meantime: [`EncodeError::Shrunk`].
     ///
     /// # Panics
-    /// If `out` was cut to before the data in the meantime, or there are fewer `fields` than [`begin`](Self::begin) had.
+    /// If there are fewer `fields` than [`begin`](Self::begin) had.
     pub fn end(&self, mark: Mark, fields: &[u64], out: &mut impl Output) -> Result<(), EncodeError> {
+        if out.written().len() < mark.data {
+            return Err(EncodeError::Shrunk);
+        }
         let Kind::Head(head) = &self.rule.kind else {
             let data = Vec::from(&out.written()[mark.data..]);
             out.cut(mark.start);
@@ -256,9 +259,9 @@ impl Enframer {
             return Err(EncodeError::Fields { got: fields.len(), want: places.len() });
         }
         for (index, (&got, place)) in fields.iter().zip(places).enumerate() {
-            let limit = place.int.largest();
+            let limit = place.largest();
             if got > limit {
-                return Err(EncodeError::Field { index, got, limit });
+                return Err(EncodeError::Field { index, name: FieldName::new(&place.name), got, limit });
             }
         }
         self.check_padding(fields)
@@ -269,7 +272,10 @@ impl Enframer {
         let pad = self.rule.head().and_then(|head| head.pad);
         let limit = self.rule.limits.max.max(u64::from(u8::MAX));
         match pad.map(|index| (index, fields[index])) {
-            Some((index, got)) if got > limit => Err(EncodeError::Field { index, got, limit }),
+            Some((index, got)) if got > limit => {
+                let name = |index: usize| FieldName::new(self.rule.head().map_or("", |head| &head.fields[index].name));
+                Err(EncodeError::field(index, got, limit).named(name))
+            }
             _ => Ok(()),
         }
     }
@@ -297,8 +303,10 @@ fn misfit(head: &Head, limits: Limits, data: u64) -> EncodeError {
         EncodeError::Empty
     } else if data > limit {
         EncodeError::TooLong { got: data, limit }
-    } else {
+    } else if data < least {
         EncodeError::TooShort { got: data, least }
+    } else {
+        EncodeError::Multiple { got: data, of: head.scale.into() }
     }
 }
 
@@ -329,7 +337,7 @@ fn encode_ended(ended: &Ended, limits: Limits, data: &[u8], out: &mut impl Outpu
         Style::Slip => slip_encode(data, out),
         Style::Plain | Style::Lines => {
             let delim = ended.until.delim();
-            check_delimiter(ended.style, delim, data)?;
+            check_delimiter(ended, data)?;
             out.reserve(data.len() + delim.len());
             out.put(data);
             out.put(delim);
@@ -338,17 +346,25 @@ fn encode_ended(ended: &Ended, limits: Limits, data: &[u8], out: &mut impl Outpu
     Ok(())
 }
 
-/// Refuses data that would be cut short, or lose its last byte, at the reader.
-fn check_delimiter(style: Style, delim: &[u8], data: &[u8]) -> Result<(), EncodeError> {
-    if let Some(at) = find(delim, data) {
-        return Err(EncodeError::Delimiter { at });
+/// Refuses data that would be cut short, or lose its last bytes, at the reader.
+fn check_delimiter(ended: &Ended, data: &[u8]) -> Result<(), EncodeError> {
+    let until = &ended.until;
+    if let Some(hit) = until.place(data) {
+        return Err(EncodeError::Delimiter { at: hit.at });
     }
-    if style == Style::Lines && data.last() == Some(&b'\r') {
+    if ended.style == Style::Lines && data.last() == Some(&b'\r') {
         return Err(EncodeError::Delimiter { at: data.len() - 1 });
     }
+    if until.is_short() {
+        return Ok(());
+    }
     // The data's last bytes and the delimiter's first may make one too, a little earlier.
-    let overlap = (1..delim.len().min(data.len() + 1))
-        .rev()
-        .find(|&before| data.ends_with(&delim[..before]) && delim[..delim.len() - before] == delim[before..]);
-    overlap.map_or(Ok(()), |before| Err(EncodeError::Delimiter { at: data.len() - before }))
+    let mut seam = [0; 2 * MAX_DELIMITER];
+    let (tail, delim) = (&data[data.len() - data.len().min(MAX_DELIMITER)..], until.delim());
+    seam[..tail.len()].copy_from_slice(tail);
+    seam[tail.len()..tail.len() + delim.len()].copy_from_slice(delim);
+    match until.place(&seam[..tail.len() + delim.len()]) {
+        Some(hit) if hit.at < tail.len() => Err(EncodeError::Delimiter { at: data.len() - tail.len() + hit.at }),
+        _ => Ok(()),
+    }
 }

@@ -9,6 +9,9 @@ pub const DEFAULT_MAX: u64 = 8 << 20;
 /// The most bytes of a delimiter.
 pub const MAX_DELIMITER: usize = 32;
 
+/// The most delimiters of a framing.
+pub const MAX_DELIMITERS: usize = 16;
+
 /// A rule for message boundaries: what shape a frame has, and what is allowed.
 ///
 /// It is made by these functions, by a [`Layout`], or from the notation: `"u32be(max=1M)".parse::<Framing>()`. Printing
@@ -65,7 +68,8 @@ pub(crate) enum Shape {
     },
     Fixed(usize),
     Lines,
-    Delim(Vec<u8>),
+    /// Any of these; the first is written.
+    Delim(Vec<Vec<u8>>),
     Cobs,
     Slip,
     Netstring,
@@ -125,12 +129,12 @@ impl Framing {
 
     /// Lines that end with a carriage return and a line feed; either alone is data.
     pub fn crlf() -> Framing {
-        Framing::new(Shape::Delim(b"\r\n".into()))
+        Framing::new(Shape::Delim(Vec::from([b"\r\n".into()])))
     }
 
     /// Data that ends with a zero byte.
     pub fn nul() -> Framing {
-        Framing::new(Shape::Delim([0].into()))
+        Framing::new(Shape::Delim(Vec::from([[0].into()])))
     }
 
     /// Data that ends with these bytes.
@@ -138,10 +142,23 @@ impl Framing {
     /// # Errors
     /// They are none, or more than [`MAX_DELIMITER`].
     pub fn delim(bytes: &[u8]) -> Result<Framing, LayoutError> {
-        if bytes.is_empty() || bytes.len() > MAX_DELIMITER {
-            return Err(LayoutError::Delimiter(bytes.len()));
+        Framing::any_delim(&[bytes])
+    }
+
+    /// Data that ends with any of these delimiters: the one that ends first, and of those that end there the longest.
+    /// Frames are written with the first. Which it was is seen at the end of [`Frame::raw`](crate::Frame::raw).
+    ///
+    /// # Errors
+    /// There are no delimiters, or more than [`MAX_DELIMITERS`], or one of them has no bytes, or more than
+    /// [`MAX_DELIMITER`].
+    pub fn any_delim(delims: &[&[u8]]) -> Result<Framing, LayoutError> {
+        if delims.is_empty() || delims.len() > MAX_DELIMITERS {
+            return Err(LayoutError::Delimiters(delims.len()));
         }
-        Ok(Framing::new(Shape::Delim(bytes.into())))
+        if let Some(wrong) = delims.iter().find(|bytes| bytes.is_empty() || bytes.len() > MAX_DELIMITER) {
+            return Err(LayoutError::Delimiter(wrong.len()));
+        }
+        Ok(Framing::new(Shape::Delim(delims.iter().map(|bytes| Vec::from(*bytes)).collect())))
     }
 
     /// Frames of always `size` bytes. No maximum applies.
@@ -197,11 +214,7 @@ impl Framing {
             Shape::Custom(custom) => (&[][..], custom.fields()),
             _ => (&[][..], &[][..]),
         };
-        let layout = parts.iter().filter_map(|part| match part {
-            Part::Field { name, .. } => Some(name.as_str()),
-            _ => None,
-        });
-        layout.chain(names.iter().copied())
+        parts.iter().filter_map(Part::field).chain(names.iter().copied())
     }
 
     /// The value that the field with this index has in a frame to be written unless the application sets it.

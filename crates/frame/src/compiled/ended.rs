@@ -1,7 +1,7 @@
 //! Frames that end with a delimiter.
 
-use super::{Limits, Lost, Measure, Miss, Span, stuffing};
-use crate::{Fault, MAX_DELIMITER, TooLong, find::find};
+use super::{Limits, Lost, Measure, Miss, Span, Until, stuffing, until::Hit};
+use crate::{Fault, TooLong};
 
 /// A framing by delimiter.
 #[derive(Clone, Debug)]
@@ -24,66 +24,26 @@ pub(crate) enum Style {
     Slip,
 }
 
-/// A delimiter, and how far from the frame's start its end may lie.
-#[derive(Clone, Debug)]
-pub(crate) struct Until {
-    bytes: [u8; MAX_DELIMITER],
-    len: usize,
-    pub(crate) window: usize,
-}
-
-impl Until {
-    pub(crate) fn new(delim: &[u8], window: u64) -> Until {
-        let mut bytes = [0; MAX_DELIMITER];
-        bytes[..delim.len()].copy_from_slice(delim);
-        Until { bytes, len: delim.len(), window: usize::try_from(window).unwrap_or(usize::MAX) }
-    }
-
-    #[inline]
-    pub(crate) fn delim(&self) -> &[u8] {
-        &self.bytes[..self.len]
-    }
-
-    /// The delimiter's place in a frame's first bytes.
-    #[inline]
-    pub(crate) fn find(&self, bytes: &[u8]) -> Option<usize> {
-        find(self.delim(), &bytes[..bytes.len().min(self.window)])
-    }
-
-    /// The same, where it isn't known to begin before `from`.
-    #[cfg(feature = "bytes")]
-    pub(crate) fn find_from(&self, bytes: &[u8], from: usize) -> Option<usize> {
-        let window = &bytes[..bytes.len().min(self.window)];
-        find(self.delim(), window.get(from..)?).map(|at| from + at)
-    }
-
-    /// How many of the `fresh` bytes it takes to the delimiter's end. It may have begun in the bytes before, of which
-    /// `tail` are the last.
-    pub(crate) fn reach(&self, tail: &[u8], fresh: &[u8]) -> Option<usize> {
-        let tail = &tail[tail.len() - tail.len().min(self.len - 1)..];
-        let mut seam = [0; 2 * MAX_DELIMITER];
-        let joined = fresh.len().min(self.len - 1);
-        seam[..tail.len()].copy_from_slice(tail);
-        seam[tail.len()..tail.len() + joined].copy_from_slice(&fresh[..joined]);
-        let across = find(self.delim(), &seam[..tail.len() + joined]).map(|at| at + self.len - tail.len());
-        across.or_else(|| find(self.delim(), fresh).map(|at| at + self.len))
-    }
-}
-
 impl Ended {
     pub(crate) fn new(delim: &[u8], style: Style, limits: Limits) -> Ended {
+        Ended::any(&[delim], style, limits)
+    }
+
+    /// Ended by any of these delimiters.
+    pub(crate) fn any(delims: &[&[u8]], style: Style, limits: Limits) -> Ended {
         let data = match style {
             Style::Plain => limits.max,
             Style::Lines => limits.max.saturating_add(1),
             Style::Cobs => stuffing::cobs_bound(limits.max),
             Style::Slip => limits.max.saturating_mul(2),
         };
-        Ended { until: Until::new(delim, data.saturating_add(delim.len() as u64)), style, limits }
+        let longest = delims.iter().map(|delim| delim.len()).max().unwrap_or(0);
+        Ended { until: Until::any(delims, data.saturating_add(longest as u64)), style, limits }
     }
 
     /// Sets other limits.
     pub(super) fn limit(&mut self, limits: Limits) {
-        *self = Ended::new(self.until.delim(), self.style, limits);
+        *self = Ended::any(&self.until.delims(), self.style, limits);
     }
 
     /// What the bytes are that no delimiter follows, since the input has ended.
@@ -118,12 +78,12 @@ impl Ended {
         if self.stuffed() {
             return Err(Miss::Unknown);
         }
-        let at = self.until.find(bytes).ok_or(Miss::NoDelimiter)?;
+        let Hit { at, end } = self.until.find(bytes).ok_or(Miss::NoDelimiter)?;
         let data = at - self.returned(bytes, at);
         if data as u64 > self.limits.max || data == 0 && !self.limits.empty {
             return Err(Miss::Unknown);
         }
-        Ok(Span { head: 0, data, total: at + self.until.len, lost: Lost::Nothing })
+        Ok(Span { head: 0, data, total: end, lost: Lost::Nothing })
     }
 
     /// The carriage return before the line feed at `at`.
@@ -133,20 +93,20 @@ impl Ended {
     }
 
     pub(crate) fn measure(&self, bytes: &[u8]) -> Result<Measure, Fault> {
-        if self.stuffed() && bytes.first() == Some(&self.until.bytes[0]) {
+        if self.stuffed() && bytes.first() == self.until.delim().first() {
             // Delimiters in a row: both protocols send them to shake off noise.
-            let filler = bytes.iter().take_while(|byte| **byte == self.until.bytes[0]).count();
+            let filler = bytes.iter().take_while(|byte| **byte == bytes[0]).count();
             return Ok(Measure::Filler(filler));
         }
         match self.until.find(bytes) {
-            Some(at) => self.found(bytes, at),
+            Some(hit) => self.found(bytes, hit),
             None if bytes.len() >= self.until.window => self.too_long(bytes),
             None => Ok(Measure::Until),
         }
     }
 
-    /// The frame whose delimiter begins at `at`.
-    pub(crate) fn found(&self, bytes: &[u8], at: usize) -> Result<Measure, Fault> {
+    /// The frame whose delimiter was found.
+    pub(crate) fn found(&self, bytes: &[u8], Hit { at, end }: Hit) -> Result<Measure, Fault> {
         if self.stuffed() {
             return self.found_stuffed(&bytes[..at]);
         }
@@ -157,12 +117,12 @@ impl Ended {
         if data == 0 && !self.limits.empty {
             return Err(Fault::Empty);
         }
-        Ok(Measure::Known(Span { head: 0, data, total: at + self.until.len, lost: Lost::Nothing }))
+        Ok(Measure::Known(Span { head: 0, data, total: end, lost: Lost::Nothing }))
     }
 
     /// A frame of these bytes, its delimiter behind them. It can only be too long if they are: decoding adds nothing.
     fn found_stuffed(&self, bytes: &[u8]) -> Result<Measure, Fault> {
-        let total = bytes.len() + self.until.len;
+        let total = bytes.len() + self.until.delim().len();
         let span = Span { head: 0, data: bytes.len(), total, lost: Lost::Nothing };
         let over = bytes.len() as u64 > self.limits.max && self.decoded(bytes) > self.limits.max;
         match self.limits.too_long {

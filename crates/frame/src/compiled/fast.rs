@@ -45,7 +45,7 @@ pub(crate) struct Plan {
 impl Fast {
     /// The plan, where there can be one. Whatever the length, nothing overflows that is computed from one in its room.
     pub(super) fn new(head: &Head, limits: Limits) -> Option<Fast> {
-        let (at, behind) = head.around_length()?;
+        let (at, behind) = head.around_length().filter(|_| head.is_plain())?;
         let (low, high) = (head.length_for(u64::from(!limits.empty)), head.length_for(limits.max));
         // The smallest may lie below zero, where the length itself begins; the largest may not.
         let low = u64::try_from(low.max(0)).ok()?;
@@ -67,7 +67,8 @@ impl Fast {
         Some(match int.form {
             // Longer ones are left to the slow path, which knows the most bytes.
             Form::Varint if int.width >= 2 => Fast::Varint(plan),
-            Form::Varint => return None,
+            Form::Varint | Form::Digits(_) => return None,
+            Form::Padded => return None,
             Form::Big if int.width == 4 && plan.head == 4 && head.adjust == 0 && plan.tail == 0 => {
                 Fast::U32Be { low, room }
             }

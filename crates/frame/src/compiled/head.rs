@@ -2,13 +2,14 @@
 
 use super::{Fast, Limits, Measure, Miss, Span, stores::Stores};
 use crate::{
-    Fault, Int, Layout, Looks, TooLong,
+    Checksum, Fault, Int, Layout, Looks, TooLong,
     checksum::Over,
     int::{Form, Read},
     layout::Part,
     looks,
 };
 use alloc::vec::Vec;
+use core::ops::Range;
 
 /// A compiled layout.
 #[derive(Clone, Debug)]
@@ -17,7 +18,8 @@ pub(crate) struct Head {
     pub(crate) before: Vec<Part>,
     /// What stands behind it.
     pub(crate) behind: Vec<Part>,
-    /// What is added to the length to give the data's bytes.
+    /// What the length is multiplied by, and what is then added, to give the data's bytes.
+    pub(crate) scale: u32,
     pub(crate) adjust: i64,
     /// The fields by index.
     pub(crate) fields: Vec<Place>,
@@ -25,6 +27,8 @@ pub(crate) struct Head {
     pub(crate) fields_before: usize,
     /// The length, as a place to read it again.
     pub(crate) length: Place,
+    /// The index of the field in the bits that the length's mask leaves.
+    rest: Option<usize>,
     /// The most bytes around the data, padding aside.
     room: usize,
     /// The bytes behind the data, without padding.
@@ -52,6 +56,8 @@ pub(crate) struct Place {
     pub(crate) name: alloc::string::String,
     pub(crate) int: Int,
     pub(crate) from: From,
+    /// Its bits in the number that stands there; all bits if it is the number.
+    pub(crate) mask: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +73,16 @@ pub(crate) enum From {
 }
 
 impl Place {
+    /// The largest value.
+    pub(crate) fn largest(&self) -> u64 {
+        if self.mask == u64::MAX { self.int.largest() } else { taken_from(u64::MAX, self.mask) }
+    }
+
+    /// Its value in the number that stands there.
+    fn of(&self, number: u64) -> u64 {
+        if self.mask == u64::MAX { number } else { taken_from(number, self.mask) }
+    }
+
     /// Whether it stands behind the data.
     pub(crate) fn behind(&self) -> bool {
         matches!(self.from, From::Data(_) | From::End(_))
@@ -78,16 +94,17 @@ impl Head {
         let mut before = layout.parts;
         let data = before.iter().position(|part| matches!(part, Part::Data { .. })).unwrap_or(before.len());
         let behind = before.split_off((data + 1).min(before.len()));
-        let adjust = match before.pop() {
-            Some(Part::Data { adjust }) => adjust,
-            _ => 0,
+        let (scale, adjust) = match before.pop() {
+            Some(Part::Data { scale, adjust }) => (scale, adjust),
+            _ => (1, 0),
         };
         let tail: usize = behind.iter().map(least_width).sum();
         let room = tail + before.iter().map(most_width).sum::<usize>();
         let mut head = Head {
             fields: Vec::new(),
             fields_before: 0,
-            length: Place { name: "".into(), int: Int::U8, from: From::Start(0) },
+            length: Place { name: "".into(), int: Int::U8, from: From::Start(0), mask: u64::MAX },
+            rest: None,
             pad: behind.iter().find_map(|part| match part {
                 Part::Pad { field } => Some(*field),
                 _ => None,
@@ -101,6 +118,7 @@ impl Head {
             more: 0,
             before,
             behind,
+            scale,
             adjust,
             room,
             tail,
@@ -131,8 +149,16 @@ impl Head {
         for (index, part) in self.before.iter().enumerate() {
             let from = at.map_or(From::Walk(index), From::Start);
             match part {
-                Part::Field { name, int } => self.fields.push(Place { name: name.clone(), int: *int, from }),
-                Part::Length { name, int } => self.length = Place { name: name.clone(), int: *int, from },
+                Part::Field { name, int } => {
+                    self.fields.push(Place { name: name.clone(), int: *int, from, mask: u64::MAX });
+                }
+                Part::Length { name, int, mask, rest } => {
+                    self.length = Place { name: name.clone(), int: *int, from, mask: *mask };
+                    if let Some(name) = rest {
+                        self.rest = Some(self.fields.len());
+                        self.fields.push(Place { name: name.clone(), int: *int, from, mask: !mask & int.largest() });
+                    }
+                }
                 _ => {}
             }
             at = at.zip(fixed_width(part)).map(|(at, width)| at + width);
@@ -144,7 +170,7 @@ impl Head {
         for part in &self.behind {
             if let Part::Field { name, int } = part {
                 let from = if padded { From::End(self.tail - at) } else { From::Data(at) };
-                self.fields.push(Place { name: name.clone(), int: *int, from });
+                self.fields.push(Place { name: name.clone(), int: *int, from, mask: u64::MAX });
             }
             padded |= matches!(part, Part::Pad { .. });
             at += least_width(part);
@@ -184,9 +210,24 @@ impl Head {
         self.check_tail(frame, span).is_ok()
     }
 
-    /// The length that announces `data` bytes of data; it may be one that can't be written.
+    /// Whether the data's bytes are the number itself and what is added to it.
+    pub(super) fn is_plain(&self) -> bool {
+        self.scale == 1 && self.length.mask == u64::MAX
+    }
+
+    /// The length that announces `data` bytes of data, where that isn't scaled; it may be one that can't be written.
     pub(super) fn length_for(&self, data: u64) -> i128 {
         i128::from(data) - i128::from(self.adjust)
+    }
+
+    /// The number to write for a length: with a mask, the other bits are a field's.
+    pub(crate) fn number(&self, length: u64, fields: &[u64]) -> u64 {
+        let mask = self.length.mask;
+        if mask == u64::MAX {
+            return length;
+        }
+        let rest = self.rest.and_then(|index| fields.get(index)).map_or(0, |value| put_into(*value, !mask));
+        (put_into(length, mask) | rest) & self.length.int.largest()
     }
 
     /// A length of four bytes, most significant first, then the data, and no more.
@@ -208,14 +249,22 @@ impl Head {
 
     /// The largest data that both the limit and the length's width allow.
     pub(crate) fn most(&self, limits: Limits) -> u64 {
-        let written = i128::from(self.length.int.largest()) + i128::from(self.adjust);
+        let written = i128::from(self.length.largest()) * i128::from(self.scale) + i128::from(self.adjust);
         u64::try_from(written.max(0)).unwrap_or(u64::MAX).min(limits.max)
     }
 
     /// The length to write for `data` bytes, where that is allowed and fits.
     #[inline]
     pub(crate) fn length_of(&self, data: u64) -> Option<u64> {
-        (data.wrapping_sub(self.fewest) <= self.more).then(|| data.wrapping_sub(self.adjust as u64))
+        let length = data.wrapping_sub(self.adjust as u64);
+        if data.wrapping_sub(self.fewest) > self.more {
+            return None;
+        }
+        if self.scale == 1 {
+            return Some(length);
+        }
+        let scale = u64::from(self.scale);
+        (length / scale * scale == length).then_some(length / scale)
     }
 
     /// Walks the header, part by part, as far as the bytes reach.
@@ -229,15 +278,17 @@ impl Head {
                     want.len()
                 }
                 Part::Reserved(count) => *count,
-                Part::Field { int, .. } | Part::Length { int, .. } => match int.read(rest)? {
-                    Read::More(more) => return Ok(Measure::More(at + more)),
-                    Read::Value { value, width } => {
-                        if matches!(part, Part::Length { .. }) {
-                            data = self.data_bytes(value, bytes, rest, limits)?;
+                Part::Field { int, .. } | Part::Length { int, .. } => {
+                    match int.read(rest).map_err(|fault| moved(fault, at))? {
+                        Read::More(more) => return Ok(Measure::More(at + more)),
+                        Read::Value { value, width } => {
+                            if matches!(part, Part::Length { .. }) {
+                                data = self.data_bytes(self.length.of(value), bytes, rest, limits)?;
+                            }
+                            width
                         }
-                        width
                     }
-                },
+                }
                 Part::Data { .. } | Part::Pad { .. } | Part::Check(_) => 0,
             };
             if at > bytes.len() {
@@ -253,9 +304,10 @@ impl Head {
 
     /// The data's bytes for an announced length, within the limits.
     fn data_bytes(&self, length: u64, bytes: &[u8], field: &[u8], limits: Limits) -> Result<u64, Fault> {
-        let data = i128::from(length) + i128::from(self.adjust);
+        let data = i128::from(length) * i128::from(self.scale) + i128::from(self.adjust);
         if data < 0 {
-            return Err(Fault::TooShort { got: length, least: self.adjust.unsigned_abs() });
+            let least = self.adjust.unsigned_abs().div_ceil(self.scale.into());
+            return Err(Fault::TooShort { got: length, least });
         }
         if data > i128::from(limits.max) && limits.too_long == TooLong::Fail {
             let got = u64::try_from(data).unwrap_or(u64::MAX);
@@ -270,7 +322,7 @@ impl Head {
     /// What a bad length looks like. Only the bytes up to the length's end are looked at, since they were there for
     /// every chunking.
     fn looks(&self, bytes: &[u8], field: &[u8], limits: Limits) -> Option<Looks> {
-        let width = self.length.int.fixed_width()?;
+        let width = self.length.int.binary_width().filter(|_| self.is_plain())?;
         let end = bytes.len() - field.len() + width;
         let other = match self.length.int.form {
             Form::Big => Int { form: Form::Little, ..self.length.int },
@@ -292,6 +344,7 @@ impl Head {
                     let covered = match check.over {
                         Over::Data => &frame[span.head..span.head + span.data],
                         Over::All => &frame[..at],
+                        Over::Parts { from, to } => &frame[self.covered(from, to, span, at, frame)],
                     };
                     check.verify(covered, &frame[at..])?;
                 }
@@ -316,14 +369,25 @@ impl Head {
             From::End(before) => end.checked_sub(before)?,
         };
         match place.int.read(frame.get(at..)?) {
-            Ok(Read::Value { value, .. }) => Some(value),
+            Ok(Read::Value { value, .. }) => Some(place.of(value)),
             _ => None,
         }
     }
 
+    /// The bytes from one part to the end of another, or to the checksum at `at`.
+    pub(crate) fn covered(&self, from: u16, to: u16, span: Span, at: usize, frame: &[u8]) -> Range<usize> {
+        let start = self.walk(from.into(), frame).unwrap_or(0);
+        let end = match usize::from(to) {
+            _ if to == Checksum::UP_TO_ITSELF => at,
+            to if to >= self.before.len() => span.head + span.data,
+            to => self.walk(to + 1, frame).unwrap_or(span.head),
+        };
+        start.min(end)..end
+    }
+
     /// Where the part of this index begins, past the varints before it.
     fn walk(&self, index: usize, frame: &[u8]) -> Option<usize> {
-        self.before[..index].iter().try_fold(0, |at, part| {
+        self.before[..index.min(self.before.len())].iter().try_fold(0, |at, part| {
             let width = match part {
                 Part::Field { int, .. } | Part::Length { int, .. } => match int.read(frame.get(at..)?) {
                     Ok(Read::Value { width, .. }) => width,
@@ -334,6 +398,34 @@ impl Head {
             Some(at + width)
         })
     }
+}
+
+/// A fault of a number that stands at `by`.
+fn moved(fault: Fault, by: usize) -> Fault {
+    match fault {
+        Fault::Number { at, got } => Fault::Number { at: at + by as u64, got },
+        fault => fault,
+    }
+}
+
+/// The bits of `number` in `mask`, moved together at the lowest.
+fn taken_from(number: u64, mask: u64) -> u64 {
+    let (mut value, mut to) = (0, 0);
+    for bit in (0..u64::BITS).filter(|bit| mask >> bit & 1 == 1) {
+        value |= (number >> bit & 1) << to;
+        to += 1;
+    }
+    value
+}
+
+/// The lowest bits of `value`, moved to those of `mask`.
+fn put_into(value: u64, mask: u64) -> u64 {
+    let (mut number, mut from) = (0, 0);
+    for bit in (0..u64::BITS).filter(|bit| mask >> bit & 1 == 1) {
+        number |= (value >> from & 1) << bit;
+        from += 1;
+    }
+    number
 }
 
 /// Bytes that must stand at `at`, compared as far as they are there.
@@ -364,7 +456,7 @@ pub(crate) fn least_width(part: &Part) -> usize {
 /// The most bytes of a part.
 fn most_width(part: &Part) -> usize {
     match part {
-        Part::Field { int, .. } | Part::Length { int, .. } => usize::from(int.width),
+        Part::Field { int, .. } | Part::Length { int, .. } => int.most_width(),
         _ => fixed_width(part).unwrap_or(0),
     }
 }

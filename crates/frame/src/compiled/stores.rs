@@ -48,14 +48,14 @@ impl Stores {
                     at += count;
                     continue;
                 }
-                Part::Length { int, .. } => (int, Source::Length),
+                Part::Length { int, mask: u64::MAX, .. } => (int, Source::Length),
                 Part::Field { int, .. } => {
                     fields += 1;
                     (int, Source::Field(fields - 1))
                 }
-                Part::Data { .. } | Part::Pad { .. } | Part::Check(_) => return None,
+                Part::Length { .. } | Part::Data { .. } | Part::Pad { .. } | Part::Check(_) => return None,
             };
-            let width = int.fixed_width()?;
+            let width = int.binary_width()?;
             let (shift, big) = (64 - 8 * width as u32, int.form == Form::Big);
             list.push(Store { at, shift, big, largest: int.largest(), source });
             at += width;

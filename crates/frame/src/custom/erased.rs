@@ -2,7 +2,7 @@
 
 use super::{Limits, Rule, Step};
 use crate::{
-    EncodeError, Fault, Output, TooLong,
+    EncodeError, Fault, FieldName, Output, TooLong,
     compiled::{Lost, Measure, Span},
 };
 use alloc::{boxed::Box, string::String, vec::Vec};
@@ -211,7 +211,10 @@ impl Custom {
             let fields: Vec<u64> = given.iter().copied().chain(rest).collect();
             self.0.encode(&fields, data, limits, out)
         };
-        written.inspect_err(|_| out.cut(start))
+        written.map_err(|error| {
+            out.cut(start);
+            error.named(|index| FieldName::new(self.fields().get(index).copied().unwrap_or_default()))
+        })
     }
 
     /// The value of a field that the application doesn't set.

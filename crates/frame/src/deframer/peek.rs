@@ -72,7 +72,7 @@ impl State {
                 // The delimiter may have begun in the last bytes seen.
                 let from = known.seen.saturating_sub(MAX_DELIMITER);
                 match until.find_from(bytes, from) {
-                    Some(at) => rule.ended(bytes, at),
+                    Some(hit) => rule.ended(bytes, hit),
                     None if bytes.len() >= until.window => rule.unended(bytes),
                     None => Ok(Measure::Until),
                 }

@@ -334,8 +334,8 @@ impl State {
     fn measure_end(&mut self, rule: &Compiled) -> Result<Measure, Fault> {
         let Some(until) = rule.until() else { return Ok(Measure::More(self.stash.len() + 1)) };
         let bytes = self.stash.joined();
-        match bytes.strip_suffix(until.delim()) {
-            Some(before) => rule.ended(bytes, before.len()),
+        match until.ends(bytes) {
+            Some(hit) => rule.ended(bytes, hit),
             None => rule.unended(bytes),
         }
     }

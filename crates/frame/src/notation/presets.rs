@@ -5,7 +5,7 @@ use super::{
     args::{self, Args, Value},
     names,
 };
-use crate::{Framing, Int, framing::Shape};
+use crate::{Framing, Int, framing::Shape, int::Form};
 
 /// A framing's name, for lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,9 +57,9 @@ pub(super) fn parse(text: &str, start: usize, end: usize) -> Result<Option<(Fram
     let name = &text[start..end];
     let (mut list, behind) = if text[end..].starts_with('(') { args::parse(text, end)? } else { (Args::new(), end) };
     let found = match args::int(name) {
-        Some(int) if text[behind..].starts_with('+') => return json(text, varint_arg(int, &mut list)?, behind),
+        Some(int) if text[behind..].starts_with('+') => return json(text, int_args(int, start, &mut list)?, behind),
         Some(int) => {
-            let int = varint_arg(int, &mut list)?;
+            let int = int_args(int, start, &mut list)?;
             Some(Framing::prefixed(int))
         }
         None => named(name, start, &mut list)?,
@@ -96,14 +96,18 @@ fn named(name: &str, start: usize, list: &mut Args<'_>) -> Result<Option<Framing
 }
 
 fn delim(start: usize, list: &mut Args<'_>) -> Result<Framing, Wrong> {
-    match list.first() {
-        Some(args::Arg { at, value: Value::Text(bytes), .. }) => {
-            let framing = Framing::delim(bytes).map_err(|error| (*at, Problem::Layout(error)))?;
-            list.remove(0);
-            Ok(framing)
-        }
-        _ => Err((start, Problem::Expected(r#"delim("…")"#))),
+    let mut delims = Args::new();
+    while let Some(args::Arg { value: Value::Text(_), .. }) = list.first() {
+        delims.push(list.remove(0));
     }
+    let texts: alloc::vec::Vec<&[u8]> = delims.iter().filter_map(|arg| arg.value.text()).collect();
+    if texts.is_empty() {
+        return Err((start, Problem::Expected(r#"delim("…")"#)));
+    }
+    // The first that is wrong, if it isn't their number.
+    let wrong = delims.iter().find(|arg| arg.value.text().is_none_or(|text| Framing::delim(text).is_err()));
+    let at = wrong.unwrap_or(&delims[0]).at;
+    Framing::any_delim(&texts).map_err(|error| (at, Problem::Layout(error)))
 }
 
 fn fixed(name: &str, start: usize) -> Result<Option<Framing>, Wrong> {
@@ -115,18 +119,21 @@ fn fixed(name: &str, start: usize) -> Result<Option<Framing>, Wrong> {
     Ok(Some(framing))
 }
 
-/// Takes a varint's first argument, the most bytes, out of the list.
-fn varint_arg(int: Int, list: &mut Args<'_>) -> Result<Int, Wrong> {
-    match list.first() {
-        Some(args::Arg { at, key: None, value: Value::Word(digits) })
-            if int.fixed_width().is_none() && args::decimal(digits).is_some() =>
-        {
-            let int = args::varint(digits).ok_or((*at, Problem::Expected("1 to 10 bytes")))?;
-            list.remove(0);
-            Ok(int)
-        }
-        _ => Ok(int),
+/// Takes the arguments of an integer, how many bytes or digits it has, out of the front of the list.
+fn int_args(mut int: Int, start: usize, list: &mut Args<'_>) -> Result<Int, Wrong> {
+    let takes = int.binary_width().is_none();
+    while takes
+        && let Some(args::Arg { at, key: None, value: Value::Word(word) }) = list.first()
+        && (args::decimal(word).is_some() || *word == "padded")
+    {
+        let most = if matches!(int.form, Form::Digits(_)) { "1 to 16 digits" } else { "1 to 10 bytes" };
+        int = args::apply(int, word).ok_or((*at, Problem::Expected(most)))?;
+        list.remove(0);
     }
+    if matches!(int.form, Form::Digits(_)) && int.fixed_width().is_none() {
+        return Err((start, Problem::Expected("how many digits, such as hex(4)")));
+    }
+    Ok(int)
 }
 
 #[cfg(feature = "json")]

@@ -65,10 +65,9 @@ impl Rule for Amqp {
 
     fn encode(&self, fields: &[u64], data: &[u8], _: &Limits, out: &mut dyn Output) -> Result<(), EncodeError> {
         let &[kind, channel] = fields else { return Err(EncodeError::Fields { got: fields.len(), want: 2 }) };
-        let kind_byte = u8::try_from(kind).map_err(|_| EncodeError::Field { index: 0, got: kind, limit: 255 })?;
+        let kind_byte = u8::try_from(kind).map_err(|_| EncodeError::field(0, kind, 255))?;
         let largest = u64::from(u16::MAX);
-        let number =
-            u16::try_from(channel).map_err(|_| EncodeError::Field { index: 1, got: channel, limit: largest })?;
+        let number = u16::try_from(channel).map_err(|_| EncodeError::field(1, channel, largest))?;
         if kind == HEADER_TYPE {
             if data.len() != 4 || channel != 0 {
                 return Err(EncodeError::Rule { reason: "a protocol header has four bytes of data and the channel 0" });

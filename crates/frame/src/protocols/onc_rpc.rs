@@ -38,7 +38,7 @@ impl Rule for OncRpc {
         let last = match fields.first() {
             Some(0) => 0,
             Some(1) | None => LAST,
-            Some(&got) => return Err(EncodeError::Field { index: 0, got, limit: 1 }),
+            Some(&got) => return Err(EncodeError::field(0, got, 1)),
         };
         let limit = u64::from(LAST - 1);
         let length = u32::try_from(data.len()).ok().filter(|length| *length < LAST);

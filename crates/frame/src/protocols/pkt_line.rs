@@ -67,7 +67,7 @@ impl Rule for PktLine {
                 out.put(format!("{length:04x}").as_bytes());
                 out.put(data);
             }
-            got => return Err(EncodeError::Field { index: 0, got, limit: LINE }),
+            got => return Err(EncodeError::field(0, got, LINE)),
         }
         Ok(())
     }

@@ -118,7 +118,7 @@ impl Rule for WebSocket {
     fn encode(&self, fields: &[u64], data: &[u8], _: &Limits, out: &mut dyn Output) -> Result<(), EncodeError> {
         for (index, (&got, limit)) in fields.iter().zip(LARGEST).enumerate() {
             if got > limit {
-                return Err(EncodeError::Field { index, got, limit });
+                return Err(EncodeError::field(index, got, limit));
             }
         }
         let &[fin, rsv, opcode, masked, key] = fields else {

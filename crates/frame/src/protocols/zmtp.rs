@@ -42,7 +42,7 @@ impl Rule for Zmtp {
 
     fn encode(&self, fields: &[u64], data: &[u8], _: &Limits, out: &mut dyn Output) -> Result<(), EncodeError> {
         let got = fields.first().copied().unwrap_or(0);
-        let flags = u8::try_from(got).map_err(|_| EncodeError::Field { index: 0, got, limit: 255 })?;
+        let flags = u8::try_from(got).map_err(|_| EncodeError::field(0, got, 255))?;
         match (self.first, flags) {
             (true, _) => match u8::try_from(data.len() + 1) {
                 Ok(short @ ..=0xfe) => out.put(&[short, flags]),

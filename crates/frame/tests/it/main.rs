@@ -11,6 +11,7 @@ mod ends;
 mod framed;
 mod memory;
 mod notation;
+mod numbers;
 mod oracles;
 mod phases;
 mod prefixes;

@@ -124,5 +124,5 @@ fn a_header_travels_beside_its_data() {
     });
     let wide = WebSocket { fin: true, rsv: 9, opcode: 1, masked: true, key: 0 };
     let error = wide.encode(&Enframer::new(framing), b"", &mut wire).unwrap_err();
-    assert_eq!(error, EncodeError::Field { index: 1, got: 9, limit: 7 });
+    assert!(matches!(error, EncodeError::Field { index: 1, got: 9, limit: 7, .. }));
 }

@@ -159,7 +159,10 @@ fn what_would_not_come_back_is_refused() {
     assert_eq!(refused("websocket", &[1, 0, 1, 0, 5], b""), "a key was given for a frame that isn't masked");
     assert_eq!(refused("websocket(from=client)", &[1, 0, 1, 0, 0], b""), "a client's frame must be masked");
     assert_eq!(refused("websocket(from=server)", &[1, 0, 1, 1, 0], b""), "a server's frame must not be masked");
-    assert_eq!(encode("websocket", &[2, 0, 1, 0, 0], b""), Err(EncodeError::Field { index: 0, got: 2, limit: 1 }));
+    assert!(matches!(
+        encode("websocket", &[2, 0, 1, 0, 0], b""),
+        Err(EncodeError::Field { index: 0, got: 2, limit: 1, .. })
+    ));
     assert_eq!(encode("websocket", &[1, 0, 1, 0, 0, 0], b""), Err(EncodeError::Fields { got: 6, want: 5 }));
     assert!(refused("pkt-line", &[0], b"a").contains("have no data"));
     assert!(refused("pkt-line", &[3], b"").starts_with("kind is 0"));
@@ -167,7 +170,7 @@ fn what_would_not_come_back_is_refused() {
     assert!(refused("zmtp", &[255], b"short").contains("greeting"));
     assert!(refused("amqp", &[4, 0], b"").starts_with("the type of a frame"));
     assert!(refused("amqp", &[0x41, 0], b"").starts_with("a protocol header"));
-    assert_eq!(encode("onc-rpc", &[2], b""), Err(EncodeError::Field { index: 0, got: 2, limit: 1 }));
+    assert!(matches!(encode("onc-rpc", &[2], b""), Err(EncodeError::Field { index: 0, got: 2, limit: 1, .. })));
     for notation in ["websocket", "onc-rpc", "mllp", "hdlc", "zmtp", "amqp"] {
         let small = format!("{notation}(max=2)");
         assert_eq!(encode(&small, &[], b"abc"), Err(EncodeError::TooLong { got: 3, limit: 2 }), "{notation}");
