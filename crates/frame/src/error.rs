@@ -5,6 +5,7 @@ use core::fmt;
 
 /// Bytes that are no frame of the framing. The deframer that gave this gives it for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct DecodeError {
     /// The stream offset, in bytes since the deframer began, of the first byte of the bad frame.
     pub offset: u64,

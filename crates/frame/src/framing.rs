@@ -27,6 +27,7 @@ pub struct Framing {
 
 /// What becomes of a frame with more data than allowed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum TooLong {
     /// It is an error, and the end.
     #[default]

@@ -36,8 +36,10 @@
 //! The default build needs `alloc` and nothing else. Features add to it: `std` (blocking readers and writers), `bytes` (owned
 //! frames), `tokio` (asynchronous ones, and a `tokio_util` codec), `futures` (the same over `futures-io`), `embedded-io`
 //! (readers and writers without std), `checksums`, `json` (headers that tell a body's length)
-//! and `memchr` (delimiters found faster). The guide, with the tables of presets and protocols, is `docs/framing.md`.
+//! and `memchr` (delimiters found faster). The guide, with the notation, the
+//! tables of presets and protocols, and what others decide otherwise, is the module [`guide`].
 #![no_std]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 extern crate alloc;
 #[cfg(feature = "std")]
@@ -93,3 +95,12 @@ pub use output::Output;
 pub use owned::{BytesDeframer, OwnedFrame};
 #[cfg(feature = "derive")]
 pub use unglue_derive::Frame;
+
+#[cfg(all(doc, not(doctest)))]
+#[doc = include_str!("../docs/framing.md")]
+pub mod guide {}
+
+/// The README's examples are tested with the others.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

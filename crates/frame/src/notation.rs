@@ -27,6 +27,7 @@ pub use presets::{Preset, presets};
 
 /// Why a text is no notation, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct NotationError {
     /// The column, in characters from 1, where it goes wrong.
     pub column: usize,

@@ -10,6 +10,7 @@ use bytes::{Buf, BytesMut};
 
 /// A frame that owns its bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct OwnedFrame {
     /// The message. `freeze` makes it cheap to clone.
     pub data: BytesMut,

@@ -22,7 +22,7 @@ use value::Values;
 pub(crate) use hdlc::{Check, Hdlc};
 pub(crate) use websocket::{From, WebSocket};
 
-/// The protocols that need code. The data, the options and the limits of each are told in `docs/framing.md`.
+/// The protocols that need code. The data, the options and the limits of each are told in the guide.
 impl Framing {
     /// Values of the Redis protocol, RESP2 and RESP3, whole: a command or a reply is a frame.
     pub fn resp() -> Framing {

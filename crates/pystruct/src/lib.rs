@@ -81,3 +81,12 @@ pub mod __private {
     pub use crate::typed::next_field;
     pub use alloc::vec::Vec;
 }
+
+#[cfg(all(doc, not(doctest)))]
+#[doc = include_str!("../docs/struct.md")]
+pub mod guide {}
+
+/// The README's examples are tested with the others.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

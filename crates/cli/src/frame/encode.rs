@@ -17,7 +17,7 @@ pub(super) struct Encode {
     /// The whole file is one message, not each of its lines
     #[arg(long)]
     whole: bool,
-    /// The value of a field, as NAME=NUMBER; others are 0
+    /// The value of a field, as NAME=NUMBER; the others are 0, or what the framing has for them
     #[arg(long = "field", value_name = "NAME=NUMBER", value_parser = field)]
     fields: Vec<(String, u64)>,
     /// The framing, such as u32be, lines or 'len:u16be type:u8 data[len]'

@@ -158,6 +158,8 @@ fn repr(value: Value<'_>) -> String {
         Value::Float(number) => float_repr(number),
         Value::Bool(truth) | Value::Other { truth } => if truth { "True" } else { "False" }.to_owned(),
         Value::Bytes(bytes) => bytes_repr(bytes),
+        // A kind of value that this command doesn't know yet.
+        other => format!("{other:?}"),
     }
 }
 

@@ -9,6 +9,7 @@ use crate::{Framing, Int, framing::Shape, int::Form};
 
 /// A framing's name, for lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Preset {
     /// How it is written, with an example's arguments.
     pub notation: &'static str,

@@ -10,6 +10,7 @@ mod cuts;
 mod ends;
 mod framed;
 mod memory;
+mod migration;
 mod notation;
 mod numbers;
 mod oracles;

@@ -40,7 +40,7 @@ fn names_are_in_order_and_none_comes_twice() {
 
 #[test]
 fn the_documentation_has_every_name() {
-    let docs = include_str!("../../../../../docs/framing.md");
+    let docs = include_str!("../../../docs/framing.md");
     for protocol in protocols() {
         let row = docs.lines().find(|line| line.starts_with(&format!("| `{}` |", protocol.name)));
         let row = row.unwrap_or_else(|| panic!("docs/framing.md has no row for {}", protocol.name));
