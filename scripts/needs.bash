@@ -12,6 +12,8 @@ python3|python3|the tutorial's peers in Python; struct compared with CPython's
 ip|iproute2|the silently dead link (a network namespace of its own)
 iptables|iptables|the silently dead link (packets dropped)
 setpriv|util-linux|running as an ordinary user, where the tests run as root
+setsid|util-linux|a terminal for the prompt
+man|man-db|the manual pages as man(1) shows them
 mount|mount|the full disk (a small tmpfs)
 "
 
@@ -27,6 +29,11 @@ needs_of_the_tests() {
     done <<<"$NEEDS"
     if ((${#wanted[@]} > 0)) && [[ "$1" == yes ]]; then
         install_packages "${wanted[@]}" || echo "installing ${wanted[*]} failed: going on without" >&2
+    fi
+    # The TLS client in Python, which logs in to the real server, does its arithmetic with it.
+    if ! python3 -c 'import cryptography' 2>/dev/null && [[ "$1" == yes ]]; then
+        python3 -m pip install -q cryptography >&2 || install_packages python3-cryptography ||
+            echo "missing: Python's package cryptography. Left out: a TLS client written from PROTOCOL.md" >&2
     fi
     tell_what_is_missing
 }

@@ -16,7 +16,7 @@ import json
 import struct
 import sys
 
-DATA, FIN, RESET, STOP, WINDOW, PING, GO_AWAY, STREAMS = range(8)
+DATA, FIN, RESET, STOP, WINDOW, PING, GO_AWAY, STREAMS, PONG = range(9)
 FIRST_CREDIT = 65_536
 LONGEST_FRAME = 65_536
 
@@ -62,7 +62,7 @@ class Stream:
 
 
 class Link:
-    def __init__(self, reader, writer):
+    def __init__(self, reader, writer, proof=None):
         self.reader, self.writer = reader, writer
         self.streams = {}
         self.next = {0: 0, 2: 2}
@@ -70,7 +70,8 @@ class Link:
         self.outputs_read = 0
         self.ids = itertools.count(1)
         self.left = None
-        writer.write(message({"hello": {"protocol": "unglue/1", "agent": "unglue_client.py"}}))
+        hello = {"protocol": "unglue/1", "agent": "unglue_client.py"}
+        writer.write(message({"hello": hello if proof is None else {**hello, "proof": proof}}))
         writer.flush()
         (length,) = struct.unpack(">I", self.exactly(4))
         answer = json.loads(self.exactly(length))
@@ -97,6 +98,10 @@ class Link:
             raise LinkError(f"a frame of {length} bytes")
         data = self.exactly(length)
         if kind == PING:
+            if data:
+                self.send(PONG, 0, data)
+            return
+        if kind == PONG:
             return
         if kind == GO_AWAY:
             self.left = (struct.unpack(">I", data[:4])[0], data[4:].decode())
@@ -178,10 +183,14 @@ class Link:
         return data
 
     def hear(self, control):
-        """The next message of an operation: its name and its value."""
-        (length,) = struct.unpack(">I", self.take(control, 4))
-        ((name, value),) = json.loads(self.take(control, length)).items()
-        return name, value
+        """The next message of an operation that this client knows: its kind and its body."""
+        while True:
+            (length,) = struct.unpack(">I", self.take(control, 4))
+            ((kind, body),) = json.loads(self.take(control, length)).items()
+            if kind == "refused":
+                raise Fault(body)
+            if kind in ("started", "exited", "file", "outcome"):
+                return kind, body
 
     # Operations.
 
@@ -251,7 +260,8 @@ class Done:
 
     @property
     def outcome(self):
-        return self.report["outcome"]
+        """How the command's own process ended, or the outcome of one that didn't end by itself."""
+        return self.report["outcome"].get("ended", self.report["outcome"])
 
 
 def compare(tally, data):

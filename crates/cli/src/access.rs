@@ -4,19 +4,23 @@ use std::fs::File;
 use std::io::{BufRead as _, BufReader, IsTerminal as _, Write as _};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
+use unglue::identity::{KnownHosts, Passphrase};
 use unglue::{Address, Client, ClientOptions, Code, ConnectError, Fault, UnknownHost};
-use unglue_net::identity::{KnownHosts, Passphrase};
 
 use crate::args::connection::ConnectionArgs;
 use crate::args::target::HostArg;
 use crate::complaint::{Complaint, printable};
 use crate::passphrase;
+use crate::patience::{Asked, within};
 
 /// Which server, who asks, and whom to trust.
 pub(crate) struct Access {
     pub(crate) address: Address,
     options: ClientOptions,
+    limit: Option<Duration>,
+    asked: Asked,
 }
 
 impl Access {
@@ -26,13 +30,20 @@ impl Access {
     /// They contradict each other.
     pub(crate) fn new(host: &HostArg, flags: &ConnectionArgs) -> Result<Access, Complaint> {
         let address = host.address(flags.port).map_err(Complaint::new)?;
-        let options = ClientOptions {
-            identity: flags.identity.clone(),
-            known_hosts: flags.known_hosts.clone(),
-            accept_new: flags.accept_new,
-            ask_passphrase: Arc::new(ask_passphrase),
-        };
-        Ok(Access { address, options })
+        let asked = Asked::default();
+        let asking = asked.clone();
+        let ask = move |path: &Path| asking.ask(|| ask_passphrase(path));
+        let mut options = ClientOptions::default().accept_new(flags.accept_new).ask_passphrase(Arc::new(ask));
+        options.identity = flags.identity.clone();
+        options.known_hosts = flags.known_hosts.clone();
+        if let Some(limit) = flags.connect_timeout {
+            // The steps may take as long as all of it.
+            options.link.connect = limit;
+            options.link.handshake = limit;
+            options.link.first_message = limit;
+            options.link.welcome = limit;
+        }
+        Ok(Access { address, options, limit: flags.connect_timeout, asked })
     }
 
     /// Connects. A server that isn't known is asked about once, if there is somebody to ask.
@@ -40,8 +51,24 @@ impl Access {
     /// # Errors
     /// There is no link; nothing has run.
     pub(crate) async fn connect(&self) -> Result<Client, Fault> {
+        let Some(limit) = self.limit else { return self.connect_at_leisure().await };
+        let logged_in = async {
+            let client = self.connect_at_leisure().await?;
+            // Connecting doesn't wait for the server's answer, which belongs to what is limited.
+            client.welcome().await?;
+            Ok(client)
+        };
+        within(limit, &self.asked, logged_in).await.unwrap_or_else(|| {
+            let (target, limit) = (&self.address.target, limit.as_secs_f64());
+            let what = format!("connecting to {target} took longer than {limit} s");
+            Err(Fault::system(Code::Unreachable, what)
+                .advise("check the address, the network and a firewall in between, or give --connect-timeout more"))
+        })
+    }
+
+    async fn connect_at_leisure(&self) -> Result<Client, Fault> {
         match Client::connect(&self.address, &self.options).await {
-            Err(ConnectError::Unknown(unknown)) if agreed(&unknown) => {
+            Err(ConnectError::Unknown(unknown)) if self.asked.ask(|| agreed(&unknown)) => {
                 remember(&unknown)?;
                 Client::connect(&self.address, &self.options).await.map_err(fault)
             }
@@ -52,10 +79,7 @@ impl Access {
 
 /// A server that isn't trusted, as a fault: what happened, and the command that would trust it.
 fn fault(error: ConnectError) -> Fault {
-    match error {
-        ConnectError::Failed(fault) => fault,
-        unknown @ ConnectError::Unknown(_) => Fault::user(Code::UntrustedHost, unknown.to_string()),
-    }
+    error.into()
 }
 
 fn remember(unknown: &UnknownHost) -> Result<(), Fault> {

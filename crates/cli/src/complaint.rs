@@ -4,7 +4,9 @@ use std::fmt;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use unglue_proto::Fault;
+use unglue::Fault;
+
+pub(crate) use crate::printable::printable;
 
 /// Everything that unglue itself failed at, wrong usage included.
 pub(crate) const FAILED: u8 = 125;
@@ -20,14 +22,25 @@ pub(crate) const INTERRUPTED: u8 = 130;
 /// What went wrong, in one or two sentences, and the exit code that says so.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Complaint {
-    what: String,
+    /// `None` if it has been reported already.
+    what: Option<String>,
     exit: u8,
 }
 
 impl Complaint {
     /// A failure of unglue itself.
     pub(crate) fn new(what: impl Into<String>) -> Complaint {
-        Complaint { what: what.into(), exit: FAILED }
+        Complaint { what: Some(what.into()), exit: FAILED }
+    }
+
+    /// A failure of unglue itself of which everything has been reported.
+    pub(crate) fn reported() -> Complaint {
+        Complaint { what: None, exit: FAILED }
+    }
+
+    /// The same with more words at its end.
+    pub(crate) fn with(self, more: &str) -> Complaint {
+        Complaint { what: self.what.map(|what| what + more), ..self }
     }
 
     /// The same with another exit code.
@@ -37,14 +50,16 @@ impl Complaint {
 
     /// Tells it on standard error, and gives the exit code.
     pub(crate) fn tell(&self) -> ExitCode {
-        say(&self.what);
+        if let Some(what) = &self.what {
+            say(what);
+        }
         ExitCode::from(self.exit)
     }
 }
 
 impl fmt::Display for Complaint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.what)
+        f.write_str(self.what.as_deref().unwrap_or("it was reported before"))
     }
 }
 
@@ -54,23 +69,22 @@ impl From<Fault> for Complaint {
     }
 }
 
-/// Writes one line that starts with `unglue:` to standard error.
-pub(crate) fn say(what: &str) {
-    let line = format!("unglue: {}\n", printable(what));
-    // In one write, so that lines of several processes don't mix. There is nowhere to complain about a closed stderr.
-    let _ = std::io::stderr().write_all(line.as_bytes());
+/// Writes one line to standard error that is neither a failure nor what was asked for.
+pub(crate) fn remark(what: &str) {
+    let _ = std::io::stderr().write_all(format!("{}\n", printable(what)).as_bytes());
 }
 
-/// Text that may come from the other end, made fit for a terminal: nothing in it moves a cursor or breaks the line.
-pub(crate) fn printable(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c.is_control() {
-            true => shown.extend(c.escape_default()),
-            false => shown.push(c),
-        }
-    }
-    shown
+/// Writes one line that starts with `unglue:` to standard error.
+pub(crate) fn say(what: &str) {
+    say_lines(&printable(what));
+}
+
+/// As [`say`], for a text of this user's own that may have several lines, such as one with a mark below the place of an error.
+pub(crate) fn say_lines(what: &str) {
+    let lines: Vec<String> = what.split('\n').map(printable).collect();
+    let line = format!("unglue: {}\n", lines.join("\n"));
+    // In one write, so that lines of several processes don't mix. There is nowhere to complain about a closed stderr.
+    let _ = std::io::stderr().write_all(line.as_bytes());
 }
 
 #[cfg(test)]
@@ -78,13 +92,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_terminal_is_safe_from_what_the_other_end_says() {
-        assert_eq!(printable("a\x1b[2J\nb \u{e9}"), "a\\u{1b}[2J\\nb \u{e9}");
-    }
-
-    #[test]
     fn a_fault_is_told_with_its_advice() {
-        let fault = Fault::user(unglue_proto::Code::NotAllowed, "no").advise("do that");
+        let fault = Fault::user(unglue::Code::NotAllowed, "no").advise("do that");
         assert_eq!(Complaint::from(fault), Complaint::new("no; do that"));
     }
 }

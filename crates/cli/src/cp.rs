@@ -1,9 +1,12 @@
 //! `unglue cp`: files to a server or from it, one after the other.
 
-use std::path::Path;
-use std::process::ExitCode;
+mod hint;
 
-use unglue::{Client, Code, Fault, Store, TransferOptions};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use unglue::{Client, Code, Download, Fault, Store, TransferOptions, Upload};
 
 use crate::access::Access;
 use crate::args::cp::{CpArgs, CpPlan, Way};
@@ -14,6 +17,10 @@ use crate::{local_store, runtime};
 
 /// Something was not copied.
 const NOT_ALL: u8 = 1;
+/// How long an interrupted client waits for its disk to remove what came.
+const REMOVAL: Duration = Duration::from_secs(5);
+/// Names of this process's standard output. It can't be replaced, but it can be written to.
+const STANDARD_OUTPUT: [&str; 3] = ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
 
 /// Runs the command line.
 ///
@@ -26,37 +33,24 @@ pub(crate) fn run(args: &CpArgs) -> Result<ExitCode, Complaint> {
     runtime::run(async {
         let client = access.connect().await?;
         let mut signals = Signals::take().map_err(|error| Complaint::new(format!("no signals: {error}")))?;
-        tokio::select! {
-            code = copy_all(&client, &store, &plan) => Ok(ExitCode::from(code)),
+        let copying = Copying { client, store, plan, port: args.connection.port };
+        let ended = tokio::select! {
+            code = copying.all() => Ok(ExitCode::from(code)),
             wish = signals.next() => Err(interrupted(wish)),
-        }
+        };
+        // What an interrupt cut off is removed before this process ends.
+        let _ = tokio::time::timeout(REMOVAL, copying.store.idle()).await;
+        ended
     })
 }
 
-/// Ctrl-C has no remote command to go to: what is under way is discarded on both sides.
+/// Ctrl-C has no remote command to go to: the file under way is discarded on both sides.
 fn interrupted(wish: Wish) -> Complaint {
     let signal = match wish {
         Wish::Interrupt => 2,
         Wish::End(signal) => signal,
     };
     Complaint::new("interrupted; the file under way was not copied").exit(128 + signal)
-}
-
-async fn copy_all(client: &Client, store: &Store, plan: &CpPlan) -> u8 {
-    let (Way::Up { sources, .. } | Way::Down { sources, .. }) = &plan.way;
-    let mut code = 0;
-    for (index, source) in sources.iter().enumerate() {
-        let Err(fault) = copy(client, store, plan, source).await else { continue };
-        say(&format!("{}: {fault}{}", name(plan, source), hint(plan, source)));
-        if is_final(&fault) {
-            let rest = &sources[index + 1..];
-            rest.iter()
-                .for_each(|source| say(&format!("{}: not copied, since the link has ended", name(plan, source))));
-            return FAILED;
-        }
-        code = NOT_ALL;
-    }
-    code
 }
 
 /// Whether the other files have no chance either.
@@ -67,42 +61,74 @@ fn is_final(fault: &Fault) -> bool {
     )
 }
 
-/// A source as it was typed.
-fn name(plan: &CpPlan, source: &Path) -> String {
-    match &plan.way {
-        Way::Up { .. } => source.display().to_string(),
-        Way::Down { .. } => format!("{}:{}", plan.host, source.display()),
-    }
+/// A command line that is being carried out.
+struct Copying {
+    client: Client,
+    store: Store,
+    plan: CpPlan,
+    port: Option<u16>,
 }
 
-/// A port behind the host, as other commands take it, is a part of the path here.
-fn hint(plan: &CpPlan, source: &Path) -> String {
-    let remote = match &plan.way {
-        Way::Up { destination, .. } => destination,
-        Way::Down { .. } => source,
-    };
-    let first = remote.to_string_lossy().split(['/', ':']).next().and_then(|first| first.parse::<u16>().ok());
-    match first.filter(|port| remote.to_string_lossy().starts_with(&format!("{port}:"))) {
-        Some(port) => format!("; {port} is read as a part of the path: for the port say -P {port}"),
-        None => String::new(),
-    }
-}
-
-async fn copy(client: &Client, store: &Store, plan: &CpPlan, source: &Path) -> Result<(), Fault> {
-    let bar = Bar::of(&source.file_name().unwrap_or(source.as_os_str()).to_string_lossy());
-    let options = TransferOptions { preserve: plan.preserve, progress: bar.listener() };
-    let copied = match &plan.way {
-        Way::Up { destination, .. } => client.put(store, source, destination.as_os_str(), options).await,
-        Way::Down { destination, .. } => client.get(source.as_os_str(), store, destination, options).await,
-    };
-    match copied {
-        Ok(_) => {
-            bar.finish();
-            Ok(())
+impl Copying {
+    async fn all(&self) -> u8 {
+        let sources = self.sources();
+        let mut code = 0;
+        for (index, source) in sources.iter().enumerate() {
+            let Err(fault) = self.one(source).await else { continue };
+            let last = is_final(&fault);
+            let fault = hint::advised(fault, &self.plan, self.port, source);
+            say(&format!("{}: {fault}", self.name(source)));
+            if last {
+                for source in &sources[index + 1..] {
+                    say(&format!("{}: not copied, since the link has ended", self.name(source)));
+                }
+                return FAILED;
+            }
+            code = NOT_ALL;
         }
-        Err(fault) => {
-            bar.clear();
-            Err(fault)
+        code
+    }
+
+    fn sources(&self) -> &[PathBuf] {
+        match &self.plan.way {
+            Way::Up { sources, .. } | Way::Down { sources, .. } => sources,
+        }
+    }
+
+    /// A source as it was typed.
+    fn name(&self, source: &Path) -> String {
+        match &self.plan.way {
+            Way::Up { .. } => source.display().to_string(),
+            Way::Down { .. } => format!("{}:{}", self.plan.host, source.display()),
+        }
+    }
+
+    async fn one(&self, source: &Path) -> Result<(), Fault> {
+        let bar = Bar::of(&source.file_name().unwrap_or(source.as_os_str()).to_string_lossy());
+        let options = TransferOptions::default().preserve(self.plan.preserve).in_place(self.plan.in_place);
+        let options = options.progress(bar.listener());
+        let copied = match &self.plan.way {
+            Way::Up { destination, .. } => {
+                self.client.put(Upload::file(&self.store, source), destination, options).await
+            }
+            Way::Down { destination, .. } => self.client.get(source, self.download(destination), options).await,
+        };
+        match copied {
+            Ok(_) => {
+                bar.finish();
+                Ok(())
+            }
+            Err(fault) => {
+                bar.clear();
+                Err(fault)
+            }
+        }
+    }
+
+    fn download(&self, destination: &Path) -> Download<'static> {
+        match self.plan.in_place && STANDARD_OUTPUT.iter().any(|name| destination == Path::new(name)) {
+            true => Download::writer(tokio::io::stdout()),
+            false => Download::file(&self.store, destination),
         }
     }
 }

@@ -8,11 +8,14 @@ mod list;
 mod prefix;
 
 use std::fs::File;
-use std::io::{self, IsTerminal, Read};
+use std::io::{self, IsTerminal as _, Read};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use unglue_frame::{DecodeError, Framing};
+
+use crate::complaint::{Complaint, say, say_lines};
+use crate::standard;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -29,7 +32,7 @@ used wrongly or if a file can't be read or written.";
 
 /// Find, write and check message boundaries in bytes.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES, arg_required_else_help = true)]
+#[command(after_long_help = EXAMPLES, arg_required_else_help = true)]
 pub(crate) struct FrameCommand {
     #[command(subcommand)]
     action: Action,
@@ -59,44 +62,41 @@ enum Failure {
 }
 
 impl FrameCommand {
-    /// Runs the command; what went wrong is told on stderr.
-    pub(crate) fn run(self) -> ExitCode {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// It was used wrongly, or a file can't be read or written.
+    pub(crate) fn run(self) -> Result<ExitCode, Complaint> {
         let result = match self.action {
             Action::Decode(decode) => decode.run(),
             Action::Encode(encode) => encode.run(),
             Action::Check(check) => check.run(),
             Action::List(list) => list.run(),
         };
-        result.map_or_else(Failure::tell, |()| ExitCode::SUCCESS)
+        result.map_or_else(Failure::tell, |()| Ok(ExitCode::SUCCESS))
     }
 }
 
 impl Failure {
-    fn tell(self) -> ExitCode {
+    fn tell(self) -> Result<ExitCode, Complaint> {
         match self {
             Failure::Decode(error) => {
                 let told = error.to_string();
-                eprintln!("unglue: {told}{}", if told.ends_with('?') { "" } else { "." });
-                ExitCode::from(1)
+                say(&format!("{told}{}", if told.ends_with('?') { "" } else { "." }));
+                Ok(ExitCode::from(1))
             }
             Failure::Message(message) => {
-                eprintln!("unglue: {message}");
-                ExitCode::from(1)
+                say(&message);
+                Ok(ExitCode::from(1))
             }
             Failure::Usage(message) => {
-                eprintln!("unglue: {message}");
-                ExitCode::from(125)
+                say_lines(&message);
+                Err(Complaint::reported())
             }
             Failure::Read(name, error) => {
-                eprintln!("unglue: {name} can't be read: {error}. Check the path and its permissions.");
-                ExitCode::from(125)
+                Err(Complaint::new(format!("{name} can't be read: {error}. Check the path and its permissions.")))
             }
-            // The reader had enough: nobody is left to tell.
-            Failure::Write(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::from(125),
-            Failure::Write(error) => {
-                eprintln!("unglue: writing stdout failed: {error}. Check where it leads.");
-                ExitCode::from(125)
-            }
+            Failure::Write(error) => standard::unless_enough(Err(error)).map(|()| ExitCode::SUCCESS),
         }
     }
 }
@@ -107,18 +107,6 @@ fn framing(notation: &str) -> Result<Framing, Failure> {
         let below = " ".repeat(error.column - 1);
         Failure::Usage(format!("{error}. See unglue frame list.\n  {notation}\n  {below}^"))
     })
-}
-
-/// Whether there was no stdin when this process began. Rust then opens /dev/null in its place, for reading and writing,
-/// which nobody else does.
-fn stdin_was_closed() -> bool {
-    use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat, makedev};
-    let stdin = rustix::stdio::stdin();
-    let both = fcntl_getfl(stdin).is_ok_and(|flags| flags & OFlags::ACCMODE == OFlags::RDWR);
-    let null = |stat: rustix::fs::Stat| {
-        FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice && stat.st_rdev == makedev(1, 3)
-    };
-    both && fstat(stdin).is_ok_and(null)
 }
 
 /// The named file, or stdin for `-` and for no name. Gives its name for errors.
@@ -133,12 +121,10 @@ fn input(file: Option<PathBuf>) -> Result<(String, Box<dyn Read>), Failure> {
         }
         _ => {
             if io::stdin().is_terminal() {
-                eprintln!("unglue: reading stdin; end it with Ctrl-D");
+                say("reading stdin; end it with Ctrl-D");
             }
-            if stdin_was_closed() {
-                return Err(Failure::Usage("stdin is closed. Name a file, or give it something to read.".into()));
-            }
-            Ok(("stdin".into(), Box::new(io::stdin().lock())))
+            let stdin = standard::stdin().map_err(|error| Failure::Read("stdin".into(), error))?;
+            Ok(("stdin".into(), Box::new(stdin)))
         }
     }
 }

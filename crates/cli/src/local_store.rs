@@ -2,8 +2,7 @@
 
 use std::path::PathBuf;
 
-use unglue::Store;
-use unglue_host::store::Partials;
+use unglue::{Partials, Store};
 
 use crate::complaint::Complaint;
 

@@ -5,6 +5,7 @@
 
 mod access;
 mod args;
+mod blocking;
 mod complaint;
 mod cp;
 mod demo;
@@ -17,13 +18,17 @@ mod lab;
 mod local_store;
 mod log;
 mod manual;
+mod panics;
 mod passphrase;
+mod patience;
+mod printable;
 mod progress;
 mod pystruct;
 mod repl;
 mod runtime;
 mod serve;
 mod signals;
+mod standard;
 mod typed;
 
 use std::process::ExitCode;
@@ -37,15 +42,19 @@ fn main() -> ExitCode {
     if words.get(1).is_some_and(|word| word == "__supervise") {
         unglue::supervise_main();
     }
-    match args::parse(words) {
-        Ok(line) => run(line.command).unwrap_or_else(|complaint| complaint.tell()),
-        Err(code) => code,
-    }
+    panics::report_in_one_line();
+    let ended = panics::caught(|| match args::parse(words)? {
+        Some(line) => run(line.command),
+        None => Ok(ExitCode::SUCCESS),
+    });
+    // The log's lines come before the last one.
+    log::finish();
+    ended.unwrap_or_else(|complaint| complaint.tell())
 }
 
 fn run(command: Command) -> Result<ExitCode, Complaint> {
     if !matches!(command, Command::Serve(_)) {
-        log::start_client_log();
+        log::start_client_log()?;
     }
     match command {
         Command::Exec(args) => exec::run(&args),
@@ -53,8 +62,8 @@ fn run(command: Command) -> Result<ExitCode, Complaint> {
         Command::Cp(args) => cp::run(&args),
         Command::Serve(args) => serve::run(args),
         Command::Key(args) => key::run(&args),
-        Command::Frame(command) => Ok(command.run()),
-        Command::Struct(command) => Ok(command.run()),
+        Command::Frame(command) => command.run(),
+        Command::Struct(command) => command.run(),
         Command::Completions(args) => manual::completions(&args),
         Command::Man(args) => manual::man(&args),
         Command::Demo(args) => demo::run(&args),

@@ -1,14 +1,16 @@
 //! `unglue completions` and `unglue man`: made from the same structures that read the command line.
 
-use std::io::{self, Write as _};
+use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
 use clap::CommandFactory as _;
+use clap_mangen::Man;
 
 use crate::args::CommandLine;
 use crate::args::manual::{CompletionsArgs, ManArgs};
 use crate::complaint::Complaint;
+use crate::standard;
 
 /// Prints a shell's completions.
 ///
@@ -17,7 +19,7 @@ use crate::complaint::Complaint;
 pub(crate) fn completions(args: &CompletionsArgs) -> Result<ExitCode, Complaint> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut CommandLine::command(), "unglue", &mut script);
-    print(&script)
+    standard::print(&script).map(|()| ExitCode::SUCCESS)
 }
 
 /// Prints the manual page, or writes one for each command.
@@ -25,30 +27,87 @@ pub(crate) fn completions(args: &CompletionsArgs) -> Result<ExitCode, Complaint>
 /// # Errors
 /// The pages can't be written.
 pub(crate) fn man(args: &ManArgs) -> Result<ExitCode, Complaint> {
+    let mut command = CommandLine::command().disable_help_subcommand(true);
+    command.build();
     match &args.folder {
-        Some(folder) => pages(folder),
+        Some(folder) => {
+            let failed =
+                |error: io::Error| Complaint::new(format!("pages can't be written to {}: {error}", folder.display()));
+            std::fs::create_dir_all(folder).map_err(failed)?;
+            pages(&command, folder).map_err(failed)?;
+        }
         None => {
-            let mut page = Vec::new();
-            let rendered = clap_mangen::Man::new(CommandLine::command()).render(&mut page);
-            rendered.map_err(|error| Complaint::new(format!("the manual page could not be made: {error}")))?;
-            print(&page)
+            let page = page(&command);
+            standard::print(page.map_err(|error| Complaint::new(format!("the page could not be made: {error}")))?)?;
         }
     }
-}
-
-fn pages(folder: &Path) -> Result<ExitCode, Complaint> {
-    let failed = |error: io::Error| Complaint::new(format!("pages can't be written to {}: {error}", folder.display()));
-    std::fs::create_dir_all(folder).map_err(failed)?;
-    clap_mangen::generate_to(CommandLine::command(), folder).map_err(failed)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn print(text: &[u8]) -> Result<ExitCode, Complaint> {
-    let mut stdout = io::stdout().lock();
-    match stdout.write_all(text).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Complaint::new(format!("standard output could not be written: {error}")))
+/// Writes the page of a command, and those of the commands below it.
+fn pages(command: &clap::Command, folder: &Path) -> io::Result<()> {
+    command.get_subcommands().try_for_each(|below| pages(below, folder))?;
+    let name = Man::new(command.clone()).get_filename();
+    std::fs::write(folder.join(name), page(command)?)
+}
+
+/// A page in roff (man(7)). What follows the options keeps its lines: examples are to be copied.
+fn page(command: &clap::Command) -> io::Result<Vec<u8>> {
+    let text = command.get_after_long_help().map(ToString::to_string).unwrap_or_default();
+    let man = Man::new(command.clone());
+    let mut page = Vec::new();
+    man.render_title(&mut page)?;
+    man.render_name_section(&mut page)?;
+    man.render_synopsis_section(&mut page)?;
+    man.render_description_section(&mut page)?;
+    man.render_options_section(&mut page)?;
+    if command.has_subcommands() {
+        man.render_subcommands_section(&mut page)?;
+    }
+    sections(&text, &mut page)?;
+    Ok(page)
+}
+
+/// Writes the text as sections: a line that ends in a colon and isn't indented begins one.
+fn sections(text: &str, page: &mut impl Write) -> io::Result<()> {
+    let mut lines = text.trim_end().lines().peekable();
+    while lines.peek().is_some() {
+        let heading = lines.next_if(|line| is_heading(line)).unwrap_or("Notes:");
+        writeln!(page, ".SH \"{}\"\n.nf", heading.trim_end_matches(':').to_uppercase())?;
+        while let Some(line) = lines.next_if(|line| !is_heading(line)) {
+            // A paragraph behind an example has no heading of its own; it is set apart by the empty line before it.
+            writeln!(page, "{}", verbatim(line))?;
         }
-        _ => Ok(ExitCode::SUCCESS),
+        writeln!(page, ".fi")?;
+    }
+    Ok(())
+}
+
+fn is_heading(line: &str) -> bool {
+    line.ends_with(':') && !line.starts_with(' ') && line.len() < 40
+}
+
+/// A line of text that roff takes for nothing else (groff(7), "Escapes").
+fn verbatim(line: &str) -> String {
+    let escaped = line.replace('\\', "\\e").replace('-', "\\-").replace('\'', "\\(aq").replace('`', "\\(ga");
+    let escaped = escaped.replace('"', "\\(dq").replace('^', "\\(ha").replace('~', "\\(ti");
+    match escaped.starts_with('.') {
+        true => format!("\\&{escaped}"),
+        false => escaped,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn examples_keep_their_lines() {
+        let mut page = Vec::new();
+        sections("Examples:\n  unglue exec h -c 'a\\n'\n.dot\n\nExit status:\n  0\n", &mut page).expect("a vector");
+        let page = String::from_utf8(page).expect("text");
+        let expected = ".SH \"EXAMPLES\"\n.nf\n  unglue exec h \\-c \\(aqa\\en\\(aq\n\\&.dot\n\n.fi\n\
+                        .SH \"EXIT STATUS\"\n.nf\n  0\n.fi\n";
+        assert_eq!(page, expected);
     }
 }

@@ -12,6 +12,8 @@ use std::process::ExitCode;
 use unglue_struct::{Error, Format, Python, Value, Values};
 
 use self::literal::{Literal, Typed, tuple};
+use crate::complaint::{Complaint, say, say_lines};
+use crate::standard;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -26,7 +28,7 @@ Ends with 0; with 1 where Python raises an exception (its words go to stderr); w
 
 /// Pack and unpack bytes by a format of Python's struct module.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES, arg_required_else_help = true, subcommand_negates_reqs = true)]
+#[command(after_long_help = EXAMPLES, arg_required_else_help = true, subcommand_negates_reqs = true)]
 pub(crate) struct StructCommand {
     /// Answer requests on stdin, one JSON object a line, with one line each on stdout
     #[arg(long, required = true)]
@@ -129,8 +131,10 @@ enum Failure {
     Struct(Error),
     /// The user's mistake, told in full.
     Usage(String),
-    /// Reading or writing failed.
-    Io(io::Error),
+    /// Reading standard input failed.
+    Read(io::Error),
+    /// Writing standard output failed.
+    Write(io::Error),
 }
 
 impl From<Error> for Failure {
@@ -139,50 +143,47 @@ impl From<Error> for Failure {
     }
 }
 
-impl From<io::Error> for Failure {
-    fn from(error: io::Error) -> Failure {
-        Failure::Io(error)
-    }
-}
-
 impl StructCommand {
-    /// Runs the command; what went wrong is told on stderr.
-    pub(crate) fn run(self) -> ExitCode {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// It was used wrongly, or standard input or output failed.
+    pub(crate) fn run(self) -> Result<ExitCode, Complaint> {
         let python = self.python.into();
         let result = match self.action {
             Some(Action::Pack(pack)) => pack.run(),
             Some(Action::Unpack(unpack)) => unpack.run(),
             Some(Action::Size(size)) => size.run(),
             Some(Action::Explain(explain)) => explain.run(),
-            None => batch::run(io::stdin().lock(), io::stdout().lock(), python),
+            None => {
+                standard::stdin().map_err(Failure::Read).and_then(|stdin| batch::run(stdin, standard::stdout(), python))
+            }
         };
         match result {
-            Ok(()) => ExitCode::SUCCESS,
+            Ok(()) => Ok(ExitCode::SUCCESS),
             Err(failure) => failure.tell(python),
         }
     }
 }
 
 impl Failure {
-    fn tell(self, python: Python) -> ExitCode {
+    fn tell(self, python: Python) -> Result<ExitCode, Complaint> {
         match self {
             Failure::Struct(error) => {
                 let (name, words) = (error.exception().name(), error.says(python).to_string());
                 // A MemoryError has no words.
                 let colon = if words.is_empty() { "" } else { ": " };
-                eprintln!("unglue: {name}{colon}{words}.{}", place_of(&error));
-                ExitCode::from(1)
+                say(&format!("{name}{colon}{words}.{}", place_of(&error)));
+                Ok(ExitCode::from(1))
             }
             Failure::Usage(message) => {
-                eprintln!("unglue: {message}");
-                ExitCode::from(125)
+                say_lines(&message);
+                Err(Complaint::reported())
             }
-            // The reader had enough: nobody is left to tell.
-            Failure::Io(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::from(125),
-            Failure::Io(error) => {
-                eprintln!("unglue: reading stdin or writing stdout failed: {error}. Check where they lead.");
-                ExitCode::from(125)
+            Failure::Read(error) => {
+                Err(Complaint::new(format!("standard input can't be read: {error}. Check where it comes from.")))
             }
+            Failure::Write(error) => standard::unless_enough(Err(error)).map(|()| ExitCode::SUCCESS),
         }
     }
 }
@@ -239,13 +240,12 @@ impl Pack {
         let literals = literals?;
         let values: Vec<_> = literals.iter().map(Literal::value).collect();
         let record = pack(&format, &values)?;
-        let mut out = io::stdout().lock();
-        if self.raw {
-            out.write_all(&record)?
-        } else {
-            writeln!(out, "{}", json::to_hex(&record))?
-        }
-        Ok(())
+        let mut out = standard::stdout();
+        let written = match self.raw {
+            true => out.write_all(&record),
+            false => writeln!(out, "{}", json::to_hex(&record)),
+        };
+        written.and_then(|()| out.flush()).map_err(Failure::Write)
     }
 }
 
@@ -258,22 +258,21 @@ impl Unpack {
             None if self.iter => format.iter_unpack(&bytes)?.collect(),
             None => vec![format.unpack(&bytes)?],
         };
-        let mut out = io::stdout().lock();
-        for record in records {
-            if self.json {
-                writeln!(out, "{}", batch::values_line(record))?
-            } else {
-                writeln!(out, "{}", tuple(record))?
-            }
-        }
-        Ok(())
+        let mut out = standard::stdout();
+        let written = records.into_iter().try_for_each(|record| match self.json {
+            true => writeln!(out, "{}", batch::values_line(record)),
+            false => writeln!(out, "{}", tuple(record)),
+        });
+        written.and_then(|()| out.flush()).map_err(Failure::Write)
     }
 
     fn bytes(&self) -> Result<Vec<u8>, Failure> {
         let mut input = Vec::new();
         match &self.hex {
             Some(hex) => input.extend_from_slice(hex.as_bytes()),
-            None => _ = io::stdin().lock().read_to_end(&mut input)?,
+            None => {
+                _ = standard::stdin().and_then(|mut stdin| stdin.read_to_end(&mut input)).map_err(Failure::Read)?;
+            }
         }
         if self.raw {
             return Ok(input);
@@ -287,8 +286,7 @@ impl Unpack {
 
 impl Size {
     fn run(self) -> Result<(), Failure> {
-        writeln!(io::stdout(), "{}", parse(&self.format)?.size())?;
-        Ok(())
+        print_line(&parse(&self.format)?.size().to_string())
     }
 }
 
@@ -296,7 +294,11 @@ impl Explain {
     fn run(self) -> Result<(), Failure> {
         let format = parse(&self.format)?;
         let text = if self.json { explain::json(&format) } else { explain::picture(&format) };
-        writeln!(io::stdout(), "{text}")?;
-        Ok(())
+        print_line(&text)
     }
+}
+
+fn print_line(text: &str) -> Result<(), Failure> {
+    let mut out = standard::stdout();
+    writeln!(out, "{text}").and_then(|()| out.flush()).map_err(Failure::Write)
 }

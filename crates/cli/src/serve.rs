@@ -1,29 +1,34 @@
 //! `unglue serve`: a server in the foreground, from its announcement to its orderly end.
 
-use std::io::{self, Write as _};
 use std::path::PathBuf;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use serde::Serialize;
-use unglue::{Server, ServerOptions, SupervisorCommand};
-use unglue_proto::limits::GO_AWAY_GRACE;
+use unglue::{GO_AWAY_GRACE, Server, ServerOptions};
 
 use crate::args::serve::{Allowed, ServeArgs};
+use crate::blocking::blocking;
 use crate::complaint::Complaint;
 use crate::signals::Signals;
-use crate::{log, runtime};
+use crate::{log, runtime, standard};
 
 /// Serves until a signal ends it.
 ///
 /// # Errors
 /// The server can't start.
 pub(crate) fn run(args: ServeArgs) -> Result<ExitCode, Complaint> {
-    log::start_server_log(args.json);
+    log::start_server_log(args.json)?;
     let json = args.json;
     runtime::run(async move {
         // Before the announcement: whoever reads it may send a signal at once.
         let signals = Signals::take().map_err(|error| Complaint::new(format!("no signals: {error}")))?;
+        if args.allows(Allowed::Files) && !args.allows(Allowed::Exec) && args.root.is_none() {
+            // SECURITY.md has the whole of it.
+            let why = "--allow files without --root is no boundary: who may write this user's files can run commands as this user";
+            tracing::warn!(event = "unconfined_files", why, advice = "give --root DIR");
+        }
         let server = Server::start(options(args))?;
         announce(&server, json);
         until_ended(server, signals).await;
@@ -32,16 +37,15 @@ pub(crate) fn run(args: ServeArgs) -> Result<ExitCode, Complaint> {
 }
 
 fn options(args: ServeArgs) -> ServerOptions {
-    ServerOptions {
-        exec: args.allows(Allowed::Exec),
-        files: args.allows(Allowed::Files),
-        listen: args.listen,
-        root: args.root.map(absolute),
-        state: args.state.map(absolute),
-        host_key: args.host_key.map(absolute),
-        authorized_keys: args.authorized_keys.map(absolute),
-        supervisor: SupervisorCommand::current_exe(),
-    }
+    let mut options = ServerOptions::default()
+        .exec(args.allows(Allowed::Exec))
+        .files(args.allows(Allowed::Files))
+        .listen(args.listen);
+    options.root = args.root.map(absolute);
+    options.state = args.state.map(absolute);
+    options.host_key = args.host_key.map(absolute);
+    options.authorized_keys = args.authorized_keys.map(absolute);
+    options
 }
 
 /// Paths are relative to where the server was started; the processes that run commands are elsewhere.
@@ -63,9 +67,13 @@ fn announce(server: &Server, json: bool) {
         true => serde_json::to_string(&Announcement { address, fingerprint }).unwrap_or_default(),
         false => format!("listening on {address} host-key {fingerprint}"),
     };
-    let mut stdout = io::stdout().lock();
-    // A server whose starter doesn't listen serves all the same.
-    let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
+    // A server whose starter doesn't listen, or whose announcement finds no room on a disk, serves all the same.
+    if let Err(complaint) = standard::print(line + "\n") {
+        tracing::warn!(event = "not_announced", why = %complaint);
+    }
+    for address in server.addresses().iter().skip(1) {
+        tracing::info!(event = "also_listening", %address);
+    }
 }
 
 /// How long the second signal's end may take: clients are told, and temporary files are removed.
@@ -79,7 +87,7 @@ async fn until_ended(server: Server, mut signals: Signals) {
     tracing::info!("stopping: operations under way have {grace} s to end; a second signal ends them at once");
     let ending = server.ending();
     ending.leave();
-    let mut ended = tokio::task::spawn_blocking(move || server.join());
+    let mut ended = pin!(blocking("unglue-join", move || server.join()));
     tokio::select! {
         _ = &mut ended => return tracing::info!("stopped"),
         _ = signals.next() => ending.end(),

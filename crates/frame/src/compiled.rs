@@ -20,8 +20,8 @@ use crate::{
 use alloc::vec::Vec;
 pub(crate) use digits::{Decimal, Digits};
 pub(crate) use ended::{Ended, Style};
-use fast::Fast;
 pub(crate) use fast::Miss;
+use fast::{Fast, Hot};
 pub(crate) use head::{Head, Place, least_width};
 pub(crate) use stores::WIDEST_HEAD;
 pub(crate) use stuffing::{cobs_encode, slip_encode};
@@ -72,9 +72,8 @@ pub(crate) type Opened<'a> = (&'a [u8], bool);
 pub(crate) struct Compiled {
     pub(crate) limits: Limits,
     pub(crate) kind: Kind,
-    /// Where the framing is a length of four bytes, most significant first, and the data: the smallest length, and how
-    /// many more are good. The commonest framing deserves the least work. Otherwise no length is good.
-    u32be: (u64, u64),
+    /// The commonest framings deserve the least work.
+    hot: Hot,
 }
 
 /// The ways of telling where a frame ends. There is one for each deframer, and the largest is the one on the hot path: a
@@ -128,19 +127,14 @@ impl Compiled {
             }
             Shape::Custom(custom) => Kind::Custom(custom),
         };
-        Compiled { limits, u32be: u32be(&kind), kind }
+        Compiled { limits, hot: Hot::of(&kind), kind }
     }
 
     /// The frame that begins with `bytes`, if it is whole, valid and found without much ado.
     #[inline(always)]
     pub(crate) fn quick(&self, bytes: &[u8]) -> Result<Span, Miss> {
-        let (low, room) = self.u32be;
-        if let Some(header) = bytes.first_chunk::<4>() {
-            let length = u64::from(u32::from_be_bytes(*header));
-            let data = length as usize;
-            if length.wrapping_sub(low) <= room && data <= bytes.len() - 4 {
-                return Ok(Span { head: 4, data, total: 4 + data, lost: Lost::Nothing });
-            }
+        if let Some(span) = self.hot.span(bytes) {
+            return Ok(span);
         }
         match &self.kind {
             Kind::Head(head) => head.quick(bytes),
@@ -252,7 +246,7 @@ impl Compiled {
             Kind::Ended(ended) => ended.limit(self.limits),
             _ => {}
         }
-        self.u32be = u32be(&self.kind);
+        self.hot = Hot::of(&self.kind);
     }
 
     /// What the bytes are that stand behind the last delimiter of an input that has ended.
@@ -311,15 +305,6 @@ impl Limits {
             Step::More(_) | Step::Drop(_) | Step::Filler(_) => Measure::More(head),
         })
     }
-}
-
-/// What is good where the framing is a length of four bytes, most significant first, and the data.
-fn u32be(kind: &Kind) -> (u64, u64) {
-    match kind {
-        Kind::Head(head) => head.fast.as_ref().and_then(Fast::u32be),
-        _ => None,
-    }
-    .unwrap_or((u64::MAX, 0))
 }
 
 /// A length and as many bytes; with `incl` the length counts itself.

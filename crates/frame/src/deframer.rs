@@ -71,7 +71,7 @@ impl Deframer {
     ///
     /// # Errors
     /// The bytes are no frame; see [`DecodeError`]. It is final.
-    #[inline]
+    #[inline(always)]
     #[allow(clippy::should_implement_trait)]
     pub fn decode<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Result<Option<Frame<'a>>, DecodeError> {
         let mut miss = Miss::Unknown;

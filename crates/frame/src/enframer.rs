@@ -14,9 +14,11 @@ use slice::Slice;
 #[derive(Clone, Debug)]
 pub struct Enframer {
     rule: Compiled,
-    /// Where the framing is a length of four bytes, most significant first: the data's fewest bytes, and how many more
-    /// there may be. No data fits otherwise.
-    u32be: (u64, u64),
+    /// Where the framing is a length and the data, without more, and one of these that deserve the least work: the data's
+    /// fewest bytes, and how many more there may be. No data fits otherwise.
+    fits: (u64, u64),
+    /// That length is a varint; otherwise it has four bytes, most significant first.
+    varint: bool,
 }
 
 /// A frame that was begun in place; see [`Enframer::begin`].
@@ -31,13 +33,14 @@ impl Enframer {
     /// An enframer for `framing`.
     pub fn new(framing: Framing) -> Enframer {
         let rule = Compiled::new(framing);
-        Enframer { u32be: u32be(&rule), rule }
+        let (fits, varint) = hot(&rule);
+        Enframer { rule, fits, varint }
     }
 
     /// Allows another number of bytes of data in a frame.
     pub fn set_max(&mut self, bytes: u64) {
         self.rule.set_max(bytes);
-        self.u32be = u32be(&self.rule);
+        (self.fits, self.varint) = hot(&self.rule);
     }
 
     /// Appends a frame with these fields (in the layout's order, lengths left out) and this data to `out`. Where a header
@@ -45,15 +48,24 @@ impl Enframer {
     ///
     /// # Errors
     /// The data or a field doesn't fit, or the number of fields is wrong. Nothing was written.
-    #[inline]
+    #[inline(always)]
     pub fn encode(&self, fields: &[u64], data: &[u8], out: &mut impl Output) -> Result<(), EncodeError> {
-        let (fewest, more) = self.u32be;
-        if (data.len() as u64).wrapping_sub(fewest) <= more && fields.is_empty() {
-            out.reserve(4 + data.len());
-            out.put(&(data.len() as u32).to_be_bytes());
+        let len = data.len() as u64;
+        if len.wrapping_sub(self.fits.0) <= self.fits.1 && fields.is_empty() {
+            match len {
+                _ if !self.varint => out.put(&(len as u32).to_be_bytes()),
+                0..0x80 => out.put(&[len as u8]),
+                0x80..0x4000 => out.put(&[len as u8 | 0x80, (len >> 7) as u8]),
+                _ => return self.encode_any(fields, data, out),
+            }
             out.put(data);
             return Ok(());
         }
+        self.encode_any(fields, data, out)
+    }
+
+    #[inline(never)]
+    fn encode_any(&self, fields: &[u64], data: &[u8], out: &mut impl Output) -> Result<(), EncodeError> {
         match &self.rule.kind {
             Kind::Head(head) => self.encode_head(head, fields, data, out),
             _ => self.encode_other(fields, data, out),
@@ -67,9 +79,10 @@ impl Enframer {
     /// As [`encode`](Self::encode), and [`EncodeError::NoRoom`].
     #[inline]
     pub fn encode_to(&self, fields: &[u64], data: &[u8], out: &mut [u8]) -> Result<usize, EncodeError> {
-        let (fewest, more) = self.u32be;
+        let (fewest, more) = self.fits;
         let fits = (data.len() as u64).wrapping_sub(fewest) <= more && fields.is_empty();
         if fits
+            && !self.varint
             && let Some((head, rest)) = out.split_first_chunk_mut::<4>()
             && let Some(place) = rest.get_mut(..data.len())
         {
@@ -132,8 +145,8 @@ impl Enframer {
         out: &mut O,
         write: impl FnOnce(&mut O),
     ) -> Result<(), EncodeError> {
-        let (fewest, more) = self.u32be;
-        if more == 0 || !fields.is_empty() {
+        let (fewest, more) = self.fits;
+        if more == 0 || self.varint || !fields.is_empty() {
             let mark = self.begin(fields, out)?;
             write(out);
             return self.end(mark, fields, out);
@@ -236,7 +249,7 @@ impl Enframer {
         }
     }
 
-    #[inline(never)]
+    #[inline]
     fn encode_head(&self, head: &Head, fields: &[u64], data: &[u8], out: &mut impl Output) -> Result<(), EncodeError> {
         let length = length(head, self.rule.limits, data.len() as u64)?;
         match &head.stores {
@@ -322,11 +335,12 @@ impl Enframer {
     }
 }
 
-/// What fits a length of four bytes, most significant first; nothing if the framing isn't one.
-fn u32be(rule: &Compiled) -> (u64, u64) {
+/// What fits a framing that deserves the least work, and whether its length is a varint; nothing fits if it isn't one.
+fn hot(rule: &Compiled) -> ((u64, u64), bool) {
     match &rule.kind {
-        Kind::Head(head) if head.is_u32be() => head.fitting(),
-        _ => (u64::MAX, 0),
+        Kind::Head(head) if head.is_u32be() => (head.fitting(), false),
+        Kind::Head(head) if head.is_varint() => (head.fitting(), true),
+        _ => ((u64::MAX, 0), false),
     }
 }
 

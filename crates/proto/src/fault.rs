@@ -34,6 +34,19 @@ pub struct Fault {
     /// The path that it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<Octets>,
+    /// On which side it happened, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub side: Option<Side>,
+}
+
+/// One of the two ends of a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Side {
+    /// The end that connected.
+    Client,
+    /// The end that accepted.
+    Server,
 }
 
 /// Who erred.
@@ -48,6 +61,9 @@ pub enum Blame {
     User,
     /// The machine or the network.
     System,
+    /// A value of a later version.
+    #[serde(other)]
+    Other,
 }
 
 /// The kinds of failure. Each has a name in JSON and a number in frames that have no room for JSON.
@@ -55,7 +71,7 @@ pub enum Blame {
 #[serde(rename_all = "snake_case")]
 #[repr(u32)]
 pub enum Code {
-    /// The reader or the writer of a stream gave it up; no error.
+    /// The reader or the writer of a stream no longer wants it; no error.
     Cancelled = 1,
     /// A frame that the protocol doesn't allow here.
     BadFrame = 2,
@@ -87,6 +103,14 @@ pub enum Code {
     Denied = 15,
     /// The server is not the one that is known under this name, or is not known at all.
     UntrustedHost = 16,
+    /// There is no connection to the server: it refused, or didn't answer.
+    Unreachable = 17,
+    /// A cap on what runs at once is reached: the same request may succeed later.
+    Busy = 18,
+    /// Processes could not be killed.
+    Unkillable = 19,
+    /// The operation's id belongs to another one.
+    IdInUse = 20,
     /// A code of a later version.
     #[serde(other)]
     Other = 0,
@@ -96,7 +120,7 @@ impl Code {
     /// The code of a number in a frame.
     pub fn from_wire(number: u32) -> Code {
         use Code::*;
-        const ALL: [Code; 16] = [
+        const ALL: [Code; 20] = [
             Cancelled,
             BadFrame,
             BadMessage,
@@ -113,6 +137,10 @@ impl Code {
             PathRefused,
             Denied,
             UntrustedHost,
+            Unreachable,
+            Busy,
+            Unkillable,
+            IdInUse,
         ];
         ALL.into_iter().find(|code| *code as u32 == number).unwrap_or(Other)
     }
@@ -120,7 +148,7 @@ impl Code {
 
 impl Fault {
     fn new(code: Code, blame: Blame, what: impl Into<String>) -> Fault {
-        Fault { code, blame, what: what.into(), advice: String::new(), errno: None, path: None }
+        Fault { code, blame, what: what.into(), advice: String::new(), errno: None, path: None, side: None }
     }
 
     /// A bug of this end.
@@ -155,6 +183,12 @@ impl Fault {
         self
     }
 
+    /// Adds the side that it happened on, unless that is known already.
+    pub fn on(mut self, side: Side) -> Fault {
+        self.side.get_or_insert(side);
+        self
+    }
+
     /// Adds the path that it is about.
     pub fn at(mut self, path: impl Into<Octets>) -> Fault {
         self.path = Some(path.into());
@@ -164,6 +198,9 @@ impl Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.side == Some(Side::Server) {
+            f.write_str("on the server: ")?;
+        }
         f.write_str(&self.what)?;
         if !self.advice.is_empty() {
             write!(f, "; {}", self.advice)?;
@@ -180,7 +217,7 @@ mod tests {
 
     #[test]
     fn every_code_survives_a_frame() {
-        for number in 1..=16 {
+        for number in 1..=20 {
             assert_eq!(Code::from_wire(number) as u32, number);
         }
         assert_eq!(Code::from_wire(99), Code::Other);

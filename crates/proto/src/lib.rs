@@ -8,6 +8,7 @@
 //! | [`mux`] | many streams, each with its own credit, over one ordered byte stream |
 //! | [`control`] | JSON messages inside one stream: a `u32be` length, then that many bytes |
 //! | [`message`] | what the messages say: authentication, exec, put, get, outcomes |
+//! | [`life`] | a job's life: what happened to a command, and what to do about it |
 //! | [`fault`] | what went wrong, whose fault it was, and what to do about it |
 //! | [`limits`] | a number for every buffer, count and deadline |
 //! | [`octets`] | byte strings in JSON |
@@ -37,13 +38,16 @@
 
 pub mod control;
 pub mod fault;
+pub mod life;
 pub mod limits;
 pub mod message;
+mod meter;
 pub mod mux;
 pub mod octets;
 pub mod signal;
 
-pub use fault::{Blame, Code, Fault};
+pub use fault::{Blame, Code, Fault, Side};
+pub use meter::Meter;
 pub use octets::Octets;
 
 /// The protocol's version: the ALPN name of a TLS link, and a field of the first message on every link.

@@ -25,11 +25,42 @@ pub const MAX_WINDOW: u64 = 4 * 1024 * 1024;
 /// Bytes that one stream holds for its peer before its writer has to wait.
 pub const SEND_BUFFER: usize = 256 * 1024;
 
+/// The part of [`SEND_BUFFER`] that every stream has, whatever others hold.
+pub const SEND_RESERVE: usize = 16 * 1024;
+
+/// What a link holds unread: bytes in first windows, and control messages of operations under way. The stream that brings
+/// more is refused with [`crate::Code::Busy`].
+pub const LINK_UNREAD: u64 = 64 * 1024 * 1024;
+
+/// Credit beyond first windows that a link grants at once: more, and windows stop growing.
+pub const LINK_WINDOWS: u64 = 64 * 1024 * 1024;
+
+/// What a link holds unsent beyond each stream's reserve: more, and writers wait for their own stream.
+pub const LINK_UNSENT: u64 = 64 * 1024 * 1024;
+
+/// [`LINK_UNREAD`] over all links of a server.
+pub const SERVER_UNREAD: u64 = 512 * 1024 * 1024;
+
+/// [`LINK_WINDOWS`] over all links of a server.
+pub const SERVER_WINDOWS: u64 = 512 * 1024 * 1024;
+
+/// [`LINK_UNSENT`] over all links of a server.
+pub const SERVER_UNSENT: u64 = 512 * 1024 * 1024;
+
 /// Bidirectional streams that one end may have open at once: operations under way.
 pub const BIDIRECTIONAL_STREAMS: usize = 2048;
 
 /// Unidirectional streams that one end may have open at once: two outputs for each operation.
 pub const UNIDIRECTIONAL_STREAMS: usize = 2 * BIDIRECTIONAL_STREAMS;
+
+/// Transfers of files that one link may have under way at once; more are refused with [`Busy`](crate::Code::Busy).
+pub const TRANSFERS_PER_LINK: usize = 64;
+
+/// Transfers of files that one server may have under way at once, over all its links.
+pub const TRANSFERS_PER_SERVER: usize = 512;
+
+/// Bytes that a client accepts of a file whose size the server doesn't announce, as of files in `/proc`.
+pub const UNANNOUNCED_FILE: u64 = 64 * 1024 * 1024;
 
 /// The longest reason of a go-away.
 pub const GO_AWAY_REASON: usize = 1024;
@@ -49,8 +80,26 @@ pub const FIRST_MESSAGE: Duration = Duration::from_secs(10);
 /// From the server's request for a signature to the signature: a touch or a passphrase takes its time.
 pub const SIGNATURE: Duration = Duration::from_secs(60);
 
+/// From the client's hello to the server's welcome: the server may read files on a slow file system meanwhile.
+pub const WELCOME: Duration = Duration::from_secs(25);
+
+/// From the end of a transfer's data to the message that says what was sent. It is sent at once.
+pub const FINAL_MESSAGE: Duration = Duration::from_secs(30);
+
 /// How long an ended command's streams are drained before a surviving descendant is cut off.
 pub const DRAIN: Duration = Duration::from_millis(200);
+
+/// How long a command may wait for its turn where as many run as the server allows. Then it is refused.
+pub const TURN: Duration = Duration::from_secs(60);
+
+/// How long a server may take to say that a command has started: its turn, its start, and some time for the network.
+pub const START: Duration = Duration::from_secs(90);
+
+/// How long a server may take to say how a command ended, once the command has exited and its outputs have ended.
+pub const OUTCOME: Duration = Duration::from_secs(30);
+
+/// How long a tree of processes may take to end once it was asked to. A supervisor reports within two seconds.
+pub const TREE_END: Duration = Duration::from_secs(10);
 
 /// How long a server that was told to stop waits for the operations under way.
 pub const GO_AWAY_GRACE: Duration = Duration::from_secs(10);

@@ -7,12 +7,12 @@ mod hello;
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{sleep, timeout};
 
 use crate::Prng;
@@ -84,7 +84,20 @@ impl Stranger {
     /// # Errors
     /// The connection is refused. One that is ended while it speaks is no error.
     pub async fn visit(self, server: SocketAddr) -> io::Result<Visit> {
-        let mut socket = TcpStream::connect(server).await?;
+        self.begin(TcpStream::connect(server).await?).await
+    }
+
+    /// The same from an address of this machine, such as any of 127.0.0.0/8.
+    ///
+    /// # Errors
+    /// As [`Stranger::visit`].
+    pub async fn visit_from(self, source: IpAddr, server: SocketAddr) -> io::Result<Visit> {
+        let socket = if source.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        socket.bind((source, 0).into())?;
+        self.begin(socket.connect(server).await?).await
+    }
+
+    async fn begin(self, mut socket: TcpStream) -> io::Result<Visit> {
         socket.set_nodelay(true)?;
         let words = self.words();
         // Words that nobody takes must not hold up the visitor itself.

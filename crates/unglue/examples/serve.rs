@@ -10,9 +10,10 @@ fn main() -> Result<(), unglue::Fault> {
         supervise_main();
     }
     let listen = arguments.first().map_or("127.0.0.1:0".into(), |text| text.to_string_lossy().into_owned());
-    let state = arguments.get(1).map(Into::into);
-    let authorized_keys = arguments.get(2).map(Into::into);
-    let server = Server::start(ServerOptions { listen, state, authorized_keys, ..ServerOptions::default() })?;
+    let mut options = ServerOptions::default().listen(listen);
+    options.state = arguments.get(1).map(Into::into);
+    options.authorized_keys = arguments.get(2).map(Into::into);
+    let server = Server::start(options)?;
     println!("listening on {} host-key {}", server.address(), server.host_key().fingerprint());
     server.join();
     Ok(())

@@ -58,7 +58,7 @@ async fn remote(client: &Client) -> Result<f64, Error> {
 async fn run(client: &Client) -> Result<(), Error> {
     let done = client.exec(&Exec::new(["/bin/true"])).await?.collect(0).await;
     match done.report.outcome {
-        Outcome::Ended(Exit::Exited { exited: 0 }) => Ok(()),
+        Outcome::Ended(Exit::Exited(0)) => Ok(()),
         other => Err(format!("true ended as {other:?}").into()),
     }
 }

@@ -1,22 +1,23 @@
 //! The client: a link to a server, and the operations on it.
 
 use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Mutex, oneshot};
-use unglue_host::store::Store;
-use unglue_net::auth::{AskPassphrase, Credentials};
-use unglue_net::identity::{IdentitySearch, KnownHostsFiles, PublicKey};
-use unglue_net::link::Link;
-use unglue_net::tcp::{self, ConnectError, HostTrust, Target};
+use unglue_identity::{IdentitySearch, KnownHostsFiles, PublicKey};
+use unglue_link::auth::{AskPassphrase, Credentials};
+use unglue_link::threads::on_thread;
+use unglue_link::{ConnectError, Connected, HostTrust, Link, LinkConfig, LinkError, Target};
 use unglue_proto::message::Tally;
 use unglue_proto::message::auth::Welcome;
 use unglue_proto::{Code, Fault};
 
 use crate::ops::exec::{self, Exec, Running};
-use crate::ops::transfer::{self, TransferOptions};
+use crate::ops::transfer::{self, Download, TransferOptions, Upload};
 
 /// The port that a server listens on unless it is told otherwise.
 pub const DEFAULT_PORT: u16 = 7227;
@@ -95,7 +96,16 @@ impl FromStr for Address {
 
 /// Which keys to use and which servers to trust. The default is what the environment says: `UNGLUE_IDENTITY`,
 /// `SSH_AUTH_SOCK`, `UNGLUE_KNOWN_HOSTS` and the user's own files.
+///
+/// ```
+/// use std::time::Duration;
+/// use unglue::ClientOptions;
+///
+/// let options = ClientOptions::default().identity("key").connect_timeout(Duration::from_secs(3));
+/// assert_eq!(options.identity.as_deref(), Some("key".as_ref()));
+/// ```
 #[derive(Clone)]
+#[non_exhaustive]
 pub struct ClientOptions {
     /// A private key's file, to be used alone.
     pub identity: Option<PathBuf>,
@@ -105,11 +115,52 @@ pub struct ClientOptions {
     pub accept_new: bool,
     /// Asked for the passphrase of an encrypted key.
     pub ask_passphrase: AskPassphrase,
+    /// Deadlines, heartbeat and memory of the link.
+    pub link: LinkConfig,
 }
 
 impl Default for ClientOptions {
     fn default() -> Self {
-        ClientOptions { identity: None, known_hosts: None, accept_new: false, ask_passphrase: Arc::new(|_| None) }
+        ClientOptions {
+            identity: None,
+            known_hosts: None,
+            accept_new: false,
+            ask_passphrase: Arc::new(|_| None),
+            link: LinkConfig::default(),
+        }
+    }
+}
+
+impl ClientOptions {
+    /// A private key's file, to be used alone.
+    pub fn identity(self, file: impl Into<PathBuf>) -> ClientOptions {
+        ClientOptions { identity: Some(file.into()), ..self }
+    }
+
+    /// A known-hosts file, to be used alone.
+    pub fn known_hosts(self, file: impl Into<PathBuf>) -> ClientOptions {
+        ClientOptions { known_hosts: Some(file.into()), ..self }
+    }
+
+    /// Whether a server that no file knows is added to the known hosts, rather than refused.
+    pub fn accept_new(self, accept_new: bool) -> ClientOptions {
+        ClientOptions { accept_new, ..self }
+    }
+
+    /// Asked for the passphrase of an encrypted key, on a thread of its own.
+    pub fn ask_passphrase(self, ask_passphrase: AskPassphrase) -> ClientOptions {
+        ClientOptions { ask_passphrase, ..self }
+    }
+
+    /// How long the TCP connection may take to open.
+    pub fn connect_timeout(mut self, limit: Duration) -> ClientOptions {
+        self.link.connect = limit;
+        self
+    }
+
+    /// Deadlines, heartbeat and memory of the link.
+    pub fn link(self, link: LinkConfig) -> ClientOptions {
+        ClientOptions { link, ..self }
     }
 }
 
@@ -117,7 +168,7 @@ impl Default for ClientOptions {
 #[derive(Clone)]
 pub struct Client {
     link: Link,
-    host_key: PublicKey,
+    host_key: Option<PublicKey>,
     welcome: Arc<Mutex<WelcomeState>>,
 }
 
@@ -138,12 +189,18 @@ impl Client {
     pub async fn connect(address: &Address, options: &ClientOptions) -> Result<Client, ConnectError> {
         let search = IdentitySearch::from_env(options.identity.clone());
         // The agent's answer may take its time; finding files doesn't.
-        let wrong = |error: unglue_net::identity::IdentityError| Fault::user(Code::Denied, error.to_string());
+        let wrong = |error: unglue_identity::IdentityError| LinkError::from(error);
         let found = match search.agent.is_some() && search.file.is_none() {
-            true => tokio::task::spawn_blocking(move || search.find()).await.map_err(|e| Fault::us(e.to_string()))?,
+            true => on_thread("unglue-agent", move || search.find())
+                .await
+                .map_err(|error| LinkError::Thread { what: "keys were not looked for", source: Arc::new(error) })?,
             false => search.find(),
         };
         let identities = found.map_err(wrong)?;
+        for identity in &identities {
+            let from = identity.describe();
+            tracing::debug!(event = "login_key", key = %identity.public_key().fingerprint(), from);
+        }
         let who = Credentials {
             user: address.user.clone(),
             identities: identities.into_iter().map(Arc::new).collect(),
@@ -151,19 +208,32 @@ impl Client {
         };
         let files = KnownHostsFiles::from_env(options.known_hosts.clone()).map_err(wrong)?;
         let trust = HostTrust { files, accept_new: options.accept_new };
-        let connected = tcp::connect(&address.target, &trust, &who).await?;
-        tokio::spawn(connected.driver);
-        Ok(Client {
-            link: connected.link,
-            host_key: connected.host_key,
-            welcome: Arc::new(Mutex::new(WelcomeState::Awaited(connected.welcome))),
-        })
+        Ok(Client::over(unglue_link::connect(&address.target, &trust, &who, &options.link).await?))
     }
 
-    /// What the server is and allows, once it has accepted the client's proof.
+    /// A client over a connection that authenticates by itself: a unix socket, or the output and input of an `ssh` process
+    /// (joined with `tokio::io::join`). Must be called within a tokio runtime.
     ///
     /// # Errors
-    /// It did not, or the link has ended.
+    /// The user's name is too long for a message.
+    pub fn connect_over(
+        io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        user: Option<String>,
+        options: &ClientOptions,
+    ) -> Result<Client, ConnectError> {
+        Ok(Client::over(unglue_link::connect_over(io, user, &options.link)?))
+    }
+
+    fn over(connected: Connected) -> Client {
+        tokio::spawn(connected.driver);
+        let welcome = Arc::new(Mutex::new(WelcomeState::Awaited(connected.welcome)));
+        Client { link: connected.link, host_key: connected.host_key, welcome }
+    }
+
+    /// What the server is and allows, once it has accepted the client's proof. Dropped, it can be called again.
+    ///
+    /// # Errors
+    /// It did not, the link has ended, or no answer came within [`unglue_proto::limits::WELCOME`].
     pub async fn welcome(&self) -> Result<Welcome, Fault> {
         let mut state = self.welcome.lock().await;
         if let WelcomeState::Awaited(receiver) = &mut *state {
@@ -174,13 +244,22 @@ impl Client {
         }
         match &*state {
             WelcomeState::Came(welcome) => Ok(welcome.clone()),
-            _ => Err(self.link.ended().await),
+            _ => Err(self.link.ended().await.into()),
         }
     }
 
-    /// The key that the server proved to have.
-    pub fn host_key(&self) -> &PublicKey {
-        &self.host_key
+    /// The key that the server proved to have; `None` where the connection authenticates by itself.
+    pub fn host_key(&self) -> Option<&PublicKey> {
+        self.host_key.as_ref()
+    }
+
+    /// Asks the server for a sign of life: how long its answer took. With a deadline of the caller's own, this tells within a
+    /// second that the link is dead.
+    ///
+    /// # Errors
+    /// The link has ended.
+    pub async fn ping(&self) -> Result<Duration, Fault> {
+        self.link.ping().await.map_err(Fault::from)
     }
 
     /// Starts a command. Any number may run at once on one link.
@@ -192,26 +271,38 @@ impl Client {
         exec::start(&self.link, exec).await
     }
 
-    /// Copies the file `from` of a local store to the path `to` on the server, where a directory's path keeps the name.
-    /// Returns once it is there: whole, verified, synced.
+    /// Copies what `upload` names (a file of a store, bytes in memory, a reader) to the path `to` on the server, where a
+    /// directory's path keeps the name. Returns once it is there: whole, verified, synced. A dropped call discards it at both
+    /// ends, unless it is in place already.
     ///
     /// # Errors
     /// The destination holds what it held; for [`Code::LinkLost`] that is not known.
-    pub async fn put(&self, local: &Store, from: &Path, to: &OsStr, options: TransferOptions) -> Result<Tally, Fault> {
-        transfer::put(&self.link, local, from, to, options).await
+    pub async fn put(
+        &self,
+        upload: Upload<'_>,
+        to: impl AsRef<OsStr>,
+        options: TransferOptions,
+    ) -> Result<Tally, Fault> {
+        transfer::put(&self.link, upload, to.as_ref(), options).await
     }
 
-    /// Copies the file `from` of the server to the path `to` in a local store. Returns once it is there: whole, verified,
-    /// synced.
+    /// Copies the file `from` of the server to where `download` says (a file of a store, a writer). Returns once it is there:
+    /// whole and verified, and a file synced. A dropped call discards what came; [`Store::idle`](crate::Store::idle) waits
+    /// until that is done.
     ///
     /// # Errors
-    /// The destination holds what it held.
-    pub async fn get(&self, from: &OsStr, local: &Store, to: &Path, options: TransferOptions) -> Result<Tally, Fault> {
-        transfer::get(&self.link, from, local, to, options).await
+    /// The destination holds what it held. What a writer got is not all, or not what the server sent.
+    pub async fn get(
+        &self,
+        from: impl AsRef<OsStr>,
+        download: Download<'_>,
+        options: TransferOptions,
+    ) -> Result<Tally, Fault> {
+        transfer::get(&self.link, from.as_ref(), download, options).await
     }
 
     /// Waits until the link has ended, and says how.
     pub async fn ended(&self) -> Fault {
-        self.link.ended().await
+        self.link.ended().await.into()
     }
 }

@@ -20,11 +20,27 @@ pub mod server;
 
 pub use client::{Address, Client, ClientOptions};
 pub use ops::exec::{Collected, Exec, Input, Output, Running};
-pub use ops::transfer::{Progress, TransferOptions};
-pub use server::{Ending, Server, ServerOptions};
+pub use ops::new_id;
+pub use ops::transfer::{Download, Moved, Progress, TransferOptions, Upload};
+pub use server::{Ending, Server, ServerOptions, Service};
 
+pub use unglue_host::process::widen;
 pub use unglue_host::process::{SupervisorCommand, supervise_if_asked, supervise_main};
-pub use unglue_host::store::Store;
-pub use unglue_net::tcp::{ConnectError, HostTrust, Target, UnknownHost};
-pub use unglue_proto::message::exec::{Exit, Outcome, Report, StreamEnd};
-pub use unglue_proto::{Blame, Code, Fault};
+pub use unglue_host::store::{Partials, Store};
+pub use unglue_identity::{Denial, Passphrase, Policy, Principal, PublicKey};
+pub use unglue_link::auth::{AskPassphrase, Gatekeeper};
+pub use unglue_link::{
+    ConnectError, HostTrust, LinkConfig, LinkError, Memory, Peer, SharedMemory, StreamError, Target, UnknownHost, stdio,
+};
+pub use unglue_proto::limits::GO_AWAY_GRACE;
+pub use unglue_proto::message::auth::Welcome;
+pub use unglue_proto::message::exec::{
+    Exit, Left, Outcome, Report, Signalled, SpawnFailed, SpawnStep, Stream, StreamEnd, TimedOut,
+};
+pub use unglue_proto::message::{Tally, Time, Unknown};
+pub use unglue_proto::{Blame, Code, Fault, Side, signal};
+
+/// Who a client is, and which servers it trusts: keys, the agent, known hosts.
+pub use unglue_identity as identity;
+/// How bytes travel: what a connection needs besides an operation.
+pub use unglue_link as link;

@@ -1,8 +1,11 @@
 //! The flags of every command that connects to a server.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
+
+use super::span::parse_timeout;
 
 /// How to reach a server, and who asks.
 #[derive(Debug, Clone, Default, Args)]
@@ -19,6 +22,9 @@ pub(crate) struct ConnectionArgs {
     /// ~/.ssh/known_hosts]
     #[arg(long, value_name = "FILE")]
     pub(crate) known_hosts: Option<PathBuf>,
+    /// How long connecting and logging in may take (500ms, 3s); questions to you don't count
+    #[arg(long, value_name = "DUR", value_parser = parse_timeout)]
+    pub(crate) connect_timeout: Option<Duration>,
     /// Trust a server that isn't known yet, without asking; one whose key has changed is refused all the same
     #[arg(long)]
     pub(crate) accept_new: bool,

@@ -16,18 +16,28 @@ Examples:
   unglue cp build.example:logs/today.log .
   unglue cp -P 7300 '[::1]:a file' .                    # HOST:7300 would be a path
   unglue cp ./a:b build.example:                        # a slash first: a local file
+  unglue cp build.example:'~/notes.txt' .               # ~ is the home directory there, or the root
 
-A file appears under its name whole, verified and synced, or not at all.
+A file appears under its name whole, verified and synced, or not at all. A file that is
+replaced keeps its mode, its access control list and its extended attributes; -p gives it the
+source's mode. A new file gets the mode that cp would give it there.
+
+--inplace overwrites a file where it is. It is for what can't be replaced, as a container's
+/etc/hosts, which is a mount point. A copy that breaks off then leaves a part of the new file:
+the promise of whole files (P7) doesn't hold for it.
 
 Exit status: 0; 1 if something was not copied (each is named); 125 if unglue itself failed.";
 
 /// Copy files to or from another machine
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES, override_usage = "unglue cp [OPTIONS] SRC… DST    (one side is [user@]HOST:PATH)")]
+#[command(after_long_help = EXAMPLES, override_usage = "unglue cp [OPTIONS] SRC… DST    (one side is [user@]HOST:PATH)")]
 pub(crate) struct CpArgs {
     /// Keep the exact mode and the time of the last modification
     #[arg(short = 'p')]
     preserve: bool,
+    /// Overwrite the destination where it is; a copy that breaks off leaves a part of it
+    #[arg(long = "inplace")]
+    in_place: bool,
     #[arg(required = true, num_args = 2.., value_name = "PATH")]
     #[arg(help = "The sources, and last the destination; either side may be [user@]HOST:PATH")]
     paths: Vec<OsString>,
@@ -40,6 +50,7 @@ pub(crate) struct CpArgs {
 pub(crate) struct CpPlan {
     pub(crate) host: HostArg,
     pub(crate) preserve: bool,
+    pub(crate) in_place: bool,
     pub(crate) way: Way,
 }
 
@@ -71,7 +82,7 @@ impl CpArgs {
                 (host, Way::Down { sources, destination: as_directory(path, several) })
             }
         };
-        Ok(CpPlan { host, preserve: self.preserve, way })
+        Ok(CpPlan { host, preserve: self.preserve, in_place: self.in_place, way })
     }
 }
 
@@ -116,7 +127,7 @@ mod tests {
 
     fn plan(paths: &[&str]) -> Result<CpPlan, String> {
         let paths = paths.iter().map(OsString::from).collect();
-        CpArgs { connection: ConnectionArgs::default(), preserve: false, paths }.plan()
+        CpArgs { connection: ConnectionArgs::default(), preserve: false, in_place: false, paths }.plan()
     }
 
     #[test]

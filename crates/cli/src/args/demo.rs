@@ -6,7 +6,7 @@ use clap::Args;
 ///
 /// Starts a server with throw-away keys in a temporary folder, and leaves nothing behind.
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(after_long_help = "\
 Examples:
   unglue demo
   unglue demo | less")]

@@ -17,12 +17,16 @@ const JSON_CAP: u64 = 8 << 20;
 
 const EXAMPLES: &str = "\
 Examples:
-  unglue exec build.example -- uname -a
-  unglue exec ada@build.example:7300 -- cat 'a file'  # no shell splits the arguments
+  unglue exec build.example uname -a
+  unglue exec ada@build.example:7300 cat 'a file'     # no shell splits the arguments
   unglue exec build.example -c 'df -h | tail -n +2'   # sh -c, where a shell is wanted
-  tar c src | unglue exec -i build.example -- tar x   # feed the command's standard input
-  unglue exec --timeout 10s --json build.example -- ./check | jq .outcome
-  unglue exec --outcome fd:3 build.example -- make 3>outcome.json
+  tar c src | unglue exec -i build.example tar x      # feed the command's standard input
+  unglue exec --timeout 10s --json build.example ./check | jq .outcome
+  unglue exec --outcome fd:3 build.example make 3>outcome.json
+  unglue exec --env LANG --env CC=clang build.example make
+
+Everything from the first word behind HOST that is not an option is the command; -- may stand
+before it.
 
 The JSON object:
   id           the operation's id; null if the server was not reached
@@ -47,8 +51,8 @@ Exit status:
 /// Both outputs are streamed as they come. The command gets /dev/null as its input unless -i is given, and a login's
 /// clean environment.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES, override_usage = "unglue exec [OPTIONS] [user@]HOST[:PORT] -- PROGRAM [ARG]…\n       unglue exec [OPTIONS] [user@]HOST[:PORT] -c TEXT")]
-#[command(group(ArgGroup::new("what").required(true).args(["command", "shell"])))]
+#[command(after_long_help = EXAMPLES, override_usage = "unglue exec [OPTIONS] [user@]HOST[:PORT] [--] PROGRAM [ARG]…\n       unglue exec [OPTIONS] [user@]HOST[:PORT] -c TEXT")]
+#[command(group(ArgGroup::new("what").args(["command", "shell"])))]
 pub(crate) struct ExecArgs {
     /// Print one JSON object with the outcome and both outputs, and nothing else
     #[arg(long, conflicts_with = "outcome")]
@@ -62,8 +66,9 @@ pub(crate) struct ExecArgs {
     /// Feed standard input to the command
     #[arg(short = 'i', long)]
     stdin: bool,
-    /// Set a variable of the command's environment; may be given more than once
-    #[arg(long, value_name = "K=V")]
+    /// Set a variable of the command's environment; a NAME alone passes on the variable of this client. May be
+    /// given more than once
+    #[arg(long, value_name = "NAME[=VALUE]")]
     env: Vec<OsString>,
     /// The directory to run in [default: the home directory, or the server's root]
     #[arg(long, value_name = "DIR")]
@@ -114,7 +119,7 @@ impl ExecArgs {
     pub(crate) fn plan(&self) -> Result<ExecPlan, String> {
         let mut exec = self.command()?;
         for pair in &self.env {
-            let (name, value) = variable(pair)?;
+            let (name, value) = variable(pair, |name| std::env::var_os(name))?;
             exec = exec.env(name, value);
         }
         if let Some(cwd) = &self.cwd {
@@ -132,10 +137,24 @@ impl ExecArgs {
         Ok(ExecPlan { exec, outcome: self.outcome_to()? })
     }
 
+    /// The program, if no shell was asked for.
+    pub(crate) fn program(&self) -> Option<&OsStr> {
+        self.command.first().map(OsString::as_os_str)
+    }
+
+    /// Whether the command reads standard input.
+    pub(crate) fn feeds_stdin(&self) -> bool {
+        self.stdin
+    }
+
     fn command(&self) -> Result<Exec, String> {
         match (&self.shell, self.command.first()) {
             (Some(text), _) => Ok(Exec::shell(text)),
-            (None, None) => Err("there is no command; write it behind --".into()),
+            (None, None) => Err(format!(
+                "there is no command for {host}; write it behind the host: unglue exec {host} PROGRAM [ARG]…; to type commands \
+                 one by one: unglue repl {host}",
+                host = self.host
+            )),
             (None, Some(program)) if program.is_empty() => Err("the program's name is empty".into()),
             (None, Some(_)) => Ok(Exec::new(&self.command)),
         }
@@ -163,13 +182,17 @@ fn descriptor(number: &[u8]) -> Result<OutcomeTo, String> {
     }
 }
 
-/// Splits `K=V`, bytes as they are, at the first equals sign.
-fn variable(pair: &OsStr) -> Result<(&OsStr, &OsStr), String> {
+/// Splits `NAME=VALUE`, bytes as they are, at the first equals sign; the value of a NAME alone is the one that it has here.
+fn variable(pair: &OsStr, here: impl Fn(&OsStr) -> Option<OsString>) -> Result<(&OsStr, OsString), String> {
     let bytes = pair.as_bytes();
     match bytes.iter().position(|&byte| byte == b'=') {
-        None => Err(format!("--env {} has no value; write K=V", pair.display())),
-        Some(0) => Err(format!("--env {} has no name; write K=V", pair.display())),
-        Some(at) => Ok((OsStr::from_bytes(&bytes[..at]), OsStr::from_bytes(&bytes[at + 1..]))),
+        None if bytes.is_empty() => Err("--env needs a variable; write NAME=VALUE, or NAME".into()),
+        None => here(pair).map(|value| (pair, value)).ok_or_else(|| {
+            let name = pair.display();
+            format!("--env {name}: {name} is not set here; write --env {name}=VALUE")
+        }),
+        Some(0) => Err(format!("--env {} has no name; write NAME=VALUE", pair.display())),
+        Some(at) => Ok((OsStr::from_bytes(&bytes[..at]), OsStr::from_bytes(&bytes[at + 1..]).to_owned())),
     }
 }
 
@@ -210,14 +233,13 @@ mod tests {
     fn what_makes_no_sense_is_refused() {
         for words in [
             &["h"][..],
-            &["h", "ls"],
             &["h", "--"],
             &["h", "-c", "x", "--", "y"],
             &["h", "--", ""],
             &["--json", "--outcome", "f", "h", "--", "x"],
             &["--outcome", "fd:1", "h", "--", "x"],
             &["--outcome", "fd:x", "h", "--", "x"],
-            &["--env", "NAME", "h", "--", "x"],
+            &["--env", "UNGLUE_NOT_SET", "h", "--", "x"],
             &["--env", "=v", "h", "--", "x"],
             &["--timeout", "soon", "h", "--", "x"],
             &["-P", "0", "h", "--", "x"],
@@ -228,7 +250,10 @@ mod tests {
 
     #[test]
     fn variables_are_split_at_the_first_equals_sign() {
-        assert_eq!(variable("A=b=c".as_ref()), Ok(("A".as_ref(), "b=c".as_ref())));
-        assert_eq!(variable("EMPTY=".as_ref()), Ok(("EMPTY".as_ref(), "".as_ref())));
+        let here = |name: &OsStr| (name == "TERM").then(|| "xterm".into());
+        assert_eq!(variable("A=b=c".as_ref(), here), Ok(("A".as_ref(), "b=c".into())));
+        assert_eq!(variable("EMPTY=".as_ref(), here), Ok(("EMPTY".as_ref(), "".into())));
+        assert_eq!(variable("TERM".as_ref(), here), Ok(("TERM".as_ref(), "xterm".into())));
+        assert!(variable("TREM".as_ref(), here).expect_err("it is not set").contains("TREM is not set here"));
     }
 }

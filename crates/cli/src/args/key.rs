@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use unglue_net::identity::Fingerprint;
+use unglue::identity::Fingerprint;
 
 use super::connection::ConnectionArgs;
 use super::target::HostArg;
@@ -17,7 +17,7 @@ Examples:
 
 /// See and make keys, and trust servers
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_long_help = EXAMPLES)]
 pub(crate) struct KeyArgs {
     #[command(subcommand)]
     pub(crate) command: KeyCommand,
@@ -34,7 +34,7 @@ pub(crate) enum KeyCommand {
 
 /// Make an ed25519 key pair; a key that is there is never overwritten
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(after_long_help = "\
 Examples:
   unglue key init
   unglue key init -f ~/.ssh/id_ed25519 --passphrase")]
@@ -51,7 +51,7 @@ pub(crate) struct InitArgs {
 
 /// Print the public key that would log in, as authorized_keys takes it
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(after_long_help = "\
 The key's fingerprint and place go to standard error, so that the line alone is piped.
 
 Examples:
@@ -65,7 +65,7 @@ pub(crate) struct ShowArgs {
 
 /// List the keys in the order in which they are tried, and the known servers
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(after_long_help = "\
 Examples:
   unglue key list
   unglue key list --known-hosts ./known_hosts")]
@@ -80,7 +80,7 @@ pub(crate) struct ListArgs {
 
 /// Trust a server, if it proves to have the key with this fingerprint
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(after_long_help = "\
 Examples:
   unglue key trust build.example SHA256:ImKhPYGmEiSoBBCTuqr/sg6rO0pDFVD1bKhtsbBmFhs
   unglue key trust '[::1]:7300' SHA256:ImKhPYGmEiSoBBCTuqr/sg6rO0pDFVD1bKhtsbBmFhs")]

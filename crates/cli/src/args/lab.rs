@@ -55,7 +55,7 @@ With --json: what was called, `result` (the same in every run) and `measured` (w
 
 /// See why messages stick together: the tutorial's programs, alive, and scenes on real sockets
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_long_help = EXAMPLES)]
 pub(crate) struct LabArgs {
     #[command(subcommand)]
     pub(crate) command: LabCommand,
@@ -71,7 +71,7 @@ pub(crate) enum LabCommand {
 
 /// Serve a dialect of the tutorial: run commands, or take uploads, for anyone who connects
 #[derive(Debug, Args)]
-#[command(after_help = SERVE)]
+#[command(after_long_help = SERVE)]
 pub(crate) struct LabServeArgs {
     /// The dialect: raw, udp, ack, len32 or header
     pub(crate) dialect: Dialect,
@@ -94,7 +94,7 @@ pub(crate) struct LabServeArgs {
 
 /// Connect to a dialect's server: one command a line, each reply as the dialect's rules take it
 #[derive(Debug, Args)]
-#[command(after_help = CONNECT)]
+#[command(after_long_help = CONNECT)]
 pub(crate) struct LabConnectArgs {
     /// The dialect: raw, udp, ack, len32 or header
     pub(crate) dialect: Dialect,
@@ -111,7 +111,7 @@ pub(crate) struct LabConnectArgs {
 
 /// Play scenes: who called what, what it gave, why, and what fixes it
 #[derive(Debug, Args)]
-#[command(after_help = SCENE)]
+#[command(after_long_help = SCENE)]
 pub(crate) struct LabSceneArgs {
     /// The scenes; without one they are listed
     #[arg(value_name = "NAME", conflicts_with = "all", value_parser = parse_scene)]

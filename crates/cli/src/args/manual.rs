@@ -7,7 +7,7 @@ use clap_complete::Shell;
 
 /// Print the completions of a shell
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(after_long_help = "\
 Examples:
   unglue completions bash > ~/.local/share/bash-completion/completions/unglue
   unglue completions fish > ~/.config/fish/completions/unglue.fish")]
@@ -19,7 +19,7 @@ pub(crate) struct CompletionsArgs {
 
 /// Print the manual page, or write a page for each command into a directory
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(after_long_help = "\
 Examples:
   unglue man | man -l -
   unglue man /usr/local/share/man/man1")]

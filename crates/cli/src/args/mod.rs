@@ -11,6 +11,7 @@ pub(crate) mod key;
 pub(crate) mod lab;
 pub(crate) mod manual;
 pub(crate) mod place;
+mod remote_command;
 pub(crate) mod repl;
 pub(crate) mod serve;
 pub(crate) mod span;
@@ -28,19 +29,19 @@ const EXAMPLES: &str = "\
 Examples:
   unglue demo                              # see it work, on this machine alone
   unglue serve                             # on the machine that shall be reached
-  unglue exec build.example -- uname -a
+  unglue exec build.example uname -a
   unglue cp notes.txt build.example:
   unglue lab scene --all                   # why messages stick, on real sockets
 
-Every command tells more with --help. UNGLUE_LOG=LEVEL writes a log to standard error:
-error, warn, info, debug or trace.
+-h is short; --help has examples, and so has `unglue help COMMAND`. UNGLUE_LOG=LEVEL writes a log to
+standard error: error, warn, info, debug or trace.
 
 Exit status: a remote command's own; 125 for everything that unglue itself failed at; the
 rest is in unglue exec --help.";
 
 /// Run commands and move files on other machines, every message whole
 #[derive(Debug, Parser)]
-#[command(name = "unglue", version, after_help = EXAMPLES, max_term_width = 100, disable_help_subcommand = true)]
+#[command(name = "unglue", version, after_long_help = EXAMPLES, max_term_width = 100)]
 pub(crate) struct CommandLine {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -58,8 +59,6 @@ pub(crate) enum Command {
     Lab(lab::LabArgs),
     Frame(FrameCommand),
     Struct(StructCommand),
-    #[command(hide = true)]
     Completions(manual::CompletionsArgs),
-    #[command(hide = true)]
     Man(manual::ManArgs),
 }

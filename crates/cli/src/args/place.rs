@@ -30,7 +30,18 @@ impl Place {
         let host = std::str::from_utf8(&bytes[..colon]).map_err(|_| "the host's name is not UTF-8".to_owned());
         let host = host.and_then(parse_host);
         let host = host.map_err(|why| format!("{why}; write ./{} for a local file", text.display()))?;
-        Ok(Place::Remote(host, PathBuf::from(OsString::from_vec(bytes[colon + 1..].to_vec()))))
+        Ok(Place::Remote(host, PathBuf::from(OsString::from_vec(below_home(&bytes[colon + 1..]).to_vec()))))
+    }
+}
+
+/// `~/x` is `x` there: remote paths start at the home directory, or at the root of a server that has one. `./~` is a file
+/// with that name.
+fn below_home(path: &[u8]) -> &[u8] {
+    match path.strip_prefix(b"~") {
+        Some(b"") => b"",
+        // `~//x` doesn't lead to the file system's root either.
+        Some(rest @ [b'/', ..]) => &rest[rest.iter().take_while(|&&byte| byte == b'/').count()..],
+        _ => path,
     }
 }
 
@@ -75,9 +86,24 @@ mod tests {
         assert_eq!(remote(b"h:"), (None, "h".into(), b"".to_vec()));
         assert_eq!(remote(b"ada@h:/a:b"), (Some("ada".into()), "h".into(), b"/a:b".to_vec()));
         assert_eq!(remote(b"[::1]:p"), (None, "::1".into(), b"p".to_vec()));
-        assert_eq!(remote(b"ada@[::1]:~/x"), (Some("ada".into()), "::1".into(), b"~/x".to_vec()));
+        assert_eq!(remote(b"ada@[::1]:~/x"), (Some("ada".into()), "::1".into(), b"x".to_vec()));
         assert_eq!(remote(b"h:\xff\n"), (None, "h".into(), b"\xff\n".to_vec()));
         assert_eq!(remote(b"h:a@b"), (None, "h".into(), b"a@b".to_vec()));
+    }
+
+    #[test]
+    fn a_tilde_is_the_home() {
+        for (typed, meant) in [
+            ("h:~/x", "x"),
+            ("h:~", ""),
+            ("h:~/", ""),
+            ("h:~//x", "x"),
+            ("h:./~", "./~"),
+            ("h:a~", "a~"),
+            ("h:~ada/x", "~ada/x"),
+        ] {
+            assert_eq!(remote(typed.as_bytes()).2, meant.as_bytes(), "{typed}");
+        }
     }
 
     #[test]

@@ -5,25 +5,32 @@ use clap::Args;
 use super::connection::ConnectionArgs;
 use super::target::HostArg;
 
-const EXAMPLES: &str = "\
+/// What may be typed, for `help` too.
+pub(crate) const AT_THE_PROMPT: &str = "\
 At the prompt:
   LINE               run the line with sh -c, and show its reply whole
-  cd [DIR]           go to a directory; cd - goes back
-  put FILE [DST]     copy a file to the server
+  cd [DIR]           go to a directory, which lasts; cd - goes back; cd DIR && LINE
+  put FILE [DST]     copy a file to the server; FILE may be a pattern, and may begin with ~
   get FILE [DST]     fetch a file
   history            list the lines typed so far
+  help               show this
   quit, exit         leave; so does the end of input
 
 Ctrl-C interrupts the running command. Each line has a shell of its own, so variables
-don't last from one to the next.
+don't last from one to the next.";
 
+fn after_help() -> String {
+    format!(
+        "{AT_THE_PROMPT}\n\n\
 Examples:
   unglue repl build.example
-  printf 'cd src\\ngit status\\n' | unglue repl build.example";
+  printf 'cd src\\ngit status\\n' | unglue repl build.example"
+    )
+}
 
 /// Type commands, one a line, and see each reply whole
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_long_help = after_help())]
 pub(crate) struct ReplArgs {
     #[arg(value_name = "HOST", help = "The server, as [user@]HOST[:PORT]")]
     pub(crate) host: HostArg,

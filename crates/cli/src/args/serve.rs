@@ -1,6 +1,6 @@
 //! `unglue serve`.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
@@ -9,9 +9,10 @@ use unglue::client::DEFAULT_PORT;
 const EXAMPLES: &str = "\
 Examples:
   unglue serve                                  # on 127.0.0.1:7227, for this user's keys
-  unglue serve --listen 0.0.0.0:7227            # for other machines too
+  unglue serve --listen '[::]:7227'             # for other machines too, IPv4 and IPv6
   unglue serve --root /srv/drop --allow files   # files below /srv/drop, and no commands
   unglue serve --listen 127.0.0.1:0 --json      # a free port, told as JSON
+  unglue serve --listen localhost:7300          # both 127.0.0.1 and ::1
 
 Who may log in is said by ~/.ssh/authorized_keys, as for ssh. --root confines files, not
 commands. The first SIGTERM or SIGINT lets running commands end for up to 10 s; the second
@@ -19,9 +20,9 @@ ends the server at once.";
 
 /// Serve this machine: run commands and move files for those whose keys are authorised
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_long_help = EXAMPLES)]
 pub(crate) struct ServeArgs {
-    /// The address and port to listen at; port 0 picks a free one
+    /// The address and port to listen at; a name is listened at with all its addresses, and port 0 picks a free one
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:7227", value_parser = parse_listen)]
     pub(crate) listen: String,
     /// Keep all files beneath this directory [default: paths start at the home directory and may be absolute]
@@ -60,13 +61,18 @@ impl ServeArgs {
     }
 }
 
-/// Adds the default port to a plain address.
+/// Adds the default port to a plain address, which may have a zone.
 fn parse_listen(text: &str) -> Result<String, String> {
-    let plain: Option<IpAddr> = text.trim_start_matches('[').trim_end_matches(']').parse().ok();
-    match (plain, text.rsplit_once(':').map(|(host, port)| (host, port.parse::<u16>()))) {
-        (Some(ip), _) => Ok(SocketAddr::new(ip, DEFAULT_PORT).to_string()),
-        (None, Some((host, Ok(_)))) if !host.is_empty() => Ok(text.into()),
-        _ => Err("it is no address; write it like 127.0.0.1:7227, 0.0.0.0:7227 or [::]:7227".into()),
+    let bare = text.strip_prefix('[').and_then(|bare| bare.strip_suffix(']')).unwrap_or(text);
+    let (ip, zone) = bare.split_once('%').map_or((bare, ""), |(ip, zone)| (ip, zone));
+    match (ip.parse::<IpAddr>(), text.rsplit_once(':').map(|(host, port)| (host, port.parse::<u16>()))) {
+        (Ok(IpAddr::V6(_)), _) => Ok(format!("[{bare}]:{DEFAULT_PORT}")),
+        (Ok(IpAddr::V4(ip)), _) if zone.is_empty() => Ok(format!("{ip}:{DEFAULT_PORT}")),
+        (Err(_), Some((host, Ok(_)))) if !host.is_empty() => Ok(text.into()),
+        _ => {
+            Err("this is not an address; write it like 127.0.0.1:7227, 0.0.0.0:7227, [::]:7227 or [fe80::1%eth0]:7227"
+                .into())
+        }
     }
 }
 
@@ -81,6 +87,8 @@ mod tests {
         assert_eq!(listen("0.0.0.0"), "0.0.0.0:7227");
         assert_eq!(listen("::"), "[::]:7227");
         assert_eq!(listen("localhost:1"), "localhost:1");
+        assert_eq!(listen("fe80::1%eth0"), "[fe80::1%eth0]:7227");
+        assert_eq!(listen("[fe80::1%eth0]:1"), "[fe80::1%eth0]:1");
         for text in ["", "localhost", ":1", "localhost:http", "1.2.3.4:65536"] {
             assert!(parse_listen(text).is_err(), "{text:?}");
         }

@@ -1,62 +1,69 @@
 //! Wrong usage: one line on standard error, and the exit code 125.
 
 use std::ffi::OsString;
-use std::process::ExitCode;
 
+use anstream::ColorChoice;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, Parser as _};
 
-use super::CommandLine;
+use super::{CommandLine, remote_command};
 use crate::complaint::Complaint;
+use crate::standard;
 
-/// Reads the command line.
+/// Reads the command line. `None` after help or the version, which have been printed.
 ///
 /// # Errors
-/// What the process shall end with: 0 after help or the version, which have been printed, 125 after wrong usage, which has
-/// been told.
-pub(crate) fn parse(words: Vec<OsString>) -> Result<CommandLine, ExitCode> {
-    CommandLine::try_parse_from(&words).map_err(|error| match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            // Whoever closed standard output doesn't want to read it.
-            let _ = error.print();
-            ExitCode::SUCCESS
+/// Wrong usage, or standard output can't be written.
+pub(crate) fn parse(words: Vec<OsString>) -> Result<Option<CommandLine>, Complaint> {
+    let words = remote_command::set_apart(words, &CommandLine::command());
+    match CommandLine::try_parse_from(&words) {
+        Ok(line) => Ok(Some(line)),
+        Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
+            let text = error.render();
+            let styled = standard::colours() != ColorChoice::Never;
+            standard::print(if styled { text.ansi().to_string() } else { text.to_string() })?;
+            Ok(None)
         }
-        _ => {
+        Err(error) => {
             let path = command_of(&words);
-            let what = match error.kind() {
-                ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => "a command is missing".into(),
-                ErrorKind::UnknownArgument if path == "unglue exec" => one_line(&error) + behind_dashes(&error),
-                _ => one_line(&error),
-            };
-            Complaint::new(format!("{what}; see: {path} --help")).tell()
+            Err(Complaint::new(format!("{}; see: {path} --help", problem(&error))))
         }
-    })
-}
-
-/// What to do about a word of `exec` that is no flag: it is the beginning of a command, most likely.
-fn behind_dashes(error: &clap::Error) -> &'static str {
-    match error.get(ContextKind::InvalidArg) {
-        Some(ContextValue::String(word)) if !word.starts_with('-') => "; write the command behind --",
-        _ => "",
     }
 }
 
-/// What clap says, without its layout: the problem, then its hints in parentheses.
-fn one_line(error: &clap::Error) -> String {
+/// What is wrong, in one line. Of clap's hints only those are kept that name what may have been meant: the others explain
+/// clap's own rules, which aren't always ours.
+fn problem(error: &clap::Error) -> String {
+    let meant = |kind| match error.get(kind) {
+        Some(ContextValue::String(one)) => Some(one.clone()),
+        Some(ContextValue::Strings(several)) => several.last().cloned(),
+        _ => None,
+    };
+    match (error.kind(), meant(ContextKind::InvalidSubcommand), meant(ContextKind::InvalidArg)) {
+        (ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand, ..) => {
+            "a command is missing".into()
+        }
+        (ErrorKind::InvalidSubcommand, Some(word), _) => match meant(ContextKind::SuggestedSubcommand) {
+            Some(similar) => format!("there is no command {word}; did you mean {similar}?"),
+            None => format!(
+                "there is no command {word}; if it is a server, write `unglue exec {word} PROGRAM` to run a command there, \
+                 or `unglue repl {word}` to type commands"
+            ),
+        },
+        (ErrorKind::UnknownArgument, _, Some(word)) => match meant(ContextKind::SuggestedArg) {
+            Some(similar) => format!("unexpected argument {word}; did you mean {similar}?"),
+            None => format!("unexpected argument {word}"),
+        },
+        _ => first_sentence(error),
+    }
+}
+
+/// What clap says, without its layout and its hints.
+fn first_sentence(error: &clap::Error) -> String {
     let text = error.render().to_string();
-    let told = text.split("\n\nUsage:").next().unwrap_or(&text);
-    let told = told.split("\n\nFor more information").next().unwrap_or(told);
-    let mut parts = told.trim_start_matches("error: ").split("\n\n").map(collapse);
-    let problem = parts.next().unwrap_or_default();
-    let hints: Vec<String> = parts.map(|part| part.trim_start_matches("tip: ").replace(" tip: ", "; ")).collect();
-    match hints.is_empty() {
-        true => problem,
-        false => format!("{problem} ({})", hints.join("; ")),
-    }
-}
-
-fn collapse(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    let told = text.split("\n\n").next().unwrap_or(&text);
+    let told = told.trim_start_matches("error: ");
+    told.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// The command whose help explains it: as many words as name one.
@@ -77,7 +84,7 @@ mod tests {
 
     fn said(words: &[&str]) -> String {
         let words = [&["unglue"], words].concat();
-        one_line(&CommandLine::try_parse_from(words).expect_err("wrong usage"))
+        problem(&CommandLine::try_parse_from(words).expect_err("wrong usage"))
     }
 
     #[test]
@@ -87,19 +94,36 @@ mod tests {
 
     #[test]
     fn wrong_usage_is_told_in_one_line() {
-        for words in [&["exec"][..], &["exec", "h", "ls"], &["cp", "a"], &["--evn"], &["exec", "--evn", "h"], &["flie"]]
-        {
+        for (words, what) in [
+            (&["exec"][..], "required arguments were not provided: <HOST>"),
+            (&["cp", "a"], "2 values required"),
+            (&["--evn"], "unexpected argument --evn"),
+            (&["exec", "--evn", "h"], "unexpected argument --evn"),
+            (&["exec", "--jsn", "h", "--", "x"], "unexpected argument --jsn; did you mean --json?"),
+            (&["serv"], "there is no command serv; did you mean serve?"),
+            (&["exec", "h", "--timeout", "soon", "--", "x"], "invalid value 'soon' for '--timeout <DUR>'"),
+            (&["key"], "a command is missing"),
+        ] {
             let said = said(words);
-            assert!(!said.contains('\n') && !said.contains("error:") && !said.is_empty(), "{said:?}");
+            assert!(said.contains(what) && !said.contains('\n') && !said.contains("tip"), "{words:?}: {said:?}");
         }
-        assert!(said(&["exec", "--jsn", "h", "--", "x"]).contains("similar argument exists"));
+    }
+
+    #[test]
+    fn a_server_in_the_place_of_a_command_is_told_what_there_is() {
+        let said = said(&["build.example"]);
+        assert!(
+            said.contains("unglue exec build.example PROGRAM") && said.contains("unglue repl build.example"),
+            "{said}"
+        );
     }
 
     #[test]
     fn every_command_shows_examples() {
         fn check(command: &clap::Command) {
-            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let help = command.get_after_long_help().map(ToString::to_string).unwrap_or_default();
             assert!(help.contains("Examples:"), "{}", command.get_name());
+            assert!(command.get_after_help().is_none(), "{}: -h is short", command.get_name());
             // The steps of these two are shown together, by the command above them.
             if !["frame", "struct"].contains(&command.get_name()) {
                 command.get_subcommands().for_each(check);

@@ -1,7 +1,6 @@
 //! The first act: commands, each reply whole.
 
-use unglue::{Client, Collected, Exec, Exit, Outcome};
-use unglue_proto::message::exec::Stream;
+use unglue::{Client, Collected, Exec, Exit, Outcome, Stream};
 
 use super::screen::{Screen, Tone, count, short};
 use super::{COMMANDS, Stopped};
@@ -51,8 +50,8 @@ fn remarks(done: &Collected, screen: &mut Screen) -> Result<(), Stopped> {
 
 fn ended(outcome: &Outcome) -> String {
     match outcome {
-        Outcome::Ended(Exit::Exited { exited }) => format!("exit status {exited}"),
-        Outcome::Ended(Exit::Signalled { signalled, .. }) => format!("ended by {signalled}"),
+        Outcome::Ended(Exit::Exited(exited)) => format!("exit status {exited}"),
+        Outcome::Ended(Exit::Signalled(by)) => format!("ended by {}", by.signal),
         other => format!("{other:?}"),
     }
 }

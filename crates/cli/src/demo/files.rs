@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use tokio::task::spawn_blocking;
-use unglue::{Client, Store, TransferOptions};
+use unglue::{Client, Download, Store, TransferOptions, Upload};
 
 use super::Stopped;
 use super::screen::{Screen, Tone, count, short};
@@ -31,17 +31,17 @@ pub(super) async fn act(client: &Client, stage: &Stage, screen: &mut Screen) -> 
 
     screen.prompt("put made.bin there.bin")?;
     let bar = Bar::of("there.bin");
-    let options = TransferOptions { preserve: false, progress: bar.listener() };
+    let options = TransferOptions::default().progress(bar.listener());
     let started = Instant::now();
-    let tally = client.put(&store, &made, "there.bin".as_ref(), options).await?;
+    let tally = client.put(Upload::file(&store, &made), "there.bin", options).await?;
     bar.finish();
     moved(screen, "sent, synced on the server's disk, and verified", tally.bytes, started.elapsed())?;
 
     screen.prompt("get there.bin back.bin")?;
     let bar = Bar::of("back.bin");
-    let options = TransferOptions { preserve: false, progress: bar.listener() };
+    let options = TransferOptions::default().progress(bar.listener());
     let started = Instant::now();
-    let tally = client.get("there.bin".as_ref(), &store, &back, options).await?;
+    let tally = client.get("there.bin", Download::file(&store, &back), options).await?;
     bar.finish();
     moved(screen, "fetched, synced on this disk, and verified", tally.bytes, started.elapsed())?;
 

@@ -1,6 +1,6 @@
 //! How the demo looks. Colours are left out where standard output is no terminal.
 
-use std::io::{self, Write as _};
+use std::io::Write;
 use std::time::Duration;
 
 use anstream::AutoStream;
@@ -9,6 +9,7 @@ use anstyle::{AnsiColor, Style};
 use super::Stopped;
 use super::stage::Stage;
 use crate::complaint::printable;
+use crate::standard;
 
 const TITLE: Style = Style::new().bold();
 const PROMPT: Style = AnsiColor::Cyan.on_default().bold();
@@ -29,12 +30,12 @@ pub(super) enum Tone {
 }
 
 /// Standard output, with styles.
-pub(super) struct Screen(AutoStream<io::Stdout>);
+pub(super) struct Screen(AutoStream<Box<dyn Write>>);
 
 impl Screen {
     /// Standard output.
     pub(super) fn stdout() -> Screen {
-        Screen(anstream::stdout())
+        Screen(standard::styled_stdout())
     }
 
     /// Says what is set up.

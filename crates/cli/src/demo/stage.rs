@@ -3,11 +3,10 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use tempfile::TempDir;
-use unglue::{Address, Client, ClientOptions, Server, ServerOptions, SupervisorCommand, Target};
-use unglue_net::identity::{KnownHosts, make_key_file};
+use unglue::identity::{KnownHosts, make_key_file};
+use unglue::{Address, Client, ClientOptions, Server, ServerOptions, Target};
 
 use super::Stopped;
 use crate::complaint::Complaint;
@@ -62,12 +61,7 @@ impl Stage {
         let (host, port) = (address.ip().to_string(), address.port());
         KnownHosts::append(&known_hosts, &host, port, self.server.host_key())
             .map_err(|error| Complaint::new(error.to_string()))?;
-        let options = ClientOptions {
-            identity: Some(self.folder.path().join("client_key")),
-            known_hosts: Some(known_hosts),
-            accept_new: false,
-            ask_passphrase: Arc::new(|_| None),
-        };
+        let options = ClientOptions::default().identity(self.folder.path().join("client_key")).known_hosts(known_hosts);
         let connected = Client::connect(&Address { user: None, target: Target { host, port } }, &options).await;
         Ok(connected.map_err(|error| Complaint::new(error.to_string()))?)
     }
@@ -112,14 +106,11 @@ fn start(folder: &Path) -> Result<Server, Complaint> {
     let (_, client_key) = made("client_key")?;
     let authorized_keys = folder.join("authorized_keys");
     fs::write(&authorized_keys, format!("{client_key}\n")).map_err(|error| unset(&error))?;
-    let server = Server::start(ServerOptions {
-        listen: "127.0.0.1:0".into(),
-        root: Some(served(folder)),
-        state: Some(folder.join("state")),
-        host_key: Some(host_key),
-        authorized_keys: Some(authorized_keys),
-        supervisor: SupervisorCommand::current_exe(),
-        ..ServerOptions::default()
-    });
-    Ok(server?)
+    let options = ServerOptions::default()
+        .listen("127.0.0.1:0")
+        .root(served(folder))
+        .state(folder.join("state"))
+        .host_key(host_key)
+        .authorized_keys(authorized_keys);
+    Ok(Server::start(options)?)
 }

@@ -60,18 +60,18 @@ pub(super) async fn drive(
             running = &mut starting => break running?,
             wish = signals.next() => match interrupts.count(wish) {
                 Ok(()) => {}
-                Err(complaint) => return Ok(Ended::given_up(complaint)),
+                Err(complaint) => return Ok(Ended::cancelled(complaint)),
             },
         }
     };
     let streams = Streams::start(&mut running, destinations);
     let _guard = streams.guard();
     if let Err(complaint) = until_exited(&mut running, &mut signals, interrupts).await {
-        return Ok(Ended::given_up(complaint));
+        return Ok(Ended::cancelled(complaint));
     }
     tokio::select! {
         ended = streams.end(running) => Ok(ended),
-        wish = signals.next() => Ok(Ended::given_up(leave(wish))),
+        wish = signals.next() => Ok(Ended::cancelled(leave(wish))),
     }
 }
 
@@ -122,7 +122,7 @@ fn leave(wish: Wish) -> Complaint {
     match wish {
         Wish::Interrupt => Complaint::new("interrupted; the server ends what is left of the command").exit(INTERRUPTED),
         Wish::End(signal) => {
-            let name = unglue_proto::signal::name(signal.into());
+            let name = unglue::signal::name(signal.into());
             Complaint::new(format!("ended by {name}; the server ends what is left of the command")).exit(128 + signal)
         }
     }
@@ -145,7 +145,7 @@ impl Streams {
     /// Waits for the outputs' ends, and for the outcome.
     async fn end(self, mut running: Running) -> Ended {
         let unread = match self.stdin {
-            Some(stdin) if stdin.is_finished() => stdin.await.ok().and_then(Result::err),
+            Some(stdin) if stdin.is_finished() => stdin.await.map_err(io::Error::other).and_then(|fed| fed).err(),
             Some(stdin) => {
                 // The command has ended: nobody reads it any more.
                 stdin.abort();
@@ -153,8 +153,13 @@ impl Streams {
             }
             None => None,
         };
-        let (stdout, stderr) = (finished(self.stdout).await, finished(self.stderr).await);
+        // The pumps read the streams, and the outcome waits for the streams' ends.
         let mut report = running.outcome().await;
+        if running.is_overdue() {
+            self.stdout.abort();
+            self.stderr.abort();
+        }
+        let (stdout, stderr) = (finished(self.stdout).await, finished(self.stderr).await);
         for (stream, pumped) in [(&mut report.stdout, &stdout), (&mut report.stderr, &stderr)] {
             if let Some(stream) = stream.as_mut().filter(|_| pumped.given_up.is_some()) {
                 stream.end = StreamEnd::Abandoned;
@@ -171,8 +176,9 @@ impl Streams {
 async fn finished(pumping: JoinHandle<Pumped>) -> Pumped {
     match pumping.await.map_err(tokio::task::JoinError::try_into_panic) {
         Ok(pumped) => pumped,
+        // It was reported when it happened; to go on would be to lose output without a word.
         Err(Ok(panic)) => std::panic::resume_unwind(panic),
-        // Nobody cancels it.
+        // The server never ended the stream.
         Err(Err(_)) => Pumped::default(),
     }
 }
@@ -186,27 +192,35 @@ fn lost(name: &str, pumped: &Pumped) -> Option<Complaint> {
 impl Ended {
     /// There is no link: nothing ran, and it is safe to try again.
     pub(super) fn before_it_ran(fault: Fault) -> Ended {
-        Ended::without_report(Outcome::Refused { refused: fault }, None, false)
+        let outcome = match fault.code {
+            Code::Unreachable => Outcome::Unreachable(fault),
+            _ => Outcome::Refused(fault),
+        };
+        Ended::without_report(outcome, None, false)
     }
 
     /// The request was on its way when this went wrong.
     pub(super) fn after_the_request(fault: Fault) -> Ended {
-        match fault.code {
-            Code::Denied | Code::GoingAway | Code::NotAllowed | Code::Unsupported | Code::LimitExceeded => {
-                Ended::without_report(Outcome::Refused { refused: fault }, None, true)
-            }
-            _ => Ended::without_report(Outcome::LinkLost { link_lost: fault }, None, true),
-        }
+        let outcome = match fault.code {
+            Code::Denied
+            | Code::GoingAway
+            | Code::NotAllowed
+            | Code::Unsupported
+            | Code::LimitExceeded
+            | Code::Busy => Outcome::Refused(fault),
+            Code::BadMessage | Code::TimedOut => Outcome::Failed(fault),
+            _ => Outcome::LinkLost(fault),
+        };
+        Ended::without_report(outcome, None, true)
     }
 
-    /// This client leaves before the command's end is known.
-    fn given_up(complaint: Complaint) -> Ended {
+    /// This client's user leaves before the command's end is known.
+    fn cancelled(complaint: Complaint) -> Ended {
         let fault = Fault::user(Code::Cancelled, complaint.to_string());
-        Ended::without_report(Outcome::LinkLost { link_lost: fault }, Some(complaint), true)
+        Ended::without_report(Outcome::Cancelled(fault), Some(complaint), true)
     }
 
     fn without_report(outcome: Outcome, complaint: Option<Complaint>, ran: bool) -> Ended {
-        let report = Report { outcome, stdout: None, stderr: None, stdin: None, descendants: None, wall_us: 0 };
-        Ended { report, kept: None, complaint, ran }
+        Ended { report: Report::of(outcome), kept: None, complaint, ran }
     }
 }

@@ -2,6 +2,7 @@
 
 mod drive;
 mod feed;
+mod hint;
 mod inherited;
 mod object;
 mod outcome_sink;
@@ -9,17 +10,18 @@ pub(crate) mod pump;
 pub(crate) mod sink;
 pub(crate) mod verdict;
 
-use std::io::{self, Write as _};
+use std::io;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use unglue::Exec;
+use unglue::{Exec, new_id};
 
 use crate::access::Access;
 use crate::args::exec::{ExecArgs, ExecPlan, OutcomeTo};
 use crate::complaint::Complaint;
-use crate::runtime;
+use crate::{runtime, standard};
 use drive::{Ended, drive, refused};
+use hint::shell_hint;
 use object::{Kept, Object};
 use outcome_sink::OutcomeSink;
 use pump::Destination;
@@ -31,13 +33,30 @@ use sink::Sink;
 /// Everything but the command's own end.
 pub(crate) fn run(args: &ExecArgs) -> Result<ExitCode, Complaint> {
     let ExecPlan { exec, outcome } = args.plan().map_err(Complaint::new)?;
+    check_streams(args, &outcome)?;
+    let id = new_id();
+    let exec = exec.id(&id);
     let access = Access::new(&args.host, &args.connection)?;
     // Before anything else opens a file, and before anything runs.
     let sink = OutcomeSink::open(&outcome)?;
     runtime::run(async {
         let ended = execute(&access, &exec, &outcome).await;
-        tell(&exec, ended, &outcome, sink).map(ExitCode::from)
+        let hint = shell_hint(args.program(), &ended.report.outcome);
+        tell(&id, ended, &outcome, sink).map(ExitCode::from).map_err(|complaint| complaint.with(&hint))
     })
+}
+
+/// What would only fail once the command has run is found out before.
+fn check_streams(args: &ExecArgs, outcome: &OutcomeTo) -> Result<(), Complaint> {
+    if let OutcomeTo::Stdout { .. } = outcome {
+        standard::check_stdout().map_err(|complaint| complaint.with("; nothing was run"))?;
+    }
+    let unreadable =
+        |error| format!("standard input can't be fed to the command: {error}; nothing was run. Leave -i out");
+    match args.feeds_stdin() {
+        true => standard::check_stdin().map_err(|error| Complaint::new(unreadable(error))),
+        false => Ok(()),
+    }
 }
 
 async fn execute(access: &Access, exec: &Exec, outcome: &OutcomeTo) -> Ended {
@@ -63,11 +82,11 @@ fn destinations(outcome: &OutcomeTo) -> io::Result<(Destination, Destination)> {
 }
 
 /// Says how it ended, wherever that was asked for, and gives the exit code.
-fn tell(exec: &Exec, ended: Ended, outcome: &OutcomeTo, sink: Option<OutcomeSink>) -> Result<u8, Complaint> {
-    let object = Object::new(ended.ran.then(|| exec.id()), &ended.report, ended.kept);
+fn tell(id: &str, ended: Ended, outcome: &OutcomeTo, sink: Option<OutcomeSink>) -> Result<u8, Complaint> {
+    let object = Object::new(ended.ran.then_some(id), &ended.report, ended.kept);
     let line = || object.to_line().map_err(|error| Complaint::new(format!("the outcome has no JSON form: {error}")));
     if let OutcomeTo::Stdout { .. } = outcome {
-        print(&line()?)?;
+        standard::print(line()?)?;
     }
     if let Some(sink) = sink {
         sink.write(&line()?)?;
@@ -75,16 +94,5 @@ fn tell(exec: &Exec, ended: Ended, outcome: &OutcomeTo, sink: Option<OutcomeSink
     match ended.complaint {
         Some(complaint) => Err(complaint),
         None => verdict::verdict(&ended.report.outcome),
-    }
-}
-
-/// Writes to standard output. A reader who went away doesn't want to be told.
-fn print(line: &[u8]) -> Result<(), Complaint> {
-    let mut stdout = io::stdout().lock();
-    match stdout.write_all(line).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Complaint::new(format!("the outcome could not be written to standard output: {error}")))
-        }
-        _ => Ok(()),
     }
 }

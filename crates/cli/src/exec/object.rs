@@ -3,27 +3,37 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
-use unglue_proto::message::exec::{Left, Outcome, Report, Stream, StreamEnd};
+use unglue::{Exit, Left, Outcome, Report, Stream, StreamEnd};
 
 /// The whole object. Every field is always there; `null` says that it isn't known, or doesn't apply.
 #[derive(Debug, Serialize)]
 pub(crate) struct Object<'a> {
     /// The operation's id; `null` if it didn't come to an operation.
     id: Option<&'a str>,
-    outcome: &'a Outcome,
+    outcome: OutcomeObject<'a>,
     stdout: Option<OutputObject<'a>>,
     stderr: Option<OutputObject<'a>>,
     stdin: Option<OutputObject<'a>>,
-    descendants: Option<Left>,
+    descendants: Option<&'a Left>,
     /// From the request to the outcome, in milliseconds.
     wall_ms: f64,
+}
+
+/// An outcome as docs/cli.md has it: a command's own end has no key around it.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum OutcomeObject<'a> {
+    Exited { exited: u8 },
+    Signalled { signalled: &'a str, core: bool },
+    Ended(&'a Exit),
+    Other(&'a Outcome),
 }
 
 #[derive(Debug, Serialize)]
 struct OutputObject<'a> {
     bytes: u64,
     blake3: &'a str,
-    end: StreamEnd,
+    end: &'a StreamEnd,
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<Data>,
     /// The cap, in bytes, if `data` was cut there.
@@ -85,11 +95,11 @@ impl<'a> Object<'a> {
         let (stdout, stderr) = kept.map_or((None, None), |(stdout, stderr)| (Some(stdout), Some(stderr)));
         Object {
             id,
-            outcome: &report.outcome,
+            outcome: OutcomeObject::from(&report.outcome),
             stdout: report.stdout.as_ref().map(|stream| OutputObject::new(stream, stdout)),
             stderr: report.stderr.as_ref().map(|stream| OutputObject::new(stream, stderr)),
             stdin: report.stdin.as_ref().map(|stream| OutputObject::new(stream, None)),
-            descendants: report.descendants,
+            descendants: report.descendants.as_ref(),
             wall_ms: report.wall_us as f64 / 1000.0,
         }
     }
@@ -102,19 +112,29 @@ impl<'a> Object<'a> {
     }
 }
 
+impl<'a> From<&'a Outcome> for OutcomeObject<'a> {
+    fn from(outcome: &'a Outcome) -> OutcomeObject<'a> {
+        match outcome {
+            Outcome::Ended(Exit::Exited(code)) => OutcomeObject::Exited { exited: *code },
+            Outcome::Ended(Exit::Signalled(by)) => OutcomeObject::Signalled { signalled: &by.signal, core: by.core },
+            Outcome::Ended(exit) => OutcomeObject::Ended(exit),
+            outcome => OutcomeObject::Other(outcome),
+        }
+    }
+}
+
 impl<'a> OutputObject<'a> {
     fn new(stream: &'a Stream, kept: Option<Kept>) -> OutputObject<'a> {
         let data_cut_at = kept.as_ref().filter(|kept| kept.cut).map(|kept| kept.cap);
         let data = kept.map(Kept::into_data);
-        OutputObject { bytes: stream.tally.bytes, blake3: &stream.tally.blake3, end: stream.end, data, data_cut_at }
+        OutputObject { bytes: stream.tally.bytes, blake3: &stream.tally.blake3, end: &stream.end, data, data_cut_at }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use unglue_proto::message::Tally;
-    use unglue_proto::message::exec::Exit;
+    use unglue::Tally;
 
     fn kept(cap: u64, pieces: &[&[u8]]) -> Kept {
         let mut kept = Kept::up_to(cap);
@@ -137,10 +157,19 @@ mod tests {
     }
 
     #[test]
+    fn an_end_has_its_documented_form() {
+        let killed = Exit::signalled("SIGKILL", false);
+        let json = |outcome| serde_json::to_string(&OutcomeObject::from(&outcome)).expect("it serialises");
+        assert_eq!(json(Outcome::Ended(killed)), r#"{"signalled":"SIGKILL","core":false}"#);
+        let later = r#"{"suspended":{"until":"noon"}}"#;
+        assert_eq!(json(serde_json::from_str(later).expect("an outcome")), later);
+    }
+
+    #[test]
     fn the_object_has_the_documented_form() {
         let stream = |bytes| Stream { tally: Tally { bytes, blake3: "ab".into() }, end: StreamEnd::Eof };
         let report = Report {
-            outcome: Outcome::Ended(Exit::Exited { exited: 3 }),
+            outcome: Outcome::exited(3),
             stdout: Some(stream(5)),
             stderr: Some(stream(0)),
             stdin: None,

@@ -6,11 +6,14 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
 
 use bytes::Bytes;
 use rustix::fs::{FileType, fstat};
 use tokio::net::unix::pipe;
+use tokio::sync::oneshot;
+
+use crate::blocking;
 
 /// A place to write bytes to.
 pub(crate) enum Sink {
@@ -19,14 +22,17 @@ pub(crate) enum Sink {
     /// A pipe of our own opening.
     Pipe(pipe::Sender),
     /// Anything else: a terminal, a socket, a pipe that can't be opened anew.
-    Slow(Arc<OwnedFd>),
+    Slow(SlowSink),
 }
+
+/// A descriptor that is written on a thread of its own, one piece after the other.
+pub(crate) struct SlowSink(Sender<(Bytes, oneshot::Sender<io::Result<()>>)>);
 
 impl Sink {
     /// This process's standard output.
     ///
     /// # Errors
-    /// The system has no descriptors left.
+    /// The system has no descriptors or threads left.
     pub(crate) fn stdout() -> io::Result<Sink> {
         Sink::of(rustix::stdio::stdout(), "/proc/self/fd/1")
     }
@@ -34,7 +40,7 @@ impl Sink {
     /// This process's standard error.
     ///
     /// # Errors
-    /// The system has no descriptors left.
+    /// The system has no descriptors or threads left.
     pub(crate) fn stderr() -> io::Result<Sink> {
         Sink::of(rustix::stdio::stderr(), "/proc/self/fd/2")
     }
@@ -45,8 +51,11 @@ impl Sink {
         Ok(match kind {
             FileType::RegularFile | FileType::BlockDevice => Sink::Prompt(own),
             FileType::CharacterDevice if !rustix::termios::isatty(&own) => Sink::Prompt(own),
-            FileType::Fifo => open_pipe(path).map_or_else(|_| Sink::Slow(Arc::new(own)), Sink::Pipe),
-            _ => Sink::Slow(Arc::new(own)),
+            FileType::Fifo => match open_pipe(path) {
+                Ok(pipe) => Sink::Pipe(pipe),
+                Err(_) => Sink::Slow(SlowSink::of(own)?),
+            },
+            _ => Sink::Slow(SlowSink::of(own)?),
         })
     }
 
@@ -58,11 +67,28 @@ impl Sink {
         match self {
             Sink::Prompt(file) => write_blocking(file, &data),
             Sink::Pipe(pipe) => write_pipe(pipe, &data).await,
-            Sink::Slow(file) => {
-                let file = file.clone();
-                tokio::task::spawn_blocking(move || write_blocking(&file, &data)).await?
-            }
+            Sink::Slow(slow) => slow.write_all(data).await,
         }
+    }
+}
+
+impl SlowSink {
+    fn of(file: OwnedFd) -> io::Result<SlowSink> {
+        let (sender, pieces) = channel::<(Bytes, oneshot::Sender<io::Result<()>>)>();
+        blocking::spawn("unglue-output", move || {
+            for (data, written) in pieces {
+                // Nobody may be waiting any more.
+                let _ = written.send(write_blocking(&file, &data));
+            }
+        })?;
+        Ok(SlowSink(sender))
+    }
+
+    async fn write_all(&self, data: Bytes) -> io::Result<()> {
+        let gone = || io::Error::other("the thread that writes it has ended");
+        let (sender, written) = oneshot::channel();
+        self.0.send((data, sender)).map_err(|_| gone())?;
+        written.await.unwrap_or_else(|_| Err(gone()))
     }
 }
 
@@ -70,7 +96,7 @@ impl Sink {
 fn open_pipe(path: &str) -> io::Result<pipe::Sender> {
     let pipe = pipe::OpenOptions::new().open_sender(path)?;
     // More room means fewer turns; where it is refused, nothing is lost.
-    let _ = unglue_host::process::widen(&pipe);
+    let _ = unglue::widen(&pipe);
     Ok(pipe)
 }
 

@@ -1,11 +1,13 @@
 //! Taking frames out of bytes.
 
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 use unglue_frame::{DecodeError, Fault, Frame, Framing, Part, Skipped, io as frame_io, io::FrameReader};
 
 use super::{Failure, dump, framing, input, json, prefix::Prefix};
+use crate::complaint::say;
+use crate::standard;
 
 /// Show each frame of a file: its offset, fields, length and bytes.
 #[derive(Debug, clap::Args)]
@@ -41,15 +43,13 @@ pub(super) struct Check {
 impl Decode {
     pub(super) fn run(self) -> Result<(), Failure> {
         let framing = framing(&self.notation)?;
-        let mut shown = Shown { out: BufWriter::new(io::stdout().lock()), json: self.json, raw: self.raw };
+        let mut shown = Shown { out: standard::stdout(), json: self.json, raw: self.raw };
         let Read { skipped, result, .. } = each(framing, self.file, &self.prefix, &mut shown)?;
         shown.out.flush().map_err(Failure::Write)?;
         if skipped.frames > 0 {
             let (frames, bytes) = (skipped.frames, skipped.bytes);
             let s = if frames == 1 { "" } else { "s" };
-            eprintln!(
-                "unglue: {frames} frame{s} with {bytes} bytes in all had more data than allowed, and were left out."
-            );
+            say(&format!("{frames} frame{s} with {bytes} bytes in all had more data than allowed, and were left out."));
         }
         result
     }
@@ -57,7 +57,7 @@ impl Decode {
 
 /// Frames as the command's output.
 struct Shown<W: Write> {
-    out: BufWriter<W>,
+    out: W,
     json: bool,
     raw: bool,
 }
@@ -114,7 +114,7 @@ fn each(framing: Framing, file: Option<PathBuf>, prefix: &Prefix, see: &mut impl
     let mut reader: FrameReader<Box<dyn io::Read>> = FrameReader::new(bytes, framing);
     prefix.leave_out(&mut reader)?;
     let result = all(&mut reader, &name, see).map_err(|failure| match failure {
-        Failure::Decode(DecodeError { offset, fault: Fault::Truncated { have, .. } }) => {
+        Failure::Decode(DecodeError { offset, fault: Fault::Truncated { have, .. }, .. }) => {
             prefix.never_ended(offset, have).map_or(failure, Failure::Message)
         }
         failure => failure,
@@ -162,7 +162,7 @@ impl See for Tally {
 
 impl Tally {
     fn tell(&self, notation: &str, read: &Read, json: bool) -> io::Result<()> {
-        let mut out = io::stdout().lock();
+        let mut out = standard::stdout();
         let shortest = self.shortest.unwrap_or(0);
         let (end, skipped) = (read.parsed, read.skipped);
         let error = match &read.result {
@@ -177,7 +177,7 @@ impl Tally {
                 "shortest": shortest, "longest": self.longest,
                 "skipped": {"frames": skipped.frames, "bytes": skipped.bytes}, "error": error,
             });
-            return writeln!(out, "{line}");
+            return writeln!(out, "{line}").and_then(|()| out.flush());
         }
         let Tally { frames, data, longest, .. } = self;
         let verdict = if error.is_some() { "stops" } else { "parses to the end" };
@@ -190,6 +190,7 @@ impl Tally {
             out,
             "{notation}: {verdict}; {frames} frame{s} with {data} bytes of data ({shortest} to {longest}) in the first {end} \
              bytes{left_out}"
-        )
+        )?;
+        out.flush()
     }
 }

@@ -1,12 +1,13 @@
 //! Putting messages into frames.
 
-use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
 
 use serde_json::{Map, Value};
 use unglue_frame::{Enframer, Framing};
 
 use super::{Failure, framing, input, json};
+use crate::standard;
 
 /// Write each line of a file as a frame.
 #[derive(Debug, clap::Args)]
@@ -38,13 +39,8 @@ impl Encode {
         let names: Vec<String> = framing.field_names().map(Into::into).collect();
         let values = self.values(&framing, &names)?;
         let (source, bytes) = input(self.file)?;
-        let mut encoder = Encoder {
-            enframer: Enframer::new(framing),
-            names,
-            values,
-            wire: Vec::new(),
-            out: BufWriter::new(io::stdout().lock()),
-        };
+        let mut encoder =
+            Encoder { enframer: Enframer::new(framing), names, values, wire: Vec::new(), out: standard::stdout() };
         let result = match (self.whole, self.json) {
             (true, _) => encoder.whole(bytes, &source),
             (_, json) => encoder.lines(bytes, &source, json),
@@ -74,7 +70,7 @@ struct Encoder<W: Write> {
     /// The fields' values where a message doesn't say them.
     values: Vec<u64>,
     wire: Vec<u8>,
-    out: BufWriter<W>,
+    out: W,
 }
 
 impl<W: Write> Encoder<W> {

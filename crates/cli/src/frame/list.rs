@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use unglue_frame::{Preset, Protocol, presets, protocols};
 
 use super::Failure;
+use crate::standard;
 
 /// List the framings and protocols that have a name, with a frame of each protocol, and how layouts are written.
 #[derive(Debug, clap::Args)]
@@ -23,16 +24,19 @@ pub(super) struct List {
 
 const LAYOUTS: &str = "
 A layout lists the parts of a frame in the order of the wire:
-  name:INT       a number: u8, u16be, u16le, u24…, u32…, u64…, varint, varint(4)
+  name:INT       a number: u8, u16be, u16le, u24… to u64…, varint, varint(4), varint(padded); in digits hex(4), oct(11),
+                 dec(6), or hex, oct, dec with a fixed byte behind them
   0f, ff*16      bytes that must stand there, in hex
   _, _*3         bytes of no meaning
   data[len]      the message, as long as the number len says; data[len-4] where len counts four bytes more
+                 data[len*4] counts units of 4 bytes; data[len&fff] has the length in some bits of len; last|len:u32be
+                 names the others
   pad[p]         as many bytes of no meaning as the number p says
   sum8           a checksum over the data; also crc16, crc16-modbus, crc16-xmodem, crc16-x25, crc32, crc32c;
-                 crc32(all,le) covers all bytes before it and has its lowest byte first
+                 crc32(all,le) covers all bytes before it and has its lowest byte first; crc32(from=type,to=data)
 Examples: \"flag:u8 len:u32be data[len]\" (gRPC), \"tag:u8 len:u32be data[len-4]\" (PostgreSQL)
 Options in parentheses: max=BYTES (8M unless said), incl (the length counts itself), toolong=fail|skip|cut,
-  empty=allow|deny; such as u32be(max=1M, incl)";
+  empty=allow|deny, last=allow|deny (of lines and delimiters); such as u32be(max=1M, incl)";
 
 impl List {
     pub(super) fn run(self) -> Result<(), Failure> {
@@ -45,12 +49,12 @@ impl List {
                 self.words.join(" or ")
             )));
         }
-        let mut out = io::stdout().lock();
+        let mut out = standard::stdout();
         let written = match self.json {
             true => writeln!(out, "{}", json(&presets, &protocols)),
             false => table(&mut out, &presets, &protocols, self.words.is_empty()),
         };
-        written.map_err(Failure::Write)
+        written.and_then(|()| out.flush()).map_err(Failure::Write)
     }
 
     fn wants(&self, texts: &[&str]) -> bool {

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use unglue_net::identity::PublicKey;
+use unglue::identity::PublicKey;
 
 use crate::complaint::{Complaint, printable};
 

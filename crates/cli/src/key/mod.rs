@@ -3,17 +3,14 @@
 mod known;
 mod trust;
 
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use unglue_net::identity::{
-    Identity, IdentityError, IdentitySearch, KeyFile, KnownHostsFiles, Passphrase, make_key_file,
-};
+use unglue::identity::{Identity, IdentityError, IdentitySearch, KeyFile, KnownHostsFiles, Passphrase, make_key_file};
 
 use crate::args::key::{InitArgs, KeyArgs, KeyCommand, ListArgs, ShowArgs};
-use crate::complaint::{Complaint, printable};
-use crate::passphrase;
+use crate::complaint::{Complaint, printable, remark};
+use crate::{passphrase, standard};
 
 /// The longest comment line that is read from a `.pub` file.
 const MAX_PUBLIC_FILE: u64 = 64 * 1024;
@@ -29,7 +26,7 @@ pub(crate) fn run(args: &KeyArgs) -> Result<ExitCode, Complaint> {
         KeyCommand::List(args) => list(args)?,
         KeyCommand::Trust(args) => trust::trust(args)?,
     };
-    print(&lines)
+    standard::print(&lines).map(|()| ExitCode::SUCCESS)
 }
 
 /// Makes a key pair, and says what to do with it.
@@ -89,7 +86,7 @@ fn show(args: &ShowArgs) -> Result<String, Complaint> {
         n => format!("; {} more would be tried after it: unglue key list", n - 1),
     };
     // It is only a remark: the key itself is on standard output.
-    let _ = writeln!(io::stderr(), "{} {}{others}", key.fingerprint(), printable(&first.describe()));
+    remark(&format!("{} {}{others}", key.fingerprint(), printable(&first.describe())));
     let line = format!("{key} {}", comment_of(first));
     Ok(format!("{}\n", line.trim_end()))
 }
@@ -140,14 +137,4 @@ fn identity_line(identity: &Identity) -> String {
 
 fn refused(error: IdentityError) -> Complaint {
     Complaint::new(error.to_string())
-}
-
-fn print(lines: &str) -> Result<ExitCode, Complaint> {
-    let mut stdout = io::stdout().lock();
-    match stdout.write_all(lines.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Complaint::new(format!("standard output could not be written: {error}")))
-        }
-        _ => Ok(ExitCode::SUCCESS),
-    }
 }

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use unglue_net::auth::Credentials;
-use unglue_net::identity::{KnownHosts, KnownHostsFiles, PublicKey, Verdict};
-use unglue_net::tcp::{self, ConnectError, HostTrust, Target};
+use unglue::identity::{KnownHosts, KnownHostsFiles, PublicKey, Verdict};
+use unglue::link::auth::Credentials;
+use unglue::link::{self, ConnectError, HostTrust, LinkConfig, Target};
 
 use super::refused;
 use crate::args::key::TrustArgs;
@@ -41,9 +41,11 @@ pub(super) fn trust(args: &TrustArgs) -> Result<String, Complaint> {
 async fn proved_key(target: &Target, append: std::path::PathBuf) -> Result<PublicKey, Complaint> {
     let trust = HostTrust { files: KnownHostsFiles { read: Vec::new(), append }, accept_new: false };
     let nobody = Credentials { user: None, identities: Vec::new(), ask: Arc::new(|_| None) };
-    match tcp::connect(target, &trust, &nobody).await {
+    match link::connect(target, &trust, &nobody, &LinkConfig::default()).await {
         Err(ConnectError::Unknown(unknown)) => Ok(unknown.key),
-        Err(ConnectError::Failed(fault)) => Err(fault.into()),
-        Ok(connected) => Ok(connected.host_key),
+        Err(error) => Err(unglue::Fault::from(error).into()),
+        Ok(_) => {
+            Err(Complaint::new(format!("the server at {target} is trusted by no file, and was taken for trusted")))
+        }
     }
 }

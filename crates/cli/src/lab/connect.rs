@@ -1,7 +1,7 @@
 //! `unglue lab connect`: a dialect's client at the prompt.
 
 use std::ffi::OsStr;
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::process::ExitCode;
@@ -13,14 +13,15 @@ use unglue_lab::dialects::{Asks, Dialect, Reply};
 use crate::args::lab::LabConnectArgs;
 use crate::complaint::{Complaint, printable, say};
 use crate::progress::Bar;
-use crate::typed::{Next, Typed};
+use crate::standard;
+use crate::typed::{self, Next, Typed};
 
 /// Asks what is typed, until `quit` or the end of input.
 ///
 /// # Errors
 /// Nobody listens there, or the server broke the dialect's rules.
 pub(crate) fn run(args: &LabConnectArgs) -> Result<ExitCode, Complaint> {
-    let typed = || Typed::open(None).map_err(|error| Complaint::new(format!("the terminal can't be used: {error}")));
+    let typed = || Typed::open(None).map_err(|error| Complaint::new(format!("standard input can't be read: {error}")));
     match args.dialect.connect(args.address, args.wait, args.encoding)? {
         Some(client) => ask_all(client, typed()?, args)?,
         None => upload_all(Uploader::connect(args.address, args.wait, args.encoding)?, typed()?)?,
@@ -36,26 +37,25 @@ fn next(typed: &mut Typed, empty_counts: bool) -> Result<Option<Vec<u8>>, Compla
             Next::End => return Ok(None),
             Next::Line(line) if line == b"quit" => return Ok(None),
             Next::Line(line) if !line.is_empty() || empty_counts => return Ok(Some(line)),
+            Next::Suspended => typed::suspend(),
             Next::Line(_) | Next::Dropped => {}
         }
     }
 }
 
 fn ask_all(mut client: Box<dyn Asks>, mut typed: Typed, args: &LabConnectArgs) -> Result<(), Complaint> {
-    let mut replies = io::stdout().lock();
+    let mut replies = standard::stdout();
     while let Some(line) = next(&mut typed, args.dialect.sends_nothing())? {
         let asked = client.ask(&line, &mut replies);
         // What came of a reply is shown even if the rest never does.
         let shown = replies.flush().map_err(|source| LabError::Output { source });
         match asked.and_then(|reply| shown.map(|()| reply)) {
-            Err(LabError::Output { source }) if source.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
+            Err(LabError::Output { source }) => return standard::unless_enough(Err(source)),
             reply => remark(reply?, args),
         }
     }
     client.leave(&mut replies)?;
-    // Whoever reads no more has seen enough.
-    let _ = replies.flush();
-    Ok(())
+    standard::unless_enough(replies.flush())
 }
 
 /// What there is to be said about a reply that isn't whole.
@@ -104,11 +104,17 @@ fn file_in(line: &[u8]) -> Option<&Path> {
 fn put(uploader: &mut Uploader, file: &Path) -> Result<bool, Complaint> {
     let name = file.display().to_string();
     let bar = Bar::of(&name);
-    let mut progress = bar.listener().unwrap_or_else(|| Box::new(|_, _| {}));
-    match uploader.put(file, &mut *progress) {
+    let mut listener = bar.listener();
+    let mut progress = |bytes, size| {
+        if let Some(listener) = &mut listener {
+            listener(unglue::Moved::new(bytes, Some(size)));
+        }
+    };
+    match uploader.put(file, &mut progress) {
         Ok(bytes) => {
             bar.finish();
-            tell(&format!("{name}: {bytes} bytes sent; this dialect has no answer, so nobody knows more"))?;
+            let name = printable(&name);
+            standard::print(format!("{name}: {bytes} bytes sent; this dialect has no answer, so nobody knows more\n"))?;
             Ok(true)
         }
         Err(error) => {
@@ -119,13 +125,5 @@ fn put(uploader: &mut Uploader, file: &Path) -> Result<bool, Complaint> {
             }
             Ok(false)
         }
-    }
-}
-
-/// A reader of standard output who went away is no failure.
-fn tell(line: &str) -> Result<(), LabError> {
-    match writeln!(io::stdout().lock(), "{}", printable(line)) {
-        Err(source) if source.kind() != io::ErrorKind::BrokenPipe => Err(LabError::Output { source }),
-        _ => Ok(()),
     }
 }

@@ -10,6 +10,7 @@ use unglue_lab::scenes::{ALL, Report, Scene};
 use super::drawing;
 use crate::args::lab::LabSceneArgs;
 use crate::complaint::{Complaint, say};
+use crate::standard;
 
 /// What came of a scene.
 enum Played {
@@ -26,7 +27,7 @@ enum Played {
 pub(crate) fn run(args: &LabSceneArgs) -> Result<ExitCode, Complaint> {
     let scenes = args.scenes();
     if scenes.is_empty() {
-        return unless_closed(list(args.json)).map(|()| ExitCode::SUCCESS);
+        return standard::unless_enough(list(args.json)).map(|()| ExitCode::SUCCESS);
     }
     let (mut shown, mut checked) = (Vec::new(), Ok(()));
     for (index, scene) in scenes.into_iter().enumerate() {
@@ -36,7 +37,7 @@ pub(crate) fn run(args: &LabSceneArgs) -> Result<ExitCode, Complaint> {
         }
         match args.json {
             true => shown.push(object(scene, &played, args.repeat)),
-            false => unless_closed(show(index, scene, &played, args.repeat))?,
+            false => standard::unless_enough(show(index, scene, &played, args.repeat))?,
         }
         if let Played::Report(report) = &played {
             checked = checked.and(check(report));
@@ -45,19 +46,21 @@ pub(crate) fn run(args: &LabSceneArgs) -> Result<ExitCode, Complaint> {
     if args.json {
         let one = shown.len() == 1 && !args.all;
         let object = if one { shown.remove(0) } else { json!({ "scenes": shown }) };
-        unless_closed(writeln!(io::stdout().lock(), "{object}"))?;
+        standard::print(format!("{object}\n"))?;
     }
     checked.map(|()| ExitCode::SUCCESS)
 }
 
 /// Which scenes there are.
 fn list(json: bool) -> io::Result<()> {
-    let mut stdout = io::stdout().lock();
+    let mut stdout = standard::stdout();
     if json {
         let scenes = ALL.map(|scene| json!({ "scene": scene.name, "title": scene.title }));
-        return writeln!(stdout, "{}", json!({ "scenes": scenes }));
+        writeln!(stdout, "{}", json!({ "scenes": scenes }))?;
+    } else {
+        ALL.iter().try_for_each(|scene| writeln!(stdout, "{:13} {}", scene.name, scene.title))?;
     }
-    ALL.iter().try_for_each(|scene| writeln!(stdout, "{:13} {}", scene.name, scene.title))
+    stdout.flush()
 }
 
 fn play(scene: &Scene, times: u32) -> Result<Played, Complaint> {
@@ -111,31 +114,20 @@ fn object(scene: &Scene, played: &Played, times: u32) -> Value {
 }
 
 fn show(index: usize, scene: &Scene, played: &Played, times: u32) -> io::Result<()> {
-    let mut screen = anstream::stdout().lock();
+    let mut screen = standard::styled_stdout();
     match played {
         Played::Skipped(why) => {
-            screen.flush()?;
             say(&format!("skipped: {}: {why}", scene.name));
-            Ok(())
         }
         Played::Report(report) if times > 1 => {
-            writeln!(screen, "{}: the same result {times} times: {}", scene.name, result(report))
+            writeln!(screen, "{}: the same result {times} times: {}", scene.name, result(report))?;
         }
         Played::Report(report) => {
             if index > 0 {
                 writeln!(screen, "\n")?;
             }
-            drawing::draw(report, &mut screen)
+            drawing::draw(report, &mut screen)?;
         }
     }
-}
-
-/// A reader who has seen enough is no failure.
-fn unless_closed(shown: io::Result<()>) -> Result<(), Complaint> {
-    match shown {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Complaint::new(format!("standard output could not be written: {error}")))
-        }
-        _ => Ok(()),
-    }
+    screen.flush()
 }

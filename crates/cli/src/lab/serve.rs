@@ -12,9 +12,9 @@ use unglue_lab::server::{Event, Settings};
 use unglue_lab::shell::Shell;
 
 use crate::args::lab::LabServeArgs;
-use crate::complaint::{Complaint, printable};
-use crate::runtime;
+use crate::complaint::{Complaint, printable, say};
 use crate::signals::{Signals, Wish};
+use crate::{runtime, standard};
 
 /// Serves until a signal ends it. What it does is told on standard error.
 ///
@@ -71,9 +71,10 @@ fn start(args: LabServeArgs) -> Result<Serving, Complaint> {
 }
 
 fn announce(address: SocketAddr) {
-    let mut stdout = io::stdout().lock();
     // A server whose starter doesn't listen serves all the same.
-    let _ = writeln!(stdout, "listening on {address}").and_then(|()| stdout.flush());
+    if let Err(complaint) = standard::print(format!("listening on {address}\n")) {
+        say(&complaint.to_string());
+    }
 }
 
 fn ended(served: Result<Result<(), unglue_lab::LabError>, tokio::task::JoinError>) -> Result<(), Complaint> {
@@ -97,8 +98,8 @@ impl Log {
         let (writing, written) = sync_channel(0);
         let write = move || {
             let _writing: SyncSender<()> = writing;
-            // There is nowhere to complain about a closed stderr.
-            let _ = lines.into_iter().try_for_each(|line| io::stderr().write_all(line.as_bytes()));
+            // There is nowhere to complain about a line that can't be written; the next one may find room again.
+            lines.into_iter().for_each(|line| drop(io::stderr().write_all(line.as_bytes())));
         };
         let started = thread::Builder::new().spawn(write);
         started.map_err(|error| Complaint::new(format!("the system gives no thread: {error}")))?;

@@ -1,6 +1,6 @@
 //! `unglue struct --batch`: requests as JSON lines in, answers as JSON lines out.
 
-use std::io::{BufRead, BufReader, BufWriter, Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
@@ -73,22 +73,24 @@ impl Fault {
 
 /// Answers every line of `input`. Answers come as soon as the input has none waiting, so that a program
 /// can ask and wait.
-pub(super) fn run(input: impl Read, output: impl Write, python: Python) -> Result<(), Failure> {
-    let (mut input, mut output) = (BufReader::new(input), BufWriter::new(output));
+///
+/// `output` has a buffer, which is flushed then.
+pub(super) fn run(input: impl Read, mut output: impl Write, python: Python) -> Result<(), Failure> {
+    let mut input = BufReader::new(input);
     let mut bad_requests = 0_u64;
     let mut line = Vec::new();
-    while input.read_until(b'\n', &mut line)? > 0 {
+    while input.read_until(b'\n', &mut line).map_err(Failure::Read)? > 0 {
         if !line.trim_ascii().is_empty() {
             let answer = answer(&line, python);
             bad_requests += u64::from(matches!(&answer, Answer::Error(fault) if fault.is_bad_request()));
-            writeln!(output, "{}", to_line(&answer))?;
+            writeln!(output, "{}", to_line(&answer)).map_err(Failure::Write)?;
         }
         if input.buffer().is_empty() {
-            output.flush()?;
+            output.flush().map_err(Failure::Write)?;
         }
         line.clear();
     }
-    output.flush()?;
+    output.flush().map_err(Failure::Write)?;
     match bad_requests {
         0 => Ok(()),
         count => Err(Failure::Usage(format!(

@@ -1,41 +1,63 @@
 //! `put` and `get` at the prompt.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::future::Future;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use unglue::{Fault, TransferOptions};
-use unglue_proto::message::Tally;
+use unglue::{Download, Fault, Tally, TransferOptions, Upload};
 
+use super::line::Word;
 use super::reply::unless_lost;
-use super::{Session, ended_by};
+use super::{Session, ended_by, local_files};
 use crate::complaint::{Complaint, printable, say};
-use crate::local_store;
 use crate::progress::Bar;
 use crate::signals::{Signals, Wish};
+use crate::{local_store, standard};
 
 impl Session {
-    /// Copies a local file to the server: here, unless a destination is named.
-    pub(super) async fn put(&mut self, file: OsString, to: Option<OsString>) -> Result<(), Complaint> {
+    /// Copies local files to the server: to the directory of the conversation, unless a destination is named.
+    pub(super) async fn put(&mut self, files: Word, to: Option<Word>) -> Result<(), Complaint> {
+        let files = match local_files::files(&files) {
+            Ok(files) => files,
+            Err(why) => {
+                say(&why);
+                return Ok(());
+            }
+        };
+        let to = self.folder.path(&to.map(|to| to.text()).unwrap_or_default());
+        // Several files need a directory, which a path with a slash at its end must be.
+        let to = if files.len() > 1 { to.join("") } else { to };
+        for file in files {
+            if !self.put_one(&file, &to).await? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Copies one file. `false` if it was interrupted.
+    async fn put_one(&mut self, file: &Path, to: &Path) -> Result<bool, Complaint> {
         let store = local_store::open()?;
-        let to = self.folder.path(to.as_deref().unwrap_or(OsStr::new("")));
         let bar = Bar::of(&file.to_string_lossy());
-        let options = TransferOptions { preserve: false, progress: bar.listener() };
-        let copying = self.client.put(&store, Path::new(&file), to.as_os_str(), options);
+        let options = TransferOptions::default().progress(bar.listener());
+        let copying = self.client.put(Upload::file(&store, file), to, options);
         let copied = unless_interrupted(copying, &mut self.signals).await?;
-        conclude(copied, bar, &file)
+        conclude(copied, bar, file.as_os_str())
     }
 
     /// Fetches a file of the server to this machine's working directory, unless a destination is named.
-    pub(super) async fn get(&mut self, file: OsString, to: Option<OsString>) -> Result<(), Complaint> {
+    pub(super) async fn get(&mut self, file: Word, to: Option<Word>) -> Result<(), Complaint> {
         let store = local_store::open()?;
+        let file = file.text();
         let from = self.folder.path(&file);
-        let to = to.unwrap_or_else(|| OsString::from("."));
+        let to = to.map_or_else(|| PathBuf::from("."), |to| local_files::path(&to));
         let bar = Bar::of(&file.to_string_lossy());
-        let options = TransferOptions { preserve: false, progress: bar.listener() };
-        let copying = self.client.get(from.as_os_str(), &store, Path::new(&to), options);
-        let copied = unless_interrupted(copying, &mut self.signals).await?;
-        conclude(copied, bar, &file)
+        let options = TransferOptions::default().progress(bar.listener());
+        let copying = self.client.get(&from, Download::file(&store, &to), options);
+        let copied = unless_interrupted(copying, &mut self.signals).await;
+        // The part of an interrupted file is removed before this process may end.
+        store.idle().await;
+        conclude(copied?, bar, &file).map(|_| ())
     }
 }
 
@@ -53,28 +75,22 @@ async fn unless_interrupted(
     }
 }
 
-fn conclude(copied: Option<Result<Tally, Fault>>, bar: Bar, file: &OsStr) -> Result<(), Complaint> {
+/// Says what became of a file. `false` if the copy was interrupted.
+fn conclude(copied: Option<Result<Tally, Fault>>, bar: Bar, file: &OsStr) -> Result<bool, Complaint> {
     let file = printable(&file.to_string_lossy());
     match copied {
         Some(Ok(tally)) => {
             bar.finish();
-            println_quietly(&format!("{file}: {} bytes, blake3 {}", tally.bytes, tally.blake3));
-            Ok(())
+            standard::print(format!("{file}: {} bytes, blake3 {}\n", tally.bytes, tally.blake3)).map(|()| true)
         }
         Some(Err(fault)) => {
             bar.clear();
-            unless_lost(fault)
+            unless_lost(fault).map(|()| true)
         }
         None => {
             bar.clear();
             say(&format!("{file}: interrupted, and not copied"));
-            Ok(())
+            Ok(false)
         }
     }
-}
-
-/// A reader of standard output who went away is no failure.
-fn println_quietly(line: &str) {
-    use std::io::Write as _;
-    let _ = writeln!(std::io::stdout().lock(), "{line}");
 }

@@ -8,7 +8,7 @@ use unglue::{Exec, Outcome};
 
 use super::Session;
 use super::reply::unless_lost;
-use crate::complaint::{Complaint, say};
+use crate::complaint::{Complaint, printable, say};
 use crate::exec::verdict;
 
 /// The longest path that `pwd` may print: PATH_MAX, and then some.
@@ -19,6 +19,8 @@ const LONGEST: usize = 64 * 1024;
 pub(super) struct Folder {
     /// Where it began: the home directory, or the server's root.
     top: Option<PathBuf>,
+    /// The user's home, if it was asked for.
+    home: Option<PathBuf>,
     now: Option<PathBuf>,
     before: Option<PathBuf>,
 }
@@ -52,9 +54,38 @@ impl Folder {
     }
 }
 
+impl Folder {
+    /// The directory as a prompt shows it, with `~` for the home; empty where it isn't known.
+    pub(super) fn shown(&self) -> String {
+        let Some(now) = self.now.as_ref().or(self.top.as_ref()) else { return String::new() };
+        let shown = match self.home.as_ref().map(|home| now.strip_prefix(home)) {
+            Some(Ok(below)) if below.as_os_str().is_empty() => "~".into(),
+            Some(Ok(below)) => format!("~/{}", below.display()),
+            _ => now.display().to_string(),
+        };
+        printable(&shown)
+    }
+}
+
 impl Session {
-    /// Goes to another directory, if it is one.
-    pub(super) async fn change_folder(&mut self, to: To) -> Result<(), Complaint> {
+    /// Asks the server where the conversation begins, for the prompt. A server that runs no commands has no answer.
+    pub(super) async fn find_top(&mut self) -> Result<(), Complaint> {
+        let asked = Exec::shell("printf '%s\\0%s' \"$(pwd -P)\" \"$(cd && pwd -P)\"");
+        let done = match self.client.exec(&asked).await {
+            Ok(running) => running.collect(2 * LONGEST).await,
+            Err(fault) => return unless_lost(fault),
+        };
+        if let Outcome::LinkLost(link_lost) = done.report.outcome {
+            return Err(link_lost.into());
+        }
+        let mut paths = done.stdout.split(|&byte| byte == 0).filter(|path| !path.is_empty());
+        let mut path = || paths.next().map(|path| PathBuf::from(OsString::from_vec(path.to_vec())));
+        (self.folder.top, self.folder.home) = (path(), path());
+        Ok(())
+    }
+
+    /// Goes to another directory, if it is one; says whether it is.
+    pub(super) async fn change_folder(&mut self, to: To) -> Result<bool, Complaint> {
         if self.folder.top.is_none() {
             self.folder.top = self.asked(Exec::shell("pwd -P")).await?;
         }
@@ -66,18 +97,17 @@ impl Session {
             }
             (To::Before, None) => {
                 say("there is no directory before this one");
-                return Ok(());
+                return Ok(false);
             }
         };
         self.go(exec).await
     }
 
-    async fn go(&mut self, exec: Exec) -> Result<(), Complaint> {
-        if let Some(folder) = self.asked(self.folder.enter(exec)).await? {
-            let before = self.folder.now.replace(folder);
-            self.folder.before = before.or_else(|| self.folder.top.clone());
-        }
-        Ok(())
+    async fn go(&mut self, exec: Exec) -> Result<bool, Complaint> {
+        let Some(folder) = self.asked(self.folder.enter(exec)).await? else { return Ok(false) };
+        let before = self.folder.now.replace(folder);
+        self.folder.before = before.or_else(|| self.folder.top.clone());
+        Ok(true)
     }
 
     /// Runs a command that prints a directory. `None` if it failed, which has been told then.
@@ -87,7 +117,7 @@ impl Session {
             Err(fault) => return unless_lost(fault).map(|()| None),
         };
         let done = running.collect(LONGEST).await;
-        if let Outcome::LinkLost { link_lost } = done.report.outcome {
+        if let Outcome::LinkLost(link_lost) = done.report.outcome {
             return Err(link_lost.into());
         }
         match (verdict::verdict(&done.report.outcome), done.stdout.strip_suffix(b"\n")) {
@@ -105,12 +135,28 @@ mod tests {
 
     #[test]
     fn files_below_the_top_are_told_relative_to_it() {
-        let mut folder = Folder { top: Some("/srv/drop".into()), now: None, before: None };
+        let mut folder = Folder { top: Some("/srv/drop".into()), ..Folder::default() };
         assert_eq!(folder.path("f".as_ref()), Path::new("f"));
         folder.now = Some("/srv/drop/a/b".into());
         assert_eq!(folder.path("f".as_ref()), Path::new("a/b/f"));
         assert_eq!(folder.path("/f".as_ref()), Path::new("/f"));
         folder.now = Some("/etc".into());
         assert_eq!(folder.path("f".as_ref()), Path::new("/etc/f"));
+    }
+
+    #[test]
+    fn a_prompt_shows_where_it_is() {
+        let mut folder = Folder::default();
+        assert_eq!(folder.shown(), "");
+        folder.top = Some("/home/ada".into());
+        assert_eq!(folder.shown(), "/home/ada");
+        folder.home = folder.top.clone();
+        assert_eq!(folder.shown(), "~");
+        for (now, shown) in
+            [("/home/ada/src/x", "~/src/x"), ("/home/adam", "/home/adam"), ("/a\x1b[2J", "/a\\u{1b}[2J")]
+        {
+            folder.now = Some(now.into());
+            assert_eq!(folder.shown(), shown);
+        }
     }
 }

@@ -3,21 +3,23 @@
 mod files;
 mod folder;
 mod line;
+mod local_files;
 mod reply;
 
-use std::io::{self, Write as _};
+use std::io;
 use std::process::ExitCode;
 
 use unglue::Client;
 
 use crate::access::Access;
-use crate::args::repl::ReplArgs;
-use crate::complaint::{Complaint, say};
+use crate::args::repl::{AT_THE_PROMPT, ReplArgs};
+use crate::blocking::blocking;
+use crate::complaint::{Complaint, printable, say};
 use crate::signals::{Signals, Wish};
-use crate::typed::{Next, Typed};
-use crate::{local_store, runtime};
+use crate::typed::{self, Next, PROMPT, Terminal, Typed};
+use crate::{local_store, runtime, standard};
 use folder::Folder;
-use line::Line;
+use line::{Joined, Line};
 
 /// Runs the command line.
 ///
@@ -25,58 +27,104 @@ use line::Line;
 /// The server can't be reached, or the link was lost on the way.
 pub(crate) fn run(args: &ReplArgs) -> Result<ExitCode, Complaint> {
     let access = Access::new(&args.host, &args.connection)?;
-    runtime::run(async {
+    // Dropped last, when nothing else can change the terminal any more.
+    let terminal = Terminal::as_it_is();
+    let ended = runtime::run(async {
         let client = access.connect().await?;
         // An untrusted key is heard of here, before anything was typed in vain.
         client.welcome().await?;
         let signals = Signals::take().map_err(|error| Complaint::new(format!("no signals: {error}")))?;
         let history = local_store::state_folder().map(|state| state.join("history"));
         let typed =
-            Typed::open(history).map_err(|error| Complaint::new(format!("the terminal can't be used: {error}")))?;
-        let mut session = Session { client, signals, folder: Folder::default() };
+            Typed::open(history).map_err(|error| Complaint::new(format!("standard input can't be read: {error}")))?;
+        let host = args.host.to_string();
+        let mut session = Session { client, signals, host, folder: Folder::default(), left: false };
+        if typed.is_terminal() {
+            session.find_top().await?;
+        }
         session.converse(typed).await.map(|()| ExitCode::SUCCESS)
-    })
+    });
+    terminal.restore();
+    ended
 }
 
 /// A conversation with one server.
 struct Session {
     client: Client,
     signals: Signals,
+    host: String,
     folder: Folder,
+    /// The user has said `quit`.
+    left: bool,
 }
 
 impl Session {
     async fn converse(&mut self, mut typed: Typed) -> Result<(), Complaint> {
-        loop {
+        while !self.left {
+            typed.set_prompt(self.prompt());
             let next;
             (next, typed) = self.wait_for_line(typed).await?;
             let line = match next {
                 Next::Line(line) => line,
                 Next::Dropped => continue,
+                Next::Suspended => {
+                    typed::suspend();
+                    continue;
+                }
                 Next::End => return Ok(()),
             };
             typed.note(&line);
-            match line::parse(&line) {
-                Line::Empty => {}
-                Line::Quit => return Ok(()),
-                Line::History => show_history(typed.lines()),
-                Line::Wrong(usage) => say(&format!("wrong usage; write: {usage}")),
+            self.obey(line::parse(&line), typed.lines()).await?;
+        }
+        Ok(())
+    }
+
+    /// The server and the directory, before the sign to type.
+    fn prompt(&self) -> String {
+        match self.folder.shown() {
+            shown if shown.is_empty() => format!("{} {PROMPT}", self.host),
+            shown => format!("{}:{shown} {PROMPT}", self.host),
+        }
+    }
+
+    async fn obey(&mut self, mut line: Line, lines: &[String]) -> Result<(), Complaint> {
+        while let Line::Then(cd, joined, rest) = line {
+            let done = match *cd {
                 Line::Cd(to) => self.change_folder(folder::To::Typed(to)).await?,
-                Line::CdBack => self.change_folder(folder::To::Before).await?,
-                Line::Put(file, to) => self.put(file, to).await?,
-                Line::Get(file, to) => self.get(file, to).await?,
-                Line::Shell(text) => self.reply(text).await?,
+                _ => self.change_folder(folder::To::Before).await?,
+            };
+            match (joined, done) {
+                (Joined::IfDone, false) | (Joined::IfNot, true) => return Ok(()),
+                _ => line = line::parse(rest.as_encoded_bytes()),
             }
+        }
+        match line {
+            Line::Empty | Line::Then(..) => Ok(()),
+            Line::Quit => {
+                self.left = true;
+                Ok(())
+            }
+            Line::Help => standard::print(format!("{AT_THE_PROMPT}\n")),
+            Line::History => show_history(lines),
+            Line::Wrong(usage) => {
+                say(&format!("wrong usage; write: {usage}"));
+                Ok(())
+            }
+            Line::Cd(to) => self.change_folder(folder::To::Typed(to)).await.map(|_| ()),
+            Line::CdBack => self.change_folder(folder::To::Before).await.map(|_| ()),
+            Line::Put(files, to) => self.put(files, to).await,
+            Line::Get(file, to) => self.get(file, to).await,
+            Line::Shell(text) => self.reply(text).await,
         }
     }
 
     /// Waits on a thread that may block, so that the link's heartbeat goes on, and its end is noticed.
     async fn wait_for_line(&mut self, mut typed: Typed) -> Result<(Next, Typed), Complaint> {
-        let reading = tokio::task::spawn_blocking(move || (typed.next(), typed));
+        let reading = blocking("unglue-prompt", move || (typed.next(), typed));
         let unreadable = |error: io::Error| Complaint::new(format!("standard input can't be read: {error}"));
         tokio::select! {
             read = reading => {
-                let (next, typed) = read.map_err(|error| unreadable(error.into()))?;
+                let (next, typed) = read.map_err(unreadable)?;
                 Ok((next.map_err(unreadable)?, typed))
             }
             fault = self.client.ended() => Err(Complaint::from(fault)),
@@ -91,13 +139,10 @@ fn ended_by(wish: Wish) -> Complaint {
         Wish::Interrupt => 2,
         Wish::End(signal) => signal,
     };
-    Complaint::new(format!("ended by {}", unglue_proto::signal::name(signal.into()))).exit(128 + signal)
+    Complaint::new(format!("ended by {}", unglue::signal::name(signal.into()))).exit(128 + signal)
 }
 
-fn show_history(lines: &[String]) {
-    let mut stdout = io::stdout().lock();
-    for (number, line) in lines.iter().enumerate() {
-        // A reader who went away doesn't want the rest.
-        let _ = writeln!(stdout, "{:5}  {}", number + 1, crate::complaint::printable(line));
-    }
+fn show_history(lines: &[String]) -> Result<(), Complaint> {
+    let numbered = lines.iter().enumerate();
+    standard::print(numbered.map(|(at, line)| format!("{:5}  {}\n", at + 1, printable(line))).collect::<String>())
 }

@@ -3,8 +3,7 @@
 use std::ffi::OsString;
 use std::io;
 
-use unglue::{Exec, Outcome, Running};
-use unglue_proto::Fault;
+use unglue::{Exec, Fault, Outcome, Running};
 
 use super::{Session, ended_by};
 use crate::complaint::{Complaint, say};
@@ -24,7 +23,7 @@ impl Session {
         let sinks = sinks().map_err(|error| Complaint::new(format!("this machine refused: {error}")))?;
         let outcome = see_through(running, sinks, &mut self.signals).await?;
         match outcome {
-            Outcome::LinkLost { link_lost } => Err(link_lost.into()),
+            Outcome::LinkLost(link_lost) => Err(link_lost.into()),
             outcome => {
                 tell(&outcome);
                 Ok(())
@@ -38,6 +37,9 @@ fn sinks() -> io::Result<(Destination, Destination)> {
 }
 
 /// Moves the outputs until their end, while Ctrl-C interrupts the command alone.
+///
+/// # Errors
+/// A signal ends the conversation, or a reply could not be written.
 async fn see_through(
     mut running: Running,
     sinks: (Destination, Destination),
@@ -58,10 +60,11 @@ async fn see_through(
         }
     }
     for output in [stdout, stderr] {
-        if let Ok(pumped) = output.await
-            && let Some(error) = pumped.failure()
-        {
-            say(&format!("the reply could not be written: {error}"));
+        let pumped = output.await.map_err(|error| Complaint::new(format!("the reply was not shown: {error}")))?;
+        if let Some(error) = pumped.failure() {
+            return Err(Complaint::new(format!(
+                "the reply could not be written: {error}; the next lines were not run"
+            )));
         }
     }
     Ok(running.outcome().await.outcome)
@@ -71,7 +74,7 @@ async fn see_through(
 fn tell(outcome: &Outcome) {
     match (outcome, verdict::verdict(outcome)) {
         (_, Ok(0)) => {}
-        (Outcome::Ended(unglue::Exit::Signalled { signalled, .. }), _) => say(&format!("ended by {signalled}")),
+        (Outcome::Ended(unglue::Exit::Signalled(by)), _) => say(&format!("ended by {}", by.signal)),
         (_, Ok(code)) => say(&format!("exit status {code}")),
         (_, Err(complaint)) => say(&complaint.to_string()),
     }

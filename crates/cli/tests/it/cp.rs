@@ -181,6 +181,119 @@ fn an_interrupt_discards_the_file_under_way() {
 }
 
 #[test]
+fn an_interrupted_download_leaves_the_old_file_and_no_part() {
+    let host = Host::start();
+    let here = host.home().join("here");
+    fs::create_dir(&here).expect("made");
+    fs::write(here.join("f"), "old").expect("written");
+    fs::File::create(host.root().join("f")).and_then(|file| file.set_len(4 << 30)).expect("a large file");
+    let port = host.port.to_string();
+    use rustix::process::Signal;
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
+        let client = start(host.client(["cp", "-P", &port, "127.0.0.1:f", "here"]).stdin(Stdio::null()));
+        until("the temporary file", || (names(&here).len() > 1).then_some(()));
+        client.signal(signal);
+        client.finish().expect(code).complains("interrupted");
+        assert_eq!(names(&here), ["f"], "the part outlived the client");
+        assert_eq!(fs::read(here.join("f")).expect("it is there"), b"old");
+    }
+}
+
+#[test]
+fn a_replaced_file_keeps_its_mode_both_ways() {
+    let host = Host::start();
+    let chmod = |path: &Path, mode| fs::set_permissions(path, Permissions::from_mode(mode)).expect("chmod");
+    let mode = |path: &Path| fs::metadata(path).expect("it is there").mode() & 0o7777;
+    fs::write(host.home().join("new"), "new").expect("written");
+    chmod(&host.home().join("new"), 0o644);
+    for (old, bits) in [("secret", 0o600), ("script", 0o755)] {
+        for folder in [host.root(), host.home()] {
+            fs::write(folder.join(old), "old").expect("written");
+            chmod(&folder.join(old), bits);
+        }
+        host.cp(["new", &format!("127.0.0.1:{old}")]).expect(0);
+        host.cp([&format!("127.0.0.1:{old}"), old]).expect(0);
+        assert_eq!((mode(&host.root().join(old)), mode(&host.home().join(old))), (bits, bits));
+        assert_eq!(fs::read(host.home().join(old)).expect("it is here"), b"new");
+        host.cp(["-p", "new", &format!("127.0.0.1:{old}")]).expect(0);
+        assert_eq!(mode(&host.root().join(old)), 0o644, "-p asks for the source's");
+    }
+}
+
+#[test]
+fn a_tilde_is_the_home_of_the_other_side() {
+    let host = Host::start();
+    fs::write(host.home().join("f"), "x").expect("written");
+    host.cp(["f", "127.0.0.1:~/g"]).expect(0);
+    host.cp(["f", "127.0.0.1:~"]).expect(0);
+    host.cp(["127.0.0.1:~/g", "h"]).expect(0);
+    assert_eq!(names(&host.root()), ["f", "g"]);
+    let done = host.cp(["127.0.0.1:~ada/g", "."]).expect(1);
+    assert!(done.stderr.contains("only ~ and ~/ are expanded"), "{done:?}");
+}
+
+/// The line behind the last `WORDS: ` of an error, run by a shell.
+fn follow(host: &Host, stderr: &str, words: &str) {
+    let (_, line) = stderr.trim_end().rsplit_once(words).expect("a line that works");
+    let script = format!("unglue() {{ \"$UNGLUE\" \"$@\"; }}; set -e; {line}");
+    let mut shell = super::run::clean("bash");
+    shell.args(["-o", "pipefail", "-c", &script]).env("UNGLUE", super::run::UNGLUE).env("HOME", host.home());
+    finish(shell.current_dir(host.home())).expect(0);
+}
+
+#[test]
+fn what_is_not_copied_is_answered_with_a_line_that_copies_it() {
+    let host = Host::start();
+    fs::create_dir_all(host.home().join("a/it's")).expect("made");
+    fs::write(host.home().join("a/it's/f"), "x").expect("written");
+    let done = host.cp(["a/it's", "127.0.0.1:"]).expect(1);
+    follow(&host, &done.stderr, "for a directory: ");
+    assert_eq!(fs::read(host.root().join("it's/f")).expect("it is there"), b"x");
+
+    fs::create_dir(host.home().join("to")).expect("made");
+    let done = host.cp(["127.0.0.1:it's", "to"]).expect(1);
+    follow(&host, &done.stderr, "for a directory: ");
+    assert_eq!(fs::read(host.home().join("to/it's/f")).expect("it is here"), b"x");
+
+    for name in ["1.log", "2.log"] {
+        fs::write(host.root().join(name), name).expect("written");
+    }
+    let done = host.cp(["127.0.0.1:*.log", "to"]).expect(1);
+    follow(&host, &done.stderr, "this copies what matches: ");
+    assert!(host.home().join("to/1.log").is_file() && host.home().join("to/2.log").is_file());
+    fs::write(host.root().join("*.log"), "a name").expect("written");
+    host.cp(["127.0.0.1:*.log", "to"]).expect(0);
+    assert_eq!(fs::read(host.home().join("to/*.log")).expect("it is here"), b"a name");
+}
+
+#[test]
+fn directories_are_said_not_to_be_created_only_where_they_could_be() {
+    let host = Host::start();
+    fs::write(host.home().join("f"), "x").expect("written");
+    assert!(host.cp(["f", "127.0.0.1:no/f"]).expect(1).stderr.contains("directories are not created"));
+    for paths in [["127.0.0.1:no/f", "."], ["no/f", "127.0.0.1:"]] {
+        let done = host.cp(paths).expect(1);
+        assert!(!done.stderr.contains("not created"), "{done:?}");
+    }
+}
+
+#[test]
+fn standard_output_is_not_replaced_but_can_be_written() {
+    let host = Host::start();
+    fs::write(host.root().join("f"), "new\n").expect("written");
+    let out = host.home().join("out");
+    let port = host.port.to_string();
+    let script = "{ echo before; \"$0\" cp \"$@\" /dev/stdout; echo after; } >out";
+    for (flags, expected) in [(&[][..], "before\nafter\n"), (&["--inplace"], "before\nnew\nafter\n")] {
+        let mut shell = super::run::clean("sh");
+        shell.args(["-c", script, super::run::UNGLUE, "-P", &port]).args(flags).arg("127.0.0.1:f");
+        let done = finish(shell.env("HOME", host.home()).current_dir(host.home())).expect(0);
+        assert_eq!(fs::read_to_string(&out).expect("it is there"), expected, "{done:?}");
+        assert_eq!(done.stderr.contains("a link to an open file"), flags.is_empty(), "{done:?}");
+    }
+}
+
+#[test]
 fn a_failure_of_the_servers_is_told_as_such() {
     let host = Host::start();
     let done = host.cp(["127.0.0.1:gone", "."]).expect(1);

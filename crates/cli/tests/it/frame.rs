@@ -65,7 +65,7 @@ fn a_prefix_is_left_out() {
 #[test]
 fn a_closed_input_is_not_an_empty_one() {
     let closed = format!("exec {UNGLUE} frame decode lines <&-");
-    finish(clean("/bin/sh").args(["-c", &closed])).expect(125).complains("stdin is closed");
+    finish(clean("/bin/sh").args(["-c", &closed])).expect(125).complains("stdin");
     // Nothing to read is nothing wrong.
     finish(clean(UNGLUE).args(["frame", "decode", "lines"])).expect(0);
     frame(&["decode", "lines"], b"").expect(0);

@@ -34,8 +34,19 @@ impl Host {
         host
     }
 
+    /// A server that logs to this, rather than to the file that [`Host::log`] reads.
+    pub(super) fn start_logging_to(log: impl Into<Stdio>) -> Host {
+        let host = Host::set_up(&[], Some(log.into()));
+        finish(host.client(["key", "trust", &host.target(), &host.fingerprint])).expect(0);
+        host
+    }
+
     /// A server that the client doesn't know yet.
     pub(super) fn start_unknown(flags: &[&str]) -> Host {
+        Host::set_up(flags, None)
+    }
+
+    fn set_up(flags: &[&str], log: Option<Stdio>) -> Host {
         let folder = tempfile::Builder::new().prefix("unglue-cli-").tempdir().expect("a folder");
         let path = folder.path().canonicalize().expect("it is there");
         fs::create_dir(path.join("root")).expect("a root");
@@ -45,7 +56,7 @@ impl Host {
         };
         key("host_key");
         fs::write(path.join("authorized_keys"), key(".config/unglue/id_ed25519")).expect("written");
-        let (server, announced) = serve(&path, flags);
+        let (server, announced) = serve(&path, flags, log);
         let port = announced["address"].as_str().and_then(|address| address.rsplit(':').next()).expect("a port");
         let fingerprint = announced["fingerprint"].as_str().expect("a fingerprint").to_owned();
         Host { server, port: port.parse().expect("a number"), fingerprint, folder }
@@ -138,8 +149,9 @@ pub(super) fn client(home: &Path) -> Command {
     command
 }
 
-fn serve(home: &Path, flags: &[&str]) -> (Child, Value) {
-    let log = fs::File::create(home.join("log")).expect("a log");
+fn serve(home: &Path, flags: &[&str], log: Option<Stdio>) -> (Child, Value) {
+    let file = fs::File::create(home.join("log")).expect("a log");
+    let log = log.unwrap_or_else(|| file.into());
     let mut command = client(home);
     command.args(["serve", "--listen", "127.0.0.1:0", "--json", "--root", "root", "--state", "state"]);
     command.args(["--host-key", "host_key", "--authorized-keys", "authorized_keys"]).args(flags);

@@ -52,7 +52,7 @@ fn a_cut_is_told_and_the_digest_is_of_all() {
 fn an_object_comes_even_where_nothing_could_run() {
     let host = Host::start();
     let refused = finish(host.client(["exec", "--json", "127.0.0.1:1", "--", "true"])).expect(125);
-    assert_eq!(refused.json()["outcome"]["refused"]["code"], "link_lost");
+    assert_eq!(refused.json()["outcome"]["unreachable"]["code"], "unreachable");
     assert_eq!(refused.json()["id"], serde_json::Value::Null);
     refused.complains("127.0.0.1:1");
 }
@@ -117,5 +117,5 @@ fn a_lost_link_is_an_outcome_of_its_own() {
     assert!(object["outcome"]["link_lost"]["what"].is_string(), "{object}");
     assert_eq!(object["stdout"]["end"], "cut");
     assert_eq!(object["stdout"]["data"], json!({"text": "before\n"}));
-    done.complains("");
+    done.complains("the connection ended without a close");
 }

@@ -70,6 +70,39 @@ fn a_server_serves_its_own_user_alone() {
     let user = host.exec(&[], ["id", "-un"]).expect(0).text().trim().to_owned();
     finish(host.client(["exec", &format!("{user}@{}", host.target()), "--", "true"])).expect(0);
     let denied = finish(host.client(["exec", &format!("no-such-user@{}", host.target()), "--", "touch", "ran"]));
-    denied.expect(125).complains("");
+    denied.expect(125).complains("the server did not accept your key");
     assert!(!host.root().join("ran").exists());
+}
+
+#[test]
+fn connecting_takes_no_longer_than_it_may() {
+    let host = Host::start();
+    // Something that accepts and says nothing.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let target = silent.local_addr().expect("it has one").to_string();
+    for words in
+        [&["exec", "--connect-timeout", "300ms", &target, "true"][..], &["repl", "--connect-timeout", "0.3", &target]]
+    {
+        let done = finish(host.client(words)).expect(125);
+        assert!(done.took < std::time::Duration::from_secs(8), "{done:?}");
+        done.complains("took longer than 0.3 s; check the address");
+    }
+    let object =
+        finish(host.client(["exec", "--connect-timeout", "300ms", "--json", &target, "true"])).expect(125).json();
+    assert_eq!(object["outcome"]["unreachable"]["code"], "unreachable", "{object}");
+    host.exec(&["--connect-timeout", "20s"], ["true"]).expect(0);
+}
+
+#[test]
+fn the_log_tells_the_steps_of_connecting() {
+    let host = Host::start();
+    let done = finish(host.client(["exec", &host.target(), "true"]).env("UNGLUE_LOG", "debug")).expect(0);
+    for step in ["login_key", "connecting", "host_key", "trusted", "proving", "welcome"] {
+        assert!(done.stderr.contains(&format!("event=\"{step}\"")), "{step}: {done:?}");
+    }
+    assert!(done.stderr.contains(&host.fingerprint), "{done:?}");
+    finish(host.client(["key", "init", "-f", "other"])).expect(0);
+    let done = finish(host.client(["exec", "--identity", "other", &host.target(), "true"]).env("UNGLUE_LOG", "debug"))
+        .expect(125);
+    assert!(done.stderr.contains("event=\"denied\""), "{done:?}");
 }

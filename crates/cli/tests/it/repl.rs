@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::host::Host;
-use super::run::{Finished, finish_with};
+use super::run::{Finished, UNGLUE, clean, finish, finish_with};
 
 fn repl(host: &Host, script: &str) -> Finished {
     finish_with(host.client(["repl", &host.target()]), script.as_bytes())
@@ -28,12 +28,12 @@ fn each_line_has_its_own_whole_reply() {
 fn the_directory_is_kept() {
     let host = Host::start();
     fs::create_dir_all(host.root().join("a b/c")).expect("made");
-    let script = "cd 'a b'\npwd\ncd c\npwd\ncd -\npwd\ncd nowhere\npwd\ncd - && echo in the shell\n";
+    let script = "cd 'a b'\npwd\ncd c\npwd\ncd -\npwd\ncd nowhere && echo not\npwd\ncd nowhere; cd c && pwd\npwd\n";
     let done = repl(&host, script).expect(0);
     let (root, lines) = (host.root(), done.text().lines().collect::<Vec<_>>());
     let ab = root.join("a b").display().to_string();
     let abc = root.join("a b/c").display().to_string();
-    assert_eq!(lines[..4], [&ab, &abc, &ab, &ab], "{done:?}");
+    assert_eq!(lines, [&ab, &abc, &ab, &ab, &abc, &abc], "{done:?}");
     assert!(done.stderr.contains("nowhere"), "{done:?}");
 }
 
@@ -65,4 +65,41 @@ fn a_lost_link_ends_the_conversation() {
     let done = repl(&host, &script).expect(125);
     assert_eq!(done.text(), "before\n");
     assert!(done.stderr.lines().all(|line| line.starts_with("unglue: ")), "{done:?}");
+}
+
+#[test]
+fn put_takes_patterns_and_the_home() {
+    let host = Host::start();
+    for name in ["a.txt", "b.txt", "c.rs", "odd*.txt"] {
+        fs::write(host.home().join(name), name).expect("written");
+    }
+    fs::create_dir(host.root().join("sub")).expect("made");
+    let done = repl(&host, "put *.txt sub\nput ~/c.rs\nput 'odd*.txt' one\nput *.none\nput '*.txt'\n").expect(0);
+    for (name, text) in [("sub/a.txt", "a.txt"), ("sub/b.txt", "b.txt"), ("c.rs", "c.rs"), ("one", "odd*.txt")] {
+        assert_eq!(fs::read_to_string(host.root().join(name)).expect(name), text, "{done:?}");
+    }
+    assert!(done.stderr.contains("*.none: no file of this machine matches"), "{done:?}");
+    assert_eq!(done.stderr.lines().count(), 2, "the quoted pattern is a name that isn't there: {done:?}");
+}
+
+#[test]
+fn help_lists_what_may_be_typed() {
+    let host = Host::start();
+    let done = repl(&host, "help\n").expect(0);
+    for word in ["cd [DIR]", "put FILE", "get FILE", "history", "quit"] {
+        assert!(done.text().contains(word), "{done:?}");
+    }
+}
+
+#[test]
+fn a_reply_that_can_not_be_written_ends_the_conversation() {
+    let host = Host::start();
+    let line = format!("printf 'echo lost\\ntouch ran\\n' | \"$0\" repl {} >/dev/full", host.target());
+    let mut shell = clean("bash");
+    shell.args(["-c", &line, UNGLUE]).env("HOME", host.home());
+    finish(&mut shell).expect(125).complains("the reply could not be written: No space left on device");
+    assert!(!host.root().join("ran").exists());
+    let line = format!("\"$0\" repl {} <&-", host.target());
+    let mut shell = clean("bash");
+    finish(shell.args(["-c", &line, UNGLUE]).env("HOME", host.home())).expect(125).complains("it is closed");
 }

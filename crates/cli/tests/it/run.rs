@@ -45,6 +45,7 @@ impl Finished {
     /// Fails unless standard error is one line that starts with `unglue:` and holds `words`.
     #[track_caller]
     pub(super) fn complains(self, words: &str) -> Finished {
+        assert!(!words.is_empty(), "any failure has no words: say which one is meant");
         let lines: Vec<&str> = self.stderr.lines().collect();
         assert!(lines.len() == 1 && lines[0].starts_with("unglue: ") && lines[0].contains(words), "{self:?}");
         self
@@ -137,6 +138,14 @@ impl Running {
             assert!(started.elapsed() < DEADLINE, "{words:?} is not in {:?}", self.stdout.so_far());
             thread::sleep(Duration::from_millis(5));
         }
+    }
+
+    /// The port in the JSON line that a server has announced itself with.
+    pub(super) fn port(&self) -> u16 {
+        let line: serde_json::Value = serde_json::from_str(self.stdout.so_far().trim()).expect("a line of JSON");
+        let address: std::net::SocketAddr =
+            line["address"].as_str().and_then(|at| at.parse().ok()).expect("an address");
+        address.port()
     }
 
     /// Waits for its end; kills it and fails when the deadline passes.

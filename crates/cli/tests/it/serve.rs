@@ -34,13 +34,17 @@ fn it_says_where_it_listens() {
 fn it_refuses_what_it_does_not_allow() {
     let files = Host::start_with(&["--allow", "files"]);
     std::fs::write(files.home().join("f"), "x").expect("written");
-    files.exec(&[], ["touch", "ran"]).expect(125).complains("");
+    files
+        .exec(&[], ["touch", "ran"])
+        .expect(125)
+        .complains("this server runs no commands; its owner can start it with --allow exec");
     files.cp(["f", "127.0.0.1:"]).expect(0);
     assert!(files.root().join("f").exists() && !files.root().join("ran").exists());
     let commands = Host::start_with(&["--allow", "exec"]);
     std::fs::write(commands.home().join("f"), "x").expect("written");
     commands.exec(&[], ["true"]).expect(0);
-    assert_ne!(commands.cp(["f", "127.0.0.1:"]).code, 0);
+    let refused = commands.cp(["f", "127.0.0.1:"]).complains("this server moves no files");
+    assert_eq!(refused.code, 125, "no other file has a chance either: {refused:?}");
     assert!(!commands.root().join("f").exists());
 }
 
@@ -60,7 +64,8 @@ fn the_first_signal_lets_commands_end() {
 fn the_second_signal_ends_it_at_once() {
     let mut host = Host::start();
     let text = "echo $$ > pid.new; mv pid.new pid; sleep 60 & sleep 60";
-    let running = start(host.client(["exec", &host.target(), "-c", text]).stdin(Stdio::null()));
+    let words = ["exec", "--outcome", "outcome", &host.target(), "-c", text];
+    let running = start(host.client(words).stdin(Stdio::null()));
     let pid: i32 = until("the command", || std::fs::read_to_string(host.root().join("pid")).ok()?.trim().parse().ok());
     host.signal(Signal::TERM);
     std::thread::sleep(Duration::from_millis(200));
@@ -68,8 +73,12 @@ fn the_second_signal_ends_it_at_once() {
     host.signal(Signal::TERM);
     assert_eq!(host.ended(), Some(0));
     assert!(signalled.elapsed() < Duration::from_secs(5), "{:?}", signalled.elapsed());
-    let done = running.finish().expect(125).complains("");
-    assert!(!done.stderr.contains("without a close"), "the server said good-bye: {done:?}");
+    running.finish().expect(125);
+    let outcome = std::fs::read(host.home().join("outcome")).expect("a file");
+    let outcome: serde_json::Value = serde_json::from_slice(&outcome).expect("JSON");
+    let lost = &outcome["outcome"]["link_lost"];
+    let what = lost["what"].as_str().unwrap_or_else(|| panic!("the end is not known: {outcome}"));
+    assert!(!what.contains("without a close"), "the server closed the link in order: {outcome}");
     until("the command's end", || (!lives(pid)).then_some(()));
 }
 
@@ -111,4 +120,43 @@ fn a_taken_address_is_told() {
     let mut second = client(&host.home());
     second.args(["serve", "--state", "second", "--root", "root", "--listen", &host.target()]);
     finish(&mut second).expect(125).complains(&host.target());
+}
+
+#[test]
+fn files_without_a_root_are_warned_about() {
+    let home = tempfile::tempdir().expect("a folder");
+    let log = |flags: &[&str]| {
+        let mut command = client(home.path());
+        command.args(["serve", "--listen", "127.0.0.1:0", "--state", "state"]).args(flags);
+        let server = start(command.stdin(Stdio::null()));
+        server.shown("listening on");
+        server.signal(Signal::TERM);
+        server.finish().expect(0).stderr
+    };
+    let warning = "WARN event=\"unconfined_files\" why=\"--allow files without --root is no boundary";
+    assert!(log(&["--allow", "files"]).contains(warning));
+    for flags in [&["--allow", "files", "--root", "."][..], &[]] {
+        assert!(!log(flags).contains("unconfined"), "{flags:?}");
+    }
+}
+
+#[test]
+fn a_name_is_listened_at_with_all_its_addresses() {
+    use std::net::{TcpStream, ToSocketAddrs as _};
+    let home = tempfile::tempdir().expect("a folder");
+    let mut command = client(home.path());
+    command.args(["serve", "--listen", "localhost:0", "--state", "state", "--root", ".", "--json"]);
+    let server = start(command.stdin(Stdio::null()));
+    server.shown("}\n");
+    let port = server.port();
+    for address in ("localhost", port).to_socket_addrs().expect("it has addresses") {
+        // A name may have addresses that this machine has not.
+        if std::net::TcpListener::bind((address.ip(), 0)).is_ok() {
+            TcpStream::connect(address).unwrap_or_else(|error| panic!("{address}: {error}"));
+        }
+    }
+    server.signal(Signal::TERM);
+    let done = server.finish().expect(0);
+    assert_eq!(done.text().lines().count(), 1, "one line, with one address: {done:?}");
+    assert!(done.json()["address"].is_string(), "{done:?}");
 }

@@ -4,8 +4,11 @@ use std::fs;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
+use rustix::process::Signal;
+
 use super::host::Host;
-use super::run::{Finished, UNGLUE, clean, finish_with, start};
+use super::pty::OnTerminal;
+use super::run::{Finished, UNGLUE, clean, finish_with, start, until};
 
 /// A command line on a terminal; `None` where there is no `script`.
 fn terminal(host: &Host, line: &str) -> Option<Command> {
@@ -114,4 +117,87 @@ fn two_passphrases_that_differ_make_no_key() {
     let Some(made) = converse(&host, "$U key init -f locked --passphrase", &dialogue) else { return };
     assert_eq!(made.code, 125, "{made:?}");
     assert!(!host.home().join("locked").exists());
+}
+
+/// The repl on a terminal, at its first prompt.
+fn prompted(host: &Host) -> OnTerminal {
+    let repl = OnTerminal::start(UNGLUE, host.client(["repl", &host.target()]));
+    repl.shows(">>: ", 0);
+    repl
+}
+
+#[test]
+fn the_prompt_names_the_server_and_the_directory() {
+    let host = Host::start();
+    fs::create_dir(host.root().join("src")).expect("made");
+    let mut repl = prompted(&host);
+    repl.shows(&format!("{}:~/root >>: ", host.target()), 0);
+    repl.types("cd src\r");
+    repl.shows(&format!("{}:~/root/src >>: ", host.target()), 0);
+    repl.types("cd / && echo a''t\r");
+    repl.shows("at\r\n", 0);
+    repl.shows(&format!("{}:/ >>: ", host.target()), 0);
+    repl.types("\x04");
+    let (code, screen, restored) = repl.ended();
+    assert!(code == 0 && restored, "{code}: {screen}");
+}
+
+#[test]
+fn the_end_of_the_server_leaves_the_terminal_as_it_was() {
+    let host = Host::start();
+    let mut repl = prompted(&host);
+    repl.types("half a li");
+    repl.shows("half a li", 0);
+    assert!(!repl.echoes(), "the prompt edits its line itself");
+    host.signal(Signal::KILL);
+    let (code, screen, restored) = repl.ended();
+    assert!(code == 125 && restored, "{code}: {screen}");
+    assert!(screen.contains("\nunglue: "), "the complaint has a line of its own: {screen:?}");
+}
+
+#[test]
+fn sigterm_at_the_prompt_leaves_the_terminal_as_it_was() {
+    let host = Host::start();
+    let repl = prompted(&host);
+    repl.signal(Signal::TERM);
+    let (code, screen, restored) = repl.ended();
+    assert!(code == 143 && restored, "{code}: {screen}");
+}
+
+#[test]
+fn a_stopped_prompt_goes_on_where_it_was() {
+    let host = Host::start();
+    // A shell with job control, which puts its own modes of the terminal back when the job stops.
+    let mut shell = clean("bash");
+    shell.args(["--norc", "--noprofile", "-i"]).envs([("HOME", host.home()), ("U", UNGLUE.into())]);
+    shell.env("T", host.target()).env("PS1", "sh: ").current_dir(host.home());
+    let mut shell = OnTerminal::start("bash", &shell);
+    shell.shows("sh: ", 0);
+    shell.types("$U repl $T\r");
+    shell.shows(">>: ", 0);
+    for _ in 0..3 {
+        shell.types("echo on");
+        shell.shows("echo on", 0);
+        let seen = shell.screen().len();
+        shell.types("\x1a");
+        shell.shows("Stopped", seen);
+        shell.shows("sh: ", seen);
+        let seen = shell.screen().len();
+        shell.types("fg\r");
+        // The line is shown again, and what is typed now is shown once.
+        shell.shows(">>: echo on", seen);
+        assert!(until("the prompt", || (!shell.echoes()).then_some(true)));
+        let seen = shell.screen().len();
+        shell.types("c''e\r");
+        shell.shows("once\r\n", seen);
+        shell.shows(">>: ", seen);
+        let screen = shell.screen();
+        assert!(!screen[seen..].contains("c'c'"), "each key is shown once: {:?}", &screen[seen..]);
+    }
+    shell.types("quit\r");
+    let seen = shell.screen().len();
+    shell.shows("sh: ", seen.saturating_sub(6));
+    shell.types("exit\r");
+    let (code, screen, _) = shell.ended();
+    assert_eq!(code, 0, "{screen}");
 }

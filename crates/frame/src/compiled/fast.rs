@@ -1,6 +1,6 @@
 //! The hot path of length-prefixed frames: a load, a shift and a comparison each.
 
-use super::{Limits, Lost, Span, head::Head};
+use super::{Kind, Limits, Lost, Span, head::Head};
 use crate::int::Form;
 
 /// The plan for layouts whose end follows from one number, with nothing of variable width before it.
@@ -14,6 +14,62 @@ pub(crate) enum Fast {
     Varint { low: u64, room: u64 },
     /// A varint.
     VarintIn(Plan),
+}
+
+/// Framings that are looked for before all others.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Hot {
+    /// A length of four bytes, most significant first, and the data: the smallest length, and how many more are good.
+    U32Be {
+        low: u64,
+        room: u64,
+    },
+    /// A varint and the data.
+    Varint {
+        low: u64,
+        room: u64,
+    },
+    No,
+}
+
+impl Hot {
+    pub(super) fn of(kind: &Kind) -> Hot {
+        match kind {
+            Kind::Head(head) => match head.fast {
+                Some(Fast::U32Be { low, room }) => Hot::U32Be { low, room },
+                Some(Fast::Varint { low, room }) => Hot::Varint { low, room },
+                _ => Hot::No,
+            },
+            _ => Hot::No,
+        }
+    }
+
+    /// The span of the frame that begins with `bytes`, if it is whole and valid.
+    #[inline(always)]
+    pub(super) fn span(&self, bytes: &[u8]) -> Option<Span> {
+        let (head, length, low, room) = match self {
+            Hot::U32Be { low, room } => (4, u64::from(u32::from_be_bytes(*bytes.first_chunk()?)), *low, *room),
+            Hot::Varint { low, room } => {
+                let (first, rest) = bytes.split_first()?;
+                match first {
+                    0..0x80 => (1, u64::from(*first), *low, *room),
+                    _ => {
+                        // Two bytes, the second neither padding nor followed by a third.
+                        let second = *rest.first().filter(|second| (1..0x80).contains(*second))?;
+                        (2, u64::from(*first & 0x7f) | u64::from(second) << 7, *low, *room)
+                    }
+                }
+            }
+            Hot::No => return None,
+        };
+        let data = length as usize;
+        (length.wrapping_sub(low) <= room && data <= bytes.len() - head).then_some(Span {
+            head,
+            data,
+            total: head + data,
+            lost: Lost::Nothing,
+        })
+    }
 }
 
 /// Why the hot path gave no frame.
@@ -81,44 +137,13 @@ impl Fast {
         })
     }
 
-    /// The smallest length, and how many more are good, where it has four bytes, most significant first.
-    pub(super) fn u32be(&self) -> Option<(u64, u64)> {
-        match self {
-            Fast::U32Be { low, room } => Some((*low, *room)),
-            _ => None,
-        }
-    }
-
     /// The span of the frame that begins with `bytes`, if it is whole and valid, and not near the end of the input:
     /// else the slow path finds out which.
     #[inline(always)]
     pub(crate) fn span(&self, bytes: &[u8]) -> Option<Span> {
         let span = match self {
-            Fast::U32Be { low, room } => {
-                let length = u64::from(u32::from_be_bytes(*bytes.first_chunk()?));
-                if length.wrapping_sub(*low) > *room {
-                    return None;
-                }
-                let data = length as usize;
-                Span { head: 4, data, total: 4 + data, lost: Lost::Nothing }
-            }
             Fast::Fixed(plan) => plan.span(plan.fixed(bytes)?, 0)?,
-            Fast::Varint { low, room } => {
-                let (first, rest) = bytes.split_first()?;
-                let (mut length, mut head) = (u64::from(*first), 1);
-                if *first >= 0x80 {
-                    let second = *rest.first()?;
-                    if second.wrapping_sub(1) >= 0x7f {
-                        return None;
-                    }
-                    (length, head) = (length & 0x7f | u64::from(second) << 7, 2);
-                }
-                if length.wrapping_sub(*low) > *room {
-                    return None;
-                }
-                let data = length as usize;
-                Span { head, data, total: head + data, lost: Lost::Nothing }
-            }
+            Fast::U32Be { .. } | Fast::Varint { .. } => return None,
             Fast::VarintIn(plan) => {
                 let (length, width) = plan.varint(bytes)?;
                 plan.span(length, width)?

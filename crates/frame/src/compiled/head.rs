@@ -236,6 +236,11 @@ impl Head {
         matches!(self.fast, Some(Fast::U32Be { .. }))
     }
 
+    /// A varint of the data's bytes, then the data, and no more.
+    pub(crate) fn is_varint(&self) -> bool {
+        matches!(self.fast, Some(Fast::Varint { .. }))
+    }
+
     /// The data's fewest bytes that can be written, and how many more can.
     pub(crate) fn fitting(&self) -> (u64, u64) {
         (self.fewest, self.more)

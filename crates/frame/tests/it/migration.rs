@@ -82,7 +82,7 @@ fn each_of_tokio_utils_options_has_its_notation() {
 fn num_skip_keeps_as_much_of_the_header_as_one_likes() {
     let wire = b"\x07\0\x02hi\x08\0\x01o\x09\0\x03you";
     for skip in 0..=4 {
-        let builder = LengthDelimitedCodec::builder().length_field_offset(1).length_field_length(2).clone();
+        let builder = *LengthDelimitedCodec::builder().length_field_offset(1).length_field_length(2);
         // A header of three bytes: kept from the byte `skip` on, or one more byte left out.
         let adjust = 3 - skip as isize;
         let codec = builder.clone().length_adjustment(adjust).num_skip(skip).new_codec();

@@ -28,10 +28,20 @@ pub struct Pipes {
     pub stderr: pipe::Receiver,
 }
 
+/// What became of a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobEvent {
+    /// Its own process has ended. Descendants may live on, and hold its streams.
+    Exited(Exit),
+    /// Its tree has ended, whether it was asked to or nothing was left of it.
+    TreeEnded(Left),
+}
+
 /// A command that has started, and the tree of processes that comes of it.
 ///
-/// Wait for [`Job::exited`], then call [`Job::end_tree`]. Dropping a job before its tree has ended kills the tree,
-/// without waiting for it.
+/// Wait for [`Job::exited`], then call [`Job::end_tree`]; or, to do other things meanwhile, take its events by
+/// [`Job::event`] and ask for the tree's end by [`Job::begin_end`]. Dropping a job before its tree has ended kills the
+/// tree, without waiting for it.
 #[derive(Debug)]
 pub struct Job {
     /// `None` once the supervisor is idle again, lost, or left with what still runs.
@@ -41,16 +51,47 @@ pub struct Job {
     left: Option<Left>,
     /// The supervisor was asked to end the tree, and will say so whatever else it says before.
     ending: bool,
+    /// What [`Job::event`] has given.
+    given: Given,
+}
+
+#[derive(Debug, Default)]
+struct Given {
+    exit: bool,
+    left: bool,
 }
 
 impl Job {
     pub(super) fn new(slot: Slot, pid: u32) -> Self {
-        Self { slot: Some(slot), pid, exit: None, left: None, ending: false }
+        Self { slot: Some(slot), pid, exit: None, left: None, ending: false, given: Given::default() }
     }
 
     /// The command's process id, which is its process group's and session's too.
     pub fn pid(&self) -> u32 {
         self.pid
+    }
+
+    /// The next of the two events, each once; the tree may end first. Cancelling it loses nothing.
+    ///
+    /// # Errors
+    /// There will be no more.
+    pub async fn event(&mut self) -> Result<JobEvent, JobError> {
+        loop {
+            if let Some(exit) = self.exit.filter(|_| !self.given.exit) {
+                self.given.exit = true;
+                return Ok(JobEvent::Exited(exit));
+            }
+            if let Some(left) = self.left.filter(|_| !self.given.left) {
+                self.given.left = true;
+                return Ok(JobEvent::TreeEnded(left));
+            }
+            self.hear().await?;
+        }
+    }
+
+    /// Whether [`Job::event`] has given both events.
+    pub fn is_told(&self) -> bool {
+        self.given.exit && self.given.left
     }
 
     /// Waits until the command's own process has ended. Descendants may live on, and hold its streams.
@@ -87,10 +128,7 @@ impl Job {
         if let Some(left) = self.left {
             return Ok(left);
         }
-        if !self.ending {
-            self.ask(&wire::end_tree_request(descendants))?;
-            self.ending = true;
-        }
+        self.begin_end(descendants)?;
         within(END_DEADLINE, async {
             loop {
                 if let Some(left) = self.left {
@@ -102,9 +140,21 @@ impl Job {
         .await
     }
 
+    /// Asks for the tree's end, without waiting for it: [`JobEvent::TreeEnded`] follows. What was asked for first counts.
+    ///
+    /// # Errors
+    /// The supervisor is lost, or takes no more requests.
+    pub fn begin_end(&mut self, descendants: Descendants) -> Result<(), JobError> {
+        if self.left.is_none() && !self.ending {
+            self.ask(&wire::end_tree_request(descendants))?;
+            self.ending = true;
+        }
+        Ok(())
+    }
+
     async fn hear(&mut self) -> Result<(), JobError> {
         let link = self.slot.as_mut().and_then(Slot::link_mut).ok_or(JobError::SupervisorLost)?;
-        match link.report().await {
+        match link.report().await.ok().flatten() {
             Some(Report::Exited { wait_status, user, system, alone }) => {
                 self.exit = Some(Exit { status: status(wait_status), user, system });
                 if alone && !self.ending {

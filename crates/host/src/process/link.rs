@@ -53,15 +53,18 @@ impl Link {
         self.born
     }
 
-    /// The next report; `None` once the supervisor is gone, or talks nonsense. May be cancelled at any time.
-    pub(super) async fn report(&mut self) -> Option<Report> {
+    /// The next report; `None` once the supervisor is gone, or its message doesn't parse. May be cancelled at any time.
+    ///
+    /// # Errors
+    /// Receiving failed. The supervisor may well live, and have done what it was asked.
+    pub(super) async fn report(&mut self) -> io::Result<Option<Report>> {
         loop {
             let mut buffer = [0; REPORT_SIZE];
             let receive = || Ok(socket::receive(&self.socket, &mut buffer)?);
-            let received = self.socket.async_io(Interest::READABLE, receive).await.ok()?;
-            match Report::decode(&buffer[..received.length])? {
-                Report::Born => self.born = true,
-                report => return Some(report),
+            let received = self.socket.async_io(Interest::READABLE, receive).await?;
+            match Report::decode(&buffer[..received.length]) {
+                Some(Report::Born) => self.born = true,
+                report => return Ok(report),
             }
         }
     }

@@ -67,18 +67,19 @@ impl Supervisors {
         }
         let after = self.pool.limits().spawn_deadline;
         match tokio::time::timeout(after, link.report()).await {
-            Ok(Some(Report::Started { pid })) => {
+            Ok(Ok(Some(Report::Started { pid }))) => {
                 slot.started();
                 let pipes = ours.register().map_err(|source| SpawnError::System { step: "watching pipes", source })?;
                 Ok(Some((Job::new(slot, pid), pipes)))
             }
-            Ok(Some(Report::Refused { step, errno })) => {
+            Ok(Ok(Some(Report::Refused { step, errno }))) => {
                 if step != Step::Supervisor {
                     slot.give_back();
                 }
                 Err(refused(command, step, errno))
             }
-            Ok(None) if !link.is_born() => Ok(None),
+            Ok(Ok(None)) if !link.is_born() => Ok(None),
+            // It may have started the command: another supervisor must not start it again.
             Ok(_) => Err(SpawnError::Lost),
             Err(_) => Err(SpawnError::Deadline { after }),
         }

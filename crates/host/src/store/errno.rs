@@ -26,10 +26,15 @@ const fn system(errno: Errno, name: &'static str, says: &'static str, advice: &'
 }
 
 const TABLE: &[Entry] = &[
-    user(Errno::NOENT, "ENOENT", "no such file or directory", "check the path; folders are not created"),
+    user(Errno::NOENT, "ENOENT", "no such file or directory", "check the path"),
     user(Errno::NOTDIR, "ENOTDIR", "a part of the path is not a directory", "check the path"),
     user(Errno::ISDIR, "EISDIR", "it is a directory", "name a file"),
-    user(Errno::ACCESS, "EACCES", "permission denied", "check owner and mode of the file and of the folders above it"),
+    user(
+        Errno::ACCESS,
+        "EACCES",
+        "permission denied",
+        "check owner and mode of the file and of the directories above it",
+    ),
     user(Errno::PERM, "EPERM", "operation not permitted", "check the owner, and the attributes with lsattr"),
     user(Errno::NAMETOOLONG, "ENAMETOOLONG", "the name is too long", "use a shorter name (usually up to 255 bytes)"),
     user(Errno::LOOP, "ELOOP", "too many symbolic links", "look for links that point at each other"),
@@ -44,9 +49,14 @@ const TABLE: &[Entry] = &[
     ),
     user(Errno::OVERFLOW, "EOVERFLOW", "the file is too large for this system", ""),
     user(Errno::TXTBSY, "ETXTBSY", "the program is running", "stop it first"),
-    system(Errno::NOSPC, "ENOSPC", "no space left on the device", "free some space there, or choose another folder"),
+    system(Errno::NOSPC, "ENOSPC", "no space left on the device", "free some space there, or choose another directory"),
     system(Errno::DQUOT, "EDQUOT", "the disk quota is used up", "free some space there, or have the quota raised"),
-    system(Errno::ROFS, "EROFS", "the file system is read-only", "choose another folder, or have it mounted writable"),
+    system(
+        Errno::ROFS,
+        "EROFS",
+        "the file system is read-only",
+        "choose another directory, or have it mounted writable",
+    ),
     system(
         Errno::IO,
         "EIO",
@@ -57,10 +67,11 @@ const TABLE: &[Entry] = &[
     system(Errno::NFILE, "ENFILE", "the machine has too many open files", "raise fs.file-max"),
     system(Errno::NOMEM, "ENOMEM", "out of memory", "free some memory"),
     system(Errno::STALE, "ESTALE", "the file vanished on its file server", "try again"),
-    system(Errno::BUSY, "EBUSY", "it is in use", "try again"),
+    system(Errno::BUSY, "EBUSY", "it is in use", "find out what uses it (lsof, findmnt)"),
     system(Errno::AGAIN, "EAGAIN", "not possible just now", "try again"),
     system(Errno::INTR, "EINTR", "interrupted", "try again"),
     system(Errno::NOLCK, "ENOLCK", "no locks available", "put the state directory on a local file system"),
+    system(Errno::CANCELED, "ECANCELED", "it was not done", "this is a bug in unglue: please report it"),
     system(Errno::NODEV, "ENODEV", "no such device", ""),
     system(Errno::NXIO, "ENXIO", "no such device or address", ""),
     system(Errno::TIMEDOUT, "ETIMEDOUT", "timed out", "try again"),

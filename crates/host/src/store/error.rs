@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::io::Errno;
 use unglue_proto::{Blame, Code, Fault, Octets};
@@ -13,7 +14,7 @@ use super::errno;
 pub enum Op {
     /// Opening the root or the home.
     OpenStore,
-    /// Finding out where a file shall land.
+    /// Finding out where a file lands.
     Resolve,
     /// Opening a source.
     Open,
@@ -56,7 +57,7 @@ impl Op {
     /// What could not be done, up to the path.
     fn attempt(self) -> &'static str {
         match self {
-            Op::OpenStore => "can't open the folder",
+            Op::OpenStore => "can't open the directory",
             Op::Resolve => "can't use",
             Op::Open => "can't open",
             Op::Read => "can't read",
@@ -77,6 +78,36 @@ impl Op {
 pub enum Problem {
     /// The operating system refused.
     System(Errno),
+    /// A reader or a writer that isn't a file failed, or a store that isn't the local disk.
+    Stream(Cause),
+    /// A source gave another number of bytes than it had announced.
+    Length {
+        /// What it had announced.
+        announced: u64,
+        /// What it gave, at least.
+        given: u64,
+    },
+    /// Something is mounted on the destination, as a container's `/etc/hosts` is, so it can't be replaced.
+    MountPoint,
+    /// The destination is a link of `/proc` to an open file, as `/dev/stdout` is.
+    OpenFile,
+    /// The kernel makes the destination up, as a file in `/proc` or `/sys`, so it can't be replaced.
+    MadeUp,
+    /// The file may be written, but no file may be made in its directory.
+    DirectoryClosed,
+    /// It belongs to the server itself: its state, its host key, or the list of keys that may log in.
+    Protected,
+    /// The store's root was removed.
+    RootGone,
+    /// Another user's directory has taken the place of the store's root.
+    RootReplaced,
+    /// The file system can't store this time of modification. Seconds since 1970.
+    TimeNotKept {
+        /// The source's.
+        wanted: i64,
+        /// The nearest that the file system can store.
+        stored: i64,
+    },
     /// An absolute path, while the store has a root.
     Absolute,
     /// The path leads out of the root, by `..` or by a symbolic link.
@@ -87,7 +118,7 @@ pub enum Problem {
     Special(&'static str),
     /// The destination is a symbolic link that points to nothing.
     DanglingLink,
-    /// The source's name can't be a file's name in a folder.
+    /// The source's name can't be a file's name in a directory.
     UnusableName,
     /// Source and destination are one and the same file.
     SameFile,
@@ -107,7 +138,7 @@ pub enum Problem {
     },
     /// The source changed while it was read.
     Changed(Change),
-    /// The file is complete under its name, but syncing its folder failed: a power cut may bring the old one back.
+    /// The file is complete under its name, but syncing its directory failed: a power cut may bring the old one back.
     NotDurable(Errno),
     /// A record that this version can't read.
     BadRecord,
@@ -118,6 +149,25 @@ impl From<Errno> for Problem {
         Problem::System(errno)
     }
 }
+
+/// The error of something that isn't the local disk. Two of them are equal if they are the same one.
+#[derive(Debug, Clone)]
+pub struct Cause(Arc<dyn std::error::Error + Send + Sync>);
+
+impl Cause {
+    /// Keeps an error.
+    pub fn new(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Cause {
+        Cause(Arc::from(error.into()))
+    }
+}
+
+impl PartialEq for Cause {
+    fn eq(&self, other: &Cause) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Cause {}
 
 /// How a source changed while it was read. Sizes are in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,13 +201,40 @@ pub enum Change {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreError {
     op: Op,
-    path: PathBuf,
+    /// Data that has no path comes from a reader, or goes to a writer.
+    path: Option<PathBuf>,
     problem: Problem,
+    partly_written: bool,
 }
 
 impl StoreError {
-    pub(super) fn new(op: Op, path: &Path, problem: impl Into<Problem>) -> StoreError {
-        StoreError { op, path: path.to_owned(), problem: problem.into() }
+    /// A failed operation on a path.
+    pub fn new(op: Op, path: &Path, problem: impl Into<Problem>) -> StoreError {
+        StoreError { op, path: Some(path.to_owned()), problem: problem.into(), partly_written: false }
+    }
+
+    /// A reader or writer without a path has failed.
+    pub(super) fn stream(op: Op, error: std::io::Error) -> StoreError {
+        StoreError::pathless(op, Problem::Stream(Cause::new(error)))
+    }
+
+    /// A source without a path gave another number of bytes than it had announced.
+    pub(super) fn length(announced: u64, given: u64) -> StoreError {
+        StoreError::pathless(Op::Read, Problem::Length { announced, given })
+    }
+
+    /// The threads that do a store's work have not done it.
+    pub(super) fn nowhere(op: Op, errno: Errno) -> StoreError {
+        StoreError::pathless(op, Problem::System(errno))
+    }
+
+    fn pathless(op: Op, problem: Problem) -> StoreError {
+        StoreError { op, path: None, problem, partly_written: false }
+    }
+
+    /// The same, for a file that holds a part of the new content by now.
+    pub(super) fn partly_written(self) -> StoreError {
+        StoreError { partly_written: true, ..self }
     }
 
     /// What the store was doing.
@@ -165,9 +242,9 @@ impl StoreError {
         self.op
     }
 
-    /// The path as it was given.
+    /// The path as it was given; empty for data that has none.
     pub fn path(&self) -> &Path {
-        &self.path
+        self.path.as_deref().unwrap_or(Path::new(""))
     }
 
     /// What went wrong.
@@ -181,6 +258,10 @@ impl StoreError {
             Problem::System(errno) | Problem::NotDurable(errno) => Some(errno::name(errno)),
             Problem::NoSpace { .. } => Some(errno::name(Errno::NOSPC)),
             Problem::TooLarge { .. } => Some(errno::name(Errno::FBIG)),
+            Problem::Directory => Some(errno::name(Errno::ISDIR)),
+            Problem::MountPoint => Some(errno::name(Errno::BUSY)),
+            Problem::DirectoryClosed => Some(errno::name(Errno::ACCESS)),
+            Problem::RootGone => Some(errno::name(Errno::NOENT)),
             _ => None,
         }
     }
@@ -188,7 +269,25 @@ impl StoreError {
     /// What to do about it; empty where nothing helpful can be said.
     pub fn advice(&self) -> &'static str {
         match self.problem {
+            // Only who writes could expect that a directory is made.
+            Problem::System(Errno::NOENT) if matches!(self.op, Op::Resolve | Op::Create) => {
+                "check the path; directories are not created"
+            }
             Problem::System(errno) => errno::lookup(errno).map_or("", |entry| entry.advice),
+            Problem::Stream(_) => "",
+            Problem::Length { .. } => "announce the number of bytes that will come, or none",
+            Problem::MountPoint | Problem::MadeUp => {
+                "overwrite it where it is with --inplace (a copy that breaks off leaves a part of it), or name another file"
+            }
+            Problem::OpenFile => "name a file; to print a file of the server, run `unglue exec HOST -- cat FILE`",
+            Problem::DirectoryClosed => {
+                "overwrite the file where it is with --inplace (a copy that breaks off leaves a part of it), or have the \
+                 directory made writable"
+            }
+            Problem::Protected => "change it on the machine itself",
+            Problem::RootGone => "create the root again, or restart the server with another one",
+            Problem::RootReplaced => "check who made the new directory, then restart the server",
+            Problem::TimeNotKept { .. } => "copy it without -p, or to another file system",
             Problem::Absolute => "give a path relative to the server's root",
             Problem::Outside => "name a path below the root",
             Problem::Directory => "name a file: this release copies no directories",
@@ -196,7 +295,7 @@ impl StoreError {
             Problem::DanglingLink => "remove the link, or create what it points to",
             Problem::UnusableName => "give the destination's full path, with a name",
             Problem::SameFile => "nothing needs to be copied",
-            Problem::NoSpace { .. } => "free some space there, or choose another folder",
+            Problem::NoSpace { .. } => "free some space there, or choose another directory",
             Problem::TooLarge { .. } => "raise the file size limit (ulimit -f) of the process that writes",
             Problem::Changed(_) => "try again when nothing changes the file",
             Problem::NotDurable(_) => "copy it again, and look into the kernel's log (dmesg)",
@@ -208,9 +307,14 @@ impl StoreError {
     pub fn blame(&self) -> Blame {
         match self.problem {
             Problem::System(errno) => errno::lookup(errno).map_or(Blame::System, |entry| entry.blame),
-            Problem::NoSpace { .. } | Problem::Changed(_) | Problem::NotDurable(_) | Problem::BadRecord => {
-                Blame::System
-            }
+            Problem::Stream(_)
+            | Problem::TimeNotKept { .. }
+            | Problem::RootGone
+            | Problem::RootReplaced
+            | Problem::NoSpace { .. }
+            | Problem::Changed(_)
+            | Problem::NotDurable(_)
+            | Problem::BadRecord => Blame::System,
             _ => Blame::User,
         }
     }
@@ -221,22 +325,30 @@ impl StoreError {
             Problem::Absolute
             | Problem::Outside
             | Problem::Directory
+            | Problem::MountPoint
+            | Problem::OpenFile
+            | Problem::MadeUp
+            | Problem::Protected
             | Problem::Special(_)
             | Problem::DanglingLink
             | Problem::UnusableName
             | Problem::SameFile => Code::PathRefused,
-            Problem::Changed(_) => Code::SourceChanged,
+            Problem::Changed(_) | Problem::Length { .. } => Code::SourceChanged,
             _ => Code::System,
         }
     }
 
-    /// The error as it is told to the other end.
+    /// The error as it travels to the other end.
     pub fn fault(&self) -> Fault {
         let fault = match self.blame() {
             Blame::User => Fault::user(self.code(), self.to_string()),
             _ => Fault::system(self.code(), self.to_string()),
         };
-        let fault = fault.advise(self.advice()).at(self.path.as_os_str());
+        let fault = fault.advise(self.advice());
+        let fault = match &self.path {
+            Some(path) => fault.at(path.as_os_str()),
+            None => fault,
+        };
         match self.errno() {
             Some(name) => fault.errno(name),
             None => fault,
@@ -250,19 +362,32 @@ impl From<StoreError> for Fault {
     }
 }
 
-impl std::error::Error for StoreError {}
+impl std::error::Error for StoreError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.problem {
+            Problem::System(errno) | Problem::NotDurable(errno) => Some(errno),
+            Problem::Stream(cause) => Some(&*cause.0),
+            _ => None,
+        }
+    }
+}
 
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = Octets::from(self.path.as_os_str());
-        match self.problem {
+        let path = Octets::from(self.path().as_os_str());
+        match &self.problem {
             Problem::Changed(change) => write!(f, "\"{path}\" {change}"),
             Problem::NotDurable(errno) => write!(
                 f,
-                "\"{path}\" is complete and in place, but its folder can't be synced: {}",
-                errno::describe(errno)
+                "\"{path}\" is complete and in place, but its directory can't be synced: {}",
+                errno::describe(*errno)
             ),
-            _ => write!(f, "{} \"{path}\": {}", self.op.attempt(), self.problem),
+            problem if self.path.is_none() => write!(f, "{} the data: {problem}", self.op.attempt()),
+            problem => write!(f, "{} \"{path}\": {problem}", self.op.attempt()),
+        }?;
+        match self.partly_written {
+            true => f.write_str("; it was being overwritten, and holds a part of the new content"),
+            false => Ok(()),
         }
     }
 }
@@ -271,12 +396,34 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Problem::System(errno) | Problem::NotDurable(errno) => f.write_str(&errno::describe(*errno)),
+            Problem::Stream(cause) => cause.0.fmt(f),
+            Problem::Length { announced, given } if given > announced => {
+                write!(f, "{announced} bytes were announced, and more come")
+            }
+            Problem::Length { announced, given } => {
+                write!(f, "{announced} bytes were announced, and it ends after {given}")
+            }
+            Problem::MountPoint => f.write_str("it is a mount point, which can't be replaced (EBUSY)"),
+            Problem::OpenFile => f.write_str("it is a link to an open file of a process, not a file of its own"),
+            Problem::MadeUp => f.write_str("the kernel makes this file up, so it can't be replaced"),
+            Problem::DirectoryClosed => {
+                f.write_str("the file may be written, but no file may be made in its directory (EACCES)")
+            }
+            Problem::Protected => {
+                f.write_str("it belongs to the server itself (its state, its host key or its authorized keys)")
+            }
+            Problem::RootGone => f.write_str("the server's root was removed while it ran (ENOENT)"),
+            Problem::RootReplaced => f.write_str("another user's directory has taken the place of the server's root"),
+            Problem::TimeNotKept { wanted, stored } => write!(
+                f,
+                "the file system can't store the time {wanted} (seconds since 1970); the nearest that it can is {stored}"
+            ),
             Problem::Absolute => f.write_str("the path is absolute, but everything must lie below the root"),
             Problem::Outside => f.write_str("the path leads out of the root"),
             Problem::Directory => f.write_str("it is a directory"),
             Problem::Special(kind) => write!(f, "it is {kind}, not a regular file"),
             Problem::DanglingLink => f.write_str("it is a symbolic link to something that doesn't exist"),
-            Problem::UnusableName => f.write_str("this can't be the name of a file in a folder"),
+            Problem::UnusableName => f.write_str("this can't be the name of a file in a directory"),
             Problem::SameFile => f.write_str("source and destination are the same file"),
             Problem::NoSpace { needed, available } => {
                 write!(f, "{needed} bytes are needed, {available} are free (ENOSPC)")
@@ -314,7 +461,7 @@ mod tests {
         assert_eq!((fault.code, fault.blame), (Code::System, Blame::System));
         assert_eq!(fault.errno.as_deref(), Some("ENOSPC"));
         assert_eq!(fault.path, Some(Octets::from("a\nb")));
-        assert_eq!(fault.advice, "free some space there, or choose another folder");
+        assert_eq!(fault.advice, "free some space there, or choose another directory");
     }
 
     #[test]

@@ -1,51 +1,67 @@
-//! Writing a file so that its name holds the old bytes or all of the new ones, never a part.
+//! Writing a file so that its name holds the old bytes or all of the new ones, never a part. The calls block.
 
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Gid, Mode, Stat, Timespec, Timestamps, UTIME_OMIT, Uid, fchmod, fchown, fstat, fsync, futimens};
+use rustix::fs::{Mode, Stat, fsync};
 use rustix::io::Errno;
+use unglue_proto::message::Time;
 
+use super::attributes::{self, Old};
 use super::error::{Op, Problem, StoreError};
+use super::in_place::InPlace;
 use super::partials::Partials;
 use super::place::{self, Place};
+use super::protected::Protected;
 use super::reach::Reach;
 use super::temporary::{self, Temporary};
 use super::writeback::Writeback;
 use super::{FileId, space};
 
-/// What a file shall be when it is complete.
+/// What a file is when it is complete.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct WriteOptions {
-    /// The permission bits. Set-id and sticky bits are left out whatever the sender says, as `scp` does: the owner
-    /// isn't carried over, and a set-id program under another owner is another program.
+    /// The permission bits of a new file, as `cp` gives them: the umask or the directory's default access control list
+    /// takes some away. Set-id and sticky bits are left out whatever the sender says, as `scp` does: the owner isn't
+    /// carried over, and a set-id program under another owner is another program.
     pub mode: u32,
-    /// Whether the mode is kept as it is. Otherwise the umask of this process is taken away from it.
+    /// Whether the file gets exactly `mode`, be it new or replaced. Otherwise a file that is replaced keeps its own mode and
+    /// access control list.
     pub keep_mode: bool,
-    /// The time of the last modification, in nanoseconds since 1970; without it, the time of writing.
-    pub mtime_ns: Option<i64>,
-    /// How many bytes will come, as far as is known: a forecast, used only to refuse early what can't fit. 0 says
-    /// nothing.
-    pub size: u64,
+    /// The time of the last modification; without it, the time of writing.
+    pub modified: Option<Time>,
+    /// Whether an existing file is overwritten where it is, rather than replaced once the new one is complete. A name may
+    /// then hold a part, and P7 doesn't hold for it. It is for what can't be replaced: a mount point, a file in a directory
+    /// that can't be written.
+    pub in_place: bool,
+    /// How many bytes will come, as far as is known: used to refuse early what can't fit.
+    pub size: Option<u64>,
     /// The source, if it lies on this machine: writing onto it is refused.
     pub source: Option<FileId>,
 }
 
-/// A file on its way in. Dropping it discards what came and leaves the destination as it was.
+/// A file on its way in. Dropping it discards what came and leaves the destination as it was; what was written in place
+/// stays.
 #[derive(Debug)]
 pub struct Incoming {
     path: PathBuf,
-    name: OsString,
-    replaces: Option<Stat>,
     file: File,
-    temporary: Temporary,
-    mode: Mode,
-    mtime_ns: Option<i64>,
+    target: Target,
+    options: WriteOptions,
     written: u64,
     writeback: Writeback,
     limit: Option<u64>,
+}
+
+/// Where the bytes go.
+#[derive(Debug)]
+enum Target {
+    /// Into a temporary file that takes the name at the end.
+    Beside { temporary: Temporary, name: OsString, replaces: Option<Box<Stat>> },
+    /// Into the file itself.
+    InPlace(InPlace),
 }
 
 impl Incoming {
@@ -53,7 +69,7 @@ impl Incoming {
     pub(super) fn create(
         reach: &Reach,
         partials: Option<&Partials>,
-        umask: u32,
+        protected: &Protected,
         path: &Path,
         options: WriteOptions,
     ) -> Result<Incoming, StoreError> {
@@ -63,23 +79,23 @@ impl Incoming {
         if options.source.is_some() && options.source == place.replaces.as_ref().map(FileId::of) {
             return Err(resolve(Problem::SameFile));
         }
-        space::check(&place.dir, options.size).map_err(create)?;
-        let Place { dir, parent, name, replaces } = place;
-        let temporary_name = temporary::name(&dir, &name).map_err(|errno| create(errno.into()))?;
-        let record = match partials {
-            Some(partials) => Some(partials.enter(reach, &parent, &temporary_name)?),
-            None => None,
+        protected.check_write(&place.dir, &place.name, place.replaces.as_ref()).map_err(resolve)?;
+        let (target, file) = match options.in_place {
+            true => {
+                let (file, in_place) = InPlace::open(place, mode_of(&options)).map_err(create)?;
+                (Target::InPlace(in_place), file)
+            }
+            false => {
+                place.may_replace().map_err(resolve)?;
+                space::check(&place.dir, options.size.unwrap_or(0)).map_err(create)?;
+                beside(reach, partials, place, &options, path)?
+            }
         };
-        let (temporary, file) = Temporary::create(dir, temporary_name, record).map_err(|errno| create(errno.into()))?;
-        let masked = if options.keep_mode { options.mode } else { options.mode & !umask };
         Ok(Incoming {
             path: path.to_owned(),
-            name,
-            replaces,
             file,
-            temporary,
-            mode: Mode::from_raw_mode(masked & 0o777),
-            mtime_ns: options.mtime_ns,
+            target,
+            options,
             written: 0,
             writeback: Writeback::default(),
             limit: space::file_size_limit(),
@@ -97,77 +113,105 @@ impl Incoming {
         if let Some(limit) = self.limit.filter(|&limit| needed > limit) {
             return Err(self.failed(Op::Write, Problem::TooLarge { needed, limit }));
         }
-        if let Err(error) = self.file.write_all(bytes) {
+        let written = self.file.write_all(bytes);
+        self.written = needed;
+        if let Err(error) = written {
             return Err(self.failed(Op::Write, Errno::from_io_error(&error).unwrap_or(Errno::IO)));
         }
-        self.written = needed;
         self.writeback.advance(&self.file, self.written);
         Ok(())
     }
 
-    /// Makes the file complete and durable under its name: mode and times, sync, rename, sync of the folder.
+    /// Makes the file complete and durable under its name: mode and times, sync, rename, sync of the directory.
     ///
     /// Errors: up to the rename, the destination is as it was. [`Problem::NotDurable`] alone says that the new file is
-    /// in place.
+    /// in place. What was written in place stays in any case.
     pub fn commit(mut self) -> Result<(), StoreError> {
-        self.set_attributes().map_err(|errno| self.failed(Op::SetAttributes, errno))?;
-        fsync(&self.file).map_err(|errno| self.failed(Op::Sync, errno))?;
-        self.temporary.rename(&self.name).map_err(|errno| self.failed(Op::Rename, errno))?;
-        match fsync(self.temporary.dir()) {
-            // EINVAL: a file system that has no notion of syncing a folder (fsync(2)).
+        if let Target::InPlace(in_place) = &self.target {
+            in_place.cut(&self.file, self.written).map_err(|errno| self.failed(Op::Write, errno))?;
+        }
+        self.set_attributes().map_err(|problem| self.failed(Op::SetAttributes, problem))?;
+        match (fsync(&self.file), &self.target) {
+            (Ok(()), _) => {}
+            // A file that the kernel makes up is nowhere to be synced to.
+            (Err(Errno::INVAL), Target::InPlace(_)) => {}
+            (Err(errno), _) => return Err(self.failed(Op::Sync, errno)),
+        }
+        let synced = match &mut self.target {
+            Target::Beside { temporary, name, .. } => match temporary.rename(name) {
+                Ok(()) => fsync(temporary.dir()),
+                Err(Errno::BUSY) => return Err(self.failed(Op::Rename, Problem::MountPoint)),
+                Err(errno) => return Err(self.failed(Op::Rename, errno)),
+            },
+            Target::InPlace(in_place) => in_place.keep(),
+        };
+        match synced {
+            // EINVAL: a file system that has no notion of syncing a directory (fsync(2)).
             Ok(()) | Err(Errno::INVAL) => Ok(()),
-            Err(errno) => Err(self.failed(Op::Sync, Problem::NotDurable(errno))),
+            Err(errno) => Err(StoreError::new(Op::Sync, &self.path, Problem::NotDurable(errno))),
         }
     }
 
     /// Throws away what came; the same as dropping it.
     pub fn discard(self) {}
 
-    fn set_attributes(&self) -> Result<(), Errno> {
-        if let Some(old) = &self.replaces {
-            keep_owner(&self.file, old)?;
+    fn set_attributes(&self) -> Result<(), Problem> {
+        let exact = self.options.keep_mode.then(|| mode_of(&self.options));
+        match &self.target {
+            Target::Beside { temporary, name, replaces } => {
+                match (Old::find(temporary.dir(), name)?, replaces, exact) {
+                    (Some(old), _, exact) => old.pass_on(&self.file, exact)?,
+                    (None, Some(old), exact) => attributes::pass_on_stat(old, &self.file, exact)?,
+                    (None, None, Some(mode)) => attributes::set_mode(&self.file, mode)?,
+                    // The kernel has given it its mode when it was made.
+                    (None, None, None) => {}
+                }
+            }
+            Target::InPlace(_) => {
+                if let Some(mode) = exact {
+                    attributes::set_mode(&self.file, mode)?;
+                }
+            }
         }
-        fchmod(&self.file, self.mode)?;
-        let Some(mtime_ns) = self.mtime_ns else { return Ok(()) };
-        let times = Timestamps {
-            last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
-            last_modification: timespec(mtime_ns),
-        };
-        futimens(&self.file, &times)
+        self.options.modified.map_or(Ok(()), |time| attributes::set_modified(&self.file, time))
     }
 
     fn failed(&self, op: Op, problem: impl Into<Problem>) -> StoreError {
-        StoreError::new(op, &self.path, problem)
+        let error = StoreError::new(op, &self.path, problem);
+        match self.target {
+            Target::InPlace(_) if self.written > 0 => error.partly_written(),
+            _ => error,
+        }
     }
 }
 
-/// Gives the new file the old one's owner and group, as far as the system lets us: a server run by root that
-/// replaces a user's file must not take it away from them.
-fn keep_owner(file: &File, old: &Stat) -> Result<(), Errno> {
-    let new = fstat(file)?;
-    let uid = (new.st_uid != old.st_uid).then(|| Uid::from_raw(old.st_uid));
-    let gid = (new.st_gid != old.st_gid).then(|| Gid::from_raw(old.st_gid));
-    if uid.is_none() && gid.is_none() {
-        return Ok(());
-    }
-    match fchown(file, uid, gid) {
-        // Not ours to give; EINVAL: an owner that this user namespace doesn't know.
-        Err(Errno::PERM | Errno::INVAL | Errno::OPNOTSUPP) => Ok(()),
-        result => result,
-    }
+fn beside(
+    reach: &Reach,
+    partials: Option<&Partials>,
+    place: Place,
+    options: &WriteOptions,
+    path: &Path,
+) -> Result<(Target, File), StoreError> {
+    let Place { dir, parent, name, replaces } = place;
+    let failed = |errno: Errno| {
+        let problem = match errno {
+            Errno::ACCESS if replaces.is_some() => Problem::DirectoryClosed,
+            errno => Problem::System(errno),
+        };
+        StoreError::new(Op::Create, path, problem)
+    };
+    let temporary_name = temporary::name(&dir, &name).map_err(failed)?;
+    let record = match partials {
+        Some(partials) => Some(partials.enter(reach, &parent, &temporary_name)?),
+        None => None,
+    };
+    // Where the final mode isn't known yet, nobody else reads a part: they might not be allowed to read the whole.
+    let known = replaces.is_none() && !options.keep_mode;
+    let mode = if known { mode_of(options) } else { Mode::RUSR | Mode::WUSR };
+    let (temporary, file) = Temporary::create(dir, temporary_name, mode, record).map_err(failed)?;
+    Ok((Target::Beside { temporary, name, replaces: replaces.map(Box::new) }, file))
 }
 
-fn timespec(ns: i64) -> Timespec {
-    Timespec { tv_sec: ns.div_euclid(1_000_000_000), tv_nsec: ns.rem_euclid(1_000_000_000) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_before_1970_have_a_positive_fraction() {
-        let time = timespec(-1);
-        assert_eq!((time.tv_sec, time.tv_nsec), (-1, 999_999_999));
-    }
+fn mode_of(options: &WriteOptions) -> Mode {
+    Mode::from_raw_mode(options.mode & 0o777)
 }

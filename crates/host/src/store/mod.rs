@@ -1,36 +1,41 @@
 //! The local store: where files land and where they come from.
 //!
 //! A [`Store`] reads whole files and writes whole files (promise P7), and never leaves its root if it has one (P8).
-//! Everything here blocks: call it from a thread that may.
 //!
-//! - To read: [`Store::read`], then [`Source::read`] until it gives 0, then [`Source::finish`], which fails if the
+//! A transfer sees it as a [`Source`] or a [`Sink`], which are asynchronous and which other kinds of stores can implement:
+//!
+//! - To read: [`Store::source`], then [`Source::next`] until it gives nothing, then [`Source::finish`], which fails if the
 //!   file changed meanwhile.
-//! - To write: [`Store::destination`] tells where a file lands (`cp` into a directory keeps the name), then
-//!   [`Store::write`], [`Incoming::write_all`], and [`Incoming::commit`]. Until that succeeds the destination holds
-//!   what it held; dropping the [`Incoming`] discards what came.
+//! - To write: [`Store::sink`], then [`Sink::write`], [`Sink::written`], and [`Sink::commit`] once the tally is the right one.
+//!   Until that succeeds the destination holds what it held. [`Sink::discard`] throws away what came; so does dropping the
+//!   sink, and [`Store::idle`] waits until that is done.
 //! - At the start of a process: [`Partials::open`] and [`Partials::sweep`], which removes what a killed one left.
 //!
-//! ```
-//! use unglue_host::store::{Partials, Store, WriteOptions};
+//! Calls that block on the disk are made by a bounded set of threads of the store's own. None of them waits for a peer. The
+//! blocking layer below is public as well ([`Store::read`], [`Store::write`], [`Store::destination`]): call it from a thread
+//! that may block.
 //!
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! ```
+//! use unglue_host::store::{Partials, Sink, Source, Store, WriteOptions};
+//!
+//! # let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+//! # runtime.block_on(async {
 //! # let (root, state) = (tempfile::tempdir()?, tempfile::tempdir()?);
 //! let partials = Partials::open(state.path())?;
 //! partials.sweep()?;
 //! let store = Store::confined(root.path())?.with_partials(partials);
 //!
-//! let path = store.destination(".".as_ref(), "notes.txt".as_ref())?;
-//! let mut incoming = store.write(&path, WriteOptions { mode: 0o640, ..WriteOptions::default() })?;
-//! incoming.write_all(b"whole or not at all")?;
-//! incoming.commit()?;
+//! let mut sink = store.sink(".".as_ref(), "notes.txt".as_ref(), WriteOptions { mode: 0o640, ..Default::default() }).await?;
+//! sink.write("whole or not at all".into()).await?;
+//! assert_eq!(sink.written().await?.bytes, 19);
+//! sink.commit().await?;
 //!
-//! let mut source = store.read("notes.txt".as_ref())?;
-//! let mut buffer = [0; 100];
-//! assert_eq!(source.read(&mut buffer)?, 19);
-//! assert_eq!(source.finish()?, 19);
-//! assert!(store.read("../notes.txt".as_ref()).is_err());
-//! # Ok(())
-//! # }
+//! let mut source = store.source("notes.txt".as_ref()).await?;
+//! assert_eq!(source.next().await?.as_deref(), Some(b"whole or not at all".as_slice()));
+//! assert_eq!(source.next().await?, None);
+//! assert_eq!(source.finish().await?.bytes, 19);
+//! assert!(store.source("../notes.txt".as_ref()).await.is_err());
+//! # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
 //! ```
 //!
 //! # Paths
@@ -38,27 +43,34 @@
 //! Paths are bytes; only `/` and NUL mean something. With a root every path is relative to it, and neither `..` nor a
 //! symbolic link may leave it, not even one that is swapped while a file is written: the kernel resolves each path
 //! beneath the root's handle (`openat2` with `RESOLVE_BENEATH`, by way of cap-std), and a file is written and renamed
-//! through the handle of its folder. Links that stay inside are followed; a link to a file is written through, to the
+//! through the handle of its directory. Links that stay inside are followed; a link to a file is written through, to the
 //! file that it names. Without a root, relative paths start at the user's home, and absolute ones are allowed.
-//! What isn't a regular file is refused before it is opened. Somebody who may move a *folder* out of the root while it
-//! is written to moves what is in it, too.
+//! What isn't a regular file is refused before it is opened. A user who moves a *directory* out of the root while a file in
+//! it is written moves that file, too. A root that was removed or replaced while the store is used is opened again, if it
+//! belongs to the same user.
 //!
 //! # What becomes of the old file
 //!
-//! It is replaced, not rewritten: its hard links keep the old content; owner and group are kept where the system lets
-//! us, extended attributes and ACLs are not. A file that its user may not write is not replaced, though its folder
-//! would allow it.
+//! It is replaced, not rewritten: its other hard links keep the old content. Mode, access control list, extended
+//! attributes, owner and group are kept, the last two where the system lets us. A file that its user may not write is not
+//! replaced, though its directory would allow it. What can't be replaced, as a mount point, is refused;
+//! [`WriteOptions::in_place`] overwrites it.
 
+mod attributes;
+mod disk;
 mod errno;
 mod error;
+mod in_place;
 mod incoming;
 mod partials;
 mod place;
+mod protected;
 mod reach;
+mod reading;
+mod sink;
 mod source;
 mod space;
 mod temporary;
-mod umask;
 mod writeback;
 
 use std::ffi::OsStr;
@@ -69,11 +81,16 @@ use std::sync::Arc;
 use rustix::fs::{OFlags, Stat};
 use rustix::io::Errno;
 
-pub use error::{Change, Op, Problem, StoreError};
+use disk::Threads;
+pub use disk::{DiskSink, DiskSource};
+pub use error::{Cause, Change, Op, Problem, StoreError};
 pub use incoming::{Incoming, WriteOptions};
 pub use partials::{Partials, Swept};
+pub use protected::Protected;
 use reach::Reach;
-pub use source::Source;
+pub use reading::Reading;
+pub use sink::{Sink, WriterSink};
+pub use source::{BytesSource, Facts, ReaderSource, Source};
 
 /// A file's identity on this machine: the device and the inode number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -93,7 +110,8 @@ impl FileId {
 pub struct Store {
     reach: Arc<Reach>,
     partials: Option<Partials>,
-    umask: u32,
+    protected: Arc<Protected>,
+    threads: Threads,
 }
 
 impl Store {
@@ -109,7 +127,7 @@ impl Store {
 
     fn new(reach: Result<Reach, Problem>, top: &Path) -> Result<Store, StoreError> {
         let reach = reach.map_err(|problem| StoreError::new(Op::OpenStore, top, problem))?;
-        Ok(Store { reach: Arc::new(reach), partials: None, umask: umask::current() })
+        Ok(Store { reach: Arc::new(reach), partials: None, protected: Arc::default(), threads: Threads::new() })
     }
 
     /// Records every temporary file in `partials`, so that a sweep finds it if this process dies.
@@ -117,10 +135,38 @@ impl Store {
         Store { partials: Some(partials), ..self }
     }
 
+    /// Never writes to these, and never reads the secrets among them.
+    pub fn protecting(self, protected: Protected) -> Store {
+        Store { protected: Arc::new(protected), ..self }
+    }
+
+    /// Opens a regular file to be sent. A dropped call has no effect.
+    pub async fn source(&self, path: &Path) -> Result<DiskSource, StoreError> {
+        let (store, path_) = (self.clone(), path.to_owned());
+        let opened = self.threads.run(move || store.read(&path_)).await;
+        let opened = opened.unwrap_or_else(|errno| Err(StoreError::new(Op::Open, path, errno)));
+        Ok(DiskSource::new(self.threads.clone(), opened?))
+    }
+
+    /// Begins to write a file that is called `name` at its source, at [`Store::destination`]. A dropped call leaves nothing
+    /// behind.
+    pub async fn sink(&self, path: &Path, name: &OsStr, options: WriteOptions) -> Result<DiskSink, StoreError> {
+        let (store, path_, name) = (self.clone(), path.to_owned(), name.to_owned());
+        let created = self.threads.run(move || store.write(&store.destination(&path_, &name)?, options)).await;
+        let created = created.unwrap_or_else(|errno| Err(StoreError::new(Op::Create, path, errno)));
+        Ok(DiskSink::new(self.threads.clone(), created?))
+    }
+
+    /// Waits until nothing is being read, written or removed any more, and what was dropped half-way is discarded. Call it
+    /// before a process ends in the middle of a transfer.
+    pub async fn idle(&self) {
+        self.threads.idle().await;
+    }
+
     /// Where a file called `source_name` lands if it is copied to `path`: below it if `path` is a directory, else at
     /// `path` itself. Of `source_name` the last component counts.
     ///
-    /// An empty path is the top. A path that can only be a directory's (`dir/`, `..`) must be one: append a slash where
+    /// Blocks. An empty path is the top. A path that can only be a directory's (`dir/`, `..`) must be one: append a slash where
     /// several files go to one place.
     pub fn destination(&self, path: &Path, source_name: &OsStr) -> Result<PathBuf, StoreError> {
         let failed = |problem| StoreError::new(Op::Resolve, path, problem);
@@ -140,13 +186,13 @@ impl Store {
         }
     }
 
-    /// Opens a regular file for reading.
-    pub fn read(&self, path: &Path) -> Result<Source, StoreError> {
-        Source::open(&self.reach, path)
+    /// Opens a regular file for reading. Blocks.
+    pub fn read(&self, path: &Path) -> Result<Reading, StoreError> {
+        Reading::open(&self.reach, &self.protected, path)
     }
 
-    /// Begins to write a file, to be complete with [`Incoming::commit`]. The folder must be there.
+    /// Begins to write a file, to be complete with [`Incoming::commit`]. The directory must be there. Blocks.
     pub fn write(&self, path: &Path, options: WriteOptions) -> Result<Incoming, StoreError> {
-        Incoming::create(&self.reach, self.partials.as_ref(), self.umask, path, options)
+        Incoming::create(&self.reach, self.partials.as_ref(), &self.protected, path, options)
     }
 }

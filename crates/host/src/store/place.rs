@@ -10,19 +10,21 @@ use rustix::io::Errno;
 use rustix::process::geteuid;
 
 use super::FileId;
+use super::attributes::is_mount_point;
 use super::error::Problem;
 use super::reach::Reach;
+use super::reading::is_made_up;
 
 /// As many symbolic links as the kernel follows in one path (path_resolution(7)).
 const LINKS: usize = 40;
 
-/// A destination. From here on only `dir` and `name` are used, so that nothing that happens to the path's folders
+/// A destination. From here on only `dir` and `name` are used, so that nothing that happens to the path's directories
 /// and links afterwards can lead the file elsewhere.
 #[derive(Debug)]
 pub(super) struct Place {
-    /// The folder, open for reading so that it can be synced.
+    /// The directory, open for reading so that it can be synced.
     pub(super) dir: OwnedFd,
-    /// The folder's path, as the store's reach understands it.
+    /// The directory's path, as the store's reach understands it.
     pub(super) parent: PathBuf,
     /// One component, neither empty nor `.` nor `..`.
     pub(super) name: OsString,
@@ -60,14 +62,20 @@ pub(super) fn find(reach: &Reach, path: &Path) -> Result<Place, Problem> {
 /// place that is found by hand must be the same file.
 fn try_find(reach: &Reach, path: &Path) -> Result<Place, Problem> {
     let mut path = path.to_owned();
-    let mut linked: Option<FileId> = None;
+    let mut linked: Option<Result<FileId, Problem>> = None;
     for _ in 0..LINKS {
         let (parent, name) = split(&path).ok_or(Problem::Directory)?;
         let dir = reach.open(parent, OFlags::DIRECTORY)?;
         let replaces = match leaf(&dir, name)? {
+            // What /proc shows as a link leads to what is open, not to the name that it shows: /dev/stdout ends here.
+            Leaf::Link(_) if is_made_up(&dir) => return Err(Problem::OpenFile),
             Leaf::Link(target) => {
                 if linked.is_none() {
-                    linked = Some(end_of_link(reach, &path)?);
+                    linked = Some(match end_of_link(reach, &path) {
+                        // A link of /proc on the way says more.
+                        Err(problem @ Problem::Special(_)) => Err(problem),
+                        found => Ok(found?),
+                    });
                 }
                 path = parent.join(target);
                 continue;
@@ -75,18 +83,17 @@ fn try_find(reach: &Reach, path: &Path) -> Result<Place, Problem> {
             Leaf::File(stat) => Some(stat),
             Leaf::Nothing => None,
         };
-        if linked.is_some() && linked != replaces.as_ref().map(FileId::of) {
+        if let Some(linked) = linked
+            && Some(linked?) != replaces.as_ref().map(FileId::of)
+        {
             return Err(Problem::System(Errno::AGAIN)); // the link was changed meanwhile
-        }
-        if let Some(stat) = &replaces {
-            may_replace(&dir, name, stat)?;
         }
         return Ok(Place { parent: parent.to_owned(), name: name.to_owned(), dir, replaces });
     }
     Err(Problem::System(Errno::LOOP))
 }
 
-/// The folder and the last component, or nothing if the path can only be a directory's.
+/// The directory and the last component, or nothing if the path can only be a directory's.
 fn split(path: &Path) -> Option<(&Path, &OsStr)> {
     let bytes = path.as_os_str().as_bytes();
     let cut = bytes.iter().rposition(|&b| b == b'/').map_or(0, |slash| slash + 1);
@@ -141,19 +148,30 @@ pub(super) fn regular(stat: &Stat) -> Result<(), Problem> {
     }
 }
 
-/// A rename would replace a file that its user may not write, as long as the folder is writable. `scp` and `cp` don't,
-/// so neither do we. In a sticky folder (`/tmp`) the rename would fail, but only after everything was sent.
-fn may_replace(dir: &OwnedFd, name: &OsStr, stat: &Stat) -> Result<(), Problem> {
-    match accessat(dir, name, Access::WRITE_OK, AtFlags::EACCESS) {
-        Ok(()) | Err(Errno::NOENT) => {} // ENOENT: it was deleted meanwhile
-        Err(errno) => return Err(errno.into()),
+impl Place {
+    /// Refuses what a rename can't replace, or must not.
+    ///
+    /// A rename would replace a file that its user may not write, as long as the directory is writable. `scp` and `cp` don't,
+    /// so neither do we. In a sticky directory (`/tmp`) the rename would fail, but only after everything was sent.
+    pub(super) fn may_replace(&self) -> Result<(), Problem> {
+        let Some(stat) = &self.replaces else { return Ok(()) };
+        if is_mount_point(&self.dir, &self.name) {
+            return Err(Problem::MountPoint);
+        }
+        if is_made_up(&self.dir) {
+            return Err(Problem::MadeUp);
+        }
+        match accessat(&self.dir, &self.name, Access::WRITE_OK, AtFlags::EACCESS) {
+            Ok(()) | Err(Errno::NOENT) => {} // ENOENT: it was deleted meanwhile
+            Err(errno) => return Err(errno.into()),
+        }
+        let directory = fstat(&self.dir)?;
+        let (sticky, user) = (directory.st_mode & 0o1000 != 0, geteuid());
+        if sticky && !user.is_root() && ![directory.st_uid, stat.st_uid].contains(&user.as_raw()) {
+            return Err(Problem::System(Errno::PERM));
+        }
+        Ok(())
     }
-    let folder = fstat(dir)?;
-    let (sticky, user) = (folder.st_mode & 0o1000 != 0, geteuid());
-    if sticky && !user.is_root() && ![folder.st_uid, stat.st_uid].contains(&user.as_raw()) {
-        return Err(Problem::System(Errno::PERM));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -3,12 +3,15 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt as _};
-use rustix::fs::{CWD, Mode, OFlags, Stat, fstat, openat};
+use rustix::fs::{CWD, FileType, Mode, OFlags, Stat, fstat, openat};
 use rustix::io::Errno;
+use rustix::process::geteuid;
 
+use super::FileId;
 use super::error::Problem;
 
 /// Where relative paths start, and whether they may lead elsewhere.
@@ -16,10 +19,10 @@ use super::error::Problem;
 pub(super) enum Reach {
     /// Everything lies below `root`; `top` is a handle on it, so that renaming the root changes nothing.
     Confined {
-        /// The root's absolute path, for records only.
+        /// The root's absolute path.
         root: PathBuf,
-        /// The handle through which everything is opened.
-        top: Dir,
+        /// The handle through which everything is opened, until another directory takes the root's place.
+        top: Mutex<Top>,
     },
     /// Relative paths start at `home`; absolute ones are themselves.
     Home {
@@ -28,11 +31,27 @@ pub(super) enum Reach {
     },
 }
 
+/// An open root.
+#[derive(Debug, Clone)]
+pub(super) struct Top {
+    dir: Arc<Dir>,
+    id: FileId,
+    owner: u32,
+}
+
+impl Top {
+    fn open(root: &Path) -> Result<Top, Problem> {
+        let dir = Dir::open_ambient_dir(root, ambient_authority()).map_err(problem)?;
+        let stat = fstat(&dir)?;
+        Ok(Top { dir: Arc::new(dir), id: FileId::of(&stat), owner: stat.st_uid })
+    }
+}
+
 impl Reach {
     /// Opens `root` and stays below it.
     pub(super) fn confined(root: &Path) -> Result<Reach, Problem> {
         let root = root.canonicalize().map_err(problem)?;
-        let top = Dir::open_ambient_dir(&root, ambient_authority()).map_err(problem)?;
+        let top = Mutex::new(Top::open(&root)?);
         Ok(Reach::Confined { root, top })
     }
 
@@ -49,7 +68,8 @@ impl Reach {
         let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
         match self {
             Reach::Confined { .. } if path.is_absolute() => Err(Problem::Absolute),
-            Reach::Confined { top, .. } => {
+            Reach::Confined { root, top } => {
+                let top = current(root, top)?;
                 let mut options = OpenOptions::new();
                 options.read(true).custom_flags(flags.bits() as i32);
                 let file = top.open_with(path, &options).map_err(problem)?;
@@ -79,6 +99,29 @@ impl Reach {
             Reach::Home { home } => home.join(path),
         }
     }
+}
+
+/// The root's handle. A directory of the same user that has taken the root's place is the root from then on: it was removed
+/// and made again, or switched to a new version.
+///
+/// # Errors
+/// [`Problem::RootGone`]: it was removed, and nothing has its name. [`Problem::RootReplaced`]: another user's directory has.
+fn current(root: &Path, top: &Mutex<Top>) -> Result<Arc<Dir>, Problem> {
+    let mut top = top.lock().unwrap_or_else(PoisonError::into_inner);
+    match rustix::fs::stat(root) {
+        Ok(there) if FileId::of(&there) == top.id => {}
+        Ok(there) if FileType::from_raw_mode(there.st_mode) == FileType::Directory => {
+            let new = Top::open(root)?;
+            if new.owner != top.owner && ![0, geteuid().as_raw()].contains(&new.owner) {
+                return Err(Problem::RootReplaced);
+            }
+            *top = new;
+        }
+        // It was renamed or removed, or the way to it is closed.
+        _ if fstat(&*top.dir)?.st_nlink == 0 => return Err(Problem::RootGone),
+        _ => {}
+    }
+    Ok(top.dir.clone())
 }
 
 /// What cap-std reports. An attempt to leave the root is the one error of its own, without an error number.

@@ -1,136 +1,155 @@
-//! Reading a file whole, or saying how it changed.
+//! Where the bytes of a transfer come from.
 
-use std::fs::File;
-use std::io::{self, Read as _};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::future::Future;
 
-use rustix::fs::{Advice, OFlags, Stat, fadvise, fstat, fstatfs};
-use rustix::io::Errno;
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+use unglue_proto::Meter;
+use unglue_proto::message::{Tally, Time};
 
-use super::FileId;
-use super::error::{Change, Op, Problem, StoreError};
-use super::place::regular;
-use super::reach::Reach;
+use super::error::{Op, StoreError};
 
-/// File systems whose files the kernel makes up while they are read, so that their size says nothing (statfs(2)):
-/// proc, sysfs, cgroup, cgroup2, debugfs, tracefs, securityfs.
-const MADE_UP: [u32; 7] = [0x9fa0, 0x6265_6572, 0x27_e0eb, 0x6367_7270, 0x6462_6720, 0x7472_6163, 0x7363_6673];
+/// Bytes that are read at once.
+pub(super) const PIECE: usize = 256 * 1024;
 
-/// A file that is being read.
+/// Gives the bytes of one file, in order.
 ///
-/// Call [`read`](Self::read) until it gives 0, then [`finish`](Self::finish): only when that succeeds were the bytes
-/// those of one unchanged file.
+/// Call [`next`](Self::next) until it gives nothing, then [`finish`](Self::finish): only when that succeeds were the bytes
+/// those of one unchanged file. A source that is dropped before has no effect.
+///
+/// A source counts and digests what it gives with a [`Meter`], on whichever thread that costs least. An implementation
+/// holds a bounded number of bytes, and no thread, while nobody asks for the next ones.
+///
+/// An object store's source is a ranged `GET`: `next` awaits the response's next chunk, and `finish` compares the entity
+/// tag and the length with those of the first response.
+pub trait Source: Send {
+    /// What is known of the file before it is read.
+    fn facts(&self) -> Facts;
+
+    /// The next bytes, at least one; `None` at the end. A dropped call loses no bytes.
+    ///
+    /// # Errors
+    /// The file can't be read.
+    fn next(&mut self) -> impl Future<Output = Result<Option<Bytes>, StoreError>> + Send;
+
+    /// How many bytes were given, and their digest.
+    ///
+    /// # Errors
+    /// The file changed while it was read.
+    fn finish(self) -> impl Future<Output = Result<Tally, StoreError>> + Send;
+}
+
+/// What is known of a file before it is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Facts {
+    /// The number of bytes that will come; `None` where only the end tells.
+    pub size: Option<u64>,
+    /// The permission bits, set-id and sticky bits left out.
+    pub mode: u32,
+    /// The time of the last modification, where the source has one.
+    pub modified: Option<Time>,
+}
+
+impl Default for Facts {
+    /// Nothing is known. The mode is the one that a shell's `>` gives, before the umask.
+    fn default() -> Facts {
+        Facts { size: None, mode: 0o666, modified: None }
+    }
+}
+
+impl Facts {
+    /// The same with this size.
+    pub fn with_size(self, size: Option<u64>) -> Facts {
+        Facts { size, ..self }
+    }
+
+    /// The same with these permission bits.
+    pub fn with_mode(self, mode: u32) -> Facts {
+        Facts { mode: mode & 0o777, ..self }
+    }
+
+    /// The same with this time of the last modification.
+    pub fn with_modified(self, modified: Option<Time>) -> Facts {
+        Facts { modified, ..self }
+    }
+}
+
+/// Bytes in memory.
 #[derive(Debug)]
-pub struct Source {
-    reach: Arc<Reach>,
-    path: PathBuf,
-    file: File,
-    before: Stat,
-    read: u64,
-    made_up: bool,
+pub struct BytesSource {
+    left: Bytes,
+    facts: Facts,
+    meter: Meter,
 }
 
-impl Source {
-    /// Opens a regular file. Anything else is recognised before it is opened for reading, since merely opening some
-    /// devices does something, and once more after, in case it was swapped.
-    pub(super) fn open(reach: &Arc<Reach>, path: &Path) -> Result<Source, StoreError> {
-        Source::try_open(reach, path).map_err(|problem| StoreError::new(Op::Open, path, problem))
-    }
-
-    fn try_open(reach: &Arc<Reach>, path: &Path) -> Result<Source, Problem> {
-        regular(&reach.stat(path)?)?;
-        let file = File::from(reach.open(path, OFlags::NONBLOCK | OFlags::NOCTTY)?);
-        let before = fstat(&file)?;
-        regular(&before)?;
-        let made_up = fstatfs(&file).is_ok_and(|fs| MADE_UP.contains(&(fs.f_type as u32)));
-        // A hint, for a longer read-ahead: where it is refused, nothing is lost.
-        let _ = fadvise(&file, 0, None, Advice::Sequential);
-        Ok(Source { reach: reach.clone(), path: path.to_owned(), file, before, read: 0, made_up })
-    }
-
-    /// The size when it was opened, in bytes. A forecast: files of `/proc` say 0 whatever is in them.
-    pub fn size(&self) -> u64 {
-        self.before.st_size as u64
-    }
-
-    /// The permission bits (`0o644`), set-id and sticky bits left out: they mean nothing under another owner.
-    pub fn mode(&self) -> u32 {
-        self.before.st_mode & 0o777
-    }
-
-    /// The time of the last modification, in nanoseconds since 1970; times beyond the years 1677 and 2262 are cut.
-    pub fn mtime_ns(&self) -> i64 {
-        let (seconds, nanoseconds) = mtime(&self.before);
-        seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds)
-    }
-
-    /// Which file it is, for [`WriteOptions::source`](super::WriteOptions::source).
-    pub fn id(&self) -> FileId {
-        FileId::of(&self.before)
-    }
-
-    /// Reads up to `buffer.len()` bytes and says how many; 0 is the end, unless `buffer` is empty.
-    ///
-    /// What is appended meanwhile is not read, or a log that grows faster than the link would have no end:
-    /// [`finish`](Self::finish) reports it.
-    pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize, StoreError> {
-        let left = if self.made_up { u64::MAX } else { self.size() - self.read };
-        let wanted = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-        loop {
-            match self.file.read(&mut buffer[..wanted]) {
-                Ok(n) => {
-                    self.read += n as u64;
-                    return Ok(n);
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(self.failed(Errno::from_io_error(&error).unwrap_or(Errno::IO))),
-            }
-        }
-    }
-
-    /// Succeeds with the number of bytes read if the file is still the same: size, time of modification and time of
-    /// change (which any write, `chmod` or rename moves) are what they were, and its path still leads to it.
-    ///
-    /// Errors: [`Problem::Changed`], which says how. It is as strict as `tar`'s "file changed as we read it".
-    pub fn finish(self) -> Result<u64, StoreError> {
-        let after = fstat(&self.file).map_err(|errno| self.failed(errno))?;
-        match self.change(&after) {
-            None => Ok(self.read),
-            Some(change) => Err(self.failed(Problem::Changed(change))),
-        }
-    }
-
-    fn change(&self, after: &Stat) -> Option<Change> {
-        let (from, to) = (self.size(), after.st_size as u64);
-        if self.made_up {
-            return None;
-        }
-        if to > from {
-            return Some(Change::Grew { from, to });
-        }
-        if to.min(self.read) < from {
-            return Some(Change::Shrank { from, to: to.min(self.read) });
-        }
-        if mtime(&self.before) == mtime(after) && ctime(&self.before) == ctime(after) {
-            return None;
-        }
-        match self.reach.stat(&self.path) {
-            Ok(now) if FileId::of(&now) == self.id() => Some(Change::Touched),
-            Ok(_) => Some(Change::Replaced),
-            Err(_) => Some(Change::Vanished),
-        }
-    }
-
-    fn failed(&self, problem: impl Into<Problem>) -> StoreError {
-        StoreError::new(Op::Read, &self.path, problem)
+impl BytesSource {
+    /// Gives `bytes`, whose number overrides the size in `facts`.
+    pub fn new(bytes: Bytes, facts: Facts) -> BytesSource {
+        let facts = facts.with_size(Some(bytes.len() as u64));
+        BytesSource { left: bytes, facts, meter: Meter::default() }
     }
 }
 
-fn mtime(stat: &Stat) -> (i64, i64) {
-    (stat.st_mtime, stat.st_mtime_nsec as i64)
+impl Source for BytesSource {
+    fn facts(&self) -> Facts {
+        self.facts
+    }
+
+    async fn next(&mut self) -> Result<Option<Bytes>, StoreError> {
+        let piece = self.left.split_to(self.left.len().min(PIECE));
+        self.meter.pass(&piece);
+        Ok((!piece.is_empty()).then_some(piece))
+    }
+
+    async fn finish(self) -> Result<Tally, StoreError> {
+        Ok(self.meter.tally())
+    }
 }
 
-fn ctime(stat: &Stat) -> (i64, i64) {
-    (stat.st_ctime, stat.st_ctime_nsec as i64)
+/// Whatever an [`AsyncRead`] gives, up to its end.
+#[derive(Debug)]
+pub struct ReaderSource<R> {
+    reader: R,
+    buffer: BytesMut,
+    facts: Facts,
+    meter: Meter,
+}
+
+impl<R: AsyncRead + Unpin + Send> ReaderSource<R> {
+    /// Reads `reader` to its end. If `facts` has a size, any other number of bytes is an error.
+    pub fn new(reader: R, facts: Facts) -> ReaderSource<R> {
+        ReaderSource { reader, buffer: BytesMut::new(), facts, meter: Meter::default() }
+    }
+
+    fn failed(error: std::io::Error) -> StoreError {
+        StoreError::stream(Op::Read, error)
+    }
+}
+
+impl<R: AsyncRead + Unpin + Send> Source for ReaderSource<R> {
+    fn facts(&self) -> Facts {
+        self.facts
+    }
+
+    async fn next(&mut self) -> Result<Option<Bytes>, StoreError> {
+        self.buffer.reserve(PIECE);
+        let mut limited = (&mut self.reader).take(PIECE as u64);
+        if limited.read_buf(&mut self.buffer).await.map_err(Self::failed)? == 0 {
+            return Ok(None);
+        }
+        let piece = self.buffer.split().freeze();
+        self.meter.pass(&piece);
+        match self.facts.size.filter(|&size| self.meter.bytes() > size) {
+            None => Ok(Some(piece)),
+            Some(size) => Err(StoreError::length(size, self.meter.bytes())),
+        }
+    }
+
+    async fn finish(self) -> Result<Tally, StoreError> {
+        match self.facts.size.filter(|&size| self.meter.bytes() != size) {
+            None => Ok(self.meter.tally()),
+            Some(size) => Err(StoreError::length(size, self.meter.bytes())),
+        }
+    }
 }

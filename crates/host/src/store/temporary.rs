@@ -34,11 +34,17 @@ pub(super) struct Temporary {
 }
 
 impl Temporary {
-    /// Creates the file, empty and with mode 0600. The name must be new: whatever stands there already, a symbolic
+    /// Creates the file, empty, with the mode that the kernel makes of `mode`, as for any new file: the directory's default
+    /// access control list or the umask takes some away. The name must be new: whatever stands there already, a symbolic
     /// link above all, is an error (`EEXIST`).
-    pub(super) fn create(dir: OwnedFd, name: OsString, record: Option<Record>) -> Result<(Temporary, File), Errno> {
+    pub(super) fn create(
+        dir: OwnedFd,
+        name: OsString,
+        mode: Mode,
+        record: Option<Record>,
+    ) -> Result<(Temporary, File), Errno> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = openat(&dir, &name, flags, Mode::RUSR | Mode::WUSR)?;
+        let file = openat(&dir, &name, flags, mode)?;
         Ok((Temporary { dir, name, exists: true, _record: record }, File::from(file)))
     }
 
@@ -49,7 +55,7 @@ impl Temporary {
         Ok(())
     }
 
-    /// The folder that it lies in.
+    /// The directory that it lies in.
     pub(super) fn dir(&self) -> &OwnedFd {
         &self.dir
     }

@@ -5,4 +5,6 @@ mod store;
 mod store_full;
 mod store_partials;
 mod store_paths;
+mod store_protected;
+mod store_replaced;
 mod store_source;

@@ -9,6 +9,7 @@ use std::process::{Command, Output};
 
 use rustix::io::Errno;
 use unglue_host::store::{Op, Problem, Store, StoreError, WriteOptions};
+use unglue_proto::message::Time;
 
 use crate::store::{get, names, put, put_with, within};
 
@@ -52,7 +53,7 @@ fn on_tmpfs(part: &str, options: &str, then: &str) -> bool {
 /// Writes `size` bytes in pieces of 64 KiB.
 fn write(store: &Store, path: &str, size: usize, announced: u64) -> Result<(), StoreError> {
     let mut incoming =
-        store.write(path.as_ref(), WriteOptions { mode: 0o644, size: announced, ..Default::default() })?;
+        store.write(path.as_ref(), WriteOptions { mode: 0o644, size: Some(announced), ..Default::default() })?;
     for piece in vec![7; size].chunks(64 * 1024) {
         incoming.write_all(piece)?;
     }
@@ -180,7 +181,8 @@ fn put_on_failing_disk() -> Option<(PathBuf, StoreError)> {
     let folder = folder()?;
     fs::write(folder.join("file"), "old").unwrap();
     let store = Store::confined(&folder).unwrap();
-    let options = WriteOptions { mode: 0o644, mtime_ns: Some(0), ..WriteOptions::default() };
+    let options =
+        WriteOptions { mode: 0o644, modified: Some(Time { seconds: 0, nanoseconds: 0 }), ..WriteOptions::default() };
     let error = put_with(&store, "file", b"new", options).unwrap_err();
     Some((folder, error))
 }

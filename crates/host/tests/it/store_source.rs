@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use unglue_host::store::{Change, Problem, Source, Store, StoreError};
+use unglue_host::store::{Change, Problem, Reading, Store, StoreError};
 
 use crate::store::{Fixture, get, problem};
 
@@ -30,7 +30,7 @@ fn read_around(change: impl FnOnce(PathBuf)) -> Result<u64, StoreError> {
     source.finish()
 }
 
-fn drain(source: &mut Source) {
+fn drain(source: &mut Reading) {
     let mut buffer = [0; 8192];
     while source.read(&mut buffer).unwrap() > 0 {}
 }

@@ -11,11 +11,12 @@
 //!                                              ◀─  outcome (once both streams have ended)
 //! ```
 //!
-//! The outcome is the last message. A control stream that ends without one is a lost link, never a success.
+//! Instead of all that the server may say `refused`: nothing ran. `outcome` or `refused` is the final message. A control
+//! stream that ends without one is a lost link, never a success.
 
 use serde::{Deserialize, Serialize};
 
-use super::Tally;
+use super::{Tally, named, tagged};
 use crate::{Fault, Octets};
 
 /// What an `exec` may require of a server of this version.
@@ -27,7 +28,7 @@ pub const KNOWN: &[&str] =
 pub struct Exec {
     /// The operation's id, chosen by the client.
     pub id: String,
-    /// The program and its arguments, as the program shall get them.
+    /// The program and its arguments, byte for byte.
     pub argv: Vec<Octets>,
     /// Variables on top of the login environment.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -60,24 +61,26 @@ pub enum Descendants {
     Leave,
 }
 
-/// From the client, after the request.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FromClient {
-    /// Send a signal, by its name, to the command's process group.
-    Signal(String),
+tagged! {
+    /// From the client, after the request.
+    pub enum FromClient {
+        /// Send a signal, by its name, to the command's process group.
+        "signal" => Signal(String),
+    }
 }
 
-/// From the server.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FromServer {
-    /// The command runs.
-    Started(Started),
-    /// The command's own process was reaped; its streams may still hold something.
-    Exited(Exit),
-    /// The last word.
-    Outcome(Box<Report>),
+tagged! {
+    /// From the server.
+    pub enum FromServer {
+        /// The command runs.
+        "started" => Started(Started),
+        /// The command's own process was reaped; its streams may still hold something.
+        "exited" => Exited(Exit),
+        /// The final message of a command that was accepted.
+        "outcome" => Outcome(Box<Report>),
+        /// The final message of a request that was not: nothing ran.
+        "refused" => Refused(Fault),
+    }
 }
 
 /// Where the command's outputs are.
@@ -91,60 +94,64 @@ pub struct Started {
     pub stderr: u64,
 }
 
-/// How the command's own process ended (wait(2)).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum Exit {
-    /// It returned a code: `{"exited": 3}`.
-    Exited {
-        /// The exit code, 0 to 255.
-        exited: i32,
-    },
-    /// A signal ended it: `{"signalled": "SIGKILL", "core": false}`.
-    Signalled {
-        /// The signal's name.
-        signalled: String,
-        /// Whether it dumped core.
-        core: bool,
-    },
+tagged! {
+    /// How the command's own process ended (wait(2)).
+    pub enum Exit {
+        /// It returned a code, 0 to 255: `{"exited": 3}`.
+        "exited" => Exited(u8),
+        /// A signal ended it: `{"signalled": {"signal": "SIGKILL", "core": false}}`.
+        "signalled" => Signalled(Signalled),
+    }
 }
 
-/// How an operation ended: exactly one of these (promise P2).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum Outcome {
-    /// The command ended by itself.
-    Ended(Exit),
-    /// It ran for too long, and its tree was killed: `{"timed_out": {"after_ms": 1000}}`.
-    TimedOut {
-        /// The deadline that passed.
-        timed_out: TimedOut,
-    },
-    /// It never ran: `{"spawn_failed": {"errno": "ENOENT", …}}`.
-    SpawnFailed {
-        /// What the system said.
-        spawn_failed: SpawnFailed,
-    },
-    /// The server refused the request; nothing ran.
-    Refused {
-        /// Why.
-        refused: Fault,
-    },
-    /// The link ended first: whether the command finished is not known.
-    LinkLost {
-        /// What became of the link.
-        link_lost: Fault,
-    },
-    /// The command ended, but what arrived of it isn't what was sent.
-    Corrupt {
-        /// Which stream, with both figures.
-        corrupt: Fault,
-    },
-    /// unglue itself failed while the command ran.
-    Failed {
-        /// What happened.
-        failed: Fault,
-    },
+/// The signal that ended a process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signalled {
+    /// Its name.
+    pub signal: String,
+    /// Whether the process dumped core.
+    pub core: bool,
+}
+
+tagged! {
+    /// How an operation ended: exactly one of these (promise P2).
+    pub enum Outcome {
+        /// The command ended by itself.
+        "ended" => Ended(Exit),
+        /// It ran for too long, and its tree was killed: `{"timed_out": {"after_ms": 1000}}`.
+        "timed_out" => TimedOut(TimedOut),
+        /// It never ran: `{"spawn_failed": {"errno": "ENOENT", …}}`.
+        "spawn_failed" => SpawnFailed(SpawnFailed),
+        /// The client took the command back before it had ended: it broke its input off, or its user left. The tree was
+        /// killed.
+        "cancelled" => Cancelled(Fault),
+        /// It was to be killed, and the system could not: it changed its user, or hangs in the kernel.
+        "unkillable" => Unkillable(Fault),
+        /// The server refused the request; nothing ran.
+        "refused" => Refused(Fault),
+        /// There was no connection; nothing ran. Only a client says this.
+        "unreachable" => Unreachable(Fault),
+        /// The link ended first: whether the command finished is not known. Only a client says this.
+        "link_lost" => LinkLost(Fault),
+        /// The command ended, but what arrived of it isn't what was sent. Only a client says this.
+        "corrupt" => Corrupt(Fault),
+        /// unglue itself failed while the command ran.
+        "failed" => Failed(Fault),
+    }
+}
+
+impl Exit {
+    /// The end of a process by a signal of this name.
+    pub fn signalled(signal: impl Into<String>, core: bool) -> Exit {
+        Exit::Signalled(Signalled { signal: signal.into(), core })
+    }
+}
+
+impl Outcome {
+    /// The outcome of a command that returned this code.
+    pub fn exited(code: u8) -> Outcome {
+        Outcome::Ended(Exit::Exited(code))
+    }
 }
 
 /// A deadline that passed.
@@ -165,30 +172,30 @@ pub struct SpawnFailed {
     pub what: String,
 }
 
-/// Which step of starting a program failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SpawnStep {
-    /// Executing the program (execve(2)).
-    Program,
-    /// Entering the working directory (chdir(2)).
-    Cwd,
-    /// Making pipes or a process.
-    Resources,
+named! {
+    /// Which step of starting a program failed.
+    pub enum SpawnStep {
+        /// Executing the program (execve(2)).
+        "program" => Program,
+        /// Entering the working directory (chdir(2)).
+        "cwd" => Cwd,
+        /// Making pipes or a process.
+        "resources" => Resources,
+    }
 }
 
-/// How one output stream ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum StreamEnd {
-    /// Every writer closed it: all of it is here.
-    Eof,
-    /// A surviving descendant held it open after the command's end; what the command wrote is here.
-    HeldOpen,
-    /// Its reader gave it up.
-    Abandoned,
-    /// The link ended before it did; only a client says this.
-    Cut,
+named! {
+    /// How one stream of a command ended.
+    pub enum StreamEnd {
+        /// Every writer closed it: all of it is here.
+        "eof" => Eof,
+        /// A surviving descendant held it open after the command's end; what the command wrote is here.
+        "held_open" => HeldOpen,
+        /// Its reader read no more.
+        "abandoned" => Abandoned,
+        /// It broke off: reading it failed, or the link ended before it did.
+        "cut" => Cut,
+    }
 }
 
 /// One output stream, as the sender saw it.
@@ -201,19 +208,21 @@ pub struct Stream {
     pub end: StreamEnd,
 }
 
-/// What became of the processes that outlived the command's own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Left {
-    /// There were none.
-    None,
-    /// They were killed.
-    Killed,
-    /// They were left alone, as asked.
-    Left,
+named! {
+    /// What became of the processes that outlived the command's own.
+    pub enum Left {
+        /// There were none.
+        "none" => None,
+        /// They were killed.
+        "killed" => Killed,
+        /// They were left alone, as asked.
+        "left" => Left,
+        /// Some could not be killed: they changed their user, or hang in the kernel. They still run.
+        "unkillable" => Unkillable,
+    }
 }
 
-/// The last message of an exec: everything that is known about its end.
+/// Everything that is known about a command's end.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// How it ended.
@@ -234,6 +243,13 @@ pub struct Report {
     pub wall_us: u64,
 }
 
+impl Report {
+    /// A report of nothing but how it ended.
+    pub fn of(outcome: Outcome) -> Report {
+        Report { outcome, stdout: None, stderr: None, stdin: None, descendants: None, wall_us: 0 }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -246,18 +262,22 @@ mod tests {
 
     #[test]
     fn every_outcome_has_its_own_form() {
-        round_trip(Outcome::Ended(Exit::Exited { exited: 3 }), r#"{"exited":3}"#);
-        let killed = Exit::Signalled { signalled: "SIGKILL".into(), core: false };
-        round_trip(Outcome::Ended(killed), r#"{"signalled":"SIGKILL","core":false}"#);
-        round_trip(Outcome::TimedOut { timed_out: TimedOut { after_ms: 1000 } }, r#"{"timed_out":{"after_ms":1000}}"#);
+        round_trip(Outcome::exited(3), r#"{"ended":{"exited":3}}"#);
+        let killed = Exit::signalled("SIGKILL", false);
+        round_trip(Outcome::Ended(killed), r#"{"ended":{"signalled":{"signal":"SIGKILL","core":false}}}"#);
+        round_trip(Outcome::TimedOut(TimedOut { after_ms: 1000 }), r#"{"timed_out":{"after_ms":1000}}"#);
         let failed = SpawnFailed { errno: "ENOENT".into(), step: SpawnStep::Program, what: "no".into() };
+        round_trip(Outcome::SpawnFailed(failed), r#"{"spawn_failed":{"errno":"ENOENT","step":"program","what":"no"}}"#);
         round_trip(
-            Outcome::SpawnFailed { spawn_failed: failed },
-            r#"{"spawn_failed":{"errno":"ENOENT","step":"program","what":"no"}}"#,
-        );
-        round_trip(
-            Outcome::LinkLost { link_lost: Fault::system(Code::LinkLost, "cut") },
+            Outcome::LinkLost(Fault::system(Code::LinkLost, "cut")),
             r#"{"link_lost":{"code":"link_lost","blame":"system","what":"cut"}}"#,
         );
+    }
+
+    #[test]
+    fn an_exit_code_that_no_process_has_is_refused() {
+        for wrong in [r#"{"exited":256}"#, r#"{"exited":-1}"#, r#"{"exited":3.5}"#] {
+            assert!(serde_json::from_str::<Exit>(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -1,27 +1,39 @@
 //! What the control messages say.
 //!
 //! Each operation has a module with its request and the messages that follow, in the order in which they travel. Every
-//! message is one JSON object. A field that the receiver doesn't know is ignored, unless the request names it in
-//! `require`: then an end that doesn't know it refuses, and nothing runs ([`check_required`]).
+//! message is a JSON object with one key, its kind.
+//!
+//! Ends of different versions work together by these rules:
+//!
+//! - A server answers a request that it doesn't know with `{"refused": fault}`, code `unsupported`. Nothing was done then.
+//! - An event that the receiver doesn't know is ignored.
+//! - An outcome, or the way a stream ended, that the client doesn't know is reported to its user as it came ([`Unknown`]).
+//! - A field that the receiver doesn't know is ignored, unless the request names it in `require`: then a server that doesn't
+//!   know it refuses the request ([`check_required`]).
 
 pub mod auth;
 pub mod exec;
+mod tagged;
 pub mod transfer;
+
+pub use tagged::Unknown;
+pub(crate) use tagged::{named, tagged};
+pub use transfer::Time;
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Code, Fault};
 
-/// The first message on a control stream: which operation it is.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Request {
-    /// Run a command.
-    Exec(Box<exec::Exec>),
-    /// Write a file on the server.
-    Put(transfer::Put),
-    /// Read a file of the server.
-    Get(transfer::Get),
+tagged! {
+    /// The first message on a control stream: which operation it is.
+    pub enum Request {
+        /// Run a command.
+        "exec" => Exec(Box<exec::Exec>),
+        /// Write a file on the server.
+        "put" => Put(transfer::Put),
+        /// Read a file of the server.
+        "get" => Get(transfer::Get),
+    }
 }
 
 impl Request {
@@ -31,10 +43,11 @@ impl Request {
             Request::Exec(exec) => &exec.require,
             Request::Put(put) => &put.require,
             Request::Get(get) => &get.require,
+            Request::Unknown(_) => &[],
         }
     }
 
-    /// Refuses a request that requires something which this version doesn't know.
+    /// Refuses a request that this version doesn't know, or that requires something which this version doesn't know.
     ///
     /// # Errors
     /// [`Code::Unsupported`], with the first name that isn't known.
@@ -43,6 +56,7 @@ impl Request {
             Request::Exec(_) => exec::KNOWN,
             Request::Put(_) => transfer::PUT_KNOWN,
             Request::Get(_) => transfer::GET_KNOWN,
+            Request::Unknown(unknown) => return Err(unsupported(&format!("the operation {:?}", unknown.kind))),
         };
         check_required(self.required(), known)
     }
@@ -55,12 +69,13 @@ impl Request {
 pub fn check_required(required: &[String], known: &[&str]) -> Result<(), Fault> {
     match required.iter().find(|name| !known.contains(&name.as_str())) {
         None => Ok(()),
-        Some(name) => Err(Fault::user(
-            Code::Unsupported,
-            format!("the request requires {name:?}, which {} doesn't know", crate::PROTOCOL),
-        )
-        .advise("nothing was run; update the server or leave the option out")),
+        Some(name) => Err(unsupported(&format!("{name:?}, which the request requires"))),
     }
+}
+
+fn unsupported(what: &str) -> Fault {
+    Fault::user(Code::Unsupported, format!("this version of unglue doesn't know {what}"))
+        .advise("nothing was done; update the server, or leave the option out")
 }
 
 /// How many bytes of a stream went by, and their BLAKE3 digest in lower-case hexadecimal.

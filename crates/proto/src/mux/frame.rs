@@ -20,18 +20,20 @@ pub(super) enum Kind {
     Stop = 3,
     /// How many bytes the stream may carry in all, from its start: a `u64`.
     Window = 4,
-    /// Nothing but a sign of life.
+    /// A sign of life; with a number, a `u64`, one that wants an answer.
     Ping = 5,
     /// No new streams: a code and a reason in UTF-8.
     GoAway = 6,
     /// The peer may open streams up to the frame's own, whose kind is its initiator and direction. No data.
     Streams = 7,
+    /// The answer to the ping with this number, a `u64`, and to all before it.
+    Pong = 8,
 }
 
 impl Kind {
     fn from_wire(number: u64) -> Option<Kind> {
         use Kind::*;
-        [Data, Fin, Reset, Stop, Window, Ping, GoAway, Streams].into_iter().find(|kind| *kind as u64 == number)
+        [Data, Fin, Reset, Stop, Window, Ping, GoAway, Streams, Pong].into_iter().find(|kind| *kind as u64 == number)
     }
 }
 
@@ -50,7 +52,7 @@ pub(super) fn deframer() -> Deframer {
     Deframer::new(framing())
 }
 
-/// A frame as it came, with the link's offset of its first byte.
+/// A frame of the peer's.
 pub(super) struct Frame<'a> {
     pub(super) kind: Kind,
     pub(super) stream: u64,
@@ -82,9 +84,15 @@ impl<'a> Frame<'a> {
         Ok(Code::from_wire(u32::from_be_bytes(bytes)))
     }
 
-    pub(super) fn credit(&self) -> Result<u64, Fault> {
+    /// A window's credit, or a pong's number.
+    pub(super) fn number(&self) -> Result<u64, Fault> {
         let bytes = self.payload(8)?.try_into().unwrap_or_default();
         Ok(u64::from_be_bytes(bytes))
+    }
+
+    /// The number of a ping that wants an answer.
+    pub(super) fn ping(&self) -> Result<Option<u64>, Fault> {
+        if self.data.is_empty() { Ok(None) } else { self.number().map(Some) }
     }
 
     pub(super) fn go_away(&self) -> Result<(Code, String), Fault> {

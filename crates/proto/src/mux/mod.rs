@@ -14,29 +14,35 @@
 //! # What holds
 //!
 //! - A stream whose reader stops holds at most its window at the receiver and [`limits::SEND_BUFFER`] at the sender, and
-//!   delays no other stream: there is no credit for the connection as a whole.
+//!   delays no other stream: there is no credit for the connection as a whole. What all streams hold together is bounded by
+//!   [`Memory`]: windows stop growing, and a stream that brings more than fits is refused.
 //! - A stream counts against its opener's limit until the other end has read its end or given it up. So whoever accepts a
 //!   stream must do one of the two in the end, also where the operation that it belongs to is refused.
 //! - Bidirectional streams (control) are sent before unidirectional ones (data); among each kind, one frame in turn.
 //! - Nothing is allocated because the peer announced it.
 
+mod emit;
 mod frame;
+mod heartbeat;
+mod input;
+mod memory;
 mod output;
 mod quota;
 mod recv;
 mod send;
 mod stream;
-#[cfg(test)]
-mod tests;
 
 use std::collections::{HashMap, VecDeque};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use unglue_frame::Deframer;
 
 use crate::{Code, Fault, limits};
-use frame::{Frame, FrameWriter, Kind};
+use frame::FrameWriter;
+use heartbeat::Heartbeat;
+use memory::Accounts;
+pub use memory::{Memory, SharedMemory};
 pub use output::{Gather, Output};
 use quota::{Admission, Opening};
 pub use recv::Read;
@@ -54,8 +60,28 @@ pub enum Event {
     Writable(StreamId),
     /// A stream can be opened again after [`Mux::open`] gave `None`.
     Openable(Direction),
+    /// The peer has answered the ping with this number, and all before it ([`Mux::ping`]).
+    Pong(u64),
     /// The peer takes no new operations; those under way go on, unless the code says that the link has failed.
     GoAway(Code, String),
+}
+
+/// What an end of a link may set for itself. The default is [`limits`]' own.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Config {
+    /// An end that has sent nothing for so long sends a ping.
+    pub heartbeat: Duration,
+    /// A link on which nothing has arrived for so long is lost. Longer than the peer's heartbeat.
+    pub silence: Duration,
+    /// What the link may hold in memory.
+    pub memory: Memory,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config { heartbeat: limits::HEARTBEAT, silence: limits::SILENCE, memory: Memory::default() }
+    }
 }
 
 /// One end of a multiplexed link.
@@ -70,9 +96,8 @@ pub struct Mux {
     control: VecDeque<StreamId>,
     data: VecDeque<StreamId>,
     events: VecDeque<Event>,
-    heard: Instant,
-    sent: Instant,
-    ping_due: bool,
+    heartbeat: Heartbeat,
+    memory: Accounts,
     farewell: Farewell,
     peer_left: Option<Code>,
 }
@@ -85,8 +110,13 @@ enum Farewell {
 }
 
 impl Mux {
-    /// A new link, on which nothing has been sent or received.
+    /// A new link with the default settings, on which nothing has been sent or received.
     pub fn new(role: Role, now: Instant) -> Mux {
+        Mux::with_config(role, now, &Config::default())
+    }
+
+    /// A new link, on which nothing has been sent or received.
+    pub fn with_config(role: Role, now: Instant, config: &Config) -> Mux {
         Mux {
             role,
             deframer: Some(frame::deframer()),
@@ -97,9 +127,8 @@ impl Mux {
             control: VecDeque::new(),
             data: VecDeque::new(),
             events: VecDeque::new(),
-            heard: now,
-            sent: now,
-            ping_due: false,
+            heartbeat: Heartbeat::new(now, config),
+            memory: Accounts::new(&config.memory),
             farewell: Farewell::None,
             peer_left: None,
         }
@@ -161,7 +190,7 @@ impl Mux {
         let Some(send) = self.streams.get_mut(&id).and_then(|stream| stream.send.as_mut()) else {
             return Err(Code::Cancelled);
         };
-        let rest = send.write(data)?;
+        let rest = send.write(data, &mut self.memory.unsent)?;
         self.schedule(id);
         Ok(rest)
     }
@@ -177,7 +206,7 @@ impl Mux {
     /// Gives this direction of a stream up: what was written and not yet sent is dropped, and the reader is told.
     pub fn reset(&mut self, id: StreamId, code: Code) {
         if let Some(send) = self.streams.get_mut(&id).and_then(|stream| stream.send.as_mut()) {
-            send.reset(code);
+            send.reset(code, &mut self.memory.unsent);
             self.schedule(id);
         }
     }
@@ -205,7 +234,7 @@ impl Mux {
         let Some(recv) = self.streams.get_mut(&id).and_then(|stream| stream.recv.as_mut()) else {
             return Read::Reset(Code::Cancelled);
         };
-        let read = recv.read(max);
+        let read = recv.read(max, &mut self.memory);
         if recv.owes_credit() {
             self.schedule(id);
         }
@@ -216,7 +245,7 @@ impl Mux {
     /// Gives up reading a stream: what arrived is dropped, and the writer is told.
     pub fn stop(&mut self, id: StreamId, code: Code) {
         if let Some(recv) = self.streams.get_mut(&id).and_then(|stream| stream.recv.as_mut()) {
-            recv.stop(code);
+            recv.stop(code, &mut self.memory);
             self.schedule(id);
             self.retire(id);
         }
@@ -226,287 +255,36 @@ impl Mux {
     /// told.
     pub fn ignore(&mut self, id: StreamId) {
         if let Some(recv) = self.streams.get_mut(&id).and_then(|stream| stream.recv.as_mut()) {
-            recv.ignore();
+            recv.ignore(&mut self.memory);
             self.retire(id);
         }
     }
-}
 
-/// Bytes in, events out.
-impl Mux {
-    /// Takes bytes from the link, in any chunks.
-    ///
-    /// # Errors
-    /// The peer broke the protocol; the fault says at which byte of the link. The link is unusable then.
-    pub fn handle_input(&mut self, input: &[u8], now: Instant) -> Result<(), Fault> {
-        if !input.is_empty() {
-            self.heard = now;
-        }
-        let Some(mut deframer) = self.deframer.take() else {
-            return Err(Fault::us("bytes were given to a link that has failed"));
-        };
-        match self.handle_frames(&mut deframer, input) {
-            Ok(()) => self.deframer = Some(deframer),
-            Err(fault) => {
-                self.say_farewell(fault.code, &fault.what);
-                return Err(fault);
-            }
-        }
-        Ok(())
+    /// Counts `wanted` bytes in place of `held` that a reader has taken from a control stream and keeps: a message that is
+    /// not yet whole, or an operation's request. Returns whether there was room; if not, nothing changed, and the caller
+    /// [refuses](Mux::refuse) the stream.
+    pub fn hold(&mut self, held: &mut u64, wanted: u64) -> bool {
+        self.memory.unread.adjust(held, wanted)
     }
 
-    fn handle_frames(&mut self, deframer: &mut Deframer, mut input: &[u8]) -> Result<(), Fault> {
-        let mut frames = deframer.frames(&mut input);
-        while let Some(frame) = frames.next().transpose().map_err(frame::malformed)? {
-            let handled = Frame::parse(&frame).and_then(|parsed| self.handle_frame(parsed));
-            handled.map_err(|fault| frame::located(fault, frame.offset()))?;
-        }
-        Ok(())
-    }
-
-    fn handle_frame(&mut self, frame: Frame<'_>) -> Result<(), Fault> {
-        match frame.kind {
-            Kind::Ping => frame.expect_len(0),
-            Kind::GoAway => self.handle_go_away(&frame),
-            Kind::Streams => self.handle_streams(&frame),
-            kind => {
-                let id = StreamId(frame.stream);
-                if !self.accept(id)? {
-                    return Ok(());
-                }
-                match kind {
-                    Kind::Data | Kind::Fin => self.handle_data(id, frame.data, kind == Kind::Fin),
-                    Kind::Reset => self.handle_reset(id, frame.code()?),
-                    Kind::Stop => self.handle_stop(id, frame.code()?),
-                    _ => self.handle_window(id, frame.credit()?),
-                }
-            }
-        }
-    }
-
-    /// Whether a frame's stream is there to take it; opens it, and those before it, where the peer may.
-    fn accept(&mut self, id: StreamId) -> Result<bool, Fault> {
-        let index = id.direction() as usize;
-        if id.initiator() == self.role {
-            if !self.local[index].has_opened(id.ordinal()) {
-                return Err(Fault::peer(Code::BadFrame, format!("a frame for {id}, which this end never opened")));
-            }
-        } else if !self.remote[index].has_opened(id.ordinal()) {
-            self.open_remote(id)?;
-        }
-        Ok(self.streams.contains_key(&id))
-    }
-
-    fn open_remote(&mut self, id: StreamId) -> Result<(), Fault> {
-        let direction = id.direction();
-        let admission = &mut self.remote[direction as usize];
-        if !admission.admits(id.ordinal()) {
-            let limit = direction.limit();
-            let what = format!("{id} is one {direction} stream more than the {limit} that may be open at once");
-            return Err(Fault::peer(Code::LimitExceeded, what));
-        }
-        for ordinal in admission.open_up_to(id.ordinal()) {
-            let id = StreamId::new(self.role.peer(), direction, ordinal);
-            self.streams.insert(id, Stream::new(id, self.role));
-            self.admit(id);
-        }
-        Ok(())
-    }
-
-    /// Tells of a new stream; refuses an operation that comes after the go-away.
-    fn admit(&mut self, id: StreamId) {
-        if matches!(self.farewell, Farewell::None) || id.direction() == Direction::Unidirectional {
-            self.events.push_back(Event::Opened(id));
-        } else {
-            self.reset(id, Code::GoingAway);
-            self.stop(id, Code::GoingAway);
-        }
-    }
-
-    fn handle_data(&mut self, id: StreamId, data: &[u8], fin: bool) -> Result<(), Fault> {
-        let Some(stream) = self.streams.get_mut(&id) else { return Ok(()) };
-        let Some(recv) = stream.recv.as_mut() else {
-            return Err(Fault::peer(Code::BadFrame, format!("data on {id}, which only this end writes")));
-        };
-        let was_readable = recv.is_readable();
-        recv.receive(id, data, fin)?;
-        if !was_readable && recv.is_readable() {
+    /// Ends a stream in both directions since there is no room for it: the peer and this end's reader see
+    /// [`Code::Busy`].
+    pub fn refuse(&mut self, id: StreamId) {
+        let Some(stream) = self.streams.get_mut(&id) else { return };
+        if let Some(recv) = stream.recv.as_mut() {
+            recv.refuse(Code::Busy, &mut self.memory);
             self.events.push_back(Event::Readable(id));
         }
-        self.retire(id);
-        Ok(())
-    }
-
-    fn handle_reset(&mut self, id: StreamId, code: Code) -> Result<(), Fault> {
-        let Some(stream) = self.streams.get_mut(&id) else { return Ok(()) };
-        let Some(recv) = stream.recv.as_mut() else {
-            return Err(Fault::peer(Code::BadFrame, format!("a reset of {id}, which only this end writes")));
-        };
-        recv.receive_reset(id, code)?;
-        self.events.push_back(Event::Readable(id));
-        self.retire(id);
-        Ok(())
-    }
-
-    fn handle_stop(&mut self, id: StreamId, code: Code) -> Result<(), Fault> {
-        let Some(stream) = self.streams.get_mut(&id) else { return Ok(()) };
-        let Some(send) = stream.send.as_mut() else {
-            return Err(Fault::peer(Code::BadFrame, format!("a stop of {id}, which only the peer writes")));
-        };
-        if send.reset(code) {
+        if let Some(send) = stream.send.as_mut()
+            && send.reset(Code::Busy, &mut self.memory.unsent)
+        {
             self.events.push_back(Event::Writable(id));
-            self.schedule(id);
         }
-        Ok(())
-    }
-
-    fn handle_window(&mut self, id: StreamId, credit: u64) -> Result<(), Fault> {
-        let Some(stream) = self.streams.get_mut(&id) else { return Ok(()) };
-        let Some(send) = stream.send.as_mut() else {
-            return Err(Fault::peer(Code::BadFrame, format!("credit for {id}, which only the peer writes")));
-        };
-        send.grant(credit);
         self.schedule(id);
-        Ok(())
     }
 
-    fn handle_go_away(&mut self, frame: &Frame<'_>) -> Result<(), Fault> {
-        let (code, reason) = frame.go_away()?;
-        // A fault may follow an orderly go-away: that is why the link ends then.
-        if self.peer_left.is_none_or(|before| before == Code::GoingAway && code != before) {
-            self.peer_left = Some(code);
-            self.events.push_back(Event::GoAway(code, reason));
-        }
-        Ok(())
-    }
-
-    fn handle_streams(&mut self, frame: &Frame<'_>) -> Result<(), Fault> {
-        frame.expect_len(0)?;
-        let id = StreamId(frame.stream);
-        if id.initiator() != self.role {
-            return Err(Fault::peer(Code::BadFrame, format!("room for {id}, which only the peer opens")));
-        }
-        if self.local[id.direction() as usize].allow_up_to(id.ordinal()) {
-            self.events.push_back(Event::Openable(id.direction()));
-        }
-        Ok(())
-    }
-
-    /// The next thing that happened.
-    pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
-    }
-}
-
-/// Bytes out.
-impl Mux {
-    /// Appends frames to `out` until it has grown by `budget` bytes or more, or nothing is left to send. Returns
-    /// whether anything was appended. One frame may overshoot the budget.
-    pub fn poll_output(&mut self, out: &mut impl Output, budget: usize, now: Instant) -> bool {
-        let start = out.len();
-        self.emit_link_frames(out);
-        while out.len() - start < budget {
-            let Some(id) = self.control.pop_front().or_else(|| self.data.pop_front()) else { break };
-            self.emit_stream(id, out);
-        }
-        let sent = out.len() > start;
-        if sent {
-            self.sent = now;
-        }
-        sent
-    }
-
-    /// Whether [`Mux::poll_output`] has something to give.
-    pub fn has_output(&self) -> bool {
-        self.ping_due
-            || matches!(self.farewell, Farewell::Due(..))
-            || self.remote.iter().any(Admission::owes)
-            || !self.control.is_empty()
-            || !self.data.is_empty()
-    }
-
-    fn emit_link_frames(&mut self, out: &mut impl Output) {
-        if std::mem::take(&mut self.ping_due) {
-            self.writer.write(Kind::Ping, StreamId(0), &[], out);
-        }
-        if let Farewell::Due(code, reason) = &self.farewell {
-            self.writer.write_go_away(*code, reason, out);
-            self.farewell = Farewell::Sent;
-        }
-        for direction in Direction::BOTH {
-            let admission = &mut self.remote[direction as usize];
-            if admission.owes() {
-                let last = StreamId::new(self.role.peer(), direction, admission.allow());
-                self.writer.write(Kind::Streams, last, &[], out);
-            }
-        }
-    }
-
-    fn emit_stream(&mut self, id: StreamId, out: &mut impl Output) {
-        let Some(stream) = self.streams.get_mut(&id) else { return };
-        stream.scheduled = false;
-        if let Some(recv) = stream.recv.as_mut() {
-            recv.emit(id, &self.writer, out);
-        }
-        let mut more = false;
-        if let Some(send) = stream.send.as_mut() {
-            let was_full = send.is_full();
-            more = send.emit(id, &self.writer, out);
-            if was_full && !send.is_full() {
-                self.events.push_back(Event::Writable(id));
-            }
-        }
-        if more {
-            self.schedule(id);
-        }
-        self.retire(id);
-    }
-
-    /// Puts a stream in line if it has something to send.
-    fn schedule(&mut self, id: StreamId) {
-        let Some(stream) = self.streams.get_mut(&id) else { return };
-        if stream.scheduled || !stream.has_output() {
-            return;
-        }
-        stream.scheduled = true;
-        match id.direction() {
-            Direction::Bidirectional => self.control.push_back(id),
-            Direction::Unidirectional => self.data.push_back(id),
-        }
-    }
-
-    /// Forgets a stream once both directions have ended, and their readers know.
-    fn retire(&mut self, id: StreamId) {
-        if self.streams.get(&id).is_some_and(Stream::is_forgotten) {
-            self.streams.remove(&id);
-            if id.initiator() != self.role {
-                self.remote[id.direction() as usize].forget();
-            }
-        }
-    }
-}
-
-/// Time.
-impl Mux {
-    /// When [`Mux::handle_timeout`] wants to be called.
-    pub fn poll_timeout(&self) -> Instant {
-        let silence = self.heard + limits::SILENCE;
-        if self.ping_due { silence } else { silence.min(self.sent + limits::HEARTBEAT) }
-    }
-
-    /// Sends a heartbeat where one is due.
-    ///
-    /// # Errors
-    /// [`Code::LinkLost`] if the peer has been silent for [`limits::SILENCE`].
-    pub fn handle_timeout(&mut self, now: Instant) -> Result<(), Fault> {
-        if now >= self.heard + limits::SILENCE {
-            let silence = now.duration_since(self.heard).as_secs();
-            return Err(Fault::system(Code::LinkLost, format!("nothing has arrived for {silence} s"))
-                .advise("the network or the other end is down"));
-        }
-        if now >= self.sent + limits::HEARTBEAT {
-            self.ping_due = true;
-        }
-        Ok(())
+    /// What this link holds in memory, by account: unread, windows, unsent.
+    pub fn memory_taken(&self) -> [u64; 3] {
+        self.memory.taken()
     }
 }

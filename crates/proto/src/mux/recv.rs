@@ -3,6 +3,7 @@
 use bytes::{Bytes, BytesMut};
 
 use super::frame::{FrameWriter, Kind};
+use super::memory::Accounts;
 use super::{Output, StreamId};
 use crate::limits::{INITIAL_WINDOW, MAX_WINDOW};
 use crate::{Code, Fault};
@@ -26,8 +27,12 @@ pub(super) struct RecvHalf {
     received: u64,
     granted: u64,
     window: u64,
+    /// Bytes of the buffer that the link's account of unread bytes was charged for: those of the first window.
+    held: u64,
     end: End,
     stop: Stop,
+    /// What the reader is told after a stop.
+    stopped_with: Code,
     /// Whether the reader has been given the end.
     consumed: bool,
 }
@@ -53,13 +58,22 @@ impl RecvHalf {
             received: 0,
             granted: INITIAL_WINDOW,
             window: INITIAL_WINDOW,
+            held: 0,
             end: End::Open,
             stop: Stop::No,
+            stopped_with: Code::Cancelled,
             consumed: false,
         }
     }
 
-    pub(super) fn receive(&mut self, id: StreamId, data: &[u8], fin: bool) -> Result<(), Fault> {
+    /// Takes bytes of the writer's. `false` if there is no room for them: the stream is to be refused.
+    pub(super) fn receive(
+        &mut self,
+        id: StreamId,
+        data: &[u8],
+        fin: bool,
+        memory: &mut Accounts,
+    ) -> Result<bool, Fault> {
         self.expect_open(id)?;
         self.received += data.len() as u64;
         if self.received > self.granted {
@@ -73,14 +87,28 @@ impl RecvHalf {
         if fin {
             self.end = End::Finished;
         }
+        Ok(self.charge(memory))
+    }
+
+    pub(super) fn receive_reset(&mut self, id: StreamId, code: Code, memory: &mut Accounts) -> Result<(), Fault> {
+        self.expect_open(id)?;
+        self.end = End::Reset(code);
+        self.release(memory);
         Ok(())
     }
 
-    pub(super) fn receive_reset(&mut self, id: StreamId, code: Code) -> Result<(), Fault> {
-        self.expect_open(id)?;
-        self.end = End::Reset(code);
+    /// Charges the link for what is in the buffer. What goes beyond a first window is charged with the window.
+    fn charge(&mut self, memory: &mut Accounts) -> bool {
+        let wanted = (self.buffer.len() as u64).min(INITIAL_WINDOW);
+        memory.unread.adjust(&mut self.held, wanted)
+    }
+
+    /// Drops what is buffered, and gives back everything that it was charged for. No more is granted afterwards.
+    pub(super) fn release(&mut self, memory: &mut Accounts) {
         self.buffer = BytesMut::new();
-        Ok(())
+        memory.unread.give_back(std::mem::take(&mut self.held));
+        memory.windows.give_back(self.window - INITIAL_WINDOW);
+        self.window = INITIAL_WINDOW;
     }
 
     fn expect_open(&self, id: StreamId) -> Result<(), Fault> {
@@ -90,12 +118,16 @@ impl RecvHalf {
         }
     }
 
-    pub(super) fn read(&mut self, max: usize) -> Read {
+    pub(super) fn read(&mut self, max: usize, memory: &mut Accounts) -> Read {
         if self.stop != Stop::No {
-            return Read::Reset(Code::Cancelled);
+            self.consumed = true;
+            return Read::Reset(self.stopped_with);
         }
         if !self.buffer.is_empty() {
-            return Read::Data(self.buffer.split_to(self.buffer.len().min(max)).freeze());
+            let data = self.take(max);
+            // Less is charged than before: there is room.
+            let _ = self.charge(memory);
+            return Read::Data(data);
         }
         match self.end {
             End::Open => return Read::Blocked,
@@ -107,16 +139,35 @@ impl RecvHalf {
         }
     }
 
-    pub(super) fn stop(&mut self, code: Code) {
+    /// An emptied buffer keeps its memory for the next bytes only where its window was charged for.
+    fn take(&mut self, max: usize) -> Bytes {
+        if self.buffer.len() <= max && self.window == INITIAL_WINDOW {
+            return std::mem::take(&mut self.buffer).freeze();
+        }
+        self.buffer.split_to(self.buffer.len().min(max)).freeze()
+    }
+
+    pub(super) fn stop(&mut self, code: Code, memory: &mut Accounts) {
         let told = self.stop != Stop::No;
-        self.ignore();
+        self.ignore(memory);
         if !told && self.end == End::Open {
             self.stop = Stop::Due(code);
         }
     }
 
-    pub(super) fn ignore(&mut self) {
-        self.buffer = BytesMut::new();
+    /// There is no room for its bytes: the writer is told to stop, and the reader that it was refused.
+    pub(super) fn refuse(&mut self, code: Code, memory: &mut Accounts) {
+        if self.stop == Stop::No {
+            self.stopped_with = code;
+            let consumed = self.consumed;
+            self.stop(code, memory);
+            // The reader has yet to see it.
+            self.consumed = consumed;
+        }
+    }
+
+    pub(super) fn ignore(&mut self, memory: &mut Accounts) {
+        self.release(memory);
         self.consumed = true;
         if self.stop == Stop::No {
             self.stop = Stop::Sent;
@@ -124,7 +175,7 @@ impl RecvHalf {
     }
 
     pub(super) fn is_readable(&self) -> bool {
-        !self.buffer.is_empty() || self.end != End::Open
+        !self.buffer.is_empty() || self.end != End::Open || self.stop != Stop::No
     }
 
     pub(super) fn is_ended(&self) -> bool {
@@ -148,15 +199,19 @@ impl RecvHalf {
         self.received - self.buffer.len() as u64 + self.window
     }
 
-    /// Appends what is owed to the writer. A reader that keeps up sees its window double with each grant.
-    pub(super) fn emit(&mut self, id: StreamId, writer: &FrameWriter, out: &mut impl Output) {
+    /// Appends what is owed to the writer. A reader that keeps up sees its window double with each grant, as long as the
+    /// link has room for that.
+    pub(super) fn emit(&mut self, id: StreamId, writer: &FrameWriter, memory: &mut Accounts, out: &mut impl Output) {
         if let Stop::Due(code) = self.stop {
             if self.end == End::Open {
                 writer.write(Kind::Stop, id, &(code as u32).to_be_bytes(), out);
             }
             self.stop = Stop::Sent;
         } else if self.owes_credit() {
-            self.window = (self.window * 2).min(MAX_WINDOW);
+            let growth = (self.window * 2).min(MAX_WINDOW) - self.window;
+            if growth > 0 && memory.windows.take_share(growth, self.window - INITIAL_WINDOW) {
+                self.window += growth;
+            }
             self.granted = self.deserved();
             writer.write(Kind::Window, id, &self.granted.to_be_bytes(), out);
         }

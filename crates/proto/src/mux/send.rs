@@ -5,9 +5,10 @@ use std::collections::VecDeque;
 use bytes::{Bytes, BytesMut};
 
 use super::frame::{FrameWriter, Kind};
+use super::memory::Account;
 use super::{Output, StreamId};
 use crate::Code;
-use crate::limits::{FRAME_PAYLOAD, INITIAL_WINDOW, SEND_BUFFER};
+use crate::limits::{FRAME_PAYLOAD, INITIAL_WINDOW, SEND_BUFFER, SEND_RESERVE};
 
 /// Shorter writes are copied together: a line must not keep the block that it was cut from, nor cost an entry.
 const COPIED: usize = 16 * 1024;
@@ -18,6 +19,10 @@ pub(super) struct SendHalf {
     /// Short writes behind the queue.
     tail: BytesMut,
     queued: usize,
+    /// Queued bytes beyond the reserve: the link was charged for them.
+    held: u64,
+    /// Whether a writer was told to wait for room.
+    blocked: bool,
     sent: u64,
     credit: u64,
     state: State,
@@ -42,19 +47,23 @@ impl SendHalf {
             queue: VecDeque::new(),
             tail: BytesMut::new(),
             queued: 0,
+            held: 0,
+            blocked: false,
             sent: 0,
             credit: INITIAL_WINDOW,
             state: State::Open,
         }
     }
 
-    pub(super) fn write(&mut self, mut data: Bytes) -> Result<Bytes, Code> {
+    /// Takes what there is room for, and gives back the rest.
+    pub(super) fn write(&mut self, mut data: Bytes, unsent: &mut Account) -> Result<Bytes, Code> {
         match self.state {
             State::Open => {}
             State::Resetting(code) | State::Reset(code) => return Err(code),
             State::Finishing | State::Finished => return Err(Code::Cancelled),
         }
-        let taken = data.split_to(data.len().min(SEND_BUFFER.saturating_sub(self.queued)));
+        let taken = data.split_to(self.make_room(data.len(), unsent));
+        self.blocked |= !data.is_empty();
         self.queued += taken.len();
         if taken.len() < COPIED {
             self.tail.extend_from_slice(&taken);
@@ -63,6 +72,22 @@ impl SendHalf {
             self.queue.push_back(taken);
         }
         Ok(data)
+    }
+
+    /// How much of `wanted` the stream takes: up to its reserve always, beyond it what the link has room for.
+    fn make_room(&mut self, wanted: usize, unsent: &mut Account) -> usize {
+        let wanted = wanted.min(SEND_BUFFER.saturating_sub(self.queued));
+        let own = wanted.min(SEND_RESERVE.saturating_sub(self.queued));
+        let beyond = unsent.take_some((wanted - own) as u64);
+        self.held += beyond;
+        own + beyond as usize
+    }
+
+    /// Gives back what the queue no longer holds beyond the reserve.
+    fn settle(&mut self, unsent: &mut Account) {
+        let beyond = self.queued.saturating_sub(SEND_RESERVE) as u64;
+        unsent.give_back(self.held - beyond);
+        self.held = beyond;
     }
 
     fn close_tail(&mut self) {
@@ -78,13 +103,14 @@ impl SendHalf {
     }
 
     /// Drops what is left and owes the reader a reset. Returns whether that was news: the stream had not ended yet.
-    pub(super) fn reset(&mut self, code: Code) -> bool {
+    pub(super) fn reset(&mut self, code: Code, unsent: &mut Account) -> bool {
         let open = matches!(self.state, State::Open | State::Finishing);
         if open {
             self.state = State::Resetting(code);
             self.queue = VecDeque::new();
             self.tail = BytesMut::new();
             self.queued = 0;
+            self.settle(unsent);
         }
         open
     }
@@ -93,8 +119,11 @@ impl SendHalf {
         self.credit = self.credit.max(credit);
     }
 
-    pub(super) fn is_full(&self) -> bool {
-        self.queued >= SEND_BUFFER
+    /// Whether a writer that waits for room finds some now. Said once.
+    pub(super) fn takes_again(&mut self) -> bool {
+        let again = self.blocked && self.queued < SEND_BUFFER;
+        self.blocked &= !again;
+        again
     }
 
     pub(super) fn is_flushed(&self) -> bool {
@@ -120,7 +149,13 @@ impl SendHalf {
     }
 
     /// Appends one frame, if there is one to send. Returns whether there is another.
-    pub(super) fn emit(&mut self, id: StreamId, writer: &FrameWriter, out: &mut impl Output) -> bool {
+    pub(super) fn emit(
+        &mut self,
+        id: StreamId,
+        writer: &FrameWriter,
+        unsent: &mut Account,
+        out: &mut impl Output,
+    ) -> bool {
         if !self.has_output() {
             return false;
         }
@@ -134,6 +169,7 @@ impl SendHalf {
         let kind = if fin { Kind::Fin } else { Kind::Data };
         writer.write_head(kind, id, len, out);
         self.take(len, out);
+        self.settle(unsent);
         if fin {
             self.state = State::Finished;
         }

@@ -7,6 +7,7 @@ mod foreign;
 mod golden;
 mod heartbeat;
 mod malformed;
+mod memory;
 mod model;
 mod pair;
 mod streams;

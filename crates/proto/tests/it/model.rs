@@ -6,7 +6,7 @@
 mod monitor;
 mod user;
 
-use unglue_proto::mux::{Gather, Mux, Output as _, Role};
+use unglue_proto::mux::{Config, Gather, Mux, Output as _, Role};
 use unglue_testkit::prng::cases;
 use unglue_testkit::{Clock, Prng};
 
@@ -50,7 +50,15 @@ impl Pipe {
 impl World {
     fn new(random: &mut Prng) -> World {
         let clock = Clock::new();
-        let user = |role, random: &mut Prng| User::new(Mux::new(role, clock.now()), role, random);
+        // Some of them have little memory: windows that don't grow, writers that wait. Unread bytes always fit.
+        let user = |role, random: &mut Prng| {
+            let mut config = Config::default();
+            if random.chance(4) {
+                config.memory.windows = random.log_uniform(1, 1 << 20) as u64;
+                config.memory.unsent = random.log_uniform(1, 1 << 20) as u64;
+            }
+            User::new(Mux::with_config(role, clock.now(), &config), role, random)
+        };
         let users = [user(Role::Client, random), user(Role::Server, random)];
         World { users, pipes: Default::default(), monitor: Monitor::default(), clock, random: random.clone() }
     }
@@ -127,6 +135,7 @@ fn random_programs_end_as_they_should() {
         client.assert_ended_as(server);
         server.assert_ended_as(client);
         for user in &world.users {
+            assert_eq!(user.mux.memory_taken(), [0; 3], "{:?}: memory is still counted", user.role);
             assert_eq!(user.mux.stream_count(), 0, "{:?}: streams are left over", user.role);
         }
     });

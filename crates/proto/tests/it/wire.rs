@@ -10,6 +10,7 @@ pub(crate) const WINDOW: u8 = 4;
 pub(crate) const PING: u8 = 5;
 pub(crate) const GO_AWAY: u8 = 6;
 pub(crate) const STREAMS: u8 = 7;
+pub(crate) const PONG: u8 = 8;
 
 /// The bytes before a frame's data.
 pub(crate) const HEADER: usize = 9;

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use unglue_net::link::{RecvStream, SendStream};
+use unglue_link::{Held, RecvStream, SendStream};
 use unglue_proto::control::{Inbox, encode};
 use unglue_proto::limits::CONTROL_MESSAGE;
 use unglue_proto::{Code, Fault};
@@ -24,11 +24,17 @@ pub(crate) struct Speaker(SendStream);
 pub(crate) struct Listener {
     recv: RecvStream,
     inbox: Inbox,
+    /// What the inbox and the operation's messages hold in memory.
+    held: Held,
+    /// Bytes of the message under way.
+    fed: usize,
 }
 
 impl Control {
     pub(crate) fn new((send, recv): (SendStream, RecvStream)) -> Control {
-        Control { speaker: Speaker(send), listener: Listener { recv, inbox: Inbox::new(CONTROL_MESSAGE) } }
+        let held = recv.hold();
+        let listener = Listener { recv, inbox: Inbox::new(CONTROL_MESSAGE), held, fed: 0 };
+        Control { speaker: Speaker(send), listener }
     }
 }
 
@@ -57,10 +63,16 @@ impl Listener {
     pub(crate) async fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>, Fault> {
         loop {
             if let Some(message) = self.inbox.next()? {
+                self.fed = 0;
                 return Ok(Some(message));
             }
             match self.recv.read(READ).await? {
-                Some(bytes) => self.inbox.feed(&bytes),
+                Some(bytes) => {
+                    // The longest message counts until the operation ends: it keeps its request.
+                    self.fed += bytes.len();
+                    self.held.at_least(self.fed)?;
+                    self.inbox.feed(&bytes);
+                }
                 None => return Ok(None),
             }
         }

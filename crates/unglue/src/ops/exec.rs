@@ -1,13 +1,27 @@
 //! Running a command: the client's half and the server's half.
 //!
-//! Both outputs and the input are streams of their own, so that whoever doesn't read one holds up nothing else. Every
-//! stream is counted and digested at both ends; the [`Report`](crate::Report) that ends the operation holds the sender's figures, and the
-//! client compares them with its own before anybody sees a success.
+//! Both outputs and the input are streams of their own, so a stream that nobody reads holds up nothing else. Every stream is
+//! counted and digested at both ends; the [`Report`](crate::Report) that ends the operation holds the sender's figures, and
+//! the client compares them with its own before it reports a success.
+//!
+//! | module | what it is for |
+//! |---|---|
+//! | `request` | what to run |
+//! | `running` | the client's hold on a command: its streams, its exit, its outcome |
+//! | `streams` | one output, one input |
+//! | `check` | the client's figures against the server's |
+//! | `server` | the server's half |
 
-mod client;
-mod pump;
+mod check;
+mod request;
+mod running;
 mod server;
+mod streams;
+#[cfg(test)]
+mod versions;
 
-pub(crate) use client::start;
-pub use client::{Collected, Exec, Input, Output, Running};
-pub(crate) use server::{Host, refused, serve};
+pub use request::Exec;
+pub(crate) use running::start;
+pub use running::{Collected, Running};
+pub(crate) use server::{Runner, refuse, serve};
+pub use streams::{Input, Output};

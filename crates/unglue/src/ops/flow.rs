@@ -1,186 +1,151 @@
-//! Bytes between a file and a stream, with a count and a digest of what went by.
+//! Bytes between a store and a stream.
 //!
-//! Files are read and written on a thread that may block; a few pieces wait in between, so that reading, hashing,
-//! encrypting and writing overlap.
+//! Any [`Source`] can be sent and any [`Sink`] filled. Both hold a few pieces, so that reading, digesting, encrypting and
+//! writing overlap; while a peer says nothing they hold no thread.
 
-use bytes::Bytes;
-use tokio::sync::mpsc;
-use tokio::task::{JoinHandle, spawn_blocking};
-use unglue_host::store::{Incoming, Source};
-use unglue_net::link::{RecvStream, SendStream};
+use std::future::Future;
+
+use tokio::time::timeout;
+use unglue_host::store::{Sink, Source, StoreError};
+use unglue_link::{RecvStream, SendStream, StreamError};
+use unglue_proto::limits::FINAL_MESSAGE;
 use unglue_proto::message::Tally;
 use unglue_proto::{Code, Fault};
 
-/// Bytes that are read from a file at once.
+/// Bytes that are taken from a stream at once.
 const PIECE: usize = 256 * 1024;
-/// Pieces on their way between the file's thread and the link's.
-const PIECES: usize = 4;
 
-/// Counts and digests what goes by.
-#[derive(Clone, Default)]
-pub(crate) struct Meter {
-    bytes: u64,
-    /// From the first byte on, and in a box: it has 1.9 kB, which would be moved with each future that holds a meter.
-    hasher: Option<Box<blake3::Hasher>>,
+/// Why a source was not sent whole.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SendError {
+    /// It can't be read, or it changed meanwhile.
+    #[error(transparent)]
+    Source(#[from] StoreError),
+    /// The reader wants no more, or the link has ended.
+    #[error(transparent)]
+    Stream(#[from] StreamError),
 }
 
-impl Meter {
-    pub(crate) fn pass(&mut self, data: &[u8]) {
-        self.bytes += data.len() as u64;
-        if !data.is_empty() {
-            self.hasher.get_or_insert_default().update(data);
-        }
-    }
-
-    pub(crate) fn bytes(&self) -> u64 {
-        self.bytes
-    }
-
-    pub(crate) fn tally(&self) -> Tally {
-        let digest = self.hasher.as_ref().map_or_else(|| blake3::hash(b""), |hasher| hasher.finalize());
-        Tally { bytes: self.bytes, blake3: digest.to_hex().to_string() }
-    }
-}
-
-/// Sends a whole file, and finishes the stream. `progress` hears the bytes sent so far.
+/// Sends a whole source, and finishes the stream. `progress` is called with the bytes sent so far.
 ///
 /// # Errors
-/// The file can't be read, or changed meanwhile; or the reader gave up. The stream is reset then.
-pub(crate) async fn send_file(
-    source: Source,
+/// The stream is reset then.
+pub(crate) async fn send(
+    mut source: impl Source,
     mut stream: SendStream,
     mut progress: impl FnMut(u64),
-) -> Result<Tally, Fault> {
-    let (sender, mut pieces) = mpsc::channel(PIECES);
-    let reading = spawn_blocking(move || read_pieces(source, &sender));
+) -> Result<Tally, SendError> {
     let mut sent = 0;
-    while let Some(piece) = pieces.recv().await {
-        sent += Bytes::len(&piece) as u64;
+    loop {
+        let piece = tokio::select! {
+            biased;
+            piece = source.next() => piece?,
+            // A source may wait for its bytes for as long as it likes.
+            error = stream.stopped() => return Err(error.into()),
+        };
+        let Some(piece) = piece else { break };
+        sent += piece.len() as u64;
         stream.write_all(piece).await?;
         progress(sent);
     }
-    let tally = join(reading).await?;
+    let tally = source.finish().await?;
     stream.finish();
     Ok(tally)
 }
 
-fn read_pieces(mut source: Source, pieces: &mpsc::Sender<Bytes>) -> Result<Tally, Fault> {
-    let mut meter = Meter::default();
-    let (home, returned) = std::sync::mpsc::channel();
-    loop {
-        let mut buffer = returned.try_recv().unwrap_or_else(|_| vec![0; PIECE].into_boxed_slice());
-        let len = source.read(&mut buffer)?;
-        if len == 0 {
-            break;
+/// Why a sink was not filled. `E` says why the sender didn't send all of it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReceiveError<E> {
+    /// It can't be written.
+    #[error(transparent)]
+    Sink(#[from] StoreError),
+    /// The sender stopped, or the link has ended.
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+    /// The sender said why it stopped, or that could not be understood.
+    #[error("{0}")]
+    Sender(E),
+    /// More than announced came.
+    #[error("more than the {0} bytes came that were announced")]
+    TooMany(u64),
+    /// The data ended, and nothing says what it was.
+    #[error("all data has come, but within {} s nothing said how many bytes it was", FINAL_MESSAGE.as_secs())]
+    Unsaid,
+    /// What came is not what was sent.
+    #[error("{0}")]
+    Mismatch(Fault),
+}
+
+/// Receives the whole stream, waits for what the sender says that it sent, and commits the sink if both agree. In every other
+/// case the sink is discarded before this returns.
+///
+/// `most` bytes may come at most. `progress` is called with the bytes received so far.
+pub(crate) async fn receive<K: Sink, E>(
+    mut sink: K,
+    stream: &mut RecvStream,
+    most: u64,
+    progress: impl FnMut(u64),
+    sent: impl Future<Output = Result<Tally, E>>,
+) -> Result<Tally, ReceiveError<E>> {
+    match verified(&mut sink, stream, most, progress, sent).await {
+        Ok(tally) => {
+            sink.commit().await?;
+            Ok(tally)
         }
-        meter.pass(&buffer[..len]);
-        let piece = Bytes::from_owner(Loan { buffer, len, home: home.clone() });
-        if pieces.blocking_send(piece).is_err() {
-            return Err(Fault::user(Code::Cancelled, "the transfer was given up"));
-        }
-    }
-    source.finish()?;
-    Ok(meter.tally())
-}
-
-/// A buffer that goes home to be read into again once its bytes are sent. Fresh memory would cost a fault for each page.
-struct Loan {
-    buffer: Box<[u8]>,
-    len: usize,
-    home: std::sync::mpsc::Sender<Box<[u8]>>,
-}
-
-impl AsRef<[u8]> for Loan {
-    fn as_ref(&self) -> &[u8] {
-        &self.buffer[..self.len]
-    }
-}
-
-impl Drop for Loan {
-    fn drop(&mut self) {
-        // The file may have been read to its end meanwhile.
-        let _ = self.home.send(std::mem::take(&mut self.buffer));
-    }
-}
-
-/// What the writing thread is given.
-enum Piece {
-    Data(Bytes),
-    /// Everything has come, and this is what the sender sent.
-    End(Tally),
-}
-
-/// A file that is being received on a thread of its own.
-pub(crate) struct Landing {
-    pieces: mpsc::Sender<Piece>,
-    writing: JoinHandle<Result<Tally, Fault>>,
-}
-
-impl Landing {
-    /// Starts the thread; `open` makes the file there.
-    pub(crate) fn start(open: impl FnOnce() -> Result<Incoming, Fault> + Send + 'static) -> Landing {
-        let (pieces, receiver) = mpsc::channel(PIECES);
-        Landing { pieces, writing: spawn_blocking(move || write_pieces(open()?, receiver)) }
-    }
-
-    /// Takes the whole stream. `progress` hears the bytes received so far. Returns early, without an error, if the file
-    /// can't be written: [`Landing::settle`] says why.
-    ///
-    /// # Errors
-    /// The sender gave up, or the link ended.
-    pub(crate) async fn receive(&self, stream: &mut RecvStream, mut progress: impl FnMut(u64)) -> Result<(), Fault> {
-        let mut received = 0;
-        while let Some(data) = stream.read(PIECE).await? {
-            received += data.len() as u64;
-            if self.pieces.send(Piece::Data(data)).await.is_err() {
-                break;
-            }
-            progress(received);
-        }
-        Ok(())
-    }
-
-    /// Compares with what the sender sent, and puts the file in place.
-    ///
-    /// # Errors
-    /// Count or digest differ, or the file could not be written. The destination is as it was then.
-    pub(crate) async fn settle(self, sent: Tally) -> Result<Tally, Fault> {
-        // If the writer has failed already, it says why.
-        let _ = self.pieces.send(Piece::End(sent)).await;
-        join(self.writing).await
-    }
-
-    /// Whether the writer has failed.
-    pub(crate) fn has_failed(&self) -> bool {
-        self.pieces.is_closed()
-    }
-
-    /// Throws away what came, and gives the writer's own reason if it had one.
-    pub(crate) async fn discard(self) -> Option<Fault> {
-        drop(self.pieces);
-        join(self.writing).await.err().filter(|fault| fault.code != Code::Cancelled)
-    }
-}
-
-fn write_pieces(mut incoming: Incoming, mut pieces: mpsc::Receiver<Piece>) -> Result<Tally, Fault> {
-    let mut meter = Meter::default();
-    loop {
-        match pieces.blocking_recv() {
-            Some(Piece::Data(data)) => {
-                meter.pass(&data);
-                incoming.write_all(&data)?;
-            }
-            Some(Piece::End(sent)) => {
-                let tally = meter.tally();
-                tally.verify(&sent, "the file")?;
-                incoming.commit()?;
-                return Ok(tally);
-            }
-            None => return Err(Fault::user(Code::Cancelled, "the transfer was given up")),
+        Err(error) => {
+            sink.discard().await;
+            Err(error)
         }
     }
 }
 
-async fn join<T>(task: JoinHandle<Result<T, Fault>>) -> Result<T, Fault> {
-    task.await.unwrap_or_else(|error| Err(Fault::us(format!("a file's thread ended badly: {error}"))))
+async fn verified<E>(
+    sink: &mut impl Sink,
+    stream: &mut RecvStream,
+    most: u64,
+    progress: impl FnMut(u64),
+    sent: impl Future<Output = Result<Tally, E>>,
+) -> Result<Tally, ReceiveError<E>> {
+    let received = match fill(sink, stream, most, progress).await {
+        // A sender that stopped says why in its own words.
+        Err(stopped @ ReceiveError::Stream(_)) => Err(stopped),
+        received => Ok(received?),
+    };
+    let sent = timeout(FINAL_MESSAGE, sent).await.map_err(|_| ReceiveError::Unsaid)?.map_err(ReceiveError::Sender)?;
+    let received = received?;
+    received.verify(&sent, "the file").map_err(ReceiveError::Mismatch)?;
+    Ok(received)
+}
+
+async fn fill<E>(
+    sink: &mut impl Sink,
+    stream: &mut RecvStream,
+    most: u64,
+    mut progress: impl FnMut(u64),
+) -> Result<Tally, ReceiveError<E>> {
+    let mut received = 0;
+    while let Some(data) = stream.read(PIECE).await? {
+        received += data.len() as u64;
+        if received > most {
+            return Err(ReceiveError::TooMany(most));
+        }
+        sink.write(data).await?;
+        progress(received);
+    }
+    Ok(sink.written().await?)
+}
+
+impl<E: Into<Fault> + std::fmt::Display> From<ReceiveError<E>> for Fault {
+    fn from(error: ReceiveError<E>) -> Fault {
+        let text = error.to_string();
+        match error {
+            ReceiveError::Sink(error) => error.into(),
+            ReceiveError::Stream(error) => error.into(),
+            ReceiveError::Sender(error) => error.into(),
+            ReceiveError::Mismatch(fault) => fault,
+            ReceiveError::TooMany(_) => Fault::peer(Code::LimitExceeded, text)
+                .advise("the rest was not taken: copy it again when nothing changes the file"),
+            ReceiveError::Unsaid => Fault::peer(Code::TimedOut, text).advise("copy it again"),
+        }
+    }
 }

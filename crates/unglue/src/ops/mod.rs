@@ -10,6 +10,7 @@ pub(crate) use control::{Control, Listener, Speaker};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use serde::Serialize;
 use unglue_proto::Fault;
 
 /// Runs an exchange to its end even if whoever asked for it doesn't wait: the streams that an answer names are taken and
@@ -20,8 +21,19 @@ pub(crate) async fn unbroken<T: Send + 'static>(
     tokio::spawn(exchange).await.unwrap_or_else(|error| Err(Fault::us(format!("an exchange ended badly: {error}"))))
 }
 
+/// The final message of a request that was not accepted, the same for every operation: nothing was done.
+#[derive(Serialize)]
+struct Refused<'a> {
+    refused: &'a Fault,
+}
+
+/// Answers a request: nothing was done.
+pub(crate) async fn refuse(speaker: Speaker, fault: Fault) -> Result<(), Fault> {
+    speaker.conclude(&Refused { refused: &fault }).await
+}
+
 /// A fresh id for an operation: the time, this process and a count, so that two operations of one user never share one.
-pub(crate) fn fresh_id() -> String {
+pub fn new_id() -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let nanoseconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
     let count = COUNT.fetch_add(1, Ordering::Relaxed);

@@ -1,39 +1,71 @@
-//! Who may log in to this server: the owners of the keys in its user's `authorized_keys`.
+//! Who may log in to this server: the owners of the keys in its user's `authorized_keys`, or whom the caller's own gatekeeper
+//! lets in.
 
-use unglue_net::auth::Gatekeeper;
-use unglue_net::identity::{AuthorizedKeys, PublicKey};
+use std::sync::Arc;
+
+use unglue_identity::{AuthorizedKeys, Denial, Policy, Principal, PublicKey};
+use unglue_link::auth::Gatekeeper;
+use unglue_proto::PROTOCOL;
 use unglue_proto::message::auth::Welcome;
-use unglue_proto::{Code, Fault, PROTOCOL};
 
 /// Serves one user: the one that the server runs as.
 pub(super) struct Gate {
     keys: AuthorizedKeys,
     user: String,
-    allow: Vec<String>,
+    policy: Policy,
 }
 
 impl Gate {
-    pub(super) fn new(keys: AuthorizedKeys, user: String, allow: Vec<String>) -> Gate {
-        Gate { keys, user, allow }
+    pub(super) fn new(keys: AuthorizedKeys, user: String, policy: Policy) -> Gate {
+        Gate { keys, user, policy }
     }
 }
 
 impl Gatekeeper for Gate {
-    fn welcome(&self) -> Welcome {
+    fn welcome(&self, principal: &Principal) -> Welcome {
+        let allowed = [("exec", principal.policy.exec), ("files", principal.policy.files)];
         Welcome {
             protocol: PROTOCOL.into(),
             agent: concat!("unglue ", env!("CARGO_PKG_VERSION")).into(),
-            user: self.user.clone(),
-            allow: self.allow.clone(),
+            user: principal.user.clone(),
+            allow: allowed.iter().filter(|(_, allowed)| *allowed).map(|(name, _)| (*name).to_owned()).collect(),
         }
     }
 
     /// The file is read afresh each time, so that a key that was removed is refused on the next connection.
-    fn authorise(&self, user: Option<&str>, key: &PublicKey) -> Result<(), Fault> {
-        let refused = |why: String| Fault::user(Code::Denied, format!("{}: {why}", key.fingerprint()));
+    fn authorise(&self, user: Option<&str>, key: &PublicKey) -> Result<Principal, Denial> {
         if let Some(other) = user.filter(|user| *user != self.user) {
-            return Err(refused(format!("asks for the user {other:?}, and this server serves {:?} only", self.user)));
+            let serves = &self.user;
+            return Err(Denial::refused(format!(
+                "asks for the user {other:?}, and this server serves {serves:?} only"
+            )));
         }
-        self.keys.check(key).map(|_| ()).map_err(|denied| refused(denied.to_string()))
+        self.keys.check(key)?;
+        Ok(Principal::new(self.user.clone(), Some(*key), self.policy))
+    }
+}
+
+/// The caller's own gatekeeper, which can't allow more than the server's options do.
+pub(super) struct Allowed {
+    inner: Arc<dyn Gatekeeper>,
+    policy: Policy,
+}
+
+impl Allowed {
+    pub(super) fn new(inner: Arc<dyn Gatekeeper>, policy: Policy) -> Allowed {
+        Allowed { inner, policy }
+    }
+}
+
+impl Gatekeeper for Allowed {
+    fn welcome(&self, principal: &Principal) -> Welcome {
+        self.inner.welcome(principal)
+    }
+
+    fn authorise(&self, user: Option<&str>, key: &PublicKey) -> Result<Principal, Denial> {
+        let mut principal = self.inner.authorise(user, key)?;
+        principal.policy.exec &= self.policy.exec;
+        principal.policy.files &= self.policy.files;
+        Ok(principal)
     }
 }

@@ -3,12 +3,16 @@
 //! A few threads each run a loop of their own and take connections from the same socket; everything about a connection
 //! stays on the thread that took it, since hops between threads are what latency is made of.
 
+mod connections;
 mod gate;
+mod listen;
+mod options;
+mod service;
 mod session;
 mod shard;
 
 use std::ffi::OsString;
-use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -16,56 +20,22 @@ use std::thread::JoinHandle;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::watch;
 use unglue_host::process::{Account, SupervisorCommand, login_environment};
-use unglue_host::store::{Partials, Store};
-use unglue_net::auth::Gatekeeper;
-use unglue_net::identity::{AuthorizedKeys, HostKey, PublicKey};
-use unglue_net::tcp::{Lobby, ServerTls};
+use unglue_host::store::{Partials, Protected, Store};
+use unglue_identity::{AuthorizedKeys, HostKey, Policy, PublicKey};
+use unglue_jobs::Registry;
+use unglue_link::auth::Gatekeeper;
+use unglue_link::{Acceptor, LinkConfig, ServerTls, SharedMemory};
 use unglue_proto::{Code, Fault};
 
-use gate::Gate;
+use crate::ops::transfer::Slots;
+use gate::{Allowed, Gate};
+pub use options::ServerOptions;
+pub use service::Service;
 use shard::Shard;
-
-/// How a server is set up. The default listens on loopback, serves the whole home directory, and allows everything to
-/// whoever has an authorised key.
-#[derive(Debug, Clone)]
-pub struct ServerOptions {
-    /// `ADDRESS:PORT`; port 0 picks a free one.
-    pub listen: String,
-    /// The folder that every path lies beneath; without it paths are relative to the home directory, and may be
-    /// absolute.
-    pub root: Option<PathBuf>,
-    /// Whether commands may be run.
-    pub exec: bool,
-    /// Whether files may be read and written.
-    pub files: bool,
-    /// Where the host key and the records of temporary files are kept; `~/.local/state/unglue` where it is `None`.
-    pub state: Option<PathBuf>,
-    /// The host key's file; `/etc/ssh/ssh_host_ed25519_key` if it can be read, else one of the server's own.
-    pub host_key: Option<PathBuf>,
-    /// The file of those who may log in; `~/.ssh/authorized_keys` where it is `None`.
-    pub authorized_keys: Option<PathBuf>,
-    /// The program that supervises commands.
-    pub supervisor: SupervisorCommand,
-}
-
-impl Default for ServerOptions {
-    fn default() -> Self {
-        ServerOptions {
-            listen: format!("127.0.0.1:{}", crate::client::DEFAULT_PORT),
-            root: None,
-            exec: true,
-            files: true,
-            state: None,
-            host_key: None,
-            authorized_keys: None,
-            supervisor: SupervisorCommand::current_exe(),
-        }
-    }
-}
 
 /// A server that accepts connections, on threads of its own.
 pub struct Server {
-    address: SocketAddr,
+    addresses: Vec<SocketAddr>,
     host_key: PublicKey,
     stage: watch::Sender<Stage>,
     threads: Vec<JoinHandle<()>>,
@@ -84,10 +54,10 @@ pub(crate) enum Stage {
 
 /// What all connections share.
 pub(crate) struct Shared {
-    pub(crate) tls: ServerTls,
-    pub(crate) gatekeeper: Arc<dyn Gatekeeper>,
-    pub(crate) lobby: Lobby,
+    pub(crate) acceptor: Acceptor,
     pub(crate) store: Option<Store>,
+    pub(crate) slots: Slots,
+    pub(crate) registry: Registry,
     pub(crate) exec: bool,
     pub(crate) environment: Vec<(OsString, OsString)>,
     pub(crate) top: PathBuf,
@@ -100,33 +70,26 @@ impl Server {
     /// # Errors
     /// The address is taken, or a file that it needs can't be read or written.
     pub fn start(options: ServerOptions) -> Result<Server, Fault> {
-        let account = Account::current().map_err(|error| Fault::system(Code::System, error.to_string()))?;
-        let state = options.state.clone().unwrap_or_else(|| account.home.join(".local/state/unglue"));
-        let host_key = HostKey::load(options.host_key.as_deref(), &state)
-            .map_err(|error| Fault::user(Code::System, error.to_string()))?;
-        let supervisor = raise_open_files(options.supervisor.clone());
-        let store = store(&options, &account, &state)?;
-        let listener = bind(&options.listen)?;
-        let address = listener.local_addr().map_err(|error| system("the listening address is not known", &error))?;
-        let shared = Arc::new(Shared {
-            tls: ServerTls::new(&host_key.key)?,
-            gatekeeper: Arc::new(gatekeeper(&options, &account)),
-            lobby: Lobby::default(),
-            store: options.files.then_some(store),
-            exec: options.exec,
-            environment: login_environment(),
-            top: top(&options, &account)?,
-            supervisor,
-        });
+        let listeners = listen::bind(&options.listen)?;
+        let addresses = listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>();
+        let addresses = addresses.map_err(|error| system("the listening address is not known", &error))?;
+        let (shared, host_key) = Shared::prepare(options)?;
         let (stage, watch) = watch::channel(Stage::Serving);
-        let threads = (0..shards()).map(|number| Shard::start(number, &listener, shared.clone(), watch.clone()));
+        // Mostly one: a name may have an address of each family, and then each has threads of its own.
+        let listeners = listeners.iter().flat_map(|listener| (0..shards()).map(move |_| listener)).enumerate();
+        let threads = listeners.map(|(number, listener)| Shard::start(number, listener, shared.clone(), watch.clone()));
         let threads = threads.collect::<Result<Vec<_>, Fault>>()?;
-        Ok(Server { address, host_key: host_key.key.public_key(), stage, threads })
+        Ok(Server { addresses, host_key, stage, threads })
     }
 
-    /// Where it listens.
+    /// Where it listens; the first address, if there are several.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.addresses[0]
+    }
+
+    /// All addresses at which it listens. A name may have several; they have the same port.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
     }
 
     /// The key that it proves itself with.
@@ -165,6 +128,38 @@ impl Drop for Server {
     }
 }
 
+impl Shared {
+    /// Everything that connections need, and the host key; sweeps what a dead server left.
+    fn prepare(options: ServerOptions) -> Result<(Arc<Shared>, PublicKey), Fault> {
+        let account = Account::current().map_err(|error| Fault::system(Code::System, error.to_string()))?;
+        let state = options.state.clone().unwrap_or_else(|| account.home.join(".local/state/unglue"));
+        let host_key = HostKey::load(options.host_key.as_deref(), &state)
+            .map_err(|error| Fault::user(Code::System, error.to_string()))?;
+        let supervisor = raise_open_files(options.supervisor.clone());
+        let protected = protected(&options, &account, &state, &host_key.path);
+        let store = store(&options, &account, &state)?.protecting(protected);
+        let tls = ServerTls::new(&host_key.key).map_err(Fault::from)?;
+        let shared = Shared {
+            acceptor: Acceptor::new(tls, gatekeeper(&options, &account), link_config(&options)),
+            store: options.files.then_some(store),
+            slots: Slots::default(),
+            registry: Registry::default(),
+            exec: options.exec,
+            environment: login_environment(),
+            top: top(&options, &account)?,
+            supervisor,
+        };
+        Ok((Arc::new(shared), host_key.key.public_key()))
+    }
+}
+
+/// All links of the server share its memory, unless the caller has them share with others already.
+fn link_config(options: &ServerOptions) -> LinkConfig {
+    let mut config = options.link.clone();
+    config.mux.memory.shared.get_or_insert_with(|| Arc::new(SharedMemory::default()));
+    config
+}
+
 /// Ends a [`Server`], gently or not.
 #[derive(Debug, Clone)]
 pub struct Ending(watch::Sender<Stage>);
@@ -193,17 +188,6 @@ fn shards() -> usize {
     std::thread::available_parallelism().map_or(1, |cores| cores.get().min(4))
 }
 
-fn bind(listen: &str) -> Result<TcpListener, Fault> {
-    let unusable = |error: &std::io::Error| {
-        system(&format!("can't listen on {listen}"), error)
-            .advise("give --listen ADDRESS:PORT with a free port of this machine")
-    };
-    let addresses: Vec<SocketAddr> = listen.to_socket_addrs().map_err(|error| unusable(&error))?.collect();
-    let listener = TcpListener::bind(addresses.as_slice()).map_err(|error| unusable(&error))?;
-    listener.set_nonblocking(true).map_err(|error| unusable(&error))?;
-    Ok(listener)
-}
-
 fn store(options: &ServerOptions, account: &Account, state: &Path) -> Result<Store, Fault> {
     let store = match &options.root {
         Some(root) => Store::confined(root),
@@ -215,25 +199,41 @@ fn store(options: &ServerOptions, account: &Account, state: &Path) -> Result<Sto
     Ok(store.with_partials(partials))
 }
 
+/// What clients can't write by moving files: what would take the server over. Where commands are allowed, the list of keys
+/// is the user's to change in any case.
+fn protected(options: &ServerOptions, account: &Account, state: &Path, host_key: &Path) -> Protected {
+    let protected = Protected::default()
+        .directory(state)
+        .directory(state.join("partials"))
+        .secret(host_key)
+        .secret(state.join("host_key"));
+    match options.exec {
+        true => protected,
+        false => protected.file(authorized_keys(options, account).path()),
+    }
+}
+
 /// Where commands start. Absolute, since what starts them stands elsewhere.
 fn top(options: &ServerOptions, account: &Account) -> Result<PathBuf, Fault> {
     let top = options.root.as_ref().unwrap_or(&account.home);
     std::path::absolute(top).map_err(|error| system("the root's path is not known", &error))
 }
 
-fn gatekeeper(options: &ServerOptions, account: &Account) -> Gate {
-    let keys = match &options.authorized_keys {
+fn authorized_keys(options: &ServerOptions, account: &Account) -> AuthorizedKeys {
+    match &options.authorized_keys {
         Some(file) => AuthorizedKeys::new(file, &account.home, account.uid),
         None => AuthorizedKeys::of_home(&account.home, account.uid),
-    };
-    let mut allow = Vec::new();
-    if options.exec {
-        allow.push("exec".to_owned());
     }
-    if options.files {
-        allow.push("files".to_owned());
+}
+
+fn gatekeeper(options: &ServerOptions, account: &Account) -> Arc<dyn Gatekeeper> {
+    let mut policy = Policy::default();
+    (policy.exec, policy.files) = (options.exec, options.files);
+    if let Some(own) = &options.gatekeeper {
+        return Arc::new(Allowed::new(own.clone(), policy));
     }
-    Gate::new(keys, account.name.to_string_lossy().into_owned(), allow)
+    let keys = authorized_keys(options, account);
+    Arc::new(Gate::new(keys, account.name.to_string_lossy().into_owned(), policy))
 }
 
 /// A thousand commands need some thousands of pipes: raises this process's limit of open files to what it may. Commands

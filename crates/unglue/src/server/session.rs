@@ -1,19 +1,22 @@
 //! One authenticated connection: its operations, and its end.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::field::display;
 use unglue_host::store::Store;
-use unglue_net::link::Link;
+use unglue_identity::Principal;
+use unglue_jobs::{Claim, Kind};
+use unglue_link::{Link, Peer};
 use unglue_proto::message::{Request, Tally, exec, transfer};
 use unglue_proto::{Code, Fault, Octets};
 
+use super::connections::log_panic;
 use super::{Shared, Stage};
-use crate::ops::exec::Host;
-use crate::ops::{Control, exec as run, transfer as moving};
+use crate::ops::exec::Runner;
+use crate::ops::transfer::Slots;
+use crate::ops::{Control, exec as running, refuse, transfer as moving};
 
 /// A connection's operations. Dropped, it ends them all.
 pub(super) struct Session {
@@ -26,20 +29,25 @@ pub(super) struct Session {
 #[derive(Clone)]
 struct Context {
     link: Link,
-    peer: SocketAddr,
+    peer: Peer,
+    principal: Arc<Principal>,
     shared: Arc<Shared>,
-    host: Option<Host>,
+    runner: Option<Runner>,
+    slots: Slots,
 }
 
 impl Session {
     pub(super) fn new(
         link: Link,
-        peer: SocketAddr,
+        peer: Peer,
+        principal: Principal,
         shared: Arc<Shared>,
-        host: Option<Host>,
+        runner: Option<Runner>,
         stage: watch::Receiver<Stage>,
     ) -> Session {
-        Session { context: Context { link, peer, shared, host }, stage, operations: JoinSet::new() }
+        let principal = Arc::new(principal);
+        let slots = shared.slots.of_link();
+        Session { context: Context { link, peer, principal, shared, runner, slots }, stage, operations: JoinSet::new() }
     }
 
     /// Takes operations until the link ends, or the server does and they are done.
@@ -58,7 +66,10 @@ impl Session {
                     }
                     Err(_) => break,
                 },
-                Some(_) = self.operations.join_next() => {}
+                Some(ended) = self.operations.join_next() => if let Err(error) = ended {
+                    log_panic("operation", self.context.peer, error);
+                    break;
+                },
                 _ = stage.wait_for(|stage| *stage > Stage::Serving), if !leaving => {
                     leaving = true;
                     link.go_away(Code::GoingAway, "the server is stopping");
@@ -68,45 +79,56 @@ impl Session {
                 break;
             }
         }
-        // Whatever still runs loses its client here, and its tree with it.
+        // Whatever still runs loses its holder here, and its tree with it.
         self.operations.shutdown().await;
         // Slow clients get what operations left behind, as long as a leaving server waits at all.
         link.flushed().await;
         link.close();
         let ended = link.ended().await;
-        tracing::info!(event = "closed", peer = %self.context.peer, why = %ended.what);
+        tracing::info!(event = "closed", peer = %self.context.peer, why = %ended);
     }
 }
 
 impl Context {
     /// One operation, from its request to its last message.
     async fn operate(self, mut control: Control) {
-        match control.listener.expect::<Request>().await {
-            Ok(request) => self.serve(request, control).await,
-            Err(fault) => tracing::warn!(event = "bad_request", peer = %self.peer, why = %fault.what),
-        }
-    }
-
-    async fn serve(&self, request: Request, control: Control) {
-        let allowed = request.check_required();
+        let request = match control.listener.expect::<Request>().await {
+            Ok(request) => request,
+            Err(fault) if fault.code == Code::BadMessage => return self.refuse("bad_request", fault, control).await,
+            // The client has gone, or taken the operation back.
+            Err(fault) => return tracing::info!(event = "no_request", peer = %self.peer, why = %fault.what),
+        };
+        let known = request.check_required();
         match request {
-            Request::Exec(exec) => self.exec(*exec, allowed, control).await,
-            Request::Put(put) => self.put(put, allowed, control).await,
-            Request::Get(get) => self.get(get, allowed, control).await,
+            Request::Exec(exec) => self.exec(*exec, known, control).await,
+            Request::Put(put) => self.put(put, known, control).await,
+            Request::Get(get) => self.get(get, known, control).await,
+            Request::Unknown(_) => {
+                let fault = known.err().unwrap_or_else(|| Fault::us("an unknown request is known"));
+                self.refuse("unknown_request", fault, control).await;
+            }
         }
     }
 
-    async fn exec(&self, exec: exec::Exec, allowed: Result<(), Fault>, control: Control) {
+    /// Answers a request that says too little to be an operation.
+    async fn refuse(&self, event: &str, fault: Fault, control: Control) {
+        tracing::warn!(event, peer = %self.peer, why = %fault.what);
+        // The client may have gone.
+        let _ = refuse(control.speaker, fault).await;
+    }
+
+    async fn exec(&self, exec: exec::Exec, known: Result<(), Fault>, control: Control) {
         let (id, program) = (exec.id.clone(), exec.argv.first().cloned().unwrap_or_default());
         tracing::info!(event = "exec", peer = %self.peer, id = %safe(&id), %program, arguments = exec.argv.len());
-        let unfinished = Unfinished::new("exec_given_up", self.peer, &id);
-        let result = match allowed.and_then(|()| self.host()) {
-            Ok(host) => run::serve(&self.link, host, exec, control).await,
+        let unfinished = Unfinished::new("exec_abandoned", self.peer, &id);
+        let result = match known.and_then(|()| self.runner()) {
+            Ok(runner) => {
+                let owner = (&self.shared.registry, self.principal.user.as_str());
+                running::serve(&self.link, runner, owner, exec, control).await
+            }
             Err(fault) => {
                 self.refuse_data(exec.stdin);
-                let report = run::refused(fault);
-                let message = exec::FromServer::Outcome(Box::new(report.clone()));
-                control.speaker.conclude(&message).await.map(|()| report)
+                running::refuse(control.speaker, fault).await
             }
         };
         unfinished.finish();
@@ -116,42 +138,48 @@ impl Context {
                 tracing::info!(event = "exec_ended", peer = %self.peer, id = %safe(&id), %outcome, wall_us = report.wall_us);
             }
             Err(fault) => {
-                tracing::info!(event = "exec_given_up", peer = %self.peer, id = %safe(&id), why = %fault.what);
+                tracing::info!(event = "exec_abandoned", peer = %self.peer, id = %safe(&id), why = %fault.what);
             }
         }
     }
 
-    async fn put(&self, put: transfer::Put, allowed: Result<(), Fault>, control: Control) {
+    async fn put(&self, put: transfer::Put, known: Result<(), Fault>, control: Control) {
         let (id, path, name) = (put.id.clone(), put.path.clone(), put.name.clone());
-        let unfinished = Unfinished::new("put_given_up", self.peer, &id);
-        let result = match allowed.and_then(|()| self.store()) {
-            Ok(store) => moving::serve_put(&self.link, store, put, control).await,
+        let unfinished = Unfinished::new("put_abandoned", self.peer, &id);
+        let result = match known.and_then(|()| self.store(&id)) {
+            Ok((store, _claim)) => moving::serve_put(&self.link, store, &self.slots, put, control).await,
             Err(fault) => {
                 self.refuse_data(Some(put.data));
-                moving::conclude(control.speaker, Err(fault)).await
+                refuse(control.speaker, fault.clone()).await.and(Err(fault))
             }
         };
         unfinished.finish();
         self.log_transfer("put", &id, &path, Some(&name), &result);
     }
 
-    async fn get(&self, get: transfer::Get, allowed: Result<(), Fault>, control: Control) {
+    async fn get(&self, get: transfer::Get, known: Result<(), Fault>, control: Control) {
         let (id, path) = (get.id.clone(), get.path.clone());
-        let unfinished = Unfinished::new("get_given_up", self.peer, &id);
-        let result = match allowed.and_then(|()| self.store()) {
-            Ok(store) => moving::serve_get(&self.link, store, get, control).await,
-            Err(fault) => moving::conclude(control.speaker, Err(fault)).await,
+        let unfinished = Unfinished::new("get_abandoned", self.peer, &id);
+        let result = match known.and_then(|()| self.store(&id)) {
+            Ok((store, _claim)) => moving::serve_get(&self.link, store, &self.slots, get, control).await,
+            Err(fault) => refuse(control.speaker, fault.clone()).await.and(Err(fault)),
         };
         unfinished.finish();
         self.log_transfer("get", &id, &path, None, &result);
     }
 
-    fn host(&self) -> Result<&Host, Fault> {
-        self.host.as_ref().ok_or_else(|| not_allowed("runs no commands", "exec"))
+    fn runner(&self) -> Result<&Runner, Fault> {
+        let runner = self.runner.as_ref().filter(|_| self.principal.policy.exec);
+        runner.ok_or_else(|| not_allowed("runs no commands", "exec"))
     }
 
-    fn store(&self) -> Result<&Store, Fault> {
-        self.shared.store.as_ref().ok_or_else(|| not_allowed("moves no files", "files"))
+    /// The store, and a claim to the transfer's id.
+    fn store(&self, id: &str) -> Result<(&Store, Claim), Fault> {
+        let store = self.shared.store.as_ref().filter(|_| self.principal.policy.files);
+        let store = store.ok_or_else(|| not_allowed("moves no files", "files"))?;
+        let claim = self.shared.registry.claim(&self.principal.user, id, Kind::Transfer);
+        let claim = claim.map_err(|in_use| Fault::user(Code::IdInUse, in_use.to_string()))?;
+        Ok((store, claim))
     }
 
     /// Tells the client that nobody reads the data that it is sending.
@@ -161,7 +189,7 @@ impl Context {
         }
     }
 
-    /// `name` is what the client calls the file: it lands under that where `path` is a folder.
+    /// `name` is what the client calls the file: it lands under that where `path` is a directory.
     fn log_transfer(&self, event: &str, id: &str, path: &Octets, name: Option<&Octets>, result: &Result<Tally, Fault>) {
         let (peer, id, name) = (self.peer, safe(id), name.map(display));
         match result {
@@ -174,13 +202,13 @@ impl Context {
 /// An operation under way. Dropped before its end, as it is when its link is lost, it leaves a line in the log.
 struct Unfinished {
     event: &'static str,
-    peer: SocketAddr,
+    peer: Peer,
     id: Octets,
     finished: bool,
 }
 
 impl Unfinished {
-    fn new(event: &'static str, peer: SocketAddr, id: &str) -> Unfinished {
+    fn new(event: &'static str, peer: Peer, id: &str) -> Unfinished {
         Unfinished { event, peer, id: safe(id), finished: false }
     }
 

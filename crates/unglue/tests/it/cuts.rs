@@ -4,7 +4,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use unglue::{Client, Code, ConnectError, Exec, Fault, Outcome, StreamEnd};
+use unglue::{Client, Code, ConnectError, Download, Exec, Fault, Outcome, StreamEnd, Upload};
 use unglue_testkit::Prng;
 use unglue_testkit::relay::{Break, Relay, Towards};
 
@@ -50,8 +50,10 @@ fn places(random: &mut Prng, total: usize) -> Vec<usize> {
 async fn connect(site: &Site, address: SocketAddr, label: &str) -> Option<Client> {
     match Client::connect(&address_of(address), &site.client_options()).await {
         Ok(client) => Some(client),
-        Err(ConnectError::Failed(fault)) => {
-            is_loss(&fault, label);
+        Err(ConnectError::Failed(error)) => {
+            // Before there is a link, nothing ran: the server was not reached, or the link was lost while it was made.
+            let fault = Fault::from(error);
+            assert!(matches!(fault.code, Code::Unreachable | Code::LinkLost), "{label}: {fault:?}");
             None
         }
         Err(other) => panic!("{label}: {other}"),
@@ -75,7 +77,7 @@ async fn exec(site: &Site, address: SocketAddr, size: usize, label: &str) -> boo
     };
     let done = running.collect(1 << 20).await;
     match &done.report.outcome {
-        Outcome::LinkLost { link_lost } => {
+        Outcome::LinkLost(link_lost) => {
             is_loss(link_lost, label);
             let stdout = done.report.stdout.expect("it started");
             assert!(stdout.end == StreamEnd::Cut || stdout.tally.bytes == size as u64, "{label}: {stdout:?}");
@@ -125,7 +127,7 @@ fn a_cut_put_leaves_the_old_file_or_the_new_one() {
             fs::write(site.root().join("file"), "old").expect("an old file");
             let put = async {
                 let client = connect(&site, address, label).await?;
-                Some(client.put(&site.local_store(), "file".as_ref(), "file".as_ref(), Default::default()).await)
+                Some(client.put(Upload::file(&site.local_store(), "file"), "file", Default::default()).await)
             };
             let succeeded = judge(put.await, label);
             whole(&site.root(), b"old", &new, succeeded, label).await;
@@ -146,7 +148,7 @@ fn a_cut_get_leaves_the_old_file_or_the_new_one() {
             fs::write(site.local().join("file"), "old").expect("an old file");
             let get = async {
                 let client = connect(&site, address, label).await?;
-                Some(client.get("file".as_ref(), &site.local_store(), "file".as_ref(), Default::default()).await)
+                Some(client.get("file", Download::file(&site.local_store(), "file"), Default::default()).await)
             };
             let succeeded = judge(get.await, label);
             whole(&site.local(), b"old", &new, succeeded, label).await;

@@ -22,17 +22,15 @@ const LISTENING: &str = "listening on ";
 fn server() {
     let Some(folder) = std::env::var_os(VARIABLE).map(PathBuf::from) else { return };
     let log = fs::File::options().create(true).append(true).open(folder.join("log")).expect("a log");
-    tracing_subscriber::fmt().with_ansi(false).with_writer(move || log.try_clone().expect("the log")).init();
-    let server = Server::start(ServerOptions {
-        listen: "127.0.0.1:0".into(),
-        root: Some(folder.join("root")),
-        state: Some(folder.join("state")),
-        host_key: Some(folder.join("host_key")),
-        authorized_keys: Some(folder.join("authorized_keys")),
-        supervisor: SupervisorCommand::from_test("supervisor"),
-        ..ServerOptions::default()
-    })
-    .expect("the server starts");
+    tracing_subscriber::fmt().with_ansi(false).with_writer(std::sync::Mutex::new(log)).init();
+    let options = ServerOptions::default()
+        .listen("127.0.0.1:0")
+        .root(folder.join("root"))
+        .state(folder.join("state"))
+        .host_key(folder.join("host_key"))
+        .authorized_keys(folder.join("authorized_keys"))
+        .supervisor(SupervisorCommand::from_test("supervisor"));
+    let server = Server::start(options).expect("the server starts");
     println!("\n{LISTENING}{}", server.address());
     // It ends with the test that started it, however that ends.
     let _ = std::io::stdin().read_line(&mut String::new());
@@ -95,6 +93,11 @@ impl Daemon {
         let helper = |pid: &i32| tree::command_line(*pid).starts_with(b"unglue\0");
         let helpers = tree::descendants(server).into_iter().filter(helper);
         helpers.chain([server]).map(tree::anonymous_memory).sum()
+    }
+
+    /// How many threads the server's own process has.
+    pub(crate) fn threads(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("it lives").count()
     }
 
     /// Kills it, as a crash would.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use unglue::{Client, Code, Exec, Exit, Outcome, StreamEnd};
-use unglue_net::link::StreamError;
+use unglue_link::StreamError;
 use unglue_proto::message::exec::{Left, SpawnStep};
 
 use crate::site::{Site, code, run, soon, within};
@@ -100,9 +100,9 @@ fn stdin_that_is_cut_off_kills_the_command() {
         drop(input);
         let done = soon(5, "the command", running.collect(100)).await;
         match done.report.outcome {
-            Outcome::Failed { failed } => {
-                assert_eq!(failed.code, Code::Cancelled);
-                assert!(failed.what.contains("input was broken off"), "{failed}");
+            Outcome::Cancelled(cancelled) => {
+                assert_eq!(cancelled.code, Code::Cancelled);
+                assert!(cancelled.what.contains("input broke off"), "{cancelled}");
             }
             other => panic!("{other:?}"),
         }
@@ -120,7 +120,7 @@ fn a_timeout_kills_the_whole_tree() {
         let start = Instant::now();
         let done = soon(5, "the command", run(client, &exec)).await;
         match done.report.outcome {
-            Outcome::TimedOut { timed_out } => assert_eq!(timed_out.after_ms, 500),
+            Outcome::TimedOut(timed_out) => assert_eq!(timed_out.after_ms, 500),
             other => panic!("{other:?}"),
         }
         let took = start.elapsed();
@@ -198,7 +198,7 @@ fn an_output_that_its_reader_gave_up_ends_the_command_with_sigpipe() {
         stdout.read(2).await.expect("no error").expect("something");
         drop(stdout);
         let report = soon(5, "the outcome", running.outcome()).await;
-        let sigpipe = Exit::Signalled { signalled: "SIGPIPE".into(), core: false };
+        let sigpipe = Exit::signalled("SIGPIPE", false);
         assert_eq!(report.outcome, Outcome::Ended(sigpipe));
         assert_eq!(report.stdout.expect("it ran").end, StreamEnd::Abandoned);
         assert_eq!(report.stderr.expect("it ran").end, StreamEnd::Abandoned);
@@ -219,8 +219,8 @@ fn what_cannot_be_started_says_why() {
         for (exec, errno, step, named) in cases {
             let done = run(client, &exec).await;
             match &done.report.outcome {
-                Outcome::SpawnFailed { spawn_failed } => {
-                    assert_eq!((spawn_failed.errno.as_str(), spawn_failed.step), (errno, step), "{spawn_failed:?}");
+                Outcome::SpawnFailed(spawn_failed) => {
+                    assert_eq!((spawn_failed.errno.as_str(), &spawn_failed.step), (errno, &step), "{spawn_failed:?}");
                     assert!(spawn_failed.what.contains(named), "{spawn_failed:?}");
                 }
                 other => panic!("{other:?}"),

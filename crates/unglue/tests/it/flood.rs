@@ -32,7 +32,7 @@ fn an_unread_gigabyte_holds_up_nothing_and_is_held_nowhere() {
         let mut sleeper = client.exec(&Exec::new(["sleep", "100"])).await.expect("it starts");
         sleeper.signal(15).await.expect("it is sent");
         let exit = soon(5, "a signal to another command", sleeper.exited()).await;
-        assert_eq!(exit, Some(Exit::Signalled { signalled: "SIGTERM".into(), core: false }));
+        assert_eq!(exit, Some(Exit::signalled("SIGTERM", false)));
         let took = start.elapsed();
         assert!(took < Duration::from_secs(2), "the others took {took:?}");
         let grown = daemon.memory().saturating_sub(before);
@@ -41,7 +41,7 @@ fn an_unread_gigabyte_holds_up_nothing_and_is_held_nowhere() {
         // The flood's own status and signals pass its unread output, too.
         flood.signal(9).await.expect("it is sent");
         let exit = soon(5, "the flood's exit", flood.exited()).await;
-        assert_eq!(exit, Some(Exit::Signalled { signalled: "SIGKILL".into(), core: false }));
+        assert_eq!(exit, Some(Exit::signalled("SIGKILL", false)));
         let report = soon(5, "the flood's outcome", flood.outcome()).await;
         assert!(matches!(report.outcome, Outcome::Ended(Exit::Signalled { .. })), "{report:?}");
         assert_eq!(report.stdout.expect("it ran").end, StreamEnd::Abandoned);

@@ -4,7 +4,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 
 use unglue::{Address, Client, Code, ConnectError, Exec, Fault};
-use unglue_net::identity::{Passphrase, make_key_file};
+use unglue_identity::{Passphrase, make_key_file};
 
 use crate::daemon::Daemon;
 use crate::site::{Site, address_of, code, run, within};
@@ -66,6 +66,21 @@ fn a_file_that_others_can_write_is_not_read() {
     });
 }
 
+/// It is there, and can't be read: nothing is wrong with the client's key.
+#[test]
+fn a_file_that_cannot_be_read_is_the_servers_failure() {
+    within(60, async || {
+        let site = Site::new();
+        let daemon = Daemon::start(&site);
+        fs::remove_file(site.path("authorized_keys")).expect("it is removed");
+        fs::create_dir(site.path("authorized_keys")).expect("a directory in its place");
+        let fault = attempt(&site, &address_of(daemon.address())).await.expect_err("it must be denied");
+        assert_eq!(fault.code, Code::System, "{fault}");
+        assert!(fault.what.contains("could not look your key up"), "{fault}");
+        daemon.logs(&["refused", "authentication", "authorized_keys", "not a regular file"]).await;
+    });
+}
+
 #[test]
 fn a_removed_key_is_refused_on_the_next_connection() {
     within(60, async || {
@@ -111,7 +126,7 @@ fn a_key_that_is_offered_first_is_denied_in_words() {
         for _ in 0..10 {
             let refused = Client::connect(&address_of(daemon.address()), &site.client_options()).await;
             match refused.err().expect("the offer is denied") {
-                ConnectError::Failed(fault) => assert_eq!(fault.code, Code::Denied, "{fault}"),
+                ConnectError::Failed(error) => assert_eq!(error.code(), Code::Denied, "{error}"),
                 other => panic!("{other}"),
             }
         }

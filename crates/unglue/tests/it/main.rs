@@ -2,10 +2,13 @@
 //!
 //! `UNGLUE_SOAK=1` runs what takes minutes.
 
+mod crowds;
 mod cuts;
 mod daemon;
+mod embedded;
 mod exec;
 mod flood;
+mod hoard;
 mod keys;
 mod orphans;
 mod pipelined;
@@ -13,11 +16,13 @@ mod raw;
 mod refusals;
 mod site;
 mod soak;
+mod stalls;
 mod stopped;
 mod strangers;
 mod transfers;
 mod tree;
 mod uploads;
+mod versions;
 
 /// Not a test of its own: what the servers of the others start.
 #[test]

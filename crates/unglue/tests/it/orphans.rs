@@ -39,7 +39,7 @@ fn the_tree_is_gone_when_the_connection_ends() {
             relay.break_all(how);
             mark.gone(GONE).await;
             let report = soon(5, "the outcome", running.outcome()).await;
-            assert!(matches!(report.outcome, Outcome::LinkLost { .. }), "{how:?}: {report:?}");
+            assert!(matches!(report.outcome, Outcome::LinkLost(_)), "{how:?}: {report:?}");
         }
     });
 }
@@ -82,7 +82,7 @@ fn the_tree_is_gone_when_the_server_is_killed() {
         daemon.kill();
         mark.gone(GONE).await;
         let report = soon(5, "the outcome", running.outcome()).await;
-        assert!(matches!(report.outcome, Outcome::LinkLost { .. }), "{report:?}");
+        assert!(matches!(report.outcome, Outcome::LinkLost(_)), "{report:?}");
     });
 }
 
@@ -103,7 +103,7 @@ fn the_tree_is_gone_when_the_network_drops_every_packet() {
         // What was heard last may have been a heartbeat's interval ago.
         assert!((15..=32).contains(&after), "gone after {after} s");
         match soon(15, "the client's outcome", running.outcome()).await.outcome {
-            Outcome::LinkLost { link_lost } => assert_eq!(link_lost.code, Code::LinkLost),
+            Outcome::LinkLost(link_lost) => assert_eq!(link_lost.code, Code::LinkLost),
             other => panic!("{other:?}"),
         }
     });

@@ -10,7 +10,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, Error, SignatureScheme};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use unglue_net::identity::{EXPORTER_CONTEXT, EXPORTER_LABEL, EXPORTER_LEN};
+use unglue_identity::{EXPORTER_CONTEXT, EXPORTER_LABEL, EXPORTER_LEN};
 use unglue_proto::control::{Inbox, encode};
 use unglue_proto::limits::AUTH_MESSAGE;
 use unglue_proto::message::auth::FromServer;

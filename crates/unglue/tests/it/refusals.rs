@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use unglue::{Code, Exec, Fault, Outcome, ServerOptions};
-use unglue_net::auth::Credentials;
-use unglue_net::identity::{Identity, KeyFile, KnownHostsFiles};
-use unglue_net::tcp::{self, HostTrust};
+use unglue::{Code, Download, Exec, Fault, Outcome, ServerOptions, Upload};
+use unglue_identity::{Identity, KeyFile, KnownHostsFiles};
+use unglue_link::auth::Credentials;
+use unglue_link::{HostTrust, LinkConfig};
 use unglue_proto::control::{Inbox, encode};
 use unglue_proto::limits::CONTROL_MESSAGE;
 use unglue_testkit::relay::{Relay, Towards};
@@ -15,7 +15,7 @@ use crate::tree::Mark;
 
 fn refused(outcome: Outcome) -> Fault {
     match outcome {
-        Outcome::Refused { refused } => refused,
+        Outcome::Refused(refused) => refused,
         other => panic!("expected a refusal, got {other:?}"),
     }
 }
@@ -34,7 +34,7 @@ fn a_server_for_files_runs_nothing() {
         assert!(fault.advice.contains("--allow exec"), "{fault}");
         assert!(!proof.exists());
         std::fs::write(site.local().join("file"), "content").expect("a source");
-        client.put(&site.local_store(), "file".as_ref(), "file".as_ref(), Default::default()).await.expect("files go");
+        client.put(Upload::file(&site.local_store(), "file"), "file", Default::default()).await.expect("files go");
     });
 }
 
@@ -47,11 +47,11 @@ fn a_server_for_commands_moves_no_files() {
         assert_eq!(client.welcome().await.expect("it is let in").allow, ["exec"]);
         std::fs::write(site.local().join("file"), vec![7; 3 << 20]).expect("a source");
         let local = site.local_store();
-        let put = client.put(&local, "file".as_ref(), "copy".as_ref(), Default::default());
+        let put = client.put(Upload::file(&local, "file"), "copy", Default::default());
         let fault = soon(5, "the refusal", put).await.expect_err("it is refused");
         assert_eq!(fault.code, Code::NotAllowed, "{fault}");
         assert!(fault.advice.contains("--allow files"), "{fault}");
-        let get = client.get("file".as_ref(), &local, "copy".as_ref(), Default::default());
+        let get = client.get("file", Download::file(&local, "copy"), Default::default());
         assert_eq!(soon(5, "the refusal", get).await.expect_err("it is refused").code, Code::NotAllowed);
         assert!(!site.root().join("copy").exists() && !site.local().join("copy").exists());
         assert_eq!(code(&run(&client, &Exec::new(["true"])).await.report), 0);
@@ -73,7 +73,7 @@ fn a_required_option_that_is_not_known_is_refused_and_nothing_runs() {
         let files = KnownHostsFiles::from_env(Some(site.path("known_hosts"))).expect("known hosts");
         let trust = HostTrust { files, accept_new: false };
         let target = address_of(serving.address()).target;
-        let connected = tcp::connect(&target, &trust, &who).await.expect("it connects");
+        let connected = unglue_link::connect(&target, &trust, &who, &LinkConfig::default()).await.expect("it connects");
         tokio::spawn(connected.driver);
         let (mut send, mut recv) = connected.link.open_bidirectional().await.expect("a stream");
         let request = serde_json::json!({"exec": {
@@ -92,8 +92,8 @@ fn a_required_option_that_is_not_known_is_refused_and_nothing_runs() {
             }
         };
         let answer = soon(5, "the refusal", answer).await;
-        assert_eq!(answer["outcome"]["outcome"]["refused"]["code"], "unsupported", "{answer}");
-        let what = answer["outcome"]["outcome"]["refused"]["what"].as_str().expect("a text");
+        assert_eq!(answer["refused"]["code"], "unsupported", "{answer}");
+        let what = answer["refused"]["what"].as_str().expect("a text");
         assert!(what.contains("memory_max"), "{what}");
         assert!(!site.root().join("proof").exists());
     });
@@ -165,7 +165,7 @@ fn an_ending_server_kills_every_tree() {
         serving.server().end();
         mark.gone(Duration::from_secs(2)).await;
         let outcome = soon(5, "the outcome", running.outcome()).await.outcome;
-        assert!(matches!(outcome, Outcome::LinkLost { .. }), "{outcome:?}");
+        assert!(matches!(outcome, Outcome::LinkLost(_)), "{outcome:?}");
         soon(5, "the server", serving.join()).await;
     });
 }

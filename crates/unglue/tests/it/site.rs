@@ -13,7 +13,7 @@ use unglue::{
     Address, Client, ClientOptions, Collected, Exec, Exit, Outcome, Report, Server, ServerOptions, Store,
     SupervisorCommand, Target,
 };
-use unglue_net::identity::{PrivateKey, make_key_file};
+use unglue_identity::{PrivateKey, make_key_file};
 
 /// Runs a test on a runtime of its own; it fails when the seconds are over, even if a thread is stuck.
 pub(crate) fn within(seconds: u64, test: impl AsyncFnOnce() + Send + 'static) {
@@ -97,15 +97,13 @@ impl Site {
     }
 
     pub(crate) fn server_options(&self) -> ServerOptions {
-        ServerOptions {
-            listen: "127.0.0.1:0".into(),
-            root: Some(self.root()),
-            state: Some(self.path("state")),
-            host_key: Some(self.path("host_key")),
-            authorized_keys: Some(self.path("authorized_keys")),
-            supervisor: SupervisorCommand::from_test("supervisor"),
-            ..ServerOptions::default()
-        }
+        ServerOptions::default()
+            .listen("127.0.0.1:0")
+            .root(self.root())
+            .state(self.path("state"))
+            .host_key(self.path("host_key"))
+            .authorized_keys(self.path("authorized_keys"))
+            .supervisor(SupervisorCommand::from_test("supervisor"))
     }
 
     /// A server in this process.
@@ -120,11 +118,7 @@ impl Site {
     }
 
     pub(crate) fn client_options(&self) -> ClientOptions {
-        ClientOptions {
-            identity: Some(self.path("key")),
-            known_hosts: Some(self.path("known_hosts")),
-            ..ClientOptions::default()
-        }
+        ClientOptions::default().identity(self.path("key")).known_hosts(self.path("known_hosts"))
     }
 
     /// A client of the server at this address.
@@ -174,7 +168,7 @@ pub(crate) async fn run(client: &Client, exec: &Exec) -> Collected {
 /// The exit code of a command that ended by itself.
 pub(crate) fn code(report: &Report) -> i32 {
     match report.outcome {
-        Outcome::Ended(Exit::Exited { exited }) => exited,
+        Outcome::Ended(Exit::Exited(exited)) => exited.into(),
         ref other => panic!("expected an exit, got {other:?}"),
     }
 }

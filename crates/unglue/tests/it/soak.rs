@@ -65,7 +65,7 @@ async fn one(client: &Client, seed: u64) {
         (&done.stderr, &done.report.stderr, format!("err{seed}\n"), err),
     ] {
         let stream = stream.as_ref().expect("it ran");
-        assert_eq!((stream.tally.bytes, stream.end), (size as u64, StreamEnd::Eof));
+        assert_eq!((stream.tally.bytes, &stream.end), (size as u64, &StreamEnd::Eof));
         assert_eq!(stream.tally.blake3, blake3::hash(printed).to_hex().as_str());
         assert!(is_repeated(printed, line.as_bytes(), size), "seed {seed}: the bytes differ");
     }

@@ -6,7 +6,7 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
-use unglue::{Client, Code, Fault, TransferOptions};
+use unglue::{Client, Code, Download, Fault, Moved, TransferOptions, Upload};
 use unglue_testkit::Prng;
 use unglue_testkit::relay::Relay;
 
@@ -24,13 +24,13 @@ fn with_client(test: impl AsyncFnOnce(&Site, &Client) + Send + 'static) {
 
 async fn put(site: &Site, client: &Client, from: impl AsRef<Path>, to: impl AsRef<OsStr>) -> Result<u64, Fault> {
     let local = site.local_store();
-    let put = client.put(&local, from.as_ref(), to.as_ref(), TransferOptions::default());
+    let put = client.put(Upload::file(&local, from), to, TransferOptions::default());
     Ok(soon(20, "the put", put).await?.bytes)
 }
 
 async fn get(site: &Site, client: &Client, from: impl AsRef<OsStr>, to: impl AsRef<Path>) -> Result<u64, Fault> {
     let local = site.local_store();
-    let get = client.get(from.as_ref(), &local, to.as_ref(), TransferOptions::default());
+    let get = client.get(from, Download::file(&local, to), TransferOptions::default());
     Ok(soon(20, "the get", get).await?.bytes)
 }
 
@@ -147,16 +147,16 @@ fn a_source_that_changes_half_way_is_an_error_at_both_ends() {
                 fs::write(&source, &content).expect("a source");
                 fs::write(to.join("target"), "old").expect("an old file");
                 let mut done = false;
-                let progress = move |bytes: u64, _total: u64| {
-                    if !std::mem::replace(&mut done, bytes > 0) && bytes > 0 {
+                let progress = move |moved: Moved| {
+                    if !std::mem::replace(&mut done, moved.bytes > 0) && moved.bytes > 0 {
                         alter(&source, change);
                     }
                 };
-                let options = TransferOptions { progress: Some(Box::new(progress)), ..TransferOptions::default() };
+                let options = TransferOptions::default().progress(Some(Box::new(progress)));
                 let local = site.local_store();
                 let result = match upload {
-                    true => client.put(&local, "source".as_ref(), "target".as_ref(), options).await,
-                    false => client.get("source".as_ref(), &local, "target".as_ref(), options).await,
+                    true => client.put(Upload::file(&local, "source"), "target", options).await,
+                    false => client.get("source", Download::file(&local, "target"), options).await,
                 };
                 let fault = result.expect_err("it changed");
                 assert_eq!(fault.code, Code::SourceChanged, "{change}, upload {upload}: {fault}");
@@ -192,5 +192,66 @@ fn the_longest_name_arrives_and_a_longer_one_is_refused() {
             assert_eq!(fault.errno.as_deref(), Some("ENAMETOOLONG"), "{fault:?}");
         }
         assert_eq!(names(&site.root()).len(), 1);
+    });
+}
+
+/// A key that may only move files must not become one that may do more.
+#[test]
+fn a_server_for_files_alone_keeps_its_own_files_to_itself() {
+    within(60, async || {
+        let site = Site::new();
+        let serving = site.serve_with(|options| (options.exec, options.root) = (false, None));
+        let client = site.connect(serving.address()).await;
+        fs::hard_link(site.path("authorized_keys"), site.root().join("hard")).expect("a link");
+        symlink(site.path("state"), site.root().join("state")).expect("a link");
+        let before = fs::read(site.path("authorized_keys")).expect("the keys");
+        for path in ["authorized_keys", "root/hard", "root/../authorized_keys", "state/x", "root/state/x", "host_key"] {
+            for in_place in [false, true] {
+                let options = TransferOptions::default().in_place(in_place);
+                let put = client.put(Upload::bytes("mine"), site.path(path), options);
+                let fault = soon(20, "the put", put).await.expect_err("it is the server's");
+                assert_eq!(fault.code, Code::PathRefused, "{path}: {fault}");
+            }
+        }
+        let mut bytes = Vec::new();
+        let get = client.get(site.path("host_key"), Download::writer(&mut bytes), TransferOptions::default());
+        let fault = soon(20, "the get", get).await.expect_err("it is a secret");
+        assert!(fault.code == Code::PathRefused && bytes.is_empty(), "{fault}");
+        assert_eq!(fs::read(site.path("authorized_keys")).expect("the keys"), before);
+        client.put(Upload::bytes("x"), site.path("root/free"), TransferOptions::default()).await.expect("it is free");
+    });
+}
+
+/// Readers, writers and bytes in memory go as files do.
+#[test]
+fn readers_and_writers_are_ends_too() {
+    with_client(async |site, client| {
+        let content = Prng::new(5).bytes(3_000_000);
+        let options = TransferOptions::default;
+        fs::create_dir(site.root().join("dir")).expect("a directory");
+        let upload = Upload::reader(&content[..]).size(content.len() as u64).named("name").mode(0o600);
+        let put = client.put(upload, "dir", options()).await.expect("it goes there");
+        assert_eq!(put.bytes, content.len() as u64);
+        let there = site.root().join("dir/name");
+        assert!(fs::read(&there).expect("it is there") == content);
+        assert_eq!(fs::metadata(&there).expect("it is there").permissions().mode() & 0o7777, 0o600);
+
+        let mut bytes = Vec::new();
+        let got = client.get("dir/name", Download::writer(&mut bytes), options()).await.expect("it comes back");
+        assert_eq!((got, bytes == content), (put, true));
+
+        // A reader that breaks its word is an error, and the old file stays.
+        for size in [content.len() as u64 - 1, content.len() as u64 + 1] {
+            let upload = Upload::reader(&content[..]).size(size);
+            let fault = client.put(upload, "dir/name", options()).await.expect_err("another size");
+            assert_eq!(fault.code, Code::SourceChanged, "{fault}");
+        }
+        assert!(fs::read(&there).expect("it is there") == content);
+        eventually(5, "the temporary file's end", || names(&site.root().join("dir")) == ["name"]).await;
+        // The size of what the kernel makes up isn't known before.
+        symlink("/proc/self/status", site.local().join("status")).expect("a link");
+        let store = unglue::Store::home(&site.local()).expect("a store");
+        client.put(Upload::file(&store, "status"), "status", options()).await.expect("it goes there");
+        assert!(fs::metadata(site.root().join("status")).expect("it is there").len() > 100);
     });
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use unglue::{Client, Code, TransferOptions};
+use unglue::{Client, Code, Download, TransferOptions, Upload};
 use unglue_testkit::Prng;
 use unglue_testkit::relay::{Break, Flow, Relay, Towards};
 
@@ -23,7 +23,7 @@ async fn stalled_upload(
     let local = site.local_store();
     let upload = tokio::spawn(async move {
         let options = TransferOptions::default();
-        client.put(&local, "file".as_ref(), "file".as_ref(), options).await.map(|_| ())
+        client.put(Upload::file(&local, "file"), "file", options).await.map(|_| ())
     });
     eventually(10, "a part of the upload", || relay.carried(Towards::Server) > carried + 1_000_000).await;
     relay.set_flow(Towards::Server, Flow::Stalled);
@@ -54,7 +54,7 @@ fn a_server_that_is_killed_leaves_the_old_file_and_sweeps_at_its_next_start() {
         is_old(&site.root());
         let client = site.connect(daemon.address()).await;
         let local = site.local_store();
-        let put = client.put(&local, "file".as_ref(), "file".as_ref(), Default::default());
+        let put = client.put(Upload::file(&local, "file"), "file", Default::default());
         assert_eq!(soon(20, "another upload", put).await.expect("it succeeds").bytes, 20 << 20);
     });
 }
@@ -90,7 +90,7 @@ fn a_cancelled_upload_leaves_the_old_file_and_the_link_goes_on() {
         eventually(5, "the temporary file's end", || names(&site.root()) == ["file"]).await;
         is_old(&site.root());
         let local = site.local_store();
-        let put = client.put(&local, "file".as_ref(), "other".as_ref(), Default::default());
+        let put = client.put(Upload::file(&local, "file"), "other", Default::default());
         assert_eq!(soon(20, "another upload", put).await.expect("the link goes on").bytes, 20 << 20);
     });
 }
@@ -116,14 +116,14 @@ fn a_full_disk_keeps_the_old_file_and_says_so() {
         let client = site.connect(daemon.address()).await;
         let local = site.local_store();
         fs::write(site.local().join("small"), "old").expect("a source");
-        client.put(&local, "small".as_ref(), "file".as_ref(), Default::default()).await.expect("there is room");
+        client.put(Upload::file(&local, "small"), "file", Default::default()).await.expect("there is room");
         fs::write(site.local().join("large"), vec![7; 2 << 20]).expect("a source");
-        let put = client.put(&local, "large".as_ref(), "file".as_ref(), Default::default());
+        let put = client.put(Upload::file(&local, "large"), "file", Default::default());
         let fault = soon(10, "the refusal", put).await.expect_err("there is no room");
         assert_eq!((fault.code, fault.errno.as_deref()), (Code::System, Some("ENOSPC")), "{fault:?}");
         assert_eq!(fault.path, Some("file".into()), "{fault:?}");
 
-        client.get("file".as_ref(), &local, "back".as_ref(), Default::default()).await.expect("the old one is there");
+        client.get("file", Download::file(&local, "back"), Default::default()).await.expect("the old one is there");
         assert_eq!(fs::read(site.local().join("back")).expect("it is back"), b"old");
         let listing = crate::site::run(&client, &unglue::Exec::new(["ls", "-A"])).await;
         assert_eq!(String::from_utf8_lossy(&listing.stdout), "file\n");

@@ -10,14 +10,13 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("unglue-frame", &["unglue-derive"]),
     ("unglue-struct", &["unglue-derive"]),
     ("unglue-proto", &["unglue-frame"]),
-    ("unglue-net", &["unglue-proto"]),
+    ("unglue-identity", &["unglue-proto"]),
+    ("unglue-link", &["unglue-proto", "unglue-identity"]),
     ("unglue-host", &["unglue-proto"]),
-    ("unglue", &["unglue-proto", "unglue-net", "unglue-host"]),
+    ("unglue-jobs", &["unglue-proto", "unglue-host"]),
+    ("unglue", &["unglue-proto", "unglue-identity", "unglue-link", "unglue-host", "unglue-jobs"]),
     ("unglue-lab", &["unglue-frame", "unglue-struct"]),
-    (
-        "unglue-cli",
-        &["unglue", "unglue-lab", "unglue-net", "unglue-host", "unglue-proto", "unglue-frame", "unglue-struct"],
-    ),
+    ("unglue-cli", &["unglue", "unglue-lab", "unglue-frame", "unglue-struct"]),
     ("unglue-testkit", &["unglue-frame", "unglue-proto"]),
 ];
 

@@ -79,6 +79,31 @@ fn libraries_print_nothing() {
     assert_none(&broken, "Return a value or a tracing event; crates/cli prints it.");
 }
 
+#[test]
+fn the_command_writes_to_its_standard_streams_in_one_way() {
+    let mut broken = Vec::new();
+    for file in product_files().filter(|file| file.is_of("cli") && !file.path.ends_with("standard.rs")) {
+        let code = without_tests(&file.syntax);
+        each_ident(tokens_of(&code), &mut |ident, is_macro| {
+            if is_macro && ["print", "println", "eprint", "eprintln"].iter().any(|name| ident == name) {
+                broken.push(format!("{}:{}: {ident}!", file.path.display(), ident.span().start().line));
+            }
+        });
+        let code = tokens_of(&code).to_string().replace("stdio ::", "");
+        let std = ["io :: stdout ()", "io :: stdin () . lock", "anstream :: stdout"];
+        broken.extend(
+            std.iter()
+                .filter(|call| code.contains(*call))
+                .map(|call| format!("{}: {}", file.path.display(), call.replace(' ', ""))),
+        );
+    }
+    assert_none(
+        &broken,
+        "Use crate::standard and crate::complaint: std's macros panic on a closed pipe, and std takes a closed descriptor for an \
+         empty or a willing one.",
+    );
+}
+
 /// Files of the sans-IO crates that adapt them to an IO library, behind a feature.
 fn is_adapter(path: &Path) -> bool {
     path.components().any(|part| {

@@ -6,6 +6,8 @@ use std::io::{Read, Seek};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
+
 use super::children::ChildEvents;
 use super::{lookup, tree};
 use crate::process::command::{Descendants, Left};
@@ -18,6 +20,10 @@ use crate::process::wire::{MESSAGE_MAX, Report, Request, Spawn, Step};
 const KILL_TIME: Duration = Duration::from_millis(1500);
 /// How long to wait for deaths before looking for newcomers.
 const KILL_ROUND: Duration = Duration::from_millis(20);
+/// How long a report is tried to be sent while the kernel has no memory for it.
+const REPORT_TIME: Duration = Duration::from_secs(5);
+/// How long to wait before it is tried again.
+const REPORT_RETRY: Duration = Duration::from_millis(10);
 /// How often the unkillable are tried again once nobody waits for it.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -54,7 +60,7 @@ impl Supervisor {
     fn step(&mut self) -> Result<(), Dismissed> {
         let ready = self.events.wait(Some(self.control.as_fd()), None).map_err(|_| Dismissed)?;
         if ready.child {
-            self.reap();
+            self.reap()?;
         }
         if ready.socket { self.hear() } else { Ok(()) }
     }
@@ -88,8 +94,19 @@ impl Supervisor {
         }
     }
 
+    /// Sends a report. The server waits for it without a deadline, so it is sent again as long as the kernel has no memory
+    /// for it; if that lasts, the end of the socket says enough.
     fn report(&self, report: Report) -> Result<(), Dismissed> {
-        socket::send(&self.control, &report.encode(), &[], true).map_err(|_| Dismissed)
+        let deadline = Instant::now() + REPORT_TIME;
+        loop {
+            match socket::send(&self.control, &report.encode(), &[], true) {
+                Ok(()) => return Ok(()),
+                Err(Errno::AGAIN | Errno::NOBUFS | Errno::NOMEM) if Instant::now() < deadline => {
+                    std::thread::sleep(REPORT_RETRY);
+                }
+                Err(_) => return Err(Dismissed),
+            }
+        }
     }
 
     /// Starts the command that a request describes.
@@ -111,7 +128,7 @@ impl Supervisor {
     }
 
     /// Reaps what ended, and reports the command's end; `false` when no child is left.
-    fn reap(&mut self) -> bool {
+    fn reap(&mut self) -> Result<bool, Dismissed> {
         let mut exit = None;
         let any = loop {
             match sys::wait_any() {
@@ -125,9 +142,14 @@ impl Supervisor {
         };
         if let Some((wait_status, user, system)) = exit {
             self.command = None;
-            let _ = self.report(Report::Exited { wait_status, user, system, alone: !any && !self.killing });
+            self.report(Report::Exited { wait_status, user, system, alone: !any && !self.killing })?;
         }
-        any
+        Ok(any)
+    }
+
+    /// The same where nobody needs to hear of it any more, or the socket's end tells them.
+    fn reap_silently(&mut self) -> bool {
+        self.reap().unwrap_or(true)
     }
 
     fn end_by_killing(&mut self) -> Result<(), Dismissed> {
@@ -147,7 +169,7 @@ impl Supervisor {
         let deadline = Instant::now() + KILL_TIME;
         let command = self.command;
         let mut killed = HashSet::new();
-        while self.reap() {
+        while self.reap_silently() {
             let pass = tree::kill_pass(&HashSet::new());
             let hopeless = pass.killed.is_empty() && !pass.refused.is_empty();
             if hopeless || Instant::now() > deadline {
@@ -162,14 +184,14 @@ impl Supervisor {
     }
 
     fn end_by_leaving(&mut self) -> Result<(), Dismissed> {
-        if !self.reap() {
+        if !self.reap()? {
             return self.report(Report::TreeEnded(Left::None));
         }
         let running = tree::descendants(&HashSet::new()).len().max(1) as u32;
         self.command = None;
         let _ = self.report(Report::TreeEnded(Left::Running(running)));
         let _ = rustix::net::shutdown(&self.control, rustix::net::Shutdown::Both);
-        while self.reap() {
+        while self.reap_silently() {
             let _ = self.events.wait(None, None);
         }
         sys::exit_now(0)

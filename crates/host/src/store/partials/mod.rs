@@ -14,24 +14,26 @@ use std::fs::DirBuilder;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::fs::{CWD, Mode, OFlags, fstat, openat};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
+use super::FileId;
 use super::error::{Op, StoreError};
 use super::reach::Reach;
 pub(super) use record::Record;
 pub use sweep::Swept;
 
 /// The directory below the state directory.
-const FOLDER: &str = "partials";
+const DIRECTORY: &str = "partials";
 
 /// The records of one state directory.
 #[derive(Debug, Clone)]
 pub struct Partials {
-    dir: Arc<OwnedFd>,
+    /// Opened anew when another directory has taken its place.
+    dir: Arc<Mutex<Arc<OwnedFd>>>,
     path: PathBuf,
 }
 
@@ -40,16 +42,21 @@ impl Partials {
     ///
     /// Errors: `EPERM` if it belongs to another user or others may write into it, since what it says gets deleted.
     pub fn open(state: &Path) -> Result<Partials, StoreError> {
-        let path = state.join(FOLDER);
-        let failed = |errno: Errno| StoreError::new(Op::Record, &path, errno);
-        let made = DirBuilder::new().recursive(true).mode(0o700).create(&path);
-        made.map_err(|error| failed(Errno::from_io_error(&error).unwrap_or(Errno::IO)))?;
-        let dir = openat(CWD, &path, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).map_err(failed)?;
-        let stat = fstat(&dir).map_err(failed)?;
-        if stat.st_uid != geteuid().as_raw() || stat.st_mode & 0o022 != 0 {
-            return Err(failed(Errno::PERM));
+        let path = state.join(DIRECTORY);
+        let dir = open(&path).map_err(|errno| StoreError::new(Op::Record, &path, errno))?;
+        Ok(Partials { dir: Arc::new(Mutex::new(Arc::new(dir))), path })
+    }
+
+    /// The directory. If the state directory was removed or replaced meanwhile, it is made and opened again: a record that
+    /// nobody finds would be none.
+    fn dir(&self) -> Result<Arc<OwnedFd>, Errno> {
+        let mut dir = self.dir.lock().unwrap_or_else(PoisonError::into_inner);
+        let open_one = FileId::of(&fstat(&**dir)?);
+        match rustix::fs::stat(&self.path) {
+            Ok(there) if FileId::of(&there) == open_one => {}
+            _ => *dir = Arc::new(open(&self.path)?),
         }
-        Ok(Partials { dir: Arc::new(dir), path })
+        Ok(dir.clone())
     }
 
     /// Records that a temporary file `name` is about to be made in `parent`, until the record is dropped.
@@ -59,6 +66,18 @@ impl Partials {
             dir: reach.recorded(parent),
             name: name.to_owned(),
         };
-        Record::enter(&self.dir, &entry).map_err(|errno| StoreError::new(Op::Record, &self.path, errno))
+        let entered = self.dir().and_then(|dir| Record::enter(&dir, &entry));
+        entered.map_err(|errno| StoreError::new(Op::Record, &self.path, errno))
+    }
+}
+
+fn open(path: &Path) -> Result<OwnedFd, Errno> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+    let dir = openat(CWD, path, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let stat = fstat(&dir)?;
+    match stat.st_uid == geteuid().as_raw() && stat.st_mode & 0o022 == 0 {
+        true => Ok(dir),
+        false => Err(Errno::PERM),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fs::{DirEntry, File};
 use std::io::{self, Read as _};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
@@ -47,12 +48,13 @@ impl Partials {
     /// Errors: only if the records can't be listed; what concerns one record is in [`Swept::failed`].
     pub fn sweep(&self) -> Result<Swept, StoreError> {
         let mut swept = Swept::default();
+        let dir = self.dir().map_err(|errno| StoreError::new(Op::Sweep, &self.path, errno))?;
         for item in std::fs::read_dir(&self.path).map_err(|error| self.failed(&self.path, error))? {
             let item = item.map_err(|error| self.failed(&self.path, error))?;
             if !item.file_name().as_bytes().ends_with(ENDING.as_bytes()) {
                 continue;
             }
-            match self.sweep_record(&item) {
+            match self.sweep_record(&dir, &item) {
                 Ok(Fate::Living) => swept.living += 1,
                 Ok(Fate::Removed(path)) => swept.removed.push(path),
                 Ok(Fate::Nothing) => {}
@@ -62,10 +64,10 @@ impl Partials {
         Ok(swept)
     }
 
-    fn sweep_record(&self, item: &DirEntry) -> Result<Fate, StoreError> {
+    fn sweep_record(&self, dir: &OwnedFd, item: &DirEntry) -> Result<Fate, StoreError> {
         let failed = |problem: Problem| StoreError::new(Op::Sweep, &item.path(), problem);
         let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = match openat(&self.dir, item.file_name(), flags, Mode::empty()) {
+        let file = match openat(dir, item.file_name(), flags, Mode::empty()) {
             Err(Errno::NOENT) => return Ok(Fate::Nothing),
             result => File::from(result.map_err(|errno| failed(errno.into()))?),
         };
@@ -80,7 +82,7 @@ impl Partials {
             None if !bytes.ends_with(&[0]) => Fate::Nothing,
             None => return Err(failed(Problem::BadRecord)),
         };
-        match unlinkat(&self.dir, item.file_name(), AtFlags::empty()) {
+        match unlinkat(dir, item.file_name(), AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => Ok(fate),
             Err(errno) => Err(failed(errno.into())),
         }

@@ -108,6 +108,7 @@ impl Host {
             Some(Request::Exec(exec)) => self.exec(id, exec, &operation),
             Some(Request::Put(put)) => self.put(id, put, &operation),
             Some(Request::Get(get)) => self.get(id, get),
+            Some(Request::Unknown(unknown)) => panic!("the client asks for {unknown:?}"),
         };
         match done {
             true => self.mux.stop(id, Code::Cancelled),
@@ -137,16 +138,16 @@ impl Host {
             _ => {
                 let spawn_failed =
                     SpawnFailed { errno: "ENOENT".into(), step: SpawnStep::Program, what: "not found".into() };
-                self.report(id, Vec::new(), exec::Outcome::SpawnFailed { spawn_failed }, None, None);
+                self.report(id, Vec::new(), exec::Outcome::SpawnFailed(spawn_failed), None, None);
             }
         }
         true
     }
 
-    fn ran(&mut self, id: StreamId, output: Vec<u8>, code: i32, stdin: Option<(Vec<u8>, StreamEnd)>) {
+    fn ran(&mut self, id: StreamId, output: Vec<u8>, code: u8, stdin: Option<(Vec<u8>, StreamEnd)>) {
         let mut open = || self.mux.open(Direction::Unidirectional).expect("the client reads all");
         let (stdout, stderr) = (open(), open());
-        let exit = Exit::Exited { exited: code };
+        let exit = Exit::Exited(code);
         let mut words = message(&exec::FromServer::Started(Started { pid: 1, stdout: stdout.0, stderr: stderr.0 }));
         words.extend(message(&exec::FromServer::Exited(exit.clone())));
         let stdin = stdin.map(|(data, end)| exec::Stream { tally: tally(&data), end });
@@ -184,7 +185,7 @@ impl Host {
     }
 
     fn get(&mut self, id: StreamId, get: &transfer::Get) -> bool {
-        use transfer::{File, FromServer, Outcome};
+        use transfer::{File, FromServer, Outcome, Time};
         let words = match self.files.get(&get.path.0) {
             None => {
                 let fault = Fault::system(Code::System, "no such file").errno("ENOENT").at(get.path.as_bytes());
@@ -193,7 +194,8 @@ impl Host {
             Some(file) => {
                 let data = self.mux.open(Direction::Unidirectional).expect("the client reads all");
                 self.outbox.insert(data, file.clone().into());
-                let found = File { data: data.0, size: file.len() as u64, mode: 0o644, mtime_ns: 0 };
+                let modified = Time { seconds: 0, nanoseconds: 0 };
+                let found = File { data: data.0, size: Some(file.len() as u64), mode: 0o644, modified };
                 [message(&FromServer::File(found)), message(&FromServer::Outcome(Outcome::Done(tally(file))))].concat()
             }
         };

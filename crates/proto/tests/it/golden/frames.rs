@@ -19,7 +19,7 @@ struct Vector {
     take: fn(&mut Pair, &[u8]),
 }
 
-const VECTORS: [Vector; 9] = [
+const VECTORS: [Vector; 11] = [
     Vector {
         name: "frames/data",
         meaning: "data: the client sends \"hello\" on stream 2, its first unidirectional stream",
@@ -118,6 +118,33 @@ const VECTORS: [Vector; 9] = [
         take: |pair, wire| {
             given(&mut pair.server, wire);
             assert_eq!((events(&mut pair.server).len(), pair.server.has_output()), (0, false));
+        },
+    },
+    Vector {
+        name: "frames/ping-number",
+        meaning: "ping with a number: the client asks for an answer, for the first time",
+        send: |pair| {
+            pair.client.ping();
+            output(&mut pair.client, &pair.clock)
+        },
+        take: |pair, wire| {
+            given(&mut pair.server, wire);
+            assert_eq!(frames(&output(&mut pair.server, &pair.clock))[0].kind, PONG);
+        },
+    },
+    Vector {
+        name: "frames/pong",
+        meaning: "pong: the server answers the client's ping 1",
+        send: |pair| {
+            pair.client.ping();
+            pair.send();
+            output(&mut pair.server, &pair.clock)
+        },
+        take: |pair, wire| {
+            pair.client.ping();
+            output(&mut pair.client, &pair.clock);
+            given(&mut pair.client, wire);
+            assert_eq!(events(&mut pair.client), [Event::Pong(1)]);
         },
     },
     Vector {

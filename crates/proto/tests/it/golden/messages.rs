@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use unglue_proto::control::{Inbox, encode};
 use unglue_proto::limits::CONTROL_MESSAGE;
-use unglue_proto::message::{Request, Tally, auth, exec, transfer};
+use unglue_proto::message::{Request, Tally, Unknown, auth, exec, transfer};
 use unglue_proto::{Code, Fault, Octets};
 
 use super::check;
@@ -93,8 +93,8 @@ fn execution() {
     same("exec-signal", "client: send a signal", FromClient::Signal("SIGINT".into()));
     let started = Started { pid: 4711, stdout: 3, stderr: 7 };
     same("exec-started", "server: it runs", FromServer::Started(started));
-    same("exec-exited", "server: it returned 3", FromServer::Exited(exec::Exit::Exited { exited: 3 }));
-    let killed = exec::Exit::Signalled { signalled: "SIGKILL".into(), core: false };
+    same("exec-exited", "server: it returned 3", FromServer::Exited(exec::Exit::Exited(3)));
+    let killed = exec::Exit::signalled("SIGKILL", false);
     same("exec-signalled", "server: a signal ended it", FromServer::Exited(killed));
 }
 
@@ -102,7 +102,7 @@ fn outcomes() {
     use exec::{Exit, FromServer, Left, Outcome, Report, SpawnFailed, SpawnStep, Stream, StreamEnd, TimedOut};
     let stream = |end| Some(Stream { tally: tally(), end });
     let full = Report {
-        outcome: Outcome::Ended(Exit::Exited { exited: 0 }),
+        outcome: Outcome::exited(0),
         stdout: stream(StreamEnd::Eof),
         stderr: stream(StreamEnd::HeldOpen),
         stdin: stream(StreamEnd::Abandoned),
@@ -114,36 +114,54 @@ fn outcomes() {
         let report = Report { outcome, stdout: None, stderr: None, stdin: None, descendants: None, wall_us: 99 };
         same(&format!("outcome-{name}"), "server: the last word", FromServer::Outcome(Box::new(report)));
     };
-    short("signalled", Outcome::Ended(Exit::Signalled { signalled: "SIGSEGV".into(), core: true }));
-    short("timed-out", Outcome::TimedOut { timed_out: TimedOut { after_ms: 1500 } });
+    short("signalled", Outcome::Ended(Exit::signalled("SIGSEGV", true)));
+    short("timed-out", Outcome::TimedOut(TimedOut { after_ms: 1500 }));
     let failed = SpawnFailed { errno: "ENOENT".into(), step: SpawnStep::Program, what: "lllll: not found".into() };
-    short("spawn-failed", Outcome::SpawnFailed { spawn_failed: failed });
-    short("refused", Outcome::Refused { refused: Fault::user(Code::NotAllowed, "the server runs no commands") });
-    short("failed", Outcome::Failed { failed: fault() });
-    short("link-lost", Outcome::LinkLost { link_lost: Fault::system(Code::LinkLost, "nothing has arrived for 30 s") });
-    short("corrupt", Outcome::Corrupt { corrupt: Fault::system(Code::Mismatch, "stdout: 2 bytes arrived of 3") });
+    short("spawn-failed", Outcome::SpawnFailed(failed));
+    short("refused", Outcome::Refused(Fault::user(Code::NotAllowed, "the server runs no commands")));
+    short("failed", Outcome::Failed(fault()));
+    short("link-lost", Outcome::LinkLost(Fault::system(Code::LinkLost, "nothing has arrived for 30 s")));
+    short("cancelled", Outcome::Cancelled(Fault::user(Code::Cancelled, "the input broke off after 3 bytes")));
+    short("unkillable", Outcome::Unkillable(Fault::system(Code::Unkillable, "1 process could not be killed")));
+    short("unreachable", Outcome::Unreachable(Fault::system(Code::Unreachable, "connection refused")));
+    short("corrupt", Outcome::Corrupt(Fault::system(Code::Mismatch, "stdout: 2 bytes arrived of 3")));
+}
+
+fn later_versions() {
+    let unknown =
+        |kind: &str, body: &str| Unknown { kind: kind.into(), body: serde_json::from_str(body).expect("JSON") };
+    same("later-request", "client: a request of a later version", Request::Unknown(unknown("sync", r#"{"id":"e"}"#)));
+    let refused = Fault::user(Code::Unsupported, "this version of unglue doesn't know the operation \"sync\"");
+    same("refused", "server: nothing was done", exec::FromServer::Refused(refused));
+    let event = exec::FromServer::Unknown(unknown("paused", "{}"));
+    same("later-event", "server: an event of a later version, to be ignored", event);
+    let outcome = exec::Outcome::Unknown(unknown("suspended", r#"{"until":"noon"}"#));
+    let report = exec::Report::of(outcome);
+    same("outcome-later", "server: an outcome of a later version", exec::FromServer::Outcome(Box::new(report)));
 }
 
 fn transfers() {
-    use transfer::{File, FromClient, FromServer, Get, Outcome, Put};
+    use transfer::{File, FromClient, FromServer, Get, Outcome, Put, Time};
     let put = Put {
         id: "c".into(),
         path: "backup/".into(),
         name: Octets::from(b"disk\xff.img".to_vec()),
-        size: 5,
+        size: Some(5),
         mode: 0o640,
         keep_mode: true,
-        mtime_ns: Some(-1_000_000_001),
+        modified: Some(Time { seconds: -2, nanoseconds: 999_999_999 }),
+        in_place: true,
         data: 2,
-        require: vec!["mtime_ns".into()],
+        require: vec!["modified".into(), "in_place".into()],
     };
     same("put", "client: a file comes on stream 2, with every field", Request::Put(put));
     same("put-sent", "client: that was all of it", FromClient::Sent(tally()));
     same("put-failed", "client: the source failed", FromClient::Failed(fault()));
     let get = Get { id: "d".into(), path: "notes.txt".into(), require: vec![] };
     same("get", "client: send me this file", Request::Get(get));
-    let file = File { data: 3, size: 5, mode: 0o644, mtime_ns: 1_700_000_000_000_000_000 };
+    let file = File { data: 3, size: Some(5), mode: 0o644, modified: Time { seconds: 1_700_000_000, nanoseconds: 5 } };
     same("get-file", "server: it comes on stream 3", FromServer::File(file));
+    same("transfer-refused", "server: nothing was done", FromServer::Refused(fault()));
     same("transfer-done", "server: the last word", FromServer::Outcome(Outcome::Done(tally())));
     same("transfer-failed", "server: the last word", FromServer::Outcome(Outcome::Failed(fault())));
 }
@@ -153,6 +171,7 @@ fn every_message() {
     authentication();
     execution();
     outcomes();
+    later_versions();
     transfers();
     let mut tested = TESTED.with(RefCell::take);
     tested.sort();

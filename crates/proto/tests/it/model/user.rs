@@ -167,7 +167,7 @@ impl User {
                 Event::Readable(id) => self.readers.get_mut(&id).expect("a reader").waits = false,
                 Event::Writable(id) => self.writers.get_mut(&id).expect("a writer").waits = false,
                 Event::Openable(direction) => self.openers[direction as usize].waits = false,
-                Event::GoAway(..) => panic!("nobody goes away"),
+                Event::GoAway(..) | Event::Pong(_) => panic!("nobody goes away or pings"),
             }
         }
     }

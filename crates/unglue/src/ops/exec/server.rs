@@ -1,30 +1,31 @@
 //! The server's half: a command from its request to its report.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::ffi::OsString;
-use std::future::poll_fn;
 use std::path::PathBuf;
-use std::pin::{Pin, pin};
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
-use tokio::time::sleep;
-use unglue_host::process::{self, Command, Job, JobError, Pipes, SpawnError, Status, Supervisors, errno_name};
-use unglue_net::link::{Link, RecvStream};
-use unglue_proto::limits::DRAIN;
+use bytes::Bytes;
+use tokio::time::timeout;
+use unglue_host::process::{Command, InputSource, OutputSink, SinkClosed, SpawnError, Supervisors, errno_name};
+use unglue_jobs::{Attachment, Claim, Event, Kind, Registry, Started, Stdio, start};
+use unglue_link::{Link, RecvStream, SendStream};
+use unglue_proto::life::Terms;
+use unglue_proto::limits::TURN;
 use unglue_proto::message::exec::{
-    Descendants, Exec, Exit, FromClient, FromServer, Left, Outcome, Report, SpawnFailed, SpawnStep, Started, Stream,
-    StreamEnd, TimedOut,
+    self as wire, Exec, FromClient, FromServer, Outcome, Report, SpawnFailed, SpawnStep, StreamEnd,
 };
 use unglue_proto::{Code, Fault, signal};
 
-use super::pump::{self, Drain};
-use crate::ops::flow::Meter;
 use crate::ops::{Control, Listener, Speaker};
 
-/// Where commands run.
+/// Bytes that are read from an input stream at once.
+const READ: usize = 64 * 1024;
+
+/// What runs commands.
 #[derive(Clone)]
-pub(crate) struct Host {
+pub(crate) struct Runner {
     /// The processes that own them.
     pub(crate) supervisors: Supervisors,
     /// What a login's environment holds.
@@ -33,248 +34,97 @@ pub(crate) struct Host {
     pub(crate) top: PathBuf,
 }
 
-impl Host {
+impl Runner {
     fn command(&self, exec: &Exec) -> Result<Command, Fault> {
         let argv: Vec<OsString> = exec.argv.iter().cloned().map(OsString::from).collect();
         if argv.is_empty() {
             return Err(Fault::user(Code::BadMessage, "a command without a program").advise("name one"));
         }
-        let mut env = self.environment.clone();
-        for (name, value) in exec.env.iter().cloned() {
-            let name = OsString::from(name);
-            env.retain(|(known, _)| *known != name);
-            env.push((name, value.into()));
-        }
+        let asked = exec.env.iter().cloned().map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        let env = merged(self.environment.iter().cloned().chain(asked));
         let cwd = exec.cwd.clone().map(OsString::from).unwrap_or_default();
         Ok(Command { argv, env, cwd: self.top.join(cwd), stdin: exec.stdin.is_some() })
     }
+
+    async fn start(&self, exec: &Exec, claim: Claim) -> Result<Started, Outcome> {
+        let command = self.command(exec).map_err(Outcome::Refused)?;
+        let terms = Terms { timeout: exec.timeout_ms.map(Duration::from_millis), descendants: exec.descendants };
+        let starting = timeout(TURN, start(&self.supervisors, &command, terms, claim)).await;
+        starting.map_err(|_| Outcome::Refused(crowded()))?.map_err(|error| not_started(&error))
+    }
 }
 
-/// Runs a command and reports how it ended. A client that goes away takes its command with it.
+/// The variables in the order of their first appearance, each with its last value.
+fn merged(variables: impl Iterator<Item = (OsString, OsString)>) -> Vec<(OsString, OsString)> {
+    let mut places: HashMap<OsString, usize> = HashMap::new();
+    let mut merged: Vec<(OsString, OsString)> = Vec::new();
+    for (name, value) in variables {
+        match places.entry(name) {
+            Entry::Occupied(place) => merged[*place.get()].1 = value,
+            Entry::Vacant(free) => {
+                merged.push((free.key().clone(), value));
+                free.insert(merged.len() - 1);
+            }
+        }
+    }
+    merged
+}
+
+/// Runs a command and reports how it ended. When this is dropped, the command is killed.
 ///
 /// # Errors
-/// The client has gone; nothing is left of the command.
-pub(crate) async fn serve(link: &Link, host: &Host, exec: Exec, control: Control) -> Result<Report, Fault> {
-    let began = Instant::now();
-    let Control { mut speaker, listener } = control;
-    let mut report = run(link, host, &exec, &mut speaker, listener).await?;
-    report.wall_us = began.elapsed().as_micros().try_into().unwrap_or(u64::MAX);
-    speaker.conclude(&FromServer::Outcome(Box::new(report.clone()))).await?;
-    Ok(report)
-}
-
-/// The report of a command that never ran.
-pub(crate) fn refused(fault: Fault) -> Report {
-    ended(Outcome::Refused { refused: fault })
-}
-
-async fn run(
+/// The client has gone; what is left of the command is killed.
+pub(crate) async fn serve(
     link: &Link,
-    host: &Host,
-    exec: &Exec,
-    speaker: &mut Speaker,
-    listener: Listener,
+    runner: &Runner,
+    (registry, user): (&Registry, &str),
+    exec: Exec,
+    control: Control,
 ) -> Result<Report, Fault> {
+    let began = Instant::now();
     let stdin = exec.stdin.map(|number| link.claim(number)).transpose()?;
-    let command = match host.command(exec) {
-        Ok(command) => command,
-        Err(fault) => return Ok(refused(fault)),
+    let Control { mut speaker, listener } = control;
+    let claim = registry.claim(user, &exec.id, Kind::Job);
+    let claim = match claim.map_err(|in_use| Fault::user(Code::IdInUse, in_use.to_string())) {
+        Ok(claim) => claim,
+        Err(fault) => return refuse(speaker, fault.advise("give each command an id of its own")).await,
     };
-    let (job, pipes) = match host.supervisors.spawn(&command).await {
+    let started = match runner.start(&exec, claim).await {
         Ok(started) => started,
-        Err(error) => return Ok(ended(not_started(&error))),
+        Err(Outcome::Refused(fault)) => return refuse(speaker, fault).await,
+        Err(outcome) => return conclude(speaker, began, Report::of(outcome)).await,
     };
     let (stdout, stderr) = (link.open_unidirectional().await?, link.open_unidirectional().await?);
-    let started = Started { pid: job.pid(), stdout: stdout.number(), stderr: stderr.number() };
-    speaker.say(&FromServer::Started(started)).await?;
-
-    let (drain, watch) = watch::channel(Drain::Wait);
-    let Pipes { stdin: stdin_pipe, stdout: stdout_pipe, stderr: stderr_pipe } = pipes;
-    let (mut stdout_pipe, mut stderr_pipe) = (Some(stdout_pipe), Some(stderr_pipe));
-    let outputs = async {
-        tokio::join!(
-            pump::output(&mut stdout_pipe, stdout, watch.clone()),
-            pump::output(&mut stderr_pipe, stderr, watch.clone())
-        )
-    };
-    let execution = Execution {
-        job,
-        speaker,
-        listener: Some(listener),
-        drain,
-        descendants: exec.descendants,
-        timeout: exec.timeout_ms.map(Duration::from_millis),
-        exit: None,
-        failure: None,
-        timed_out: false,
-    };
-    execution.run(outputs, stdin.zip(stdin_pipe)).await
+    let message = wire::Started { pid: started.pid(), stdout: stdout.number(), stderr: stderr.number() };
+    speaker.say(&FromServer::Started(message)).await?;
+    let stdin = stdin.map(FromStream);
+    let job = started.run(Stdio::Direct { stdin, stdout: ToStream(stdout), stderr: ToStream(stderr) });
+    let report = follow(job, &mut speaker, listener).await?;
+    conclude(speaker, began, report).await
 }
 
-/// A command under way.
-struct Execution<'a> {
-    job: Job,
-    speaker: &'a mut Speaker,
-    /// `None` once the client has said all that it will.
-    listener: Option<Listener>,
-    drain: watch::Sender<Drain>,
-    descendants: Descendants,
-    timeout: Option<Duration>,
-    exit: Option<Exit>,
-    failure: Option<Fault>,
-    timed_out: bool,
-}
-
-impl Execution<'_> {
-    async fn run(
-        mut self,
-        outputs: impl Future<Output = (Stream, Stream)>,
-        stdin: Option<(RecvStream, tokio::net::unix::pipe::Sender)>,
-    ) -> Result<Report, Fault> {
-        let mut meter = Meter::default();
-        let has_stdin = stdin.is_some();
-        let mut stdin_end = None;
-        let streams = {
-            let mut outputs = pin!(outputs);
-            let mut input = pin!(feed(stdin, &mut meter));
-            let mut timeout = pin!(sleep_or_never(self.timeout));
-            let mut drained = pin!(sleep_or_never(None));
-            let mut streams = None;
-            while streams.is_none() || !self.is_over() {
-                tokio::select! {
-                    both = &mut outputs, if streams.is_none() => streams = Some(both),
-                    exit = self.job.exited(), if !self.is_over() => {
-                        self.ended(exit).await?;
-                        drained.set(sleep_or_never(Some(DRAIN)));
-                    }
-                    end = &mut input, if has_stdin && stdin_end.is_none() => match end {
-                        Ok(end) => stdin_end = Some(end),
-                        Err(fault) => {
-                            stdin_end = Some(StreamEnd::Cut);
-                            self.kill(Some(fault)).await;
-                        }
-                    },
-                    message = next(&mut self.listener) => self.hear(message?),
-                    () = &mut timeout, if !self.timed_out && !self.is_over() => {
-                        self.timed_out = true;
-                        self.kill(None).await;
-                    }
-                    () = &mut drained, if streams.is_none() => {
-                        self.drain.send_replace(Drain::Last);
-                        // The outputs see whether they are held open before the holders are killed.
-                        streams = poll_once(outputs.as_mut()).await;
-                        self.cut_off().await;
-                        drained.set(sleep_or_never(None));
+/// Passes on what the job and its holder have to tell each other, until the job has ended.
+async fn follow(mut job: Attachment, speaker: &mut Speaker, listener: Listener) -> Result<Report, Fault> {
+    let mut listener = Some(listener);
+    loop {
+        tokio::select! {
+            event = job.event() => match event? {
+                Event::Exited(exit) => speaker.say(&FromServer::Exited(exit)).await?,
+                Event::Ended(report) => {
+                    listener.into_iter().for_each(Listener::ignore);
+                    return Ok(*report);
+                }
+            },
+            message = next(&mut listener) => match message? {
+                None => listener = None,
+                Some(FromClient::Unknown(_)) => {}
+                Some(FromClient::Signal(name)) => {
+                    if let Some(number) = signal::number(&name) {
+                        job.signal(number).await;
                     }
                 }
             }
-            streams
-        };
-        let stdin = has_stdin.then(|| Stream { tally: meter.tally(), end: stdin_end.unwrap_or(StreamEnd::Abandoned) });
-        Ok(self.report(streams, stdin).await)
-    }
-
-    /// Nothing more will be heard of the command's own process.
-    fn is_over(&self) -> bool {
-        self.exit.is_some() || self.failure.is_some()
-    }
-
-    async fn ended(&mut self, exit: Result<process::Exit, JobError>) -> Result<(), Fault> {
-        match exit {
-            Ok(exit) => {
-                let exit = exit_of(exit.status);
-                self.exit = Some(exit.clone());
-                self.speaker.say(&FromServer::Exited(exit)).await
-            }
-            Err(error) => {
-                self.fail(&error);
-                Ok(())
-            }
         }
-    }
-
-    fn fail(&mut self, error: &JobError) {
-        self.failure.get_or_insert(Fault::system(Code::System, error.to_string()));
-    }
-
-    /// Kills the whole tree, because of the fault if there is one.
-    async fn kill(&mut self, fault: Option<Fault>) {
-        if let Some(fault) = fault {
-            self.failure.get_or_insert(fault);
-        }
-        if let Err(error) = self.job.end_tree(process::Descendants::Kill).await {
-            self.fail(&error);
-        }
-        if self.failure.is_some() {
-            self.drain.send_replace(Drain::Last);
-        }
-    }
-
-    /// The command's own process has ended and a descendant still holds an output: it had its last moment.
-    async fn cut_off(&mut self) {
-        if self.descendants == Descendants::Kill {
-            self.kill(None).await;
-        }
-    }
-
-    fn hear(&mut self, message: Option<FromClient>) {
-        match message {
-            None => self.listener = None,
-            // A signal that comes too late has nobody to go to; that is no error.
-            Some(FromClient::Signal(name)) => {
-                let _ = signal::number(&name).map(|number| self.job.signal(number));
-            }
-        }
-    }
-
-    async fn report(mut self, streams: Option<(Stream, Stream)>, stdin: Option<Stream>) -> Report {
-        let wanted = match self.descendants {
-            Descendants::Leave if !self.timed_out && self.failure.is_none() => process::Descendants::Leave,
-            _ => process::Descendants::Kill,
-        };
-        let left = self.job.end_tree(wanted).await;
-        let outcome = match (self.failure, self.exit) {
-            (Some(failed), _) => Outcome::Failed { failed },
-            (None, _) if self.timed_out => {
-                let after_ms = self.timeout.unwrap_or_default().as_millis().try_into().unwrap_or(u64::MAX);
-                Outcome::TimedOut { timed_out: TimedOut { after_ms } }
-            }
-            (None, Some(exit)) => Outcome::Ended(exit),
-            (None, None) => Outcome::Failed { failed: Fault::us("a command ended without an exit") },
-        };
-        if let Some(listener) = self.listener.take() {
-            listener.ignore();
-        }
-        let (stdout, stderr) = streams.unzip();
-        Report { outcome, stdout, stderr, stdin, descendants: left.ok().map(left_of), wall_us: 0 }
-    }
-}
-
-async fn feed(
-    stdin: Option<(RecvStream, tokio::net::unix::pipe::Sender)>,
-    meter: &mut Meter,
-) -> Result<StreamEnd, Fault> {
-    match stdin {
-        Some((stream, pipe)) => pump::input(stream, pipe, meter).await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Lets a future go on as far as it can now.
-async fn poll_once<T>(mut future: Pin<&mut impl Future<Output = T>>) -> Option<T> {
-    poll_fn(|cx| {
-        Poll::Ready(match future.as_mut().poll(cx) {
-            Poll::Ready(value) => Some(value),
-            Poll::Pending => None,
-        })
-    })
-    .await
-}
-
-async fn sleep_or_never(duration: Option<Duration>) {
-    match duration {
-        Some(duration) => sleep(duration).await,
-        None => std::future::pending().await,
     }
 }
 
@@ -285,32 +135,55 @@ async fn next(listener: &mut Option<Listener>) -> Result<Option<FromClient>, Fau
     }
 }
 
-fn ended(outcome: Outcome) -> Report {
-    Report { outcome, stdout: None, stderr: None, stdin: None, descendants: None, wall_us: 0 }
+async fn conclude(speaker: Speaker, began: Instant, mut report: Report) -> Result<Report, Fault> {
+    report.wall_us = began.elapsed().as_micros().try_into().unwrap_or(u64::MAX);
+    speaker.conclude(&FromServer::Outcome(Box::new(report.clone()))).await?;
+    Ok(report)
 }
 
-fn exit_of(status: Status) -> Exit {
-    match status {
-        Status::Exited { code } => Exit::Exited { exited: code.into() },
-        Status::Signalled { signal, core } => Exit::Signalled { signalled: signal::name(signal), core },
+/// Says that nothing ran.
+pub(crate) async fn refuse(speaker: Speaker, fault: Fault) -> Result<Report, Fault> {
+    crate::ops::refuse(speaker, fault.clone()).await?;
+    Ok(Report::of(Outcome::Refused(fault)))
+}
+
+/// An output's way to the client.
+struct ToStream(SendStream);
+
+impl OutputSink for ToStream {
+    async fn write(&mut self, data: Bytes) -> Result<(), SinkClosed> {
+        self.0.write_all(data).await.map_err(|_| SinkClosed)
+    }
+
+    fn close(self, end: &StreamEnd) {
+        match end {
+            StreamEnd::Eof | StreamEnd::HeldOpen => self.0.finish(),
+            StreamEnd::Cut => self.0.reset(Code::System),
+            _ => self.0.reset(Code::Cancelled),
+        }
     }
 }
 
-fn left_of(left: process::Left) -> Left {
-    match left {
-        process::Left::None => Left::None,
-        process::Left::Killed(_) => Left::Killed,
-        process::Left::Running(_) | process::Left::Unkillable(_) => Left::Left,
+/// An input's way from the client.
+struct FromStream(RecvStream);
+
+impl InputSource for FromStream {
+    async fn next(&mut self) -> Result<Option<Bytes>, String> {
+        self.0.read(READ).await.map_err(|error| error.to_string())
     }
+}
+
+fn crowded() -> Fault {
+    let seconds = TURN.as_secs();
+    Fault::system(Code::Busy, format!("as many commands run as this server allows, and none ended within {seconds} s"))
+        .advise("nothing ran; try again later")
 }
 
 fn not_started(error: &SpawnError) -> Outcome {
     let step = match error {
-        SpawnError::Invalid { .. } => {
-            return Outcome::Refused { refused: Fault::user(Code::BadMessage, error.to_string()) };
-        }
+        SpawnError::Invalid { .. } => return Outcome::Refused(Fault::user(Code::BadMessage, error.to_string())),
         SpawnError::Stillborn | SpawnError::Lost | SpawnError::Deadline { .. } => {
-            return Outcome::Failed { failed: Fault::system(Code::System, error.to_string()) };
+            return Outcome::Failed(Fault::system(Code::System, error.to_string()));
         }
         SpawnError::Program { .. } => SpawnStep::Program,
         SpawnError::Cwd { .. } => SpawnStep::Cwd,
@@ -318,5 +191,25 @@ fn not_started(error: &SpawnError) -> Outcome {
     };
     let number = error.errno().unwrap_or_default();
     let errno = errno_name(number).map_or_else(|| format!("E{number}"), str::to_owned);
-    Outcome::SpawnFailed { spawn_failed: SpawnFailed { errno, step, what: error.to_string() } }
+    Outcome::SpawnFailed(SpawnFailed { errno, step, what: error.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_variable_keeps_its_place_and_gets_its_last_value() {
+        let pairs = [("A", "1"), ("B", "2"), ("A", "3")].map(|(name, value)| (name.into(), value.into()));
+        let expected = [("A", "3"), ("B", "2")].map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        assert_eq!(merged(pairs.into_iter()), expected);
+    }
+
+    #[test]
+    fn a_hundred_thousand_variables_take_no_time() {
+        let began = Instant::now();
+        let many = (0..100_000).map(|number| (format!("V{number}").into(), "x".into()));
+        assert_eq!(merged(many).len(), 100_000);
+        assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    }
 }

@@ -1,0 +1,251 @@
+//! Whether a host's key is the one that the user knows: `known_hosts` as ssh reads it (sshd(8),
+//! SSH_KNOWN_HOSTS FILE FORMAT).
+//!
+//! ```no_run
+//! # use unglue_identity::{KnownHosts, KnownHostsFiles, PublicKey, Verdict};
+//! # fn ask(_: &PublicKey) -> bool { false }
+//! # fn check(key: &PublicKey) -> Result<bool, Box<dyn std::error::Error>> {
+//! let files = KnownHostsFiles::from_env(None)?;
+//! Ok(match KnownHosts::load(&files.read)?.lookup("build.example", 7227, key) {
+//!     Verdict::Trusted { .. } => true,
+//!     Verdict::Unknown { .. } if ask(key) => {
+//!         KnownHosts::append(&files.append, "build.example", 7227, key)?;
+//!         true
+//!     }
+//!     Verdict::Unknown { .. } | Verdict::Changed { .. } | Verdict::Revoked { .. } => false,
+//! })
+//! # }
+//! ```
+
+mod append;
+mod line;
+mod pattern;
+
+use super::bounded;
+use super::env::{home, path_from_env};
+use super::error::IdentityError;
+use super::key::{Fingerprint, PublicKey, PublicKeyText};
+use line::{Line, Marker};
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// The longest file that is read: two hundred thousand hashed hosts.
+const MAX_FILE: usize = 32 * 1024 * 1024;
+
+/// The port whose entries bear no port.
+const SSH_PORT: u16 = 22;
+
+/// Which files are read, and which one a newly trusted host is added to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownHostsFiles {
+    /// All that are read; those that are missing count as empty.
+    pub read: Vec<PathBuf>,
+    /// The one that is appended to.
+    pub append: PathBuf,
+}
+
+impl KnownHostsFiles {
+    /// The file that `flag` (`--known-hosts`) or else `UNGLUE_KNOWN_HOSTS` names, alone; or else the two of the
+    /// user's home: unglue's own `~/.config/unglue/known_hosts`, which is appended to, and `~/.ssh/known_hosts`.
+    ///
+    /// # Errors
+    ///
+    /// [`IdentityError::NoHome`] if no file is named and the user has no home.
+    pub fn from_env(flag: Option<PathBuf>) -> Result<Self, IdentityError> {
+        match flag.or_else(|| path_from_env("UNGLUE_KNOWN_HOSTS")) {
+            Some(file) => Ok(Self { read: vec![file.clone()], append: file }),
+            None => home().map(|home| Self::of_home(&home)).ok_or(IdentityError::NoHome),
+        }
+    }
+
+    /// The two files of this home.
+    pub fn of_home(home: &Path) -> Self {
+        let own = home.join(".config/unglue/known_hosts");
+        Self { read: vec![own.clone(), home.join(".ssh/known_hosts")], append: own }
+    }
+}
+
+/// The lines of all the files, in order.
+#[derive(Debug, Clone, Default)]
+pub struct KnownHosts {
+    files: Vec<PathBuf>,
+    entries: Vec<Entry>,
+    skipped: Vec<Skipped>,
+}
+
+/// A line, and where it stands: the file's place in the list of files, and the line's number from 1.
+#[derive(Debug, Clone)]
+struct Entry {
+    file: usize,
+    number: usize,
+    line: Line,
+}
+
+/// A line of a file. Its text is `file:line`, as editors take it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Location {
+    /// The file.
+    pub file: PathBuf,
+    /// The line's number, from 1.
+    pub line: usize,
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file.display(), self.line)
+    }
+}
+
+/// A malformed line, which says nothing about any host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Skipped {
+    /// Where it is.
+    pub at: Location,
+    /// What is malformed about it.
+    pub why: String,
+}
+
+/// What the files say about a host and the key that it shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// The host is known by this key.
+    Trusted {
+        /// The line that says so.
+        at: Location,
+    },
+    /// Nothing says which ed25519 key listens at this port of the host.
+    Unknown {
+        /// What is known of the host otherwise, for a human to weigh: sshd's own ed25519 key under the plain name
+        /// (a server run by an ordinary user has another), or keys of other kinds.
+        others: Vec<OtherKey>,
+    },
+    /// The host is known by another key at this very port. Fatal: it may be an impostor.
+    Changed {
+        /// The line with the other key.
+        at: Location,
+        /// That key's fingerprint.
+        known: Fingerprint,
+    },
+    /// The key is revoked for this host, whatever other lines say. Fatal.
+    Revoked {
+        /// The line that revokes it.
+        at: Location,
+    },
+}
+
+/// Another key of the same host, which is neither trusted nor contradicted by it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OtherKey {
+    /// The line that tells it.
+    pub at: Location,
+    /// The key's kind, such as `ssh-rsa`.
+    pub kind: String,
+    /// Its fingerprint, if it is of a kind that we handle.
+    pub fingerprint: Option<Fingerprint>,
+}
+
+impl KnownHosts {
+    /// Reads all the files. One that is missing counts as empty; malformed lines are skipped, and told by
+    /// [`skipped`](Self::skipped).
+    ///
+    /// # Errors
+    ///
+    /// [`IdentityError::Io`] if a file is there and can't be read (it may hold what is revoked), or is longer than 32 MiB.
+    pub fn load<P: AsRef<Path>>(files: impl IntoIterator<Item = P>) -> Result<Self, IdentityError> {
+        let mut known = Self::default();
+        for file in files {
+            known.add_file(file.as_ref())?;
+        }
+        Ok(known)
+    }
+
+    /// The malformed lines.
+    pub fn skipped(&self) -> &[Skipped] {
+        &self.skipped
+    }
+
+    /// What is known about `key` at `host` (a name or address, in any case) and `port`.
+    ///
+    /// Lines are looked up by `[host]:port` and by plain `host`, since sshd's own entry bears no port; for port 22
+    /// by plain `host` alone. A match in either is trusted; `@revoked` wins over it.
+    pub fn lookup(&self, host: &str, port: u16, key: &PublicKey) -> Verdict {
+        let exact = self.about(&host_name(host, port));
+        let plain = if port == SSH_PORT { Vec::new() } else { self.about(&host_name(host, SSH_PORT)) };
+        let all = || exact.iter().chain(&plain).copied();
+        let with_key = |marker| {
+            let ours = PublicKeyText::Ed25519(*key);
+            all().find(|entry| entry.line.marker == marker && entry.line.key == ours).map(|entry| self.location(entry))
+        };
+        if let Some(at) = with_key(Marker::Revoked) {
+            return Verdict::Revoked { at };
+        }
+        if let Some(at) = with_key(Marker::None) {
+            return Verdict::Trusted { at };
+        }
+        let others = |entries: &[&Entry]| entries.iter().filter_map(|entry| self.other_key(entry)).collect::<Vec<_>>();
+        // Other kinds contradict nothing: a host has one key of each kind, and we ask for the ed25519 one alone.
+        for OtherKey { at, fingerprint, .. } in others(&exact) {
+            if let Some(known) = fingerprint {
+                return Verdict::Changed { at, known };
+            }
+        }
+        Verdict::Unknown { others: [others(&exact), others(&plain)].concat() }
+    }
+
+    /// Adds a line for `host` at `port` to `file`; see the module's example. The port is left out if it is 22, and the
+    /// name is not hashed.
+    ///
+    /// # Errors
+    ///
+    /// [`IdentityError::HostName`] if `host` would mean something else there, [`IdentityError::Io`] if the file can't
+    /// be written.
+    pub fn append(file: &Path, host: &str, port: u16, key: &PublicKey) -> Result<(), IdentityError> {
+        append::append(file, host, port, key)
+    }
+
+    fn add_file(&mut self, path: &Path) -> Result<(), IdentityError> {
+        let failed = |source| IdentityError::io("read the known hosts in", path, source);
+        let file = match bounded::open(path) {
+            Ok((file, _)) => file,
+            Err(error) if bounded::is_missing(&error) => return Ok(()),
+            Err(error) => return Err(failed(error)),
+        };
+        let text = bounded::read(&file, MAX_FILE).map_err(failed)?;
+        self.files.push(path.to_owned());
+        for (number, bytes) in (1..).zip(text.split(|&byte| byte == b'\n')) {
+            match Line::parse(bytes) {
+                Ok(Some(line)) => self.entries.push(Entry { file: self.files.len() - 1, number, line }),
+                Ok(None) => {}
+                Err(why) => {
+                    let at = Location { file: path.to_owned(), line: number };
+                    tracing::debug!(%at, why, "a line of known_hosts is malformed");
+                    self.skipped.push(Skipped { at, why });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn about(&self, name: &str) -> Vec<&Entry> {
+        self.entries.iter().filter(|entry| entry.line.hosts.matches(name)).collect()
+    }
+
+    fn location(&self, entry: &Entry) -> Location {
+        Location { file: self.files[entry.file].clone(), line: entry.number }
+    }
+
+    /// The host's key that the entry tells; `None` if it bears a marker.
+    fn other_key(&self, entry: &Entry) -> Option<OtherKey> {
+        let (kind, fingerprint) = match &entry.line.key {
+            PublicKeyText::Ed25519(key) => (key.kind().to_owned(), Some(key.fingerprint())),
+            PublicKeyText::Other(kind) => (kind.clone(), None),
+        };
+        (entry.line.marker == Marker::None).then(|| OtherKey { at: self.location(entry), kind, fingerprint })
+    }
+}
+
+/// The name under which a host is looked up and written.
+fn host_name(host: &str, port: u16) -> String {
+    let host = host.to_ascii_lowercase();
+    if port == SSH_PORT { host } else { format!("[{host}]:{port}") }
+}

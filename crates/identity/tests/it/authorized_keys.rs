@@ -1,0 +1,206 @@
+//! Who may log in, with the file and the folders above it in every state that StrictModes is about.
+
+use super::{chmod, has, key, keygen, tool, write};
+use std::path::{Path, PathBuf};
+use unglue_identity::authorized_keys::{Lookup, Unsafe, lookup};
+use unglue_identity::{AuthorizedKeys, Denied};
+
+/// A home with one key in its `authorized_keys`.
+struct Home {
+    folder: tempfile::TempDir,
+}
+
+impl Home {
+    fn new() -> Self {
+        let home = Self { folder: tempfile::tempdir().expect("a home") };
+        chmod(home.folder.path(), 0o755);
+        std::fs::create_dir(home.path(".ssh")).expect("made");
+        chmod(&home.path(".ssh"), 0o700);
+        write(&home.file(), format!("{} ada\n", key(1).public_key()), 0o600);
+        home
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn file(&self) -> PathBuf {
+        self.path(".ssh/authorized_keys")
+    }
+
+    fn check(&self) -> Result<usize, Denied> {
+        self.check_file(&self.file())
+    }
+
+    fn check_file(&self, file: &Path) -> Result<usize, Denied> {
+        let uid = rustix::process::geteuid().as_raw();
+        let keys = AuthorizedKeys::new(file, self.folder.path(), uid);
+        keys.check(&key(1).public_key()).map(|authorised| authorised.line)
+    }
+}
+
+fn culprit(denied: Result<usize, Denied>) -> PathBuf {
+    match denied {
+        Err(Denied::Unsafe { reason: Unsafe::Writable { path, .. } | Unsafe::Owner { path, .. }, .. }) => path,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_key_is_admitted_until_it_is_removed() {
+    let home = Home::new();
+    assert_eq!(home.check().expect("listed"), 1);
+    write(&home.file(), format!("{}\n", key(2).public_key()), 0o600);
+    match home.check() {
+        Err(Denied::NotListed { key: shown, .. }) => assert_eq!(shown, key(1).public_key().fingerprint()),
+        other => panic!("{other:?}"),
+    }
+    std::fs::remove_file(home.file()).expect("removed");
+    assert!(matches!(home.check(), Err(Denied::NoFile { .. })));
+}
+
+#[test]
+fn a_line_with_an_option_is_refused_with_its_place_and_the_options_name() {
+    let home = Home::new();
+    write(&home.file(), format!("# mine\ncommand=\"ls -l\" {}\n", key(1).public_key()), 0o600);
+    let text = home.check().expect_err("an option").to_string();
+    assert!(text.contains("authorized_keys:2 ") && text.contains("\"command\""), "{text}");
+}
+
+#[test]
+fn a_file_that_others_can_write_is_not_read() {
+    let home = Home::new();
+    for mode in [0o620, 0o602, 0o666] {
+        chmod(&home.file(), mode);
+        assert_eq!(culprit(home.check()), home.file().canonicalize().expect("real"));
+    }
+    chmod(&home.file(), 0o644);
+    assert!(home.check().is_ok());
+}
+
+#[test]
+fn neither_may_others_write_to_the_folders_up_to_the_home() {
+    for folder in [".ssh", ""] {
+        let home = Home::new();
+        let folder = home.path(folder);
+        // The sticky bit excuses the folders above a home (such as /tmp), never the home itself.
+        for mode in [0o770, 0o702, 0o777, 0o1777] {
+            if mode == 0o1777 && folder.ends_with(".ssh") {
+                continue;
+            }
+            chmod(&folder, mode);
+            let denied = home.check();
+            let text = denied.as_ref().expect_err("writable").to_string();
+            assert!(text.contains("chmod go-w"), "{text}");
+            assert_eq!(culprit(denied), folder.canonicalize().expect("real"));
+        }
+        chmod(&folder, 0o755);
+        assert!(home.check().is_ok());
+    }
+}
+
+#[test]
+fn a_file_outside_the_home_is_checked_up_to_the_root() {
+    let home = Home::new();
+    let elsewhere = tempfile::tempdir().expect("a folder");
+    chmod(elsewhere.path(), 0o755);
+    let file = elsewhere.path().join("keys");
+    write(&file, format!("{}\n", key(1).public_key()), 0o600);
+    assert!(home.check_file(&file).is_ok(), "its folder is ours, and /tmp keeps it so by its sticky bit");
+    chmod(elsewhere.path(), 0o777);
+    assert_eq!(culprit(home.check_file(&file)), elsewhere.path().canonicalize().expect("real"));
+}
+
+#[test]
+fn a_symbolic_link_is_judged_by_where_it_leads() {
+    let home = Home::new();
+    let open = home.path("open");
+    std::fs::create_dir(&open).expect("made");
+    let real = open.join("keys");
+    write(&real, format!("{}\n", key(1).public_key()), 0o600);
+    std::fs::remove_file(home.file()).expect("removed");
+    std::os::unix::fs::symlink(&real, home.file()).expect("linked");
+    chmod(&open, 0o700);
+    assert!(home.check().is_ok());
+    chmod(&open, 0o777);
+    assert_eq!(culprit(home.check()), open.canonicalize().expect("real"));
+}
+
+#[test]
+fn a_file_of_somebody_else_is_not_read() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: giving a file away takes root");
+        return;
+    }
+    let home = Home::new();
+    std::os::unix::fs::chown(home.file(), Some(65534), None).expect("chown");
+    match home.check() {
+        Err(Denied::Unsafe { reason: Unsafe::Owner { owner: 65534, uid: 0, .. }, .. }) => {}
+        other => panic!("{other:?}"),
+    }
+    // Root's file speaks for a user, and that user's own does too.
+    for owner in [0, 65534] {
+        std::os::unix::fs::chown(home.file(), Some(owner), None).expect("chown");
+        let keys = AuthorizedKeys::new(home.file(), home.folder.path(), 65534);
+        assert!(keys.check(&key(1).public_key()).is_ok());
+    }
+}
+
+#[test]
+fn what_is_no_regular_file_or_too_long_is_not_read() {
+    let home = Home::new();
+    let fifo = home.path("fifo");
+    assert!(tool("mkfifo", [&fifo]).status().expect("mkfifo(1) runs").success());
+    for path in [fifo.as_path(), Path::new("/dev/zero"), home.folder.path()] {
+        assert!(matches!(home.check_file(path), Err(Denied::Unreadable { .. })), "{}", path.display());
+    }
+    let long = format!("{}\n{}", key(1).public_key(), "#".repeat(1024 * 1024));
+    write(&home.file(), long, 0o600);
+    assert!(matches!(home.check(), Err(Denied::Unreadable { .. })));
+}
+
+/// Texts that stand before a key: no options, good ones and broken ones. No two blanks in a row: `ssh-keygen -l`
+/// passes over such a line, where sshd skips the blanks.
+const OPTIONS: [&str; 20] = [
+    "",
+    " ",
+    "\t",
+    "restrict ",
+    r#"command="ls -l" "#,
+    r#"command="a \" b" "#,
+    r#"command="a \"" "#,
+    r#"command="a \ "#,
+    r#"command="open "#,
+    r#"from="*.x,!y",no-pty,command="a, b" "#,
+    r#"a"b c"d"#,
+    r#"a"b c"d "#,
+    r#"\" "#,
+    r#"\\" " "#,
+    r#"a=b\"c "#,
+    "cert-authority,principals=\"a,b\"\t",
+    "# ",
+    "#",
+    "restrict restrict ",
+    "ssh-ed25519 ",
+];
+
+#[test]
+fn we_find_the_key_behind_the_options_where_ssh_keygen_does() {
+    if !has("ssh-keygen") {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("authorized_keys");
+    for (seed, options) in (1..).zip(OPTIONS) {
+        let public = key(seed).public_key();
+        // A plain line behind it, since ssh-keygen fails on a file without any key.
+        let text = format!("{options}{public} comment\n{}\n", key(0).public_key());
+        write(&file, &text, 0o600);
+        let listed = keygen(["-l", "-f", file.to_str().expect("UTF-8")]);
+        let theirs = listed.contains(&public.fingerprint().to_string());
+        let ours = lookup(text.as_bytes(), &public);
+        assert_eq!(!matches!(ours, Lookup::Absent { .. }), theirs, "{options:?}: {ours:?}, {listed}");
+        let plain = options.trim().is_empty();
+        assert_eq!(matches!(ours, Lookup::Authorised { .. }), plain, "{options:?}: {ours:?}");
+    }
+}

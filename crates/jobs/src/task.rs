@@ -1,0 +1,246 @@
+//! The task that carries a job to its end. It reports what happens to [`Life`] and does what that says.
+//!
+//! It waits for everything at once: the processes, both outputs, the input, the holder's requests and the clock. So no signal
+//! waits for an output, and no output for the end of the tree.
+
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::time::Instant;
+
+use tokio::sync::mpsc;
+use unglue_host::process::{self, InputEnd, InputSource, Job, JobError, JobEvent, OutputSink, Pipes, Status, feed};
+use unglue_proto::life::{Action, End, Life, Output, Tree};
+use unglue_proto::message::exec::{Descendants, Exit, Report, Signalled, Stream, StreamEnd};
+use unglue_proto::{Code, Fault, Meter, signal};
+
+use crate::outputs::Outputs;
+use crate::{Claim, Stdio};
+
+/// Requests of the holder that wait for the task.
+const REQUESTS: usize = 16;
+
+/// What a holder learns of its job.
+#[derive(Debug)]
+pub enum Event {
+    /// The command's own process has ended; its outputs may not have.
+    Exited(Exit),
+    /// The job has ended. Nothing follows.
+    Ended(Box<Report>),
+}
+
+/// A holder's hold on a job. Dropped before the end, it has the whole job killed.
+pub struct Attachment {
+    requests: mpsc::Sender<Request>,
+    events: mpsc::UnboundedReceiver<Event>,
+}
+
+enum Request {
+    Signal(i32),
+}
+
+impl Attachment {
+    /// The next event. Cancelling it loses nothing.
+    ///
+    /// # Errors
+    /// The job's task has died, and the job with it: a bug.
+    pub async fn event(&mut self) -> Result<Event, Fault> {
+        self.events.recv().await.ok_or_else(|| Fault::us("the task of a job ended without a report"))
+    }
+
+    /// Sends a signal to the command's process group. One that comes too late has no effect.
+    pub async fn signal(&self, number: i32) {
+        // The task is gone: so is the command.
+        let _ = self.requests.send(Request::Signal(number)).await;
+    }
+}
+
+/// Starts the task.
+pub(crate) fn spawn<O: OutputSink + 'static, I: InputSource + 'static>(
+    job: Job,
+    pipes: Pipes,
+    life: Life,
+    claim: Claim,
+    stdio: Stdio<O, I>,
+) -> Attachment {
+    let (requests, inbox) = mpsc::channel(REQUESTS);
+    let (sender, events) = mpsc::unbounded_channel();
+    let Stdio::Direct { stdin, stdout, stderr } = stdio;
+    let outputs = Outputs::new((pipes.stdout, pipes.stderr), (stdout, stderr));
+    let task = Task { job, life, outputs, events: sender, requests: inbox, stdin: None };
+    let stdin = stdin.zip(pipes.stdin);
+    tokio::spawn(async move {
+        let events = task.events.clone();
+        let report = task.run(stdin).await;
+        // The id is free before its holder learns of the end.
+        drop(claim);
+        // The holder may have gone.
+        let _ = events.send(Event::Ended(Box::new(report)));
+    });
+    Attachment { requests, events }
+}
+
+struct Task {
+    job: Job,
+    life: Life,
+    outputs: Outputs,
+    events: mpsc::UnboundedSender<Event>,
+    requests: mpsc::Receiver<Request>,
+    /// How the input ended, if there was one and it has.
+    stdin: Option<StreamEnd>,
+}
+
+type Stdin<I> = Option<(I, tokio::net::unix::pipe::Sender)>;
+
+impl Task {
+    async fn run<I: InputSource>(mut self, stdin: Stdin<I>) -> Report {
+        let mut meter = Meter::default();
+        let has_stdin = stdin.is_some();
+        let end = {
+            let input = pin!(fed(stdin, &mut meter));
+            self.until_concluded(input).await
+        };
+        let stdin =
+            has_stdin.then(|| Stream { tally: meter.tally(), end: self.stdin.take().unwrap_or(StreamEnd::Abandoned) });
+        let (stdout, stderr) = self.outputs.into_streams();
+        Report { stdout, stderr, stdin, descendants: end.descendants, ..Report::of(end.outcome) }
+    }
+
+    async fn until_concluded(&mut self, mut input: Pin<&mut impl Future<Output = InputEnd>>) -> End {
+        let (mut feeding, mut supervised, mut held) = (true, true, true);
+        loop {
+            if let Some(end) = self.act().await {
+                return end;
+            }
+            tokio::select! {
+                event = self.job.event(), if supervised => supervised = self.on_job_event(event),
+                (output, failure) = self.outputs.next() => self.on_output_end(output, failure),
+                end = &mut input, if feeding => {
+                    feeding = false;
+                    self.on_input_end(end);
+                }
+                request = self.requests.recv(), if held => match request {
+                    Some(Request::Signal(number)) => self.signal(number),
+                    None => {
+                        held = false;
+                        self.on_holder_gone();
+                    }
+                },
+                () = sleep_until(self.life.poll_timeout()) => self.life.handle_timeout(Instant::now()),
+            }
+        }
+    }
+
+    /// Does what there is to do; `Some` once there will be nothing more.
+    async fn act(&mut self) -> Option<End> {
+        while let Some(action) = self.life.poll_action() {
+            match action {
+                Action::AnnounceExit(exit) => drop(self.events.send(Event::Exited(exit))),
+                Action::LastOutput => {
+                    for (output, failure) in self.outputs.last_call().await {
+                        self.on_output_end(output, failure);
+                    }
+                }
+                Action::EndTree(descendants) => {
+                    if let Err(error) = self.job.begin_end(asked(descendants)) {
+                        self.life.handle_loss(lost(&error));
+                    }
+                }
+                Action::Conclude(end) => return Some(end),
+            }
+        }
+        None
+    }
+
+    /// Whether more events may follow.
+    fn on_job_event(&mut self, event: Result<JobEvent, JobError>) -> bool {
+        match event {
+            Ok(JobEvent::Exited(exit)) => self.life.handle_exit(exit_of(exit.status), Instant::now()),
+            Ok(JobEvent::TreeEnded(left)) => self.life.handle_tree_end(tree_of(left)),
+            Err(error) => {
+                self.life.handle_loss(lost(&error));
+                return false;
+            }
+        }
+        !self.job.is_told()
+    }
+
+    fn on_output_end(&mut self, output: Output, failure: Option<std::io::Error>) {
+        match failure {
+            None => self.life.handle_output_end(output),
+            Some(error) => {
+                let name = if output == Output::Stdout { "standard output" } else { "standard error" };
+                let what = format!("the command's {name} could not be read: {error}");
+                let fault = Fault::system(Code::System, what).advise("the command was killed: the rest of it is lost");
+                self.life.handle_output_failure(output, fault);
+            }
+        }
+    }
+
+    fn on_input_end(&mut self, end: InputEnd) {
+        self.stdin = Some(match end {
+            InputEnd::Eof => StreamEnd::Eof,
+            InputEnd::Abandoned => StreamEnd::Abandoned,
+            InputEnd::Cut(what) => {
+                let fault = Fault::user(Code::Cancelled, what);
+                let fault = fault.advise("the command was killed: it had not seen all of its input");
+                self.life.handle_cancel(fault, Instant::now());
+                StreamEnd::Cut
+            }
+        });
+    }
+
+    fn on_holder_gone(&mut self) {
+        self.life.handle_abandon(Fault::user(Code::Cancelled, "the client has gone"), Instant::now());
+        for output in self.outputs.abandon() {
+            self.life.handle_output_end(output);
+        }
+    }
+
+    fn signal(&self, number: i32) {
+        // A signal that comes too late has nobody to go to; that is no error.
+        if let Err(error) = self.job.signal(number) {
+            tracing::debug!(event = "signal_not_sent", signal = %signal::name(number), %error);
+        }
+    }
+}
+
+async fn fed<I: InputSource>(stdin: Stdin<I>, meter: &mut Meter) -> InputEnd {
+    match stdin {
+        Some((source, pipe)) => feed(source, pipe, meter).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn sleep_until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn asked(descendants: Descendants) -> process::Descendants {
+    match descendants {
+        Descendants::Kill => process::Descendants::Kill,
+        Descendants::Leave => process::Descendants::Leave,
+    }
+}
+
+fn tree_of(left: process::Left) -> Tree {
+    match left {
+        process::Left::None => Tree::Empty,
+        process::Left::Killed(count) => Tree::Killed(count),
+        process::Left::Running(count) => Tree::Left(count),
+        process::Left::Unkillable(count) => Tree::Unkillable(count),
+    }
+}
+
+fn exit_of(status: Status) -> Exit {
+    match status {
+        Status::Exited { code } => Exit::Exited(code),
+        Status::Signalled { signal, core } => Exit::Signalled(Signalled { signal: signal::name(signal), core }),
+    }
+}
+
+fn lost(error: &JobError) -> Fault {
+    Fault::system(Code::System, error.to_string())
+}

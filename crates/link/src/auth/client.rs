@@ -1,0 +1,118 @@
+//! The client's half: which key to prove, and the server's answer.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use tokio::sync::oneshot;
+use unglue_identity::proof::EXPORTER_LEN;
+use unglue_identity::{Identity, Passphrase};
+use unglue_proto::limits::AUTH_TRIES;
+use unglue_proto::message::auth::{FromClient, FromServer, Hello, Offer, Proof, Sign, Welcome};
+use unglue_proto::{Code, Fault, PROTOCOL};
+
+use super::{AGENT, message};
+use crate::error::LinkError;
+use crate::link::OpeningExchange;
+use crate::opening::inbox;
+use crate::threads::on_thread;
+
+/// Asks a human for the passphrase of the key in this file; `None` gives up.
+pub type AskPassphrase = Arc<dyn Fn(&std::path::Path) -> Option<Passphrase> + Send + Sync>;
+
+/// Who the client is: the user to become, and the keys to prove it with.
+#[derive(Clone)]
+pub struct Credentials {
+    /// The user to become; the server's own where it is `None`.
+    pub user: Option<String>,
+    /// The keys to try, in order; no more than [`AUTH_TRIES`] are.
+    pub identities: Vec<Arc<Identity>>,
+    /// Asked when a key is encrypted.
+    pub ask: AskPassphrase,
+}
+
+impl Credentials {
+    /// Whether the server is asked first which key it would take: there are several, or a signature may cost a touch.
+    pub(crate) fn wants_offer(&self) -> bool {
+        self.identities.len() > 1 || self.identities.iter().any(|identity| identity.may_ask())
+    }
+
+    /// The offer of all keys.
+    pub(crate) fn offer(&self) -> Result<Vec<u8>, Fault> {
+        let keys = self.identities.iter().take(AUTH_TRIES).map(|identity| identity.public_key().to_openssh());
+        let offer = Offer { protocol: PROTOCOL.into(), user: self.user.clone(), keys: keys.collect() };
+        message(&FromClient::Offer(offer))
+    }
+
+    /// The identity that the server wants to see proved; the only one, if it wasn't asked.
+    pub(crate) fn choose(&self, sign: Option<&Sign>) -> Result<Arc<Identity>, Fault> {
+        let chosen = match sign {
+            None => self.identities.first(),
+            Some(sign) => self.identities.iter().find(|identity| identity.public_key().to_openssh() == sign.key),
+        };
+        chosen.cloned().ok_or_else(|| match sign {
+            Some(_) => Fault::peer(Code::BadMessage, "the server asks for a key that was not offered"),
+            None => Fault::user(Code::Denied, "there is no key to log in with").advise("run: unglue key init"),
+        })
+    }
+
+    /// The hello, with the proof that holds on this connection alone. May wait for a human.
+    pub(crate) async fn hello(
+        &self,
+        identity: Arc<Identity>,
+        exporter: [u8; EXPORTER_LEN],
+    ) -> Result<Vec<u8>, LinkError> {
+        let user = self.user.clone().unwrap_or_default();
+        let key = identity.public_key().to_openssh();
+        let signature = match identity.may_ask() {
+            false => identity.prove(user.as_bytes(), &exporter, &mut |_| None),
+            true => {
+                let ask = self.ask.clone();
+                let prove = move || identity.prove(user.as_bytes(), &exporter, &mut |path| ask(path));
+                let proving = on_thread("unglue-sign", prove).await;
+                proving.map_err(|error| LinkError::Thread {
+                    what: "the signature was not made",
+                    source: Arc::new(error),
+                })?
+            }
+        };
+        let proof = Some(Proof { key, signature: STANDARD.encode(signature?) });
+        Ok(hello(self.user.clone(), proof)?)
+    }
+}
+
+/// The hello on a transport that has authenticated the client already.
+pub(crate) fn hello_without_proof(user: Option<String>) -> Result<Vec<u8>, Fault> {
+    hello(user, None)
+}
+
+fn hello(user: Option<String>, proof: Option<Proof>) -> Result<Vec<u8>, Fault> {
+    message(&FromClient::Hello(Hello { protocol: PROTOCOL.into(), agent: AGENT.into(), user, proof }))
+}
+
+/// What a client's driver does with the first bytes: the server's welcome goes to `welcome`, everything behind it to the
+/// streams.
+pub(crate) fn welcome_exchange(welcome: oneshot::Sender<Welcome>) -> OpeningExchange {
+    let mut messages = Some(inbox());
+    let mut welcome = Some(welcome);
+    Box::new(move |plain| {
+        let Some(open) = messages.as_mut() else { return Ok(Some(plain.to_vec())) };
+        open.feed(plain);
+        match open.next()? {
+            None => return Ok(None),
+            Some(FromServer::Denied(fault)) => {
+                tracing::debug!(event = "denied", why = %fault.what);
+                return Err(fault);
+            }
+            Some(FromServer::Sign(_)) => {
+                return Err(Fault::peer(Code::BadMessage, "the server asks for a signature that it has"));
+            }
+            Some(FromServer::Welcome(text)) => {
+                tracing::debug!(event = "welcome", user = text.user, agent = text.agent);
+                // Nobody may be waiting for it.
+                let _ = welcome.take().map(|sender| sender.send(text));
+            }
+        }
+        Ok(messages.take().map(|open| open.into_rest()))
+    })
+}

@@ -1,0 +1,36 @@
+//! The exchange that comes before every stream: who is asking, and may they?
+//!
+//! Both halves of [`unglue_proto::message::auth`]. The client's proof and its first requests travel in one flight; the
+//! server reads nothing behind the proof until it holds. Where the transport has authenticated the peer already, the hello
+//! bears no proof.
+
+mod client;
+mod server;
+
+pub use client::{AskPassphrase, Credentials};
+pub use server::{Gatekeeper, Logins};
+
+pub(crate) use client::{hello_without_proof, welcome_exchange};
+pub(crate) use server::{Answer, Examiner, denial, examine_trusted, reply};
+
+use unglue_proto::control::encode;
+use unglue_proto::{Fault, PROTOCOL};
+
+/// The name and version of this program, for the other end's log.
+const AGENT: &str = concat!("unglue ", env!("CARGO_PKG_VERSION"));
+
+fn message<T: serde::Serialize>(message: &T) -> Result<Vec<u8>, Fault> {
+    let mut out = Vec::new();
+    encode(message, &mut out)?;
+    Ok(out)
+}
+
+fn check_protocol(protocol: &str) -> Result<(), Fault> {
+    match protocol {
+        PROTOCOL => Ok(()),
+        other => Err(Fault::peer(
+            unglue_proto::Code::Unsupported,
+            format!("the client speaks {other:?}, this server {PROTOCOL}"),
+        )),
+    }
+}

@@ -1,0 +1,192 @@
+//! The client's way to a link.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout};
+use unglue_identity::PublicKey;
+use unglue_proto::message::auth::{FromServer, Sign, Welcome};
+use unglue_proto::mux::Role;
+use unglue_proto::{Blame, Code, Fault};
+
+use crate::auth::{Credentials, hello_without_proof, welcome_exchange};
+use crate::config::LinkConfig;
+use crate::error::LinkError;
+use crate::link::{Driver, Link, Start};
+use crate::opening::{self, Opening};
+use crate::transport::wire::Wire;
+use crate::transport::{tcp, tls};
+use crate::trust::{HostTrust, UnknownHost};
+
+/// A server's address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// A name or an address, without brackets.
+    pub host: String,
+    /// The TCP port.
+    pub port: u16,
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.host.contains(':') {
+            true => write!(f, "[{}]:{}", self.host, self.port),
+            false => write!(f, "{}:{}", self.host, self.port),
+        }
+    }
+}
+
+/// Why there is no link.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// No file knows the server. A person may decide to trust it, with [`unglue_identity::KnownHosts::append`].
+    #[error(
+        "the server at {} is not known: its host key is {}; if that is right, trust it with: unglue key trust '{}' {}",
+        .0.target, .0.key.fingerprint(), .0.target, .0.key.fingerprint()
+    )]
+    Unknown(Box<UnknownHost>),
+    /// Anything else.
+    #[error(transparent)]
+    Failed(#[from] LinkError),
+}
+
+impl From<Fault> for ConnectError {
+    fn from(fault: Fault) -> Self {
+        ConnectError::Failed(fault.into())
+    }
+}
+
+impl From<ConnectError> for Fault {
+    fn from(error: ConnectError) -> Fault {
+        match error {
+            ConnectError::Failed(error) => error.into(),
+            ConnectError::Unknown(_) => Fault::user(Code::UntrustedHost, error.to_string()),
+        }
+    }
+}
+
+/// A link to a server that is trusted, and whose answer to the client's hello is still under way.
+#[non_exhaustive]
+pub struct Connected {
+    /// The link; what is written to it travels with the hello.
+    pub link: Link,
+    /// To be spawned by the caller.
+    pub driver: Driver,
+    /// The server's answer. Dropped if the server denies, or doesn't answer in time: [`Link::ended`] then says why.
+    pub welcome: oneshot::Receiver<Welcome>,
+    /// The key that the server proved to have; `None` where the transport authenticates.
+    pub host_key: Option<PublicKey>,
+}
+
+/// Connects by TCP and TLS, checks the host key against the known hosts, and proves who the client is. Dropped before it
+/// returns, it leaves nothing but, perhaps, a new line in the known hosts.
+///
+/// # Errors
+/// The server can't be reached, isn't an unglue server, isn't trusted, or wants a key that isn't there. A server that
+/// *denies* a key which was not offered first is heard of later, through the link.
+pub async fn connect(
+    target: &Target,
+    trust: &HostTrust,
+    who: &Credentials,
+    config: &LinkConfig,
+) -> Result<Connected, ConnectError> {
+    let tcp = tcp::open(target, config.connect).await?;
+    let mut opening = Opening::new(Box::new(tcp), Wire::Tls(Box::new(tls::connect()?)));
+    let late =
+        |what: &str, limit| LinkError::TimedOut { what: format!("{what} with {target}"), limit, blame: Blame::System };
+    let handshake = timeout(config.handshake, opening.handshake(|| ())).await;
+    handshake
+        .map_err(|_| late("the TLS handshake", config.handshake))?
+        .map_err(|error| LinkError::Handshake { target: target.to_string(), source: Arc::new(error) })?;
+    let host_key = tls::host_key(opening.tls()?)?;
+    trust.check(target, host_key)?;
+
+    let exporter = tls::exporter(opening.tls()?)?;
+    let identity = match who.wants_offer() {
+        false => who.choose(None)?,
+        true => {
+            opening.queue(&who.offer()?)?;
+            let answer = timeout(config.first_message, offer_answer(&mut opening)).await;
+            who.choose(Some(&answer.map_err(|_| late("the exchange about our keys", config.first_message))??))?
+        }
+    };
+    tracing::debug!(event = "proving", key = %identity.public_key().fingerprint());
+    let hello = who.hello(identity, exporter).await?;
+    Ok(connected(opening, &hello, Some(host_key), config)?)
+}
+
+/// A link over a connection that has authenticated both ends already: a unix socket, or an `ssh` process (`tokio::io::join`
+/// of its output and input). Must be called within a tokio runtime.
+///
+/// # Errors
+/// The user's name is too long for a message.
+pub fn connect_over(
+    io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    user: Option<String>,
+    config: &LinkConfig,
+) -> Result<Connected, LinkError> {
+    let hello = hello_without_proof(user)?;
+    connected(Opening::new(Box::new(io), Wire::plain()), &hello, None, config)
+}
+
+/// The hello is queued, and travels with the first requests.
+fn connected(
+    mut opening: Opening,
+    hello: &[u8],
+    host_key: Option<PublicKey>,
+    config: &LinkConfig,
+) -> Result<Connected, LinkError> {
+    opening.queue(hello)?;
+    let (sender, welcome) = oneshot::channel();
+    let deadline = (Instant::now() + config.welcome, config.welcome);
+    let start = Start { unread: opening.unread, exchange: Some((welcome_exchange(sender), deadline)) };
+    let (link, driver) = Link::new(Role::Client, opening.io, opening.wire, start, config);
+    Ok(Connected { link, driver, welcome, host_key })
+}
+
+/// Sends the offer and waits for the server's choice.
+async fn offer_answer(opening: &mut Opening) -> Result<Sign, LinkError> {
+    opening.send().await?;
+    let mut inbox = opening::inbox();
+    match opening.next(&mut inbox).await? {
+        FromServer::Denied(fault) => {
+            tracing::debug!(event = "denied", why = %fault.what);
+            Err(fault.into())
+        }
+        FromServer::Welcome(_) => {
+            Err(Fault::peer(Code::BadMessage, "the server welcomes before it has seen a proof").into())
+        }
+        FromServer::Sign(sign) => {
+            opening.unread = inbox.into_rest();
+            Ok(sign)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use unglue_identity::KnownHostsFiles;
+
+    /// Nobody answers there: a listener that never accepts, and whose queue is full, would do the same.
+    #[tokio::test]
+    async fn a_server_that_says_nothing_is_given_up_in_time() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let target = Target { host: "127.0.0.1".into(), port: listener.local_addr().expect("an address").port() };
+        let files = KnownHostsFiles { read: Vec::new(), append: "/nonexistent".into() };
+        let trust = HostTrust { files, accept_new: false };
+        let who = Credentials { user: None, identities: Vec::new(), ask: Arc::new(|_| None) };
+        let config = LinkConfig { handshake: std::time::Duration::from_millis(200), ..LinkConfig::default() };
+        match connect(&target, &trust, &who, &config).await {
+            Err(ConnectError::Failed(error @ LinkError::TimedOut { .. })) => {
+                assert_eq!(error.code(), Code::TimedOut);
+                assert!(error.to_string().contains("took longer than 0.2 s"), "{error}");
+            }
+            Err(other) => panic!("{other}"),
+            Ok(_) => panic!("nobody answered"),
+        }
+    }
+}

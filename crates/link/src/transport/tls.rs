@@ -1,0 +1,149 @@
+//! TLS 1.3 with SSH host keys: the server proves itself with a raw public key (RFC 7250), the client stays anonymous.
+//!
+//! No X.509, no session tickets, no early data, no TLS 1.2: each connection proves both ends anew.
+
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls13_signature_with_raw_key};
+use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName, SubjectPublicKeyInfoDer, UnixTime};
+use rustls::server::{AlwaysResolvesServerRawPublicKeys, NoServerSessionStorage};
+use rustls::sign::CertifiedKey;
+use rustls::version::TLS13;
+use rustls::{
+    CertificateError, CipherSuite, ClientConfig, ClientConnection, Connection, DigitallySignedStruct, ServerConfig,
+    ServerConnection, SignatureScheme,
+};
+use unglue_proto::{Code, Fault, PROTOCOL};
+
+use crate::error::LinkError;
+
+use unglue_identity::proof::{EXPORTER_CONTEXT, EXPORTER_LABEL, EXPORTER_LEN};
+use unglue_identity::{PrivateKey, PublicKey};
+
+/// The algorithms, AES-128-GCM first: 5 to 7 GB/s a core where there are instructions for it, as there are everywhere
+/// that unglue runs today.
+fn provider() -> Arc<CryptoProvider> {
+    let mut provider = aws_lc_rs::default_provider();
+    provider.cipher_suites.sort_by_key(|suite| suite.suite() != CipherSuite::TLS13_AES_128_GCM_SHA256);
+    Arc::new(provider)
+}
+
+/// The server's settings, for the host key that it proves itself with.
+pub(crate) fn server_config(host_key: &PrivateKey) -> Result<Arc<ServerConfig>, LinkError> {
+    let refused = |error: rustls::Error| LinkError::tls("TLS does not take the host key", error);
+    let der = host_key.to_pkcs8_der();
+    let pkcs8 = PrivatePkcs8KeyDer::from(der.as_slice());
+    let signing = aws_lc_rs::sign::any_eddsa_type(&pkcs8).map_err(refused)?;
+    let public = CertificateDer::from(host_key.public_key().to_spki_der().to_vec());
+    let key = Arc::new(CertifiedKey::new(vec![public], signing));
+    let mut config = ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&TLS13])
+        .map_err(refused)?
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(AlwaysResolvesServerRawPublicKeys::new(key)));
+    config.alpn_protocols = vec![PROTOCOL.as_bytes().to_vec()];
+    config.send_tls13_tickets = 0;
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    Ok(Arc::new(config))
+}
+
+/// A connection at the start of its handshake, for a server.
+pub(crate) fn accept(config: Arc<ServerConfig>) -> Result<Connection, LinkError> {
+    let mut tls = ServerConnection::new(config).map_err(|error| LinkError::tls("TLS did not start", error))?;
+    tls.set_buffer_limit(None);
+    Ok(tls.into())
+}
+
+/// A connection at the start of its handshake, for a client. The host key is checked after the handshake, by
+/// [`host_key`] and the caller's known hosts; before that nothing but the handshake is sent.
+pub(crate) fn connect() -> Result<Connection, LinkError> {
+    let failed = |error: rustls::Error| LinkError::tls("TLS did not start", error);
+    let provider = provider();
+    let verifier = Arc::new(PossessionVerifier(provider.clone()));
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&TLS13])
+        .map_err(failed)?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![PROTOCOL.as_bytes().to_vec()];
+    config.resumption = rustls::client::Resumption::disabled();
+    config.enable_sni = false;
+    // A name is asked for, and never sent: the host key says who it is.
+    let name = ServerName::try_from("unglue").map_err(|error| LinkError::tls("TLS did not start", error))?;
+    let mut tls = ClientConnection::new(Arc::new(config), name).map_err(failed)?;
+    tls.set_buffer_limit(None);
+    Ok(tls.into())
+}
+
+/// The key that the server has proved possession of.
+pub(crate) fn host_key(tls: &Connection) -> Result<PublicKey, LinkError> {
+    let untrusted = |what: &str| LinkError::from(Fault::peer(Code::UntrustedHost, what));
+    let spki = tls.peer_certificates().and_then(|keys| keys.first());
+    let spki = spki.ok_or_else(|| untrusted("the server showed no host key"))?;
+    PublicKey::from_spki_der(spki).map_err(|error| untrusted(&error.to_string()))
+}
+
+/// The bytes that only the two ends of this very connection share (RFC 8446 section 7.5).
+pub(crate) fn exporter(tls: &Connection) -> Result<[u8; EXPORTER_LEN], LinkError> {
+    tls.export_keying_material([0; EXPORTER_LEN], EXPORTER_LABEL, Some(EXPORTER_CONTEXT))
+        .map_err(|error| LinkError::tls("TLS exports no keying material", error))
+}
+
+/// Fails unless both ends speak this version of the protocol.
+pub(crate) fn check_alpn(tls: &Connection) -> Result<(), Fault> {
+    match tls.alpn_protocol() {
+        Some(protocol) if protocol == PROTOCOL.as_bytes() => Ok(()),
+        _ => Err(Fault::peer(Code::Unsupported, format!("the peer speaks TLS 1.3, but not {PROTOCOL}"))
+            .advise("check the port: is it an unglue server that listens there?")),
+    }
+}
+
+/// Checks that the server holds the private half of the key that it shows; whether the key is the right one is for the
+/// known hosts to say.
+#[derive(Debug)]
+struct PossessionVerifier(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for PossessionVerifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        match PublicKey::from_spki_der(end_entity) {
+            Ok(_) => Ok(ServerCertVerified::assertion()),
+            Err(_) => Err(CertificateError::BadEncoding.into()),
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _cert: &CertificateDer<'_>,
+        _dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Err(CertificateError::BadSignature.into())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let key = SubjectPublicKeyInfoDer::from(cert.as_ref());
+        verify_tls13_signature_with_raw_key(message, &key, dss, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        vec![SignatureScheme::ED25519]
+    }
+
+    fn requires_raw_public_keys(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,149 @@
+//! From the link's plain bytes to what travels on the wire, and back: TLS records, or nothing at all.
+//!
+//! Sans-IO, as rustls is: the caller moves the bytes. Links over TCP use TLS; links that authenticate by themselves (a
+//! unix socket, an `ssh` process, memory) are plain.
+
+use std::collections::VecDeque;
+use std::io::{self, BufRead as _, IoSlice, Write};
+
+use rustls::Connection;
+use unglue_proto::{Blame, Code, Fault};
+
+use crate::error::LinkError;
+
+/// The two ways in which plain bytes travel, each with what is still to be sent.
+pub(crate) enum Wire {
+    /// As they are.
+    Plain(VecDeque<u8>),
+    /// In TLS 1.3 records.
+    Tls(Box<Connection>),
+}
+
+/// What else the peer said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Received {
+    /// More may follow.
+    Open,
+    /// The peer closed its direction in order (a TLS close_notify).
+    Closed,
+}
+
+impl Wire {
+    /// A wire that changes nothing.
+    pub(crate) fn plain() -> Wire {
+        Wire::Plain(VecDeque::new())
+    }
+
+    /// Takes plain bytes to be sent, in pieces that follow each other; they are encrypted at once.
+    pub(crate) fn seal(&mut self, mut pieces: &mut [IoSlice<'_>]) -> Result<(), LinkError> {
+        match self {
+            Wire::Plain(queue) => pieces.iter().for_each(|piece| queue.extend(&piece[..])),
+            Wire::Tls(tls) => {
+                while !pieces.is_empty() {
+                    let taken = tls.writer().write_vectored(pieces);
+                    let taken = taken.map_err(|error| LinkError::tls("TLS took no data", error))?;
+                    IoSlice::advance_slices(&mut pieces, taken);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether there is something for [`Wire::write_to`].
+    pub(crate) fn wants_write(&self) -> bool {
+        match self {
+            Wire::Plain(queue) => !queue.is_empty(),
+            Wire::Tls(tls) => tls.wants_write(),
+        }
+    }
+
+    /// Writes some of what is to be sent, and says how much `io` took.
+    pub(crate) fn write_to(&mut self, io: &mut dyn Write) -> io::Result<usize> {
+        match self {
+            Wire::Plain(queue) => {
+                let (front, _) = queue.as_slices();
+                let taken = io.write(front)?;
+                queue.drain(..taken);
+                Ok(taken)
+            }
+            Wire::Tls(tls) => tls.write_tls(io),
+        }
+    }
+
+    /// Queues the orderly end.
+    pub(crate) fn close(&mut self) {
+        if let Wire::Tls(tls) = self {
+            tls.send_close_notify();
+        }
+    }
+
+    /// Takes bytes from the wire and hands their plain bytes to `deliver`, in pieces.
+    ///
+    /// # Errors
+    /// The records don't hold (tampered with, or no TLS at all), or `deliver` failed.
+    pub(crate) fn open(
+        &mut self,
+        mut input: &[u8],
+        mut deliver: impl FnMut(&[u8]) -> Result<(), Fault>,
+    ) -> Result<Received, LinkError> {
+        let Wire::Tls(tls) = self else {
+            deliver(input)?;
+            return Ok(Received::Open);
+        };
+        while !input.is_empty() {
+            tls.read_tls(&mut input).map_err(|error| LinkError::tls("TLS took no bytes", error))?;
+            let state = tls.process_new_packets().map_err(tls_error)?;
+            if state.plaintext_bytes_to_read() > 0 {
+                deliver_all(tls, &mut deliver)?;
+            }
+            if state.peer_has_closed() {
+                return Ok(Received::Closed);
+            }
+        }
+        Ok(Received::Open)
+    }
+
+    /// Whether the handshake is still under way.
+    pub(crate) fn is_handshaking(&self) -> bool {
+        match self {
+            Wire::Plain(_) => false,
+            Wire::Tls(tls) => tls.is_handshaking(),
+        }
+    }
+
+    /// Whether an end of input without an orderly end would be a truncation that nobody signed.
+    pub(crate) fn needs_close(&self) -> bool {
+        matches!(self, Wire::Tls(_))
+    }
+}
+
+fn deliver_all(tls: &mut Connection, deliver: &mut impl FnMut(&[u8]) -> Result<(), Fault>) -> Result<(), Fault> {
+    let mut reader = tls.reader();
+    // WouldBlock ends it: everything that was decrypted is delivered.
+    while let Ok(chunk) = reader.fill_buf() {
+        if chunk.is_empty() {
+            break;
+        }
+        deliver(chunk)?;
+        let len = chunk.len();
+        reader.consume(len);
+    }
+    Ok(())
+}
+
+/// What a failure of TLS says about the peer.
+fn tls_error(error: rustls::Error) -> LinkError {
+    use rustls::Error::*;
+    let (what, advice) = match &error {
+        InvalidMessage(what) => (
+            format!("what arrived is not TLS 1.3 ({what:?})"),
+            "check the port: is it an unglue server that listens there?",
+        ),
+        AlertReceived(alert) => {
+            let what = format!("the peer ended the TLS handshake: {alert:?}");
+            return Fault::peer(Code::LinkLost, what).advise("its log says why").into();
+        }
+        error => (format!("TLS failed: {error}"), ""),
+    };
+    LinkError::Tls { what, advice, blame: Blame::Peer, source: Some(std::sync::Arc::new(error)) }
+}

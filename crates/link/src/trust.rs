@@ -1,0 +1,64 @@
+//! Which servers a client trusts: its known hosts.
+
+use std::path::PathBuf;
+
+use unglue_identity::{KnownHosts, KnownHostsFiles, PublicKey, Verdict};
+use unglue_proto::{Code, Fault};
+
+use crate::connect::{ConnectError, Target};
+use crate::error::LinkError;
+
+/// Which servers are trusted.
+#[derive(Debug, Clone)]
+pub struct HostTrust {
+    /// The files that say so.
+    pub files: KnownHostsFiles,
+    /// Whether a server that no file knows is added, rather than refused.
+    pub accept_new: bool,
+}
+
+/// A server that no file knows.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct UnknownHost {
+    /// Where it answered.
+    pub target: Target,
+    /// The key that it proved to have.
+    pub key: PublicKey,
+    /// The file that would learn about it.
+    pub file: PathBuf,
+}
+
+impl HostTrust {
+    /// Whether `key` is the one that the files know for `target`. May add it to a file.
+    pub(crate) fn check(&self, target: &Target, key: PublicKey) -> Result<(), ConnectError> {
+        let unreadable = |error: unglue_identity::IdentityError| {
+            LinkError::from(Fault::user(Code::UntrustedHost, error.to_string()))
+        };
+        let known = KnownHosts::load(&self.files.read).map_err(unreadable)?;
+        tracing::debug!(event = "host_key", %target, key = %key.fingerprint());
+        match known.lookup(&target.host, target.port, &key) {
+            Verdict::Trusted { at } => {
+                tracing::debug!(event = "trusted", %at);
+                Ok(())
+            }
+            Verdict::Changed { at, known } => Err(changed(target, &key, &format!("{at} knows it by {known}")).into()),
+            Verdict::Revoked { at } => Err(changed(target, &key, &format!("{at} revokes that key")).into()),
+            Verdict::Unknown { .. } if self.accept_new => {
+                KnownHosts::append(&self.files.append, &target.host, target.port, &key).map_err(unreadable)?;
+                Ok(())
+            }
+            Verdict::Unknown { .. } => {
+                let file = self.files.append.clone();
+                Err(ConnectError::Unknown(Box::new(UnknownHost { target: target.clone(), key, file })))
+            }
+        }
+    }
+}
+
+fn changed(target: &Target, key: &PublicKey, known: &str) -> LinkError {
+    let what = format!("the server at {target} shows the host key {}, but {known}", key.fingerprint());
+    Fault::peer(Code::UntrustedHost, what)
+        .advise("somebody may be in between; if the key was changed on purpose, remove that line and connect again")
+        .into()
+}

@@ -1,3 +1,0 @@
-//! What users of `unglue-net` notice, in one binary.
-
-mod identity;

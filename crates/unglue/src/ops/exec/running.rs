@@ -1,0 +1,283 @@
+//! The client's hold on a command.
+
+use std::time::{Duration, Instant};
+
+use tokio::time::{sleep_until, timeout};
+use unglue_link::{Link, SendStream};
+use unglue_proto::limits::{OUTCOME, START};
+use unglue_proto::message::exec::{Exit, FromClient, FromServer, Outcome, Report, Started};
+use unglue_proto::{Code, Fault, Side, signal};
+
+use super::check::Observations;
+use super::request::Exec;
+use super::streams::{Input, Output};
+use crate::ops::{Control, Listener, Speaker, unbroken};
+
+/// Bytes that [`Running::collect`] reads at once.
+const READ: usize = 64 * 1024;
+
+/// A command under way.
+///
+/// The streams may be moved to wherever they are read and written. Dropping the whole kills the command.
+pub struct Running {
+    /// The command's input, if it was asked for. Finish it, or the command waits for more.
+    pub stdin: Option<Input>,
+    /// What it prints. `None` if it never started.
+    pub stdout: Option<Output>,
+    /// What it prints to standard error. `None` if it never started.
+    pub stderr: Option<Output>,
+    id: String,
+    speaker: Speaker,
+    progress: Progress,
+}
+
+/// The part of a running command that waits for its end.
+struct Progress {
+    listener: Listener,
+    observations: Observations,
+    exit: Option<Exit>,
+    report: Option<Report>,
+    /// The report is final: figures were compared, or there are none to compare.
+    checked: bool,
+    deadlines: Deadlines,
+}
+
+/// When a server must have said how the command ended. It answers pings, so the link never gives it up.
+#[derive(Default)]
+struct Deadlines {
+    /// The command's timeout, and some time to report it.
+    timeout: Option<Instant>,
+    /// Set once the command has exited and both outputs have ended here.
+    outcome: Option<Instant>,
+    passed: bool,
+}
+
+/// Everything that a command printed, up to a cap, and how it ended.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Collected {
+    /// How it ended.
+    pub report: Report,
+    /// The first bytes of its standard output.
+    pub stdout: Vec<u8>,
+    /// The first bytes of its standard error.
+    pub stderr: Vec<u8>,
+}
+
+/// Sends the request and waits until the command runs or has failed to. Cancelled, it kills the command.
+pub(crate) async fn start(link: &Link, exec: &Exec) -> Result<Running, Fault> {
+    unbroken(begin(link.clone(), exec.clone())).await
+}
+
+async fn begin(link: Link, exec: Exec) -> Result<Running, Fault> {
+    let Control { mut speaker, mut listener } = Control::new(link.open_bidirectional().await?);
+    let stdin = match exec.stdin {
+        true => Some(link.open_unidirectional().await?),
+        false => None,
+    };
+    let id = exec.next_id();
+    speaker.say(&exec.request(&id, stdin.as_ref().map(SendStream::number))).await?;
+    let answer = timeout(START, answer(&mut listener)).await;
+    let answer = answer.unwrap_or_else(|_| Err(silent(START, "whether the command started")))?;
+    let progress = Progress {
+        listener,
+        observations: Observations::default(),
+        exit: None,
+        report: None,
+        checked: false,
+        deadlines: Deadlines::default(),
+    };
+    let mut running = Running { stdin: None, stdout: None, stderr: None, id, speaker, progress };
+    match answer {
+        Answer::Ended(report) => running.progress.report = Some(*report),
+        Answer::Started(started) => {
+            let now = Instant::now();
+            running.progress.deadlines.timeout =
+                exec.timeout.and_then(|limit| now.checked_add(limit)?.checked_add(OUTCOME));
+            running.attach(&link, &started, stdin)?;
+        }
+    }
+    Ok(running)
+}
+
+enum Answer {
+    Started(Started),
+    /// It ran no longer than this, or not at all.
+    Ended(Box<Report>),
+}
+
+async fn answer(listener: &mut Listener) -> Result<Answer, Fault> {
+    loop {
+        match listener.expect().await? {
+            FromServer::Started(started) => return Ok(Answer::Started(started)),
+            FromServer::Outcome(report) => return Ok(Answer::Ended(Box::new(from_server(*report)))),
+            FromServer::Refused(fault) => {
+                return Ok(Answer::Ended(Box::new(Report::of(Outcome::Refused(fault.on(Side::Server))))));
+            }
+            FromServer::Exited(_) => return Err(Fault::peer(Code::BadMessage, "a command ended before it started")),
+            FromServer::Unknown(_) => {}
+        }
+    }
+}
+
+impl Running {
+    /// Takes the streams of a command that has started.
+    fn attach(&mut self, link: &Link, started: &Started, stdin: Option<SendStream>) -> Result<(), Fault> {
+        let (stdout, stderr) = (link.claim(started.stdout)?, link.claim(started.stderr)?);
+        let observations = &mut self.progress.observations;
+        let (stdout, observation) = Output::new(stdout);
+        observations.stdout = observation;
+        let (stderr, observation) = Output::new(stderr);
+        observations.stderr = observation;
+        self.stdin = stdin.map(|stream| {
+            let (input, observation) = Input::new(stream);
+            observations.stdin = observation;
+            input
+        });
+        (self.stdout, self.stderr) = (Some(stdout), Some(stderr));
+        Ok(())
+    }
+
+    /// The operation's id.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Sends a signal to the command's process group. Cancelled, it may have been sent or not.
+    ///
+    /// # Errors
+    /// The link has ended.
+    pub async fn signal(&mut self, number: i32) -> Result<(), Fault> {
+        self.speaker.say(&FromClient::Signal(signal::name(number))).await
+    }
+
+    /// Waits until the command's own process has ended; `None` if it never started, or its end isn't known. Its
+    /// streams may still hold something. Cancelling it loses nothing.
+    pub async fn exited(&mut self) -> Option<Exit> {
+        while self.progress.exit.is_none() && self.progress.report.is_none() {
+            self.progress.receive().await;
+        }
+        self.progress.exit.clone()
+    }
+
+    /// Waits for the outcome. An input that is still in here is finished, as by [`Running::collect`]; outputs that are still
+    /// in here are dropped, and so abandoned. Streams that were taken out must be read to their end or dropped, elsewhere,
+    /// for this to return. Cancelling it loses nothing.
+    ///
+    /// An output that was dropped is reported as abandoned, even if the command had ended by then.
+    pub async fn outcome(&mut self) -> Report {
+        if let Some(stdin) = self.stdin.take() {
+            stdin.finish();
+        }
+        (self.stdout, self.stderr) = (None, None);
+        while self.progress.report.is_none() {
+            self.progress.receive().await;
+        }
+        self.progress.checked().await
+    }
+
+    /// Whether the outcome is that the server didn't say how the command ended within the time that it has for that. The
+    /// streams may then never end.
+    pub fn is_overdue(&self) -> bool {
+        self.progress.deadlines.passed
+    }
+
+    /// Reads both outputs to their end, keeps at most `cap` bytes of each, and waits for the outcome. The input is finished.
+    /// Cancelled, it kills the command.
+    pub async fn collect(mut self, cap: usize) -> Collected {
+        let (stdout, stderr) = (self.stdout.take(), self.stderr.take());
+        let (stdout, stderr, report) = tokio::join!(gather(stdout, cap), gather(stderr, cap), self.outcome());
+        Collected { report, stdout, stderr }
+    }
+}
+
+async fn gather(output: Option<Output>, cap: usize) -> Vec<u8> {
+    let mut kept = Vec::new();
+    let Some(mut output) = output else { return kept };
+    // How it ended is in the report.
+    while let Ok(Some(data)) = output.read(READ).await {
+        let room = cap - kept.len();
+        kept.extend_from_slice(&data[..data.len().min(room)]);
+    }
+    kept
+}
+
+impl Progress {
+    /// Takes one message. The link's end is an outcome as well, and so is a server that says nothing more.
+    async fn receive(&mut self) {
+        let exited = self.exit.is_some();
+        let message = tokio::select! {
+            message = self.listener.expect() => message,
+            fault = self.deadlines.pass(&mut self.observations, exited) => {
+                return self.fail(fault);
+            }
+        };
+        match message {
+            Ok(FromServer::Exited(exit)) => self.exit = Some(exit),
+            Ok(FromServer::Outcome(report)) => self.report = Some(from_server(*report)),
+            Ok(FromServer::Unknown(_)) => {}
+            Ok(FromServer::Started(_) | FromServer::Refused(_)) => {
+                self.fail(Fault::peer(Code::BadMessage, "the server answered a request a second time"));
+            }
+            Err(fault) if fault.code == Code::BadMessage => self.fail(fault),
+            Err(fault) => self.report = Some(Report::of(Outcome::LinkLost(fault))),
+        }
+    }
+
+    /// The server broke the protocol: there are no figures to compare.
+    fn fail(&mut self, fault: Fault) {
+        (self.report, self.checked) = (Some(Report::of(Outcome::Failed(fault))), true);
+    }
+
+    /// The report, once the streams have ended here too and their figures were compared.
+    async fn checked(&mut self) -> Report {
+        if !self.checked {
+            self.observations.all_end().await;
+        }
+        let Some(report) = &mut self.report else {
+            return Report::of(Outcome::Failed(Fault::us("there is no report")));
+        };
+        if !std::mem::replace(&mut self.checked, true) {
+            self.observations.check(report);
+        }
+        report.clone()
+    }
+}
+
+impl Deadlines {
+    /// Returns once one of them has passed. Cancelling it loses nothing.
+    async fn pass(&mut self, observations: &mut Observations, exited: bool) -> Fault {
+        let fault = if exited {
+            observations.outputs_end().await;
+            let due = *self.outcome.get_or_insert_with(|| Instant::now() + OUTCOME);
+            sleep_until(due.into()).await;
+            silent(OUTCOME, "how the command ended, though it has exited")
+        } else {
+            match self.timeout {
+                Some(due) => sleep_until(due.into()).await,
+                None => std::future::pending().await,
+            }
+            silent(OUTCOME, "how the command ended, though its timeout has passed")
+        };
+        self.passed = true;
+        fault
+    }
+}
+
+fn silent(limit: Duration, what: &str) -> Fault {
+    let seconds = limit.as_secs();
+    Fault::peer(Code::TimedOut, format!("the server did not say within {seconds} s {what}"))
+        .advise("the link is alive: look into the server's log")
+}
+
+/// A report as it came; its faults happened on the server.
+fn from_server(mut report: Report) -> Report {
+    let fault = match &mut report.outcome {
+        Outcome::Cancelled(fault) | Outcome::Unkillable(fault) | Outcome::Failed(fault) | Outcome::Refused(fault) => {
+            fault
+        }
+        _ => return report,
+    };
+    *fault = fault.clone().on(Side::Server);
+    report
+}

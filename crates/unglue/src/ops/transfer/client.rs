@@ -1,0 +1,222 @@
+//! The client's halves.
+
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+
+use unglue_host::store::{BytesSource, Facts, ReaderSource, Sink, Source, WriteOptions, WriterSink};
+use unglue_link::{Link, RecvStream};
+use unglue_proto::limits::UNANNOUNCED_FILE;
+use unglue_proto::message::transfer::{File, FromClient, FromServer, Get, Outcome, Put};
+use unglue_proto::message::{Request, Tally};
+use unglue_proto::{Code, Fault, Side};
+
+use super::ends::{What, Where};
+use super::{Download, TransferOptions, Upload};
+use crate::ops::flow::{self, SendError};
+use crate::ops::{Control, Listener, new_id, unbroken};
+
+/// What holds at the destination when a link ended before the outcome came.
+const UNKNOWN_PUT: &str =
+    "the server holds the old file or the new one, whole, and it isn't known which: copy it again";
+/// The same, for a file that was overwritten where it is.
+const UNKNOWN_IN_PLACE: &str = "the file on the server may hold a part of the new content: copy it again";
+/// What holds here when a link ended before a file was whole.
+const CUT_GET: &str = "nothing is in place here, and what was there still is: copy it again";
+/// The same, for a file that was overwritten where it is.
+const CUT_IN_PLACE: &str = "the file here may hold a part of the new content: copy it again";
+
+/// Sends what `upload` names to the path `to` on the server.
+pub(crate) async fn put(link: &Link, upload: Upload<'_>, to: &OsStr, options: TransferOptions) -> Result<Tally, Fault> {
+    let bare = upload.facts(Facts::default());
+    let name = upload.name.clone();
+    match upload.what {
+        What::Bytes(bytes) => put_source(link, BytesSource::new(bytes, bare), bare, &name, to, options).await,
+        What::Reader(reader) => put_source(link, ReaderSource::new(reader, bare), bare, &name, to, options).await,
+        What::File(ref store, ref path) => {
+            let source = store.source(path).await.map_err(Fault::from)?;
+            let facts = upload.facts(source.facts());
+            put_source(link, source, facts, &name, to, options).await
+        }
+    }
+}
+
+/// Sends a source.
+///
+/// # Errors
+/// Nothing is in place on the server, or (for [`Code::LinkLost`]) that isn't known.
+async fn put_source(
+    link: &Link,
+    source: impl Source,
+    facts: Facts,
+    name: &OsStr,
+    to: &OsStr,
+    mut options: TransferOptions,
+) -> Result<Tally, Fault> {
+    let size = source.facts().size;
+    let Control { mut speaker, mut listener } = Control::new(link.open_bidirectional().await?);
+    let data = link.open_unidirectional().await?;
+    let modified = facts.modified.filter(|_| options.preserve);
+    let required = [("modified", modified.is_some()), ("in_place", options.in_place)];
+    let put = Put {
+        id: new_id(),
+        path: to.into(),
+        name: name.into(),
+        size,
+        mode: facts.mode,
+        keep_mode: options.preserve,
+        modified,
+        in_place: options.in_place,
+        data: data.number(),
+        require: required.into_iter().filter(|(_, used)| *used).map(|(name, _)| name.to_owned()).collect(),
+    };
+    speaker.say(&Request::Put(put)).await?;
+    let sent = match flow::send(source, data, options.reporter(size)).await {
+        Ok(tally) => {
+            // A server that has failed already listens no more; its outcome says why.
+            let _ = speaker.say(&FromClient::Sent(tally.clone())).await;
+            Some(tally)
+        }
+        // The server wants no more: it has said why, or the link has ended.
+        Err(SendError::Stream(_)) => None,
+        Err(SendError::Source(error)) => {
+            let fault = Fault::from(error);
+            // Our own failure counts, whether the server hears of it or not.
+            let _ = speaker.conclude(&FromClient::Failed(fault.clone())).await;
+            return Err(fault);
+        }
+    };
+    speaker.finish();
+    let unknown = if options.in_place { UNKNOWN_IN_PLACE } else { UNKNOWN_PUT };
+    let done = outcome(&mut listener).await.map_err(|fault| advised(fault, unknown))?;
+    stored(sent, &done)
+}
+
+/// Compares what was sent with what the server says that it has stored.
+fn stored(sent: Option<Tally>, done: &Tally) -> Result<Tally, Fault> {
+    let Some(sent) = sent else {
+        return Err(Fault::peer(Code::BadMessage, "the server says that it stored a file of which it took a part"));
+    };
+    match sent.bytes == done.bytes {
+        _ if sent == *done => Ok(sent),
+        true => Err(corrupt(format!(
+            "the file has {} bytes with digest {}, and the server stored as many with digest {}",
+            sent.bytes, sent.blake3, done.blake3
+        ))),
+        false => Err(corrupt(format!("the file has {} bytes, and the server stored {}", sent.bytes, done.bytes))),
+    }
+}
+
+fn corrupt(what: String) -> Fault {
+    Fault::peer(Code::Mismatch, what).advise("what the server has can't be trusted: copy it again").on(Side::Server)
+}
+
+/// Fetches the file `from` of the server.
+///
+/// # Errors
+/// The destination is as it was.
+pub(crate) async fn get(
+    link: &Link,
+    from: &OsStr,
+    download: Download<'_>,
+    options: TransferOptions,
+) -> Result<Tally, Fault> {
+    let name = Path::new(from).file_name().unwrap_or_default().to_owned();
+    let (listener, file, data) = unbroken(ask_for(link.clone(), from.to_owned())).await?;
+    let most = file.size.unwrap_or(UNANNOUNCED_FILE.min(download.most));
+    if most > download.most {
+        let what = format!("the file has {most} bytes, and at most {} are wanted", download.most);
+        return Err(Fault::user(Code::LimitExceeded, what));
+    }
+    let answer = Answer { listener, file, data, most };
+    match download.to {
+        Where::Writer(writer) => answer.land(WriterSink::new(writer), options).await,
+        Where::File(store, path) => {
+            let to = WriteOptions {
+                mode: answer.file.mode,
+                keep_mode: options.preserve,
+                modified: options.preserve.then_some(answer.file.modified),
+                in_place: options.in_place,
+                size: answer.file.size,
+                source: None,
+            };
+            let sink = store.sink(&path, &name, to).await.map_err(Fault::from)?;
+            answer.land(sink, options).await
+        }
+    }
+}
+
+/// A server that is about to send a file.
+struct Answer {
+    listener: Listener,
+    file: File,
+    data: RecvStream,
+    most: u64,
+}
+
+impl Answer {
+    async fn land(mut self, sink: impl Sink, mut options: TransferOptions) -> Result<Tally, Fault> {
+        let progress = options.reporter(self.file.size);
+        let sent = outcome(&mut self.listener);
+        let landed = flow::receive(sink, &mut self.data, self.most, progress, sent).await;
+        let cut = if options.in_place { CUT_IN_PLACE } else { CUT_GET };
+        landed.map_err(|error| advised(error.into(), cut))
+    }
+}
+
+/// Sends the request and takes the stream that the answer names.
+async fn ask_for(link: Link, from: OsString) -> Result<(Listener, File, RecvStream), Fault> {
+    let Control { speaker, mut listener } = Control::new(link.open_bidirectional().await?);
+    let path = from.as_os_str().into();
+    speaker.conclude(&Request::Get(Get { id: new_id(), path, require: Vec::new() })).await?;
+    match next(&mut listener).await? {
+        FromServer::File(file) => {
+            let data = link.claim(file.data)?;
+            Ok((listener, file, data))
+        }
+        last => match concluded(last)? {
+            Ok(_) => Err(Fault::peer(Code::BadMessage, "the server says that it sent a file which it never opened")),
+            Err(fault) => Err(fault),
+        },
+    }
+}
+
+async fn outcome(listener: &mut Listener) -> Result<Tally, Fault> {
+    concluded(next(listener).await?)?
+}
+
+/// The next message that this version knows.
+async fn next(listener: &mut Listener) -> Result<FromServer, Fault> {
+    loop {
+        match listener.expect().await? {
+            FromServer::Unknown(unknown) => {
+                tracing::debug!(kind = unknown.kind, "an event of a later version is ignored")
+            }
+            known => return Ok(known),
+        }
+    }
+}
+
+/// The server's final message: the outer error is one that breaks the protocol.
+fn concluded(message: FromServer) -> Result<Result<Tally, Fault>, Fault> {
+    let bad = |what: String| Err(Fault::peer(Code::BadMessage, what));
+    match message {
+        FromServer::Outcome(Outcome::Done(tally)) => Ok(Ok(tally)),
+        // Of the server's own, so that nobody looks for its path on this machine.
+        FromServer::Outcome(Outcome::Failed(fault)) | FromServer::Refused(fault) => Ok(Err(fault.on(Side::Server))),
+        FromServer::Outcome(Outcome::Unknown(unknown)) => {
+            let what = format!("the transfer ended as {:?}, which this version doesn't know", unknown.kind);
+            Err(Fault::peer(Code::Unsupported, what)
+                .advise("whether the file is in place is not known: look, or copy it again"))
+        }
+        FromServer::File(_) => bad("the server opened a file a second time".into()),
+        FromServer::Unknown(unknown) => bad(format!("an unknown message, {:?}", unknown.kind)),
+    }
+}
+
+/// What holds where no outcome came: the link was lost, or the server ended everything.
+fn advised(fault: Fault, advice: &str) -> Fault {
+    match matches!(fault.code, Code::LinkLost | Code::Cancelled) && fault.advice.is_empty() {
+        true => fault.advise(advice),
+        false => fault,
+    }
+}

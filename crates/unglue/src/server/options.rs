@@ -1,0 +1,127 @@
+//! How a server is set up.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use unglue_host::process::SupervisorCommand;
+use unglue_link::LinkConfig;
+use unglue_link::auth::Gatekeeper;
+
+/// How a server is set up. The default listens on loopback, serves the whole home directory, and allows everything to
+/// the owners of authorised keys.
+///
+/// ```
+/// use unglue::ServerOptions;
+///
+/// let options = ServerOptions::default().listen("127.0.0.1:0").root("/srv/files").exec(false);
+/// assert!(options.files && !options.exec);
+/// ```
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct ServerOptions {
+    /// `ADDRESS:PORT`, or `NAME:PORT` for all addresses of a name; port 0 picks a free one. Not used where the caller gives a listener.
+    pub listen: String,
+    /// The directory that every path lies beneath; without it paths are relative to the home directory, and may be
+    /// absolute.
+    pub root: Option<PathBuf>,
+    /// Whether commands may be run.
+    pub exec: bool,
+    /// Whether files may be read and written.
+    pub files: bool,
+    /// Where the host key and the records of temporary files are kept; `~/.local/state/unglue` where it is `None`.
+    pub state: Option<PathBuf>,
+    /// The host key's file; `/etc/ssh/ssh_host_ed25519_key` if it can be read, else one of the server's own.
+    pub host_key: Option<PathBuf>,
+    /// The file of those who may log in; `~/.ssh/authorized_keys` where it is `None`.
+    pub authorized_keys: Option<PathBuf>,
+    /// The program that supervises commands.
+    pub supervisor: SupervisorCommand,
+    /// Says who may log in, in place of `authorized_keys`. What it allows is allowed only as far as `exec` and `files` do.
+    pub gatekeeper: Option<Arc<dyn Gatekeeper>>,
+    /// Deadlines, heartbeat and memory of each link.
+    pub link: LinkConfig,
+}
+
+impl Default for ServerOptions {
+    fn default() -> Self {
+        ServerOptions {
+            listen: format!("127.0.0.1:{}", crate::client::DEFAULT_PORT),
+            root: None,
+            exec: true,
+            files: true,
+            state: None,
+            host_key: None,
+            authorized_keys: None,
+            supervisor: SupervisorCommand::current_exe(),
+            gatekeeper: None,
+            link: LinkConfig::default(),
+        }
+    }
+}
+
+impl ServerOptions {
+    /// Where it listens.
+    pub fn listen(self, listen: impl Into<String>) -> ServerOptions {
+        ServerOptions { listen: listen.into(), ..self }
+    }
+
+    /// The directory that every path lies beneath.
+    pub fn root(self, root: impl Into<PathBuf>) -> ServerOptions {
+        ServerOptions { root: Some(root.into()), ..self }
+    }
+
+    /// Whether commands may be run.
+    pub fn exec(self, exec: bool) -> ServerOptions {
+        ServerOptions { exec, ..self }
+    }
+
+    /// Whether files may be read and written.
+    pub fn files(self, files: bool) -> ServerOptions {
+        ServerOptions { files, ..self }
+    }
+
+    /// Where the host key and the records of temporary files are kept.
+    pub fn state(self, state: impl Into<PathBuf>) -> ServerOptions {
+        ServerOptions { state: Some(state.into()), ..self }
+    }
+
+    /// The host key's file.
+    pub fn host_key(self, host_key: impl Into<PathBuf>) -> ServerOptions {
+        ServerOptions { host_key: Some(host_key.into()), ..self }
+    }
+
+    /// The file of those who may log in.
+    pub fn authorized_keys(self, file: impl Into<PathBuf>) -> ServerOptions {
+        ServerOptions { authorized_keys: Some(file.into()), ..self }
+    }
+
+    /// The program that supervises commands.
+    pub fn supervisor(self, supervisor: SupervisorCommand) -> ServerOptions {
+        ServerOptions { supervisor, ..self }
+    }
+
+    /// Says who may log in, in place of `authorized_keys`.
+    pub fn gatekeeper(self, gatekeeper: impl Gatekeeper + 'static) -> ServerOptions {
+        ServerOptions { gatekeeper: Some(Arc::new(gatekeeper)), ..self }
+    }
+
+    /// Deadlines, heartbeat and memory of each link.
+    pub fn link(self, link: LinkConfig) -> ServerOptions {
+        ServerOptions { link, ..self }
+    }
+}
+
+impl fmt::Debug for ServerOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerOptions")
+            .field("listen", &self.listen)
+            .field("root", &self.root)
+            .field("exec", &self.exec)
+            .field("files", &self.files)
+            .field("state", &self.state)
+            .field("host_key", &self.host_key)
+            .field("authorized_keys", &self.authorized_keys)
+            .finish_non_exhaustive()
+    }
+}

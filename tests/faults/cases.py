@@ -1,0 +1,137 @@
+"""What is done under a fault, and how its end is judged. The same for every tool.
+
+A copy of `new` over `old`: the name must hold one of the two, whole; and the client may exit 0 only where it holds `new`.
+A command that appends a line to a file and prints a known output: the client may exit 0 only with the whole output, the file
+must not have more than one line, and nothing of the command may run two seconds after both ends are gone.
+"""
+
+import contextlib
+import os
+import subprocess
+import time
+
+from .tools import descendants, end_marked, environment, marked
+
+# More than any one buffer, and no multiple of a page.
+OLD = bytes(i * 7 % 251 for i in range(70_001))
+NEW = bytes(i * i % 253 for i in range(300_007))
+LINES = 20_000
+PRINTED = b"".join(b"%d\n" % i for i in range(1, LINES + 1))
+SCRIPT = f"echo ran >>$0; seq {LINES}; sleep 0.05; exit 7"
+PATIENCE = 40
+ORPHAN_TIME = 2.5
+
+
+class Verdict:
+    """What was wrong, if anything; in words that the table counts."""
+
+    def __init__(self):
+        self.wrong = []
+
+    def add(self, kind, detail=""):
+        self.wrong.append((kind, detail))
+
+
+def client(argv, site, patience=PATIENCE):
+    """Runs a client to its end: its exit code (None if it hangs), stdout and stderr."""
+    process = subprocess.Popen(
+        argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env=environment(site), cwd=site / "home", start_new_session=True,
+    )  # fmt: skip
+    try:
+        stdout, stderr = process.communicate(timeout=patience)
+        return process.returncode, stdout, stderr
+    except subprocess.TimeoutExpired:
+        for pid in [*descendants(process.pid), process.pid]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, 9)
+        stdout, stderr = process.communicate()
+        return None, stdout, stderr
+
+
+class Copy:
+    """A file copied over another, up or down."""
+
+    def __init__(self, tool, direction):
+        self.tool, self.direction = tool, direction
+        self.site = tool.site
+        self.place = self.site / "home" / "place"
+        self.source = self.site / "home" / "source"
+        self.target = self.place / "file"
+
+    def prepare(self):
+        self.place.mkdir(exist_ok=True)
+        self.source.write_bytes(NEW)
+        self.target.write_bytes(OLD)
+
+    def argv(self):
+        return getattr(self.tool, self.direction)(self.source, self.target)
+
+    def judge(self, code, _stdout, stderr, verdict):
+        try:
+            held = self.target.read_bytes()
+        except OSError:
+            held = None
+        if held is None:
+            verdict.add("lost file", "neither the old nor the new one is there")
+        elif held not in (OLD, NEW):
+            verdict.add("torn file", f"{len(held)} bytes of {len(NEW)}")
+        if code == 0 and held != NEW:
+            verdict.add("false success", "exit 0 without the new file")
+        if code is None:
+            verdict.add("hang", f"no end within {PATIENCE} s")
+        if code == 101 or b"panicked" in stderr:
+            verdict.add("panic", stderr.decode(errors="replace")[-200:])
+        if self.tool.name == "unglue" and code not in (0, None) and code > 0 and not stderr.strip():
+            verdict.add("no reason", f"exit {code} without a word")
+
+    def left_behind(self, verdict):
+        """The next run, without a fault, must succeed and leave nothing but the file."""
+        code, _, stderr = client(self.argv(), self.site)
+        if code != 0:
+            verdict.add("next run fails", f"exit {code}: {stderr.decode(errors='replace').strip()[-200:]}")
+        left = sorted(path.name for path in self.place.iterdir() if path.name != "file")
+        if left:
+            verdict.add("left behind", " ".join(left)[:100])
+            for name in left:
+                (self.place / name).unlink()
+
+
+class Command:
+    """A command that must run at most once, whole, and leave nothing."""
+
+    def __init__(self, tool):
+        self.tool, self.site = tool, tool.site
+        self.mark = f"unglue-fault-{os.getpid()}"
+        self.runs = self.site / "home" / f"{self.mark}-runs"
+
+    def prepare(self):
+        self.runs.write_bytes(b"")
+
+    def argv(self):
+        return self.tool.run("sh", "-c", SCRIPT, str(self.runs))
+
+    def judge(self, code, stdout, stderr, verdict):
+        ran = self.runs.read_bytes().count(b"\n")
+        if ran > 1:
+            verdict.add("ran twice", f"{ran} times")
+        if code == 7 and (stdout != PRINTED or ran != 1):
+            verdict.add("false success", f"the command's own code with {len(stdout)} bytes of {len(PRINTED)}")
+        if code == 0:
+            verdict.add("false success", "exit 0 of a command that exits 7")
+        if not PRINTED.startswith(stdout):
+            verdict.add("wrong output", "bytes that the command did not print there")
+        if code is None:
+            verdict.add("hang", f"no end within {PATIENCE} s")
+        if code == 101 or b"panicked" in stderr:
+            verdict.add("panic", stderr.decode(errors="replace")[-200:])
+        if self.tool.name == "unglue" and code not in (0, 7, None) and code > 0 and not stderr.strip():
+            verdict.add("no reason", f"exit {code} without a word")
+
+    def left_behind(self, verdict):
+        until = time.monotonic() + ORPHAN_TIME
+        while (left := marked(self.mark)) and time.monotonic() < until:
+            time.sleep(0.05)
+        if left:
+            verdict.add("orphan", f"{len(left)} processes after {ORPHAN_TIME} s")
+            end_marked(self.mark)
