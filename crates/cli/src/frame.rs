@@ -5,6 +5,7 @@ mod dump;
 mod encode;
 mod json;
 mod list;
+mod prefix;
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Read};
@@ -18,6 +19,7 @@ Examples:
   unglue frame list                                       the framings that have a name
   unglue frame decode u32be capture.bin                   offset, fields, length and a dump of each frame
   unglue frame decode --json 'tag:u8 len:u32be data[len-4]' - < postgres.bin
+  unglue frame decode --after '\r\n\r\n' websocket dump    behind the headers of an upgrade; --skip 24 leaves out 24 bytes
   unglue frame check 'lines(max=64K)' access.log          does it all parse, and where does it stop?
   printf 'one\\ntwo\\n' | unglue frame encode netstring     3:one,3:two,
   unglue frame decode --json u16be in | unglue frame encode --json varint > out
@@ -107,6 +109,18 @@ fn framing(notation: &str) -> Result<Framing, Failure> {
     })
 }
 
+/// Whether there was no stdin when this process began. Rust then opens /dev/null in its place, for reading and writing,
+/// which nobody else does.
+fn stdin_was_closed() -> bool {
+    use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat, makedev};
+    let stdin = rustix::stdio::stdin();
+    let both = fcntl_getfl(stdin).is_ok_and(|flags| flags & OFlags::ACCMODE == OFlags::RDWR);
+    let null = |stat: rustix::fs::Stat| {
+        FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice && stat.st_rdev == makedev(1, 3)
+    };
+    both && fstat(stdin).is_ok_and(null)
+}
+
 /// The named file, or stdin for `-` and for no name. Gives its name for errors.
 fn input(file: Option<PathBuf>) -> Result<(String, Box<dyn Read>), Failure> {
     match file {
@@ -120,6 +134,9 @@ fn input(file: Option<PathBuf>) -> Result<(String, Box<dyn Read>), Failure> {
         _ => {
             if io::stdin().is_terminal() {
                 eprintln!("unglue: reading stdin; end it with Ctrl-D");
+            }
+            if stdin_was_closed() {
+                return Err(Failure::Usage("stdin is closed. Name a file, or give it something to read.".into()));
             }
             Ok(("stdin".into(), Box::new(io::stdin().lock())))
         }

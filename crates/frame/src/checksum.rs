@@ -134,14 +134,22 @@ impl Checksum {
 #[cfg(feature = "checksums")]
 mod crcs {
     use super::Kind;
-    use crc::{CRC_16_ARC, CRC_16_IBM_SDLC, CRC_16_MODBUS, CRC_16_XMODEM, CRC_32_ISCSI, CRC_32_ISO_HDLC, Crc, Table};
+    use crc::{CRC_16_ARC, CRC_16_IBM_SDLC, CRC_16_MODBUS, CRC_16_XMODEM, Crc, Table};
 
     static ARC: Crc<u16, Table<16>> = Crc::<u16, Table<16>>::new(&CRC_16_ARC);
     static MODBUS: Crc<u16, Table<16>> = Crc::<u16, Table<16>>::new(&CRC_16_MODBUS);
     static XMODEM: Crc<u16, Table<16>> = Crc::<u16, Table<16>>::new(&CRC_16_XMODEM);
     static X25: Crc<u16, Table<16>> = Crc::<u16, Table<16>>::new(&CRC_16_IBM_SDLC);
-    static HDLC: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&CRC_32_ISO_HDLC);
-    static CASTAGNOLI: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&CRC_32_ISCSI);
+
+    /// By the processor's instruction.
+    #[cfg(feature = "fast-checksums")]
+    use crc32c::crc32c;
+
+    #[cfg(not(feature = "fast-checksums"))]
+    fn crc32c(bytes: &[u8]) -> u32 {
+        static CASTAGNOLI: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&crc::CRC_32_ISCSI);
+        CASTAGNOLI.checksum(bytes)
+    }
 
     pub(super) fn of(kind: Kind, bytes: &[u8]) -> u32 {
         match kind {
@@ -150,8 +158,8 @@ mod crcs {
             Kind::Crc16Modbus => MODBUS.checksum(bytes).into(),
             Kind::Crc16Xmodem => XMODEM.checksum(bytes).into(),
             Kind::Crc16X25 => X25.checksum(bytes).into(),
-            Kind::Crc32 => HDLC.checksum(bytes),
-            Kind::Crc32c => CASTAGNOLI.checksum(bytes),
+            Kind::Crc32 => crc32fast::hash(bytes),
+            Kind::Crc32c => crc32c(bytes),
         }
     }
 }

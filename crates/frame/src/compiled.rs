@@ -72,6 +72,9 @@ pub(crate) type Opened<'a> = (&'a [u8], bool);
 pub(crate) struct Compiled {
     pub(crate) limits: Limits,
     pub(crate) kind: Kind,
+    /// Where the framing is a length of four bytes, most significant first, and the data: the smallest length, and how
+    /// many more are good. The commonest framing deserves the least work. Otherwise no length is good.
+    u32be: (u64, u64),
 }
 
 /// The ways of telling where a frame ends. There is one for each deframer, and the largest is the one on the hot path: a
@@ -125,12 +128,20 @@ impl Compiled {
             }
             Shape::Custom(custom) => Kind::Custom(custom),
         };
-        Compiled { limits, kind }
+        Compiled { limits, u32be: u32be(&kind), kind }
     }
 
     /// The frame that begins with `bytes`, if it is whole, valid and found without much ado.
     #[inline(always)]
     pub(crate) fn quick(&self, bytes: &[u8]) -> Result<Span, Miss> {
+        let (low, room) = self.u32be;
+        if let Some(header) = bytes.first_chunk::<4>() {
+            let length = u64::from(u32::from_be_bytes(*header));
+            let data = length as usize;
+            if length.wrapping_sub(low) <= room && data <= bytes.len() - 4 {
+                return Ok(Span { head: 4, data, total: 4 + data, lost: Lost::Nothing });
+            }
+        }
         match &self.kind {
             Kind::Head(head) => head.quick(bytes),
             Kind::Ended(ended) => ended.quick(bytes),
@@ -241,6 +252,7 @@ impl Compiled {
             Kind::Ended(ended) => ended.limit(self.limits),
             _ => {}
         }
+        self.u32be = u32be(&self.kind);
     }
 
     /// What the bytes are that stand behind the last delimiter of an input that has ended.
@@ -299,6 +311,15 @@ impl Limits {
             Step::More(_) | Step::Drop(_) | Step::Filler(_) => Measure::More(head),
         })
     }
+}
+
+/// What is good where the framing is a length of four bytes, most significant first, and the data.
+fn u32be(kind: &Kind) -> (u64, u64) {
+    match kind {
+        Kind::Head(head) => head.fast.as_ref().and_then(Fast::u32be),
+        _ => None,
+    }
+    .unwrap_or((u64::MAX, 0))
 }
 
 /// A length and as many bytes; with `incl` the length counts itself.

@@ -74,12 +74,37 @@ impl Deframer {
     #[inline]
     #[allow(clippy::should_implement_trait)]
     pub fn decode<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Result<Option<Frame<'a>>, DecodeError> {
+        let mut miss = Miss::Unknown;
+        if self.state.idle() && self.at == self.end {
+            match self.rule.quick(input) {
+                Ok(span) => {
+                    let (raw, rest) = input.split_at(span.total);
+                    *input = rest;
+                    return Ok(Some(Frame::plain(raw, span, self.state.pass(span.total), &self.rule)));
+                }
+                Err(why) => miss = why,
+            }
+        }
+        // Taken apart and put together again: so a frame of the hot path stays in registers.
+        match self.decode_slowly(input, miss) {
+            Ok(Some(frame)) => Ok(Some(frame.again())),
+            Ok(None) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    #[inline(never)]
+    fn decode_slowly<'a, 'i: 'a>(
+        &'a mut self,
+        input: &mut &'i [u8],
+        miss: Miss,
+    ) -> Result<Option<Frame<'a>>, DecodeError> {
         if self.at < self.end {
             self.feed(input);
             *input = &[];
             return self.next();
         }
-        take(&self.rule, &mut self.state, &mut self.whole, &mut self.scratch, input)
+        take_slowly(&self.rule, &mut self.state, &mut self.whole, &mut self.scratch, input, miss)
     }
 
     /// Takes all the frames out of `input`, as an iterator whose frames may live beside each other. It moves `input`
@@ -363,7 +388,12 @@ fn take<'a, 'i: 'a>(
             Err(why) => miss = why,
         }
     }
-    take_slowly(rule, state, whole, scratch, input, miss)
+    // Taken apart and put together again: so a frame of the hot path stays in registers.
+    match take_slowly(rule, state, whole, scratch, input, miss) {
+        Ok(Some(frame)) => Ok(Some(frame.again())),
+        Ok(None) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 #[inline(never)]

@@ -1,12 +1,14 @@
 //! Payloads in, bytes out.
 
 mod parts;
+mod slice;
 
 use crate::{
     EncodeError, FieldName, Framing, Limits, MAX_DELIMITER, Output,
     compiled::{Compiled, Decimal, Ended, Head, Kind, Style, WIDEST_HEAD, cobs_encode, slip_encode},
 };
 use alloc::vec::Vec;
+use slice::Slice;
 
 /// Writes frames. Either a whole frame is written, or an error is given and nothing is.
 #[derive(Clone, Debug)]
@@ -58,8 +60,8 @@ impl Enframer {
         }
     }
 
-    /// Writes a frame to the front of `out`, which doesn't grow, and gives its size. `u32be` is written in
-    /// place; other framings take a buffer of their own in between.
+    /// Writes a frame to the front of `out`, which doesn't grow, and gives its size. Nothing is allocated, except for a
+    /// [`Rule`](crate::Rule) of one's own.
     ///
     /// # Errors
     /// As [`encode`](Self::encode), and [`EncodeError::NoRoom`].
@@ -75,9 +77,33 @@ impl Enframer {
             place.copy_from_slice(data);
             return Ok(4 + data.len());
         }
-        self.encode_elsewhere(fields, data, out)
+        self.encode_in_slice(fields, data, out)
     }
 
+    fn encode_in_slice(&self, fields: &[u64], data: &[u8], out: &mut [u8]) -> Result<usize, EncodeError> {
+        // Where all fits for sure, it is written at once; otherwise it is first found out how large it is.
+        let roomy = out.len() / 2 > data.len() + 64;
+        match &self.rule.kind {
+            Kind::Custom(_) => return self.encode_elsewhere(fields, data, out),
+            Kind::Head(head) if head.pad.is_none() && out.len() >= head.room() + WIDEST_HEAD + data.len() => {}
+            Kind::Head(_) => self.fits(fields, data, out.len())?,
+            _ if roomy => {}
+            _ => self.fits(fields, data, out.len())?,
+        }
+        let mut out = Slice::new(out);
+        self.encode(fields, data, &mut out)?;
+        out.fits()
+    }
+
+    /// Whether the frame has at most `have` bytes.
+    fn fits(&self, fields: &[u64], data: &[u8], have: usize) -> Result<(), EncodeError> {
+        let mut none = Slice::new(&mut []);
+        self.encode(fields, data, &mut none)?;
+        let need = none.size();
+        if need <= have { Ok(()) } else { Err(EncodeError::NoRoom { need, have }) }
+    }
+
+    /// A rule of one's own may look at what it has written: it gets a buffer for that.
     fn encode_elsewhere(&self, fields: &[u64], data: &[u8], out: &mut [u8]) -> Result<usize, EncodeError> {
         let mut whole = Vec::new();
         self.encode(fields, data, &mut whole)?;
@@ -99,15 +125,30 @@ impl Enframer {
     ///
     /// # Errors
     /// As [`encode`](Self::encode); `out` is as it was.
+    #[inline]
     pub fn encode_with<O: Output>(
         &self,
         fields: &[u64],
         out: &mut O,
         write: impl FnOnce(&mut O),
     ) -> Result<(), EncodeError> {
-        let mark = self.begin(fields, out)?;
+        let (fewest, more) = self.u32be;
+        if more == 0 || !fields.is_empty() {
+            let mark = self.begin(fields, out)?;
+            write(out);
+            return self.end(mark, fields, out);
+        }
+        let start = out.written().len();
+        out.put(&[0; 4]);
         write(out);
-        self.end(mark, fields, out)
+        match out.written().get_mut(start..).and_then(<[u8]>::split_first_chunk_mut::<4>) {
+            Some((head, data)) if (data.len() as u64).wrapping_sub(fewest) <= more => {
+                *head = (data.len() as u32).to_be_bytes();
+                Ok(())
+            }
+            // The slow way finds out what is wrong.
+            _ => self.end(Mark { start, data: start + 4 }, fields, out),
+        }
     }
 
     /// Begins a frame in place: reserves its header. Append the data to `out`, then call [`end`](Self::end).

@@ -60,6 +60,13 @@ impl<'a> Frame<'a> {
         Frame { raw, head: span.head, data, offset, rule, part: Part::Whole, lost: span.lost != Lost::Nothing, apart }
     }
 
+    /// The same, field by field.
+    #[inline(always)]
+    pub(crate) fn again(self) -> Frame<'a> {
+        let Frame { raw, head, data, offset, rule, part, lost, apart } = self;
+        Frame { raw, head, data, offset, rule, part, lost, apart }
+    }
+
     /// A piece of a body.
     pub(crate) fn piece(data: &'a [u8], left: u64, offset: u64, rule: &'a Compiled) -> Frame<'a> {
         Frame { raw: data, head: 0, data, offset, rule, part: Part::Piece { left }, lost: false, apart: false }

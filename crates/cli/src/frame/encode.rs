@@ -89,6 +89,10 @@ impl<W: Write> Encoder<W> {
         let mut line = Vec::new();
         for number in 1.. {
             line.clear();
+            if !lines.buffer().contains(&b'\n') {
+                // The next line may be long in coming.
+                self.out.flush().map_err(Failure::Write)?;
+            }
             let read = lines.read_until(b'\n', &mut line).map_err(|error| Failure::Read(source.into(), error))?;
             if read == 0 {
                 break;

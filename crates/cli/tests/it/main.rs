@@ -4,6 +4,7 @@ mod cp;
 mod demo;
 mod descendants;
 mod exec;
+mod frame;
 mod guide;
 mod host;
 mod house;

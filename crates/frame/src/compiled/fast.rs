@@ -10,8 +10,10 @@ pub(crate) enum Fast {
     U32Be { low: u64, room: u64 },
     /// A length of fixed width.
     Fixed(Plan),
+    /// A varint and the data, with nothing beside them.
+    Varint { low: u64, room: u64 },
     /// A varint.
-    Varint(Plan),
+    VarintIn(Plan),
 }
 
 /// Why the hot path gave no frame.
@@ -66,7 +68,10 @@ impl Fast {
         };
         Some(match int.form {
             // Longer ones are left to the slow path, which knows the most bytes.
-            Form::Varint if int.width >= 2 => Fast::Varint(plan),
+            Form::Varint if int.width >= 2 && at + behind + plan.tail == 0 && head.adjust == 0 => {
+                Fast::Varint { low, room }
+            }
+            Form::Varint if int.width >= 2 => Fast::VarintIn(plan),
             Form::Varint | Form::Digits(_) => return None,
             Form::Padded => return None,
             Form::Big if int.width == 4 && plan.head == 4 && head.adjust == 0 && plan.tail == 0 => {
@@ -74,6 +79,14 @@ impl Fast {
             }
             _ => Fast::Fixed(plan),
         })
+    }
+
+    /// The smallest length, and how many more are good, where it has four bytes, most significant first.
+    pub(super) fn u32be(&self) -> Option<(u64, u64)> {
+        match self {
+            Fast::U32Be { low, room } => Some((*low, *room)),
+            _ => None,
+        }
     }
 
     /// The span of the frame that begins with `bytes`, if it is whole and valid, and not near the end of the input:
@@ -90,7 +103,23 @@ impl Fast {
                 Span { head: 4, data, total: 4 + data, lost: Lost::Nothing }
             }
             Fast::Fixed(plan) => plan.span(plan.fixed(bytes)?, 0)?,
-            Fast::Varint(plan) => {
+            Fast::Varint { low, room } => {
+                let (first, rest) = bytes.split_first()?;
+                let (mut length, mut head) = (u64::from(*first), 1);
+                if *first >= 0x80 {
+                    let second = *rest.first()?;
+                    if second.wrapping_sub(1) >= 0x7f {
+                        return None;
+                    }
+                    (length, head) = (length & 0x7f | u64::from(second) << 7, 2);
+                }
+                if length.wrapping_sub(*low) > *room {
+                    return None;
+                }
+                let data = length as usize;
+                Span { head, data, total: head + data, lost: Lost::Nothing }
+            }
+            Fast::VarintIn(plan) => {
                 let (length, width) = plan.varint(bytes)?;
                 plan.span(length, width)?
             }

@@ -1,6 +1,9 @@
 //! COBS and SLIP: the delimiter never stands in the data, since it is taken out or escaped.
 
-use crate::{Fault, Output, find::find};
+use crate::{
+    Fault, Output,
+    find::{find, find_any},
+};
 
 /// SLIP's delimiter (RFC 1055).
 pub(crate) const END: u8 = 0xc0;
@@ -49,20 +52,30 @@ pub(super) fn cobs_size(bytes: &[u8]) -> usize {
 
 /// Appends `data` as COBS, with its final zero.
 pub(crate) fn cobs_encode(data: &[u8], out: &mut impl Output) {
-    let mut blocks = data.split(|byte| *byte == 0).peekable();
-    while let Some(mut block) = blocks.next() {
+    out.reserve(cobs_bound(data.len() as u64) as usize + 1);
+    let mut rest = data;
+    loop {
+        let zero = find(&[0], rest);
+        let (mut block, after) = match zero {
+            Some(at) => (&rest[..at], Some(&rest[at + 1..])),
+            None => (rest, None),
+        };
         while block.len() >= 254 {
             out.put(&[255]);
             out.put(&block[..254]);
             block = &block[254..];
             // A full block at the very end needs no empty one behind it.
-            if block.is_empty() && blocks.peek().is_none() {
+            if block.is_empty() && after.is_none() {
                 out.put(&[0]);
                 return;
             }
         }
         out.put(&[block.len() as u8 + 1]);
         out.put(block);
+        match after {
+            Some(after) => rest = after,
+            None => break,
+        }
     }
     out.put(&[0]);
 }
@@ -96,8 +109,9 @@ pub(super) fn slip_size(bytes: &[u8]) -> usize {
 
 /// Appends `data` as SLIP, with its END.
 pub(crate) fn slip_encode(data: &[u8], out: &mut impl Output) {
+    out.reserve(data.len() + 1);
     let mut rest = data;
-    while let Some(at) = rest.iter().position(|byte| matches!(*byte, END | ESC)) {
+    while let Some(at) = find_any(&[END, ESC], rest) {
         out.put(&rest[..at]);
         out.put(&[ESC, if rest[at] == END { ESC_END } else { ESC_ESC }]);
         rest = &rest[at + 1..];

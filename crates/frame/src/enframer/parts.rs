@@ -57,6 +57,8 @@ pub(super) fn write_behind(head: &Head, start: usize, data: Range<usize>, fields
             Part::Check(check) => {
                 let written = out.written();
                 let covered = match check.over {
+                    // A slice that is too short has fewer bytes; that ends in an error anyway.
+                    _ if written.len() < data.end => &[],
                     Over::Data => &written[data.clone()],
                     Over::All => &written[start..],
                     Over::Parts { from, to } => {
