@@ -6,7 +6,9 @@ pub(crate) fn fields(notation: &str) -> Option<Vec<String>> {
     let data = tokens.iter().find_map(|token| token.strip_prefix("data[")?.strip_suffix(']'))?;
     let length = data.split(['+', '-', '*', '/', '&', '<', '>']).next()?.trim();
     // A name may itself have a dash: the length is the longest name that the text begins with.
-    let named: Vec<&str> = tokens.iter().filter_map(|token| token.split_once(':')).map(|(name, _)| name).collect();
+    // Before a length of some bits, as in `last|len:u32be`, the field of the others is named.
+    let names = tokens.iter().filter_map(|token| token.split_once(':')).flat_map(|(names, _)| names.split('|'));
+    let named: Vec<&str> = names.collect();
     let length =
         named.iter().filter(|name| data.starts_with(**name)).max_by_key(|name| name.len()).copied().unwrap_or(length);
     Some(named.iter().filter(|name| **name != length).map(|name| (*name).to_owned()).collect())
@@ -44,6 +46,8 @@ mod tests {
             ("tag:u8 len:u32be data[len-4]", &["tag"]),
             ("len:u24be type:u8 flags:u8 id:u32be data[len] (max=16K)", &["type", "flags", "id"]),
             ("01 t:u8 id:u16be len:u16be p:u8 _ data[len] pad[p]", &["t", "id", "p"]),
+            ("a:u8 last|len:u32be data[len&7fffffff]", &["a", "last"]),
+            ("len:u16be b:hex(4) data[len*4-8]", &["b"]),
             ("hdr:u8 my-len:varint(4) data[my-len-2] crc32(all, le) tail:u8", &["hdr", "tail"]),
         ];
         for (notation, names) in cases {

@@ -106,3 +106,38 @@ fn json(presets: &[&Preset], protocols: &[&Protocol]) -> serde_json::Value {
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(words: &[&str]) -> List {
+        List { json: false, words: words.iter().map(|word| (*word).to_owned()).collect() }
+    }
+
+    #[test]
+    fn words_are_looked_for_in_names_notations_and_meanings() {
+        let found = |words: &[&str]| -> Vec<&str> {
+            let list = list(words);
+            let wanted = protocols().iter().filter(|protocol| list.wants(&texts(protocol)));
+            wanted.map(|protocol| protocol.name).collect()
+        };
+        assert_eq!(found(&["MQTT"]), ["mqtt"]);
+        assert_eq!(found(&["rabbitmq", "seq:u8"]), ["amqp", "mysql"]);
+        assert_eq!(found(&[]).len(), protocols().len());
+        assert_eq!(found(&["no such protocol"]), [""; 0]);
+    }
+
+    #[test]
+    fn a_protocol_is_shown_with_its_notation_and_a_frame() {
+        let mqtt = protocols().iter().find(|protocol| protocol.name == "mqtt").expect("a name");
+        let mut out = Vec::new();
+        table(&mut out, &[], &[mqtt], false).expect("a vector takes it");
+        let text = String::from_utf8(out).expect("text");
+        assert!(text.contains("  mqtt            MQTT 3 and 5\n"), "{text}");
+        assert!(text.contains("hdr:u8 len:varint(4) data[len]\n"), "{text}");
+        assert!(text.ends_with("30060003612f6278\n"), "{text}");
+        assert_eq!(json(&[], &[mqtt])[0]["example_hex"], "30060003612f6278");
+        assert_eq!(json(&[], &[mqtt])[0]["notation"], "mqtt");
+    }
+}

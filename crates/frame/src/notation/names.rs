@@ -32,7 +32,12 @@ const fn code(name: &'static str, meaning: &'static str, example: &'static [u8])
 }
 
 const PROTOCOLS: &[Protocol] = &[
-    layout("ajp13", "12 34 len:u16be data[len]", "AJP 1.3, from the web server", b"\x12\x34\0\x01\x0a"),
+    layout(
+        "ajp13",
+        "magic:u16be len:u16be data[len]",
+        "AJP 1.3; magic is 1234 from the web server, 4142 to it",
+        b"\x12\x34\0\x01\x0a",
+    ),
     code("amqp", "AMQP 0-9-1 (RabbitMQ); the protocol header is a frame of type 65", b"\x08\0\0\0\0\0\0\xce"),
     code("amqp1", "AMQP 1.0; the protocol header is a frame of type 65", b"\0\0\0\x08\x02\0\0\0"),
     code("ber", "BER and DER values, whole (LDAP, SNMP over TCP)", b"0\x05\x02\x01\x01B\0"),
@@ -71,8 +76,8 @@ const PROTOCOLS: &[Protocol] = &[
     layout("fins", "46 49 4e 53 len:u32be data[len]", "Omron FINS over TCP", b"FINS\0\0\0\x0c\0\0\0\0\0\0\0\0\0\0\0\0"),
     layout(
         "gearman",
-        "00 52 45 51 type:u32be len:u32be data[len]",
-        "Gearman requests; responses begin with 00 52 45 53",
+        "00 52 45 magic:u8 type:u32be len:u32be data[len]",
+        "Gearman; magic is 51 (hex) in requests, 53 in responses",
         b"\0REQ\0\0\0\x10\0\0\0\x02hi",
     ),
     code("git", "the same as pkt-line", b"0006a\n"),

@@ -82,10 +82,11 @@ fn each_of_tokio_utils_options_has_its_notation() {
 fn num_skip_keeps_as_much_of_the_header_as_one_likes() {
     let wire = b"\x07\0\x02hi\x08\0\x01o\x09\0\x03you";
     for skip in 0..=4 {
-        let builder = *LengthDelimitedCodec::builder().length_field_offset(1).length_field_length(2);
+        let mut builder = LengthDelimitedCodec::builder();
+        builder.length_field_offset(1).length_field_length(2);
         // A header of three bytes: kept from the byte `skip` on, or one more byte left out.
         let adjust = 3 - skip as isize;
-        let codec = builder.clone().length_adjustment(adjust).num_skip(skip).new_codec();
+        let codec = builder.length_adjustment(adjust).num_skip(skip).new_codec();
         let mut deframer = Deframer::new(framing("tag:u8 len:u16be data[len]"));
         let mut input = &wire[..];
         let mut frames = Vec::new();

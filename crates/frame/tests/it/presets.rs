@@ -1,5 +1,6 @@
 //! The protocols that need code: real bytes, every split, hostile streams, and the way back.
 
+mod adapters;
 mod cuts;
 mod encode;
 mod hostile;
