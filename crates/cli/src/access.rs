@@ -1,7 +1,5 @@
 //! The way to a server: connecting, and what a person is asked on the way.
 
-use std::fs::File;
-use std::io::{BufRead as _, BufReader, IsTerminal as _, Write as _};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +9,8 @@ use unglue::{Address, Client, ClientOptions, Code, ConnectError, Fault, UnknownH
 
 use crate::args::connection::ConnectionArgs;
 use crate::args::target::HostArg;
-use crate::complaint::{Complaint, printable};
+use crate::complaint::{Complaint, printable, say};
+use crate::host_prompt::agreed;
 use crate::passphrase;
 use crate::patience::{Asked, within};
 
@@ -69,8 +68,9 @@ impl Access {
     async fn connect_at_leisure(&self) -> Result<Client, Fault> {
         match Client::connect(&self.address, &self.options).await {
             Err(ConnectError::Unknown(unknown)) if self.asked.ask(|| agreed(&unknown)) => {
-                remember(&unknown)?;
-                Client::connect(&self.address, &self.options).await.map_err(fault)
+                remember(&unknown);
+                let options = self.options.clone().agreed(unknown.key);
+                Client::connect(&self.address, &options).await.map_err(fault)
             }
             connected => connected.map_err(fault),
         }
@@ -82,35 +82,14 @@ fn fault(error: ConnectError) -> Fault {
     error.into()
 }
 
-fn remember(unknown: &UnknownHost) -> Result<(), Fault> {
-    KnownHosts::append(&unknown.file, &unknown.target.host, unknown.target.port, &unknown.key)
-        .map_err(|error| Fault::system(Code::UntrustedHost, error.to_string()))
-}
-
-/// Whether a person at the terminal says that the server is the right one. Nobody there means no.
-fn agreed(unknown: &UnknownHost) -> bool {
-    if !std::io::stderr().is_terminal() {
-        return false;
+/// Adds the server to the known hosts. Where that can't be done, as in a home that is read-only, it is trusted this time.
+fn remember(unknown: &UnknownHost) {
+    if let Err(error) = KnownHosts::append(&unknown.file, &unknown.target.host, unknown.target.port, &unknown.key) {
+        say(&format!(
+            "warning: {} is trusted this time only: {error}. --known-hosts FILE names another file",
+            unknown.target
+        ));
     }
-    let question = format!(
-        "The server at {} is not known. Its host key is\n  256 {} ({})\nTrust it, and add it to {}? [yes/no] ",
-        unknown.target,
-        unknown.key.fingerprint(),
-        unknown.key.kind().trim_start_matches("ssh-").to_uppercase(),
-        unknown.file.display(),
-    );
-    let question: Vec<String> = question.split('\n').map(printable).collect();
-    let answer = ask_at_terminal(&question.join("\n")).unwrap_or_default();
-    matches!(answer.trim().to_ascii_lowercase().as_str(), "yes" | "y")
-}
-
-/// Asks at the terminal itself: standard input may be somebody's data.
-fn ask_at_terminal(question: &str) -> std::io::Result<String> {
-    let mut terminal = File::options().read(true).write(true).open("/dev/tty")?;
-    terminal.write_all(question.as_bytes())?;
-    let mut answer = String::new();
-    BufReader::new(terminal).read_line(&mut answer)?;
-    Ok(answer)
 }
 
 /// Asks for the passphrase of a key, at the terminal; `None` where there is none, or where nothing was typed.

@@ -13,6 +13,7 @@ mod exec;
 // Its doc comments are help texts, where `data[len]` is a framing and no link.
 #[allow(rustdoc::broken_intra_doc_links)]
 mod frame;
+mod host_prompt;
 mod key;
 mod lab;
 mod local_store;
@@ -30,6 +31,7 @@ mod serve;
 mod signals;
 mod standard;
 mod typed;
+mod warnings;
 
 use std::process::ExitCode;
 
@@ -55,6 +57,10 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<ExitCode, Complaint> {
     if !matches!(command, Command::Serve(_)) {
         log::start_client_log()?;
+        warnings::show();
+    }
+    if uses_keys(&command) {
+        unglue::identity::forbid_core_dumps();
     }
     match command {
         Command::Exec(args) => exec::run(&args),
@@ -69,4 +75,10 @@ fn run(command: Command) -> Result<ExitCode, Complaint> {
         Command::Demo(args) => demo::run(&args),
         Command::Lab(args) => lab::run(args),
     }
+}
+
+/// Whether a private key comes into this process's memory.
+fn uses_keys(command: &Command) -> bool {
+    use Command::{Cp, Demo, Exec, Key, Repl, Serve};
+    matches!(command, Cp(_) | Demo(_) | Exec(_) | Key(_) | Repl(_) | Serve(_))
 }

@@ -1,22 +1,11 @@
 //! Text that may come from the other end, made fit for a terminal and for a line of a log.
 
-/// Escapes every character that could move a cursor, break a line, or show text in another order than it is written.
-pub(crate) fn printable(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for c in text.chars() {
-        match misleads(c) {
-            true => shown.extend(c.escape_default()),
-            false => shown.push(c),
-        }
-    }
-    shown
-}
+pub(crate) use unglue::is_deceptive as misleads;
 
-/// Whether a character acts on what is around it instead of being shown: control characters, line and paragraph separators,
-/// and the bidirectional controls (Unicode Standard Annex 9, section 2).
-pub(crate) fn misleads(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+/// Escapes every character that could move a cursor, break a line, show text in another order than it is written, or hide
+/// in it.
+pub(crate) fn printable(text: &str) -> String {
+    unglue::Printable(text).to_string()
 }
 
 #[cfg(test)]
@@ -34,6 +23,11 @@ mod tests {
         for c in "\u{61c}\u{200e}\u{200f}\u{202a}\u{202d}\u{2066}\u{2069}\u{2028}\u{2029}\u{85}\u{9b}".chars() {
             assert!(misleads(c), "{c:?}");
         }
-        assert!(!"naïve 你好 שלום \u{200d}".chars().any(misleads));
+        assert!(!"naïve 你好 שלום".chars().any(misleads));
+    }
+
+    #[test]
+    fn nothing_hides_in_a_text() {
+        assert_eq!(printable("pay\u{200b}pal \u{feff}\u{2060}"), "pay\\u{200b}pal \\u{feff}\\u{2060}");
     }
 }

@@ -56,23 +56,14 @@ impl Agent {
         &self.socket
     }
 
-    /// The ed25519 keys that the agent holds, in its order. Other kinds and certificates are passed over, and named in
-    /// a debug event. Takes at most 2 s.
+    /// The keys that the agent holds. Takes at most 2 s.
     ///
     /// # Errors
     ///
     /// [`IdentityError::Agent`] if it can't be reached, refuses, is too slow or answers nonsense.
-    pub fn keys(&self) -> Result<Vec<AgentKey>, IdentityError> {
+    pub fn keys(&self) -> Result<AgentKeys, IdentityError> {
         let reply = self.exchange(&[REQUEST_IDENTITIES], IDENTITIES_ANSWER, LIST_DEADLINE)?;
-        let listed = parse_keys(&reply).ok_or_else(|| self.failed("sent a list of keys that is malformed"))?;
-        let mut keys = Vec::new();
-        for (key, comment) in listed {
-            match key {
-                Ok(public_key) => keys.push(AgentKey { agent: self.clone(), public_key, comment }),
-                Err(error) => tracing::debug!(comment, "passed over a key of the ssh-agent: {error}"),
-            }
-        }
-        Ok(keys)
+        AgentKeys::from_answer(self, &reply).ok_or_else(|| self.failed("sent a list of keys that is malformed"))
     }
 
     fn sign(&self, key: &PublicKey, data: &[u8]) -> Result<[u8; 64], IdentityError> {
@@ -105,6 +96,31 @@ impl Agent {
 
     fn failed(&self, what: impl Into<String>) -> IdentityError {
         IdentityError::Agent { socket: self.socket.clone(), what: what.into() }
+    }
+}
+
+/// What an agent holds, in its order.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct AgentKeys {
+    /// The ed25519 keys.
+    pub usable: Vec<AgentKey>,
+    /// The kinds and comments of the other keys, certificates included.
+    pub other_kinds: Vec<(String, String)>,
+}
+
+impl AgentKeys {
+    /// Reads the body of an agent's identities answer (draft-ietf-sshm-ssh-agent section 3.4); `None` if it is malformed.
+    pub fn from_answer(agent: &Agent, body: &[u8]) -> Option<Self> {
+        let mut keys = Self::default();
+        for (key, comment) in parse_keys(body)? {
+            match key {
+                Ok(public_key) => keys.usable.push(AgentKey { agent: agent.clone(), public_key, comment }),
+                Err(KeyError::Unsupported { kind }) => keys.other_kinds.push((kind, comment)),
+                Err(error) => tracing::debug!(comment, "passed over a key of the ssh-agent: {error}"),
+            }
+        }
+        Some(keys)
     }
 }
 

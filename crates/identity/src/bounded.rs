@@ -3,7 +3,7 @@
 use rustix::fs::OFlags;
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use zeroize::Zeroizing;
 
@@ -13,6 +13,22 @@ pub(super) fn open(path: &Path) -> io::Result<(File, Metadata)> {
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
     let metadata = file.metadata()?;
     if metadata.is_file() { Ok((file, metadata)) } else { Err(io::Error::other("it is not a regular file")) }
+}
+
+/// Opens a regular file for reading; `None` for `/dev/null`, which users name to mean no file.
+pub(super) fn open_or_null(path: &Path) -> io::Result<Option<File>> {
+    match open(path) {
+        Ok((file, _)) => Ok(Some(file)),
+        Err(error) => match std::fs::metadata(path) {
+            Ok(found) if is_null(&found) => Ok(None),
+            _ => Err(error),
+        },
+    }
+}
+
+fn is_null(metadata: &Metadata) -> bool {
+    let null = rustix::fs::makedev(1, 3);
+    metadata.file_type().is_char_device() && metadata.rdev() == null
 }
 
 /// Reads what is left of `file`, at most `limit` bytes; the memory is wiped when it is dropped.

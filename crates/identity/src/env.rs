@@ -8,7 +8,7 @@ pub(super) fn path_from_env(variable: &str) -> Option<PathBuf> {
 }
 
 /// The user's home: `HOME`, or else what the user database says. A relative one is none: whose files would be read
-/// then would depend on the folder that we happen to be started in.
+/// then would depend on the directory that we happen to be started in.
 pub(super) fn home() -> Option<PathBuf> {
     std::env::home_dir().filter(|home| home.is_absolute())
 }

@@ -2,6 +2,8 @@
 
 use super::bounded;
 use super::key::KeyError;
+use super::key_file::NotAKey;
+use super::shell_word::ShellWord;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -11,18 +13,18 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum IdentityError {
-    /// A file or folder could not be read or written.
+    /// A file or directory could not be read or written.
     #[error("could not {action} {}: {source}. Check the path and its permissions", .path.display())]
     Io {
         /// The verb, such as `read`.
         action: &'static str,
-        /// The file or folder.
+        /// The file or directory.
         path: PathBuf,
         /// What the system said.
         source: io::Error,
     },
-    /// A private key that others can read is no secret (ssh refuses it too).
-    #[error("the private key {} can be read by others (mode {mode:04o}). Make it yours alone: chmod 600 {}", .path.display(), .path.display())]
+    /// A private key that others can read is not a secret (ssh refuses it too).
+    #[error("the private key {} can be read by others (mode {mode:04o}). Make it yours alone: chmod 600 {}", .path.display(), ShellWord(.path))]
     TooOpen {
         /// The private key's file.
         path: PathBuf,
@@ -37,24 +39,28 @@ pub enum IdentityError {
         /// What is wrong with the key.
         source: KeyError,
     },
-    /// A file holds something else than a private key in OpenSSH's format.
-    #[error("{} is not an OpenSSH private key: {found}. {advice}", .path.display())]
+    /// A file holds something else than a private key that this release reads.
+    #[error("{} is not a private key that can be used: {found}. {}", .path.display(), .found.advice(.path))]
     NotAPrivateKey {
         /// The file.
         path: PathBuf,
         /// What it holds instead.
-        found: String,
-        /// What to do.
-        advice: &'static str,
+        found: NotAKey,
     },
     /// A key is encrypted and nobody gave its passphrase.
-    #[error("the private key {} is encrypted, and no passphrase was given. Run this where one can be typed, or hand the key to an agent first: ssh-add {}", .path.display(), .path.display())]
+    #[error("the private key {} is encrypted, and no passphrase was given. Run this where one can be typed, or hand the key to an agent first: ssh-add {}", .path.display(), ShellWord(.path))]
     Locked {
         /// The key's file.
         path: PathBuf,
     },
+    /// A host key is encrypted: a server starts without a person who could type a passphrase.
+    #[error("the host key {} is encrypted, and a server can't ask for its passphrase. Remove the passphrase: ssh-keygen -p -N '' -f {}", .path.display(), ShellWord(.path))]
+    LockedHostKey {
+        /// The key's file.
+        path: PathBuf,
+    },
     /// No passphrase that was given opens the key.
-    #[error("none of {tries} passphrases opens {}. Check the passphrase with: ssh-keygen -y -f {}", .path.display(), .path.display())]
+    #[error("none of {tries} passphrases opens {}. Check the passphrase with: ssh-keygen -y -f {}", .path.display(), ShellWord(.path))]
     WrongPassphrase {
         /// The key's file.
         path: PathBuf,
@@ -77,14 +83,17 @@ pub enum IdentityError {
     },
     /// There is nothing to prove oneself with.
     #[error(
-        "no ed25519 key was found to log in with ({looked}). Make one with `unglue key init`, or name one with --identity FILE"
+        "no ed25519 key was found to log in with ({looked}). {}Make one with `unglue key init`, or name one with --identity FILE",
+        only_others(.other_kinds)
     )]
     NoIdentity {
         /// Where we looked and what was there.
         looked: String,
+        /// The keys of other kinds that were found, such as `the RSA key /home/ada/.ssh/id_rsa`.
+        other_kinds: Vec<String>,
     },
-    /// The user has no home folder, and named no file that would be used instead.
-    #[error("your home folder is not known. Set HOME, or name the files with --identity and --known-hosts")]
+    /// The user has no home directory, and named no file that would be used instead.
+    #[error("your home directory is not known. Set HOME, or name the files with --identity and --known-hosts")]
     NoHome,
     /// A host's name that can't stand in `known_hosts`.
     #[error(
@@ -97,6 +106,14 @@ pub enum IdentityError {
     /// The operating system gave no randomness.
     #[error("the system gave no randomness for a new key: {0}. Try again, or make the key elsewhere")]
     Randomness(String),
+}
+
+/// A user who logs in by ssh with such a key wonders why it isn't found.
+fn only_others(keys: &[String]) -> String {
+    match keys {
+        [] => String::new(),
+        keys => format!("This release logs in with ed25519 keys only, not with {}. ", keys.join(" or ")),
+    }
 }
 
 impl IdentityError {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 /// sshd's ed25519 host key (sshd_config(5), HostKey).
 pub const SYSTEM_HOST_KEY: &str = "/etc/ssh/ssh_host_ed25519_key";
 
-/// The name of the server's own key in its state folder.
+/// The name of the server's own key in its state directory.
 const OWN_HOST_KEY: &str = "host_key";
 
 /// A host key that has been loaded.
@@ -25,7 +25,7 @@ pub struct HostKey {
 
 impl HostKey {
     /// Loads the key of `--host-key FILE` if one is given; or else sshd's, [`SYSTEM_HOST_KEY`], if this user may read
-    /// it; or else `host_key` in the folder `state`, which is made at the first start.
+    /// it; or else `host_key` in the directory `state`, which is made at the first start.
     ///
     /// # Errors
     ///
@@ -58,7 +58,11 @@ impl HostKey {
     }
 
     fn open(path: &Path) -> Result<Self, IdentityError> {
-        let key = KeyFile::open(path)?.unlock(&mut |_: &Path| None)?;
+        let unlocked = KeyFile::open(path)?.unlock(&|_| None);
+        let key = unlocked.map_err(|error| match error {
+            IdentityError::Locked { path } => IdentityError::LockedHostKey { path },
+            error => error,
+        })?;
         Ok(Self { key, path: path.to_owned(), made: false })
     }
 }
@@ -69,9 +73,9 @@ mod tests {
 
     #[test]
     fn an_own_key_is_made_once_and_then_kept() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let state = folder.path().join("state/deep");
-        let absent = folder.path().join("absent");
+        let directory = tempfile::tempdir().expect("a directory");
+        let state = directory.path().join("state/deep");
+        let absent = directory.path().join("absent");
         let first = HostKey::load_or_make(None, &absent, &state).expect("made");
         let again = HostKey::load_or_make(None, &absent, &state).expect("kept");
         assert!(first.made && !again.made);
@@ -81,34 +85,35 @@ mod tests {
 
     #[test]
     fn the_system_key_comes_before_the_own_one_and_the_given_one_before_both() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let (given, system) = (folder.path().join("given"), folder.path().join("system"));
+        let directory = tempfile::tempdir().expect("a directory");
+        let (given, system) = (directory.path().join("given"), directory.path().join("system"));
         let given_key = make_key_file(&given, "", None).expect("made").public_key();
         let system_key = make_key_file(&system, "", None).expect("made").public_key();
-        let load = |explicit| HostKey::load_or_make(explicit, &system, folder.path()).expect("loaded").key.public_key();
+        let load =
+            |explicit| HostKey::load_or_make(explicit, &system, directory.path()).expect("loaded").key.public_key();
         assert_eq!(load(Some(given.as_path())), given_key);
         assert_eq!(load(None), system_key);
-        assert!(!folder.path().join("host_key").exists());
+        assert!(!directory.path().join("host_key").exists());
     }
 
     #[test]
     fn a_key_that_is_there_and_unusable_is_not_replaced() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let system = folder.path().join("system");
+        let directory = tempfile::tempdir().expect("a directory");
+        let system = directory.path().join("system");
         std::fs::write(&system, "nonsense").expect("written");
         use std::os::unix::fs::PermissionsExt as _;
         std::fs::set_permissions(&system, std::fs::Permissions::from_mode(0o600)).expect("chmod");
-        assert!(HostKey::load_or_make(None, &system, folder.path()).is_err());
-        assert!(HostKey::load_or_make(Some(&folder.path().join("absent")), &system, folder.path()).is_err());
-        assert!(!folder.path().join("host_key").exists());
+        assert!(HostKey::load_or_make(None, &system, directory.path()).is_err());
+        assert!(HostKey::load_or_make(Some(&directory.path().join("absent")), &system, directory.path()).is_err());
+        assert!(!directory.path().join("host_key").exists());
     }
 
     #[test]
     fn servers_that_start_at_once_end_with_one_key() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let absent = folder.path().join("absent");
+        let directory = tempfile::tempdir().expect("a directory");
+        let absent = directory.path().join("absent");
         let keys: Vec<_> = std::thread::scope(|scope| {
-            let start = || HostKey::load_or_make(None, &absent, folder.path()).expect("a key").key.public_key();
+            let start = || HostKey::load_or_make(None, &absent, directory.path()).expect("a key").key.public_key();
             let threads: Vec<_> = (0..8).map(|_| scope.spawn(start)).collect();
             threads.into_iter().map(|thread| thread.join().expect("no panic")).collect()
         });

@@ -75,7 +75,7 @@ impl PublicKey {
         };
         match PublicKeyText::parse(kind.as_bytes(), base64.as_bytes())? {
             PublicKeyText::Ed25519(key) => Ok(key),
-            PublicKeyText::Other(kind) => Err(KeyError::Unsupported { kind }),
+            PublicKeyText::Other(OtherKind { kind, .. }) => Err(KeyError::Unsupported { kind }),
         }
     }
 
@@ -158,14 +158,14 @@ impl FromStr for Fingerprint {
     }
 }
 
-/// A public key as a line of `authorized_keys` or `known_hosts` bears it: those files hold kinds that this
-/// release doesn't handle, and they are no mistake there.
+/// A public key in a line of `authorized_keys` or `known_hosts`. Those files may hold kinds that this release doesn't
+/// handle; such a line is not malformed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum PublicKeyText {
     /// A key that can be compared.
     Ed25519(PublicKey),
-    /// A well-formed key of another kind, which bears this name.
-    Other(String),
+    /// A key of another kind.
+    Other(OtherKind),
 }
 
 impl PublicKeyText {
@@ -178,13 +178,53 @@ impl PublicKeyText {
         }
         match PublicKey::from_wire(&blob) {
             Ok(key) => Ok(Self::Ed25519(key)),
-            Err(KeyError::Unsupported { kind }) => Ok(Self::Other(kind)),
+            Err(KeyError::Unsupported { kind }) => Ok(Self::Other(OtherKind { kind, blob })),
             Err(error) => Err(error),
+        }
+    }
+
+    /// The name of the key's kind.
+    pub(super) fn kind(&self) -> &str {
+        match self {
+            Self::Ed25519(key) => key.kind(),
+            Self::Other(other) => &other.kind,
+        }
+    }
+
+    pub(super) fn fingerprint(&self) -> Fingerprint {
+        match self {
+            Self::Ed25519(key) => key.fingerprint(),
+            Self::Other(other) => Fingerprint(Sha256::digest(&other.blob).into()),
         }
     }
 }
 
-/// Why bytes or text are no usable public key.
+/// A public key of a kind that this release doesn't handle.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct OtherKind {
+    pub(super) kind: String,
+    /// The key in SSH's wire form; its kind comes first.
+    blob: Vec<u8>,
+}
+
+impl OtherKind {
+    /// Whether OpenSSH would read this key: its kind is one of OpenSSH's, and its fields are all there.
+    pub(super) fn is_readable_by_openssh(&self) -> bool {
+        // The strings after the kind's name (RFC 4253 section 6.6, RFC 5656 section 3.1, PROTOCOL.u2f).
+        let fields = match self.kind.as_str() {
+            "ssh-rsa" | "ecdsa-sha2-nistp256" | "ecdsa-sha2-nistp384" | "ecdsa-sha2-nistp521" => 2,
+            "sk-ssh-ed25519@openssh.com" => 2,
+            "sk-ecdsa-sha2-nistp256@openssh.com" => 3,
+            "ssh-dss" => 4,
+            // A certificate's fields differ from kind to kind, and no host proves itself with one here.
+            kind => return kind.ends_with("-cert-v01@openssh.com"),
+        };
+        let mut cursor = Cursor::new(&self.blob);
+        (0..=fields).all(|_| cursor.string().is_some_and(|field| !field.is_empty())) && cursor.is_empty()
+    }
+}
+
+/// Why bytes or text are not a usable public key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyError {

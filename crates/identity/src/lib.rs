@@ -7,15 +7,14 @@
 //!   asks [`AuthorizedKeys`] whether that key may log in.
 //!
 //! Everything here is plain blocking code that reads small files and, with the agent, may wait for a human: run it
-//! on a thread of its own (such as tokio's `spawn_blocking`). Every parser takes bytes from strangers or from files
-//! that people edit: none panics, and none allocates more than it was given.
+//! on a thread of its own. Every parser takes bytes from peers or from files that people edit: none panics, and none allocates more than it was given.
 //!
 //! ```
 //! use unglue_identity::{AuthorizedKeys, Identity, KeyFile, make_key_file, proof};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let folder = tempfile::tempdir()?;
-//! # let home = folder.path();
+//! # let directory = tempfile::tempdir()?;
+//! # let home = directory.path();
 //! # let uid = rustix::process::getuid().as_raw();
 //! // Once: a key of one's own, and its line in the server's file.
 //! let key = make_key_file(&home.join(".ssh/id_ed25519"), "ada@laptop", None)?;
@@ -27,7 +26,7 @@
 //! // The client proves that it has the key, on this very connection.
 //! let exporter = [7; proof::EXPORTER_LEN]; // both ends export it from their TLS session
 //! let identity = Identity::File(KeyFile::open(&home.join(".ssh/id_ed25519"))?);
-//! let proven = identity.prove(b"ada", &exporter, &mut |_| None)?;
+//! let proven = identity.prove(b"ada", &exporter, &|_| None)?;
 //!
 //! // The server checks the proof, and then whether that key is listed.
 //! let public_key = proof::check(&proven, b"ada", &exporter)?;
@@ -40,6 +39,7 @@
 mod agent;
 pub mod authorized_keys;
 mod bounded;
+mod core_dumps;
 mod env;
 mod error;
 mod host_key;
@@ -51,15 +51,17 @@ mod own;
 mod principal;
 mod private_key;
 pub mod proof;
+mod shell_word;
 pub mod sshsig;
 mod wire;
 
-pub use agent::{Agent, AgentKey};
+pub use agent::{Agent, AgentKey, AgentKeys};
 pub use authorized_keys::{Authorised, AuthorizedKeys, Denied};
+pub use core_dumps::forbid_core_dumps;
 pub use error::IdentityError;
 pub use host_key::{HostKey, SYSTEM_HOST_KEY};
 pub use key::{Fingerprint, KeyError, PublicKey};
-pub use key_file::{AskPassphrase, KeyFile, Passphrase};
+pub use key_file::{AskPassphrase, KeyFile, NotAKey, Passphrase};
 pub use known_hosts::{KnownHosts, KnownHostsFiles, Verdict};
 pub use new_key::make_key_file;
 pub use own::{Identity, IdentitySearch};

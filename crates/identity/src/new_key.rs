@@ -34,7 +34,7 @@ pub fn make_key_file(path: &Path, comment: &str, passphrase: Option<&Passphrase>
     let text = private_text(&key, &comment, passphrase)?;
     let public_text = format!("{} {comment}", key.public_key());
     let public_line = format!("{}\n", public_text.trim_end());
-    make_folder(path)?;
+    make_directory(path)?;
     write_new(path, text.as_bytes(), 0o600)?;
     write_new(&public_path, public_line.as_bytes(), 0o644).inspect_err(|_| {
         // Ours, made a moment ago, and nobody knows it yet.
@@ -62,13 +62,13 @@ fn one_line(comment: &str) -> String {
     comment.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>().trim().to_owned()
 }
 
-fn make_folder(path: &Path) -> Result<(), IdentityError> {
-    let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) else { return Ok(()) };
+fn make_directory(path: &Path) -> Result<(), IdentityError> {
+    let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) else { return Ok(()) };
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
-        .create(folder)
-        .map_err(|source| IdentityError::io("make the folder", folder, source))
+        .create(directory)
+        .map_err(|source| IdentityError::io("make the directory", directory, source))
 }
 
 /// Writes a whole, durable file under a temporary name, and gives it its own unless that is taken.
@@ -79,7 +79,7 @@ fn write_new(path: &Path, contents: &[u8], mode: u32) -> Result<(), IdentityErro
         // It may never have been made; what counts is the first failure.
         let _ = std::fs::remove_file(&temporary);
     }
-    made.and_then(|()| sync_folder(path)).map_err(|source| match source.kind() {
+    made.and_then(|()| sync_directory(path)).map_err(|source| match source.kind() {
         io::ErrorKind::AlreadyExists => IdentityError::Exists { path: path.to_owned() },
         _ => IdentityError::io("write the key", path, source),
     })
@@ -109,9 +109,9 @@ fn write_durably(path: &Path, contents: &[u8], mode: u32) -> io::Result<()> {
     file.sync_all()
 }
 
-fn sync_folder(path: &Path) -> io::Result<()> {
+fn sync_directory(path: &Path) -> io::Result<()> {
     match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => File::open(folder)?.sync_all(),
+        Some(directory) if !directory.as_os_str().is_empty() => File::open(directory)?.sync_all(),
         _ => File::open(".")?.sync_all(),
     }
 }

@@ -18,7 +18,7 @@ use super::key::PublicKey;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Principal {
-    /// The user whom operations run as.
+    /// The user that operations run as.
     pub user: String,
     /// The key that was proved; `None` where the transport has authenticated the peer (a unix socket, an `ssh` process).
     pub key: Option<PublicKey>,
@@ -80,6 +80,13 @@ pub enum Denial {
     /// The server could not find out: a file that can't be read, a directory service that doesn't answer. Trying again
     /// later may succeed.
     Unavailable(Box<dyn Error + Send + Sync>),
+    /// The key is authorised, and its owner asks for a user that this server doesn't serve.
+    AnotherUser {
+        /// The user that was asked for.
+        asked: String,
+        /// The user that the server serves.
+        serves: String,
+    },
 }
 
 impl Denial {
@@ -99,6 +106,9 @@ impl fmt::Display for Denial {
         match self {
             Denial::Refused(reason) => write!(f, "{reason}"),
             Denial::Unavailable(reason) => write!(f, "the key could not be looked up: {reason}"),
+            Denial::AnotherUser { asked, serves } => {
+                write!(f, "this server serves the user {serves:?} only, and the login is for {asked:?}")
+            }
         }
     }
 }
@@ -107,15 +117,16 @@ impl Error for Denial {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Denial::Refused(reason) | Denial::Unavailable(reason) => Some(&**reason),
+            Denial::AnotherUser { .. } => None,
         }
     }
 }
 
 impl From<Denied> for Denial {
     fn from(denied: Denied) -> Denial {
-        match denied {
-            Denied::Unreadable { .. } => Denial::unavailable(denied),
-            _ => Denial::refused(denied),
+        match denied.is_lookup_failure() {
+            true => Denial::unavailable(denied),
+            false => Denial::refused(denied),
         }
     }
 }

@@ -7,13 +7,14 @@ use ed25519_dalek::{Signer as _, SigningKey};
 use ssh_key::private::{Ed25519Keypair, KeypairData};
 use ssh_key::rand_core::{OsRng, RngCore as _};
 use std::fmt;
-use zeroize::{Zeroize as _, Zeroizing};
+use zeroize::Zeroizing;
 
 /// A PKCS#8 version 1 ed25519 key up to its 32 secret bytes (RFC 8410 section 7).
 const PKCS8_PREFIX: [u8; 16] =
     [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
 
 /// An ed25519 private key. Its memory is wiped when it is dropped, and its `Debug` form shows the public half only.
+#[derive(Clone)]
 pub struct PrivateKey {
     secret: SigningKey,
 }
@@ -56,14 +57,6 @@ impl PrivateKey {
     /// The form that `ssh-key` writes to files.
     pub(super) fn to_ssh_key(&self, comment: &str) -> ssh_key::Result<ssh_key::PrivateKey> {
         ssh_key::PrivateKey::new(KeypairData::Ed25519(Ed25519Keypair::from(&self.secret)), comment)
-    }
-
-    /// Takes the key out of the form that `ssh-key` reads from files; `None` if its halves don't belong together.
-    pub(super) fn from_keypair(pair: &Ed25519Keypair) -> Option<Self> {
-        let mut seed = pair.private.to_bytes();
-        let key = Self::from_seed(&seed);
-        seed.zeroize();
-        (key.public_key().as_ed25519() == pair.public.as_ref()).then_some(key)
     }
 }
 

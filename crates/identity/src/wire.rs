@@ -1,6 +1,6 @@
 //! The SSH wire encoding (RFC 4251 section 5), as far as keys, signatures and the agent need it.
 //!
-//! Reading borrows from the input and allocates nothing: a length that a stranger announces is only ever
+//! Reading borrows from the input and allocates nothing: a length that a peer announces is only ever
 //! compared with the bytes that are there. (`ssh-encoding` 0.2 allocates up to 1 MiB for an announced length
 //! before it looks, which is why input from the network is not given to it.)
 

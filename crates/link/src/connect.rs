@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
-use unglue_identity::PublicKey;
+use unglue_identity::{Identity, PublicKey};
 use unglue_proto::message::auth::{FromServer, Sign, Welcome};
 use unglue_proto::mux::Role;
 use unglue_proto::{Blame, Code, Fault};
@@ -81,8 +81,9 @@ pub struct Connected {
     pub host_key: Option<PublicKey>,
 }
 
-/// Connects by TCP and TLS, checks the host key against the known hosts, and proves who the client is. Dropped before it
-/// returns, it leaves nothing but, perhaps, a new line in the known hosts.
+/// Connects by TCP and TLS, checks the host key against the known hosts, and proves who the client is. A key that the
+/// server accepts and that can't be used (its passphrase isn't given, the agent doesn't sign) gives way to the next one, on a
+/// new connection. Dropped before it returns, it leaves nothing but, perhaps, a new line in the known hosts.
 ///
 /// # Errors
 /// The server can't be reached, isn't an unglue server, isn't trusted, or wants a key that isn't there. A server that
@@ -93,6 +94,53 @@ pub async fn connect(
     who: &Credentials,
     config: &LinkConfig,
 ) -> Result<Connected, ConnectError> {
+    let mut who = who.clone();
+    // The first key that the server would have accepted, and what is wrong with it.
+    let mut unusable: Option<LinkError> = None;
+    loop {
+        match attempt(target, trust, &who, config, unusable.is_some()).await {
+            Err(Attempt::Unusable(identity, error)) => {
+                who = who.without(&identity);
+                let first = unusable.get_or_insert(error);
+                if who.identities.is_empty() {
+                    return Err(first.clone().into());
+                }
+            }
+            Err(Attempt::Failed(ConnectError::Failed(error))) => {
+                // Where the server accepts none of the keys that are left, what is wrong is the one that it would have accepted.
+                let denied = error.code() == Code::Denied;
+                return Err(unusable.filter(|_| denied).unwrap_or(error).into());
+            }
+            Err(Attempt::Failed(error)) => return Err(error),
+            Ok(connected) => {
+                unusable.iter().for_each(|error| tracing::warn!("skipped a key: {error}"));
+                return Ok(connected);
+            }
+        }
+    }
+}
+
+/// Why one connection came to nothing.
+enum Attempt {
+    /// The server would accept this key, which can't be used.
+    Unusable(Arc<Identity>, LinkError),
+    Failed(ConnectError),
+}
+
+impl<E: Into<ConnectError>> From<E> for Attempt {
+    fn from(error: E) -> Self {
+        Attempt::Failed(error.into())
+    }
+}
+
+/// One connection. The server is asked which key it accepts if there are several, or if `offer` says so.
+async fn attempt(
+    target: &Target,
+    trust: &HostTrust,
+    who: &Credentials,
+    config: &LinkConfig,
+    offer: bool,
+) -> Result<Connected, Attempt> {
     let tcp = tcp::open(target, config.connect).await?;
     let mut opening = Opening::new(Box::new(tcp), Wire::Tls(Box::new(tls::connect()?)));
     let late =
@@ -105,7 +153,7 @@ pub async fn connect(
     trust.check(target, host_key)?;
 
     let exporter = tls::exporter(opening.tls()?)?;
-    let identity = match who.wants_offer() {
+    let identity = match offer || who.wants_offer() {
         false => who.choose(None)?,
         true => {
             opening.queue(&who.offer()?)?;
@@ -114,7 +162,10 @@ pub async fn connect(
         }
     };
     tracing::debug!(event = "proving", key = %identity.public_key().fingerprint());
-    let hello = who.hello(identity, exporter).await?;
+    let hello = who.hello(identity.clone(), exporter).await.map_err(|error| match error {
+        LinkError::Identity { .. } => Attempt::Unusable(identity, error),
+        error => error.into(),
+    })?;
     Ok(connected(opening, &hello, Some(host_key), config)?)
 }
 
@@ -177,7 +228,7 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let target = Target { host: "127.0.0.1".into(), port: listener.local_addr().expect("an address").port() };
         let files = KnownHostsFiles { read: Vec::new(), append: "/nonexistent".into() };
-        let trust = HostTrust { files, accept_new: false };
+        let trust = HostTrust { files, accept_new: false, agreed: None };
         let who = Credentials { user: None, identities: Vec::new(), ask: Arc::new(|_| None) };
         let config = LinkConfig { handshake: std::time::Duration::from_millis(200), ..LinkConfig::default() };
         match connect(&target, &trust, &who, &config).await {

@@ -15,6 +15,8 @@ pub struct HostTrust {
     pub files: KnownHostsFiles,
     /// Whether a server that no file knows is added, rather than refused.
     pub accept_new: bool,
+    /// A key that a person has agreed to: it is trusted where no file knows the server.
+    pub agreed: Option<PublicKey>,
 }
 
 /// A server that no file knows.
@@ -44,8 +46,14 @@ impl HostTrust {
             }
             Verdict::Changed { at, known } => Err(changed(target, &key, &format!("{at} knows it by {known}")).into()),
             Verdict::Revoked { at } => Err(changed(target, &key, &format!("{at} revokes that key")).into()),
+            Verdict::Unknown { .. } if self.agreed == Some(key) => Ok(()),
             Verdict::Unknown { .. } if self.accept_new => {
-                KnownHosts::append(&self.files.append, &target.host, target.port, &key).map_err(unreadable)?;
+                // As ssh: a home that can't be written to keeps nobody from connecting.
+                if let Err(error) = KnownHosts::append(&self.files.append, &target.host, target.port, &key) {
+                    tracing::warn!(
+                        "{target} is trusted this time only: {error}. --known-hosts FILE names another file"
+                    );
+                }
                 Ok(())
             }
             Verdict::Unknown { .. } => {

@@ -44,11 +44,13 @@ pub mod message;
 mod meter;
 pub mod mux;
 pub mod octets;
+mod printable;
 pub mod signal;
 
 pub use fault::{Blame, Code, Fault, Side};
 pub use meter::Meter;
 pub use octets::Octets;
+pub use printable::{Printable, is_deceptive};
 
 /// The protocol's version: the ALPN name of a TLS link, and a field of the first message on every link.
 pub const PROTOCOL: &str = "unglue/1";

@@ -10,6 +10,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::printable::Printable;
+
 /// A byte string that is readable in JSON where it is text, and whole where it isn't.
 ///
 /// ```
@@ -73,13 +75,7 @@ impl fmt::Debug for Octets {
 impl fmt::Display for Octets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for chunk in self.0.utf8_chunks() {
-            for c in chunk.valid().chars() {
-                if c.is_control() {
-                    write!(f, "{}", c.escape_default())?;
-                } else {
-                    write!(f, "{c}")?;
-                }
-            }
+            Printable(chunk.valid()).fmt(f)?;
             for byte in chunk.invalid() {
                 write!(f, "\\x{byte:02x}")?;
             }
@@ -134,6 +130,7 @@ mod tests {
     #[test]
     fn display_escapes_what_a_terminal_would_act_on() {
         assert_eq!(Octets::from(b"a\x1b[2J\xff\n".as_slice()).to_string(), "a\\u{1b}[2J\\xff\\n");
+        assert_eq!(Octets::from("invoice\u{202e}fdp.exe").to_string(), "invoice\\u{202e}fdp.exe");
     }
 
     #[test]

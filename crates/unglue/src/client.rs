@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Mutex, oneshot};
-use unglue_identity::{IdentitySearch, KnownHostsFiles, PublicKey};
-use unglue_link::auth::{AskPassphrase, Credentials};
+use unglue_identity::{AskPassphrase, IdentitySearch, KnownHostsFiles, PublicKey};
+use unglue_link::auth::Credentials;
 use unglue_link::threads::on_thread;
 use unglue_link::{ConnectError, Connected, HostTrust, Link, LinkConfig, LinkError, Target};
 use unglue_proto::message::Tally;
@@ -113,8 +113,10 @@ pub struct ClientOptions {
     pub known_hosts: Option<PathBuf>,
     /// Whether a server that no file knows is added to the known hosts, rather than refused.
     pub accept_new: bool,
+    /// A host key that a person has agreed to: it is trusted where no file knows the server.
+    pub agreed: Option<PublicKey>,
     /// Asked for the passphrase of an encrypted key.
-    pub ask_passphrase: AskPassphrase,
+    pub ask_passphrase: Arc<AskPassphrase<'static>>,
     /// Deadlines, heartbeat and memory of the link.
     pub link: LinkConfig,
 }
@@ -125,6 +127,7 @@ impl Default for ClientOptions {
             identity: None,
             known_hosts: None,
             accept_new: false,
+            agreed: None,
             ask_passphrase: Arc::new(|_| None),
             link: LinkConfig::default(),
         }
@@ -147,8 +150,13 @@ impl ClientOptions {
         ClientOptions { accept_new, ..self }
     }
 
+    /// A host key that a person has agreed to: it is trusted where no file knows the server.
+    pub fn agreed(self, key: PublicKey) -> ClientOptions {
+        ClientOptions { agreed: Some(key), ..self }
+    }
+
     /// Asked for the passphrase of an encrypted key, on a thread of its own.
-    pub fn ask_passphrase(self, ask_passphrase: AskPassphrase) -> ClientOptions {
+    pub fn ask_passphrase(self, ask_passphrase: Arc<AskPassphrase<'static>>) -> ClientOptions {
         ClientOptions { ask_passphrase, ..self }
     }
 
@@ -207,7 +215,7 @@ impl Client {
             ask: options.ask_passphrase.clone(),
         };
         let files = KnownHostsFiles::from_env(options.known_hosts.clone()).map_err(wrong)?;
-        let trust = HostTrust { files, accept_new: options.accept_new };
+        let trust = HostTrust { files, accept_new: options.accept_new, agreed: options.agreed };
         Ok(Client::over(unglue_link::connect(&address.target, &trust, &who, &options.link).await?))
     }
 

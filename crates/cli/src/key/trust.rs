@@ -39,7 +39,7 @@ pub(super) fn trust(args: &TrustArgs) -> Result<String, Complaint> {
 
 /// The key that the server proves to have. Since no file is read, it is unknown always, and nobody logs in.
 async fn proved_key(target: &Target, append: std::path::PathBuf) -> Result<PublicKey, Complaint> {
-    let trust = HostTrust { files: KnownHostsFiles { read: Vec::new(), append }, accept_new: false };
+    let trust = HostTrust { files: KnownHostsFiles { read: Vec::new(), append }, accept_new: false, agreed: None };
     let nobody = Credentials { user: None, identities: Vec::new(), ask: Arc::new(|_| None) };
     match link::connect(target, &trust, &nobody, &LinkConfig::default()).await {
         Err(ConnectError::Unknown(unknown)) => Ok(unknown.key),

@@ -129,6 +129,11 @@ impl Host {
         self.server.id()
     }
 
+    /// The server's process.
+    pub(super) fn server_process(&mut self) -> &mut Child {
+        &mut self.server
+    }
+
     /// Waits until the server has ended by itself, and gives its exit code.
     pub(super) fn ended(&mut self) -> Option<i32> {
         until("the server's end", || self.server.try_wait().expect("a child of ours")).code()

@@ -70,8 +70,40 @@ fn a_server_serves_its_own_user_alone() {
     let user = host.exec(&[], ["id", "-un"]).expect(0).text().trim().to_owned();
     finish(host.client(["exec", &format!("{user}@{}", host.target()), "--", "true"])).expect(0);
     let denied = finish(host.client(["exec", &format!("no-such-user@{}", host.target()), "--", "touch", "ran"]));
-    denied.expect(125).complains("the server did not accept your key");
+    denied.expect(125).complains(&format!("serves the user \"{user}\" only, and the login is for \"no-such-user\""));
     assert!(!host.root().join("ran").exists());
+}
+
+#[test]
+fn a_home_that_cannot_be_written_to_keeps_nobody_from_a_new_server() {
+    let host = Host::start_unknown(&[]);
+    // A file where a directory would have to be: as unwritable for root as for anybody.
+    fs::write(host.home().join("taken"), "").expect("written");
+    for file in ["taken/known_hosts", "/proc/unglue/known_hosts"] {
+        let done = host.exec(&["--accept-new", "--known-hosts", file], ["echo", "ran"]).expect(0);
+        assert_eq!(done.text(), "ran\n");
+        done.complains("trusted this time only").complains("--known-hosts FILE");
+    }
+    host.exec(&["--known-hosts", "taken/known_hosts"], ["true"]).expect(125);
+}
+
+#[test]
+fn dev_null_knows_nobody_and_learns_nothing() {
+    let host = Host::start();
+    host.exec(&["--known-hosts", "/dev/null"], ["true"]).expect(125).complains("is not known");
+    let done = host.exec(&["--accept-new", "--known-hosts", "/dev/null"], ["echo", "ran"]).expect(0);
+    assert_eq!((done.text(), done.stderr.as_str()), ("ran\n", ""));
+}
+
+#[test]
+fn a_malformed_revocation_is_warned_about() {
+    let host = Host::start();
+    let file = host.home().join(".config/unglue/known_hosts");
+    let text = fs::read_to_string(&file).expect("a line");
+    fs::write(&file, format!("nonsense\n@revoked 127.0.0.1\n{text}")).expect("written");
+    let done = host.exec(&[], ["true"]).expect(0);
+    assert_eq!(done.stderr.lines().count(), 1, "{done:?}");
+    done.complains("known_hosts:2 has no effect");
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod frame;
 mod guide;
 mod host;
 mod house;
+mod identities;
 mod json;
 mod key;
 mod known;

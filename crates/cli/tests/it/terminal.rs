@@ -50,6 +50,18 @@ fn an_unknown_server_is_asked_about_once() {
 }
 
 #[test]
+fn a_pasted_fingerprint_is_a_yes_and_a_typo_is_asked_again() {
+    let host = Host::start_unknown(&[]);
+    let other = "SHA256:ImKhPYGmEiSoBBCTuqr/sg6rO0pDFVD1bKhtsbBmFhs";
+    let keys = format!("yse\n{other}\n{}\n", host.fingerprint);
+    let Some(done) = at_terminal(&host, "$U exec $T -- echo ran", &keys) else { return };
+    let shown = done.text();
+    assert_eq!(shown.matches("Please type yes, no or the fingerprint").count(), 2, "{shown}");
+    assert!(shown.contains("not the fingerprint of this server's key") && shown.contains("ran"), "{shown}");
+    assert_eq!(done.code, 0, "{shown}");
+}
+
+#[test]
 fn a_no_is_a_no() {
     let host = Host::start_unknown(&[]);
     let Some(done) = at_terminal(&host, "$U exec $T -- touch ran", "no\n") else { return };

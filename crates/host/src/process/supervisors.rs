@@ -99,6 +99,7 @@ fn refused(command: &Command, step: Step, errno: i32) -> SpawnError {
     match step {
         Step::Supervisor => SpawnError::System { step: "forking a supervisor", source },
         Step::Request => SpawnError::System { step: "passing the command to its supervisor", source },
+        Step::Process => SpawnError::System { step: "forking the command's process", source },
         Step::Cwd => SpawnError::Cwd { cwd: command.cwd.clone(), errno },
         Step::Program => SpawnError::Program { program: command.argv.first().cloned().unwrap_or_default(), errno },
     }

@@ -131,6 +131,8 @@ pub(super) enum Step {
     /// The request did not arrive whole.
     Request,
     Cwd,
+    /// The system refused a process, or memory for one.
+    Process,
     Program,
 }
 
@@ -189,7 +191,7 @@ impl Report {
             (5, _) => Self::Born,
             (1, pid) => Self::Started { pid: pid.try_into().ok()? },
             (2, step) => {
-                let steps = [Step::Supervisor, Step::Request, Step::Cwd, Step::Program];
+                let steps = [Step::Supervisor, Step::Request, Step::Cwd, Step::Process, Step::Program];
                 Self::Refused { step: *steps.get(usize::try_from(step).ok()?)?, errno: word(2) as i32 }
             }
             (3, status) => Self::Exited {
@@ -257,6 +259,7 @@ mod tests {
             Report::Born,
             Report::Started { pid: 4_194_303 },
             Report::Refused { step: Step::Cwd, errno: libc::ENOENT },
+            Report::Refused { step: Step::Process, errno: libc::EAGAIN },
             Report::Refused { step: Step::Program, errno: libc::E2BIG },
             Report::Exited { wait_status: 0x8b, user, system, alone: true },
             Report::Exited { wait_status: 0x300, user, system, alone: false },

@@ -41,7 +41,7 @@ pub struct AuthorizedKeys {
 }
 
 impl AuthorizedKeys {
-    /// `path` speaks for the user `uid`, whose home bounds the check of the folders above it.
+    /// `path` speaks for the user `uid`, whose home bounds the check of the directories above it.
     pub fn new(path: impl Into<PathBuf>, home: impl Into<PathBuf>, uid: u32) -> Self {
         Self { path: path.into(), home: home.into(), uid }
     }
@@ -159,7 +159,8 @@ fn decide(line: usize, found: Line) -> Lookup {
     }
 }
 
-/// Why a key may not log in. For the server's log: a stranger is told nothing of it.
+/// Why a key may not log in. For the server's log: the client learns nothing of it but
+/// [whether the lookup failed](Denied::is_lookup_failure).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Denied {
@@ -182,7 +183,8 @@ pub enum Denied {
     Unsafe {
         /// The file.
         path: PathBuf,
-        /// Which file or folder is at fault, and what to do.
+        /// Which file or directory is at fault, and what to do.
+        #[source]
         reason: Unsafe,
     },
     /// The key's line has an option that this release doesn't enforce.
@@ -205,6 +207,17 @@ pub enum Denied {
         /// How many lines were malformed.
         malformed: usize,
     },
+}
+
+impl Denied {
+    /// Whether the question was not answered: the file could not be read, so that nobody knows whether the key is in it.
+    /// Otherwise the file, or its absence, denies the key.
+    pub fn is_lookup_failure(&self) -> bool {
+        matches!(
+            self,
+            Self::Unreadable { .. } | Self::Unsafe { reason: Unsafe::Unreachable { .. } | Unsafe::Replaced { .. }, .. }
+        )
+    }
 }
 
 #[cfg(test)]

@@ -8,17 +8,17 @@ use std::path::{Path, PathBuf};
 /// The bits that let group or others write.
 const WRITABLE: u32 = 0o022;
 
-/// The bit that keeps users of a shared folder (such as `/tmp`) from renaming and removing each other's entries.
+/// The bit that keeps users of a shared directory (such as `/tmp`) from renaming and removing each other's entries.
 const STICKY: u32 = 0o1000;
 
-/// Why a file is not trusted. It names the file or folder that is at fault.
+/// Why a file is not trusted. It names the file or directory that is at fault.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Unsafe {
     /// Somebody else owns it.
     #[error("{} belongs to uid {owner} instead of uid {uid} or root. Give it back: chown {uid} {}", .path.display(), .path.display())]
     Owner {
-        /// The file or folder.
+        /// The file or directory.
         path: PathBuf,
         /// Who owns it.
         owner: u32,
@@ -28,7 +28,7 @@ pub enum Unsafe {
     /// Group or others may write to it.
     #[error("{} can be written by others (mode {mode:04o}). Run: chmod go-w {}", .path.display(), .path.display())]
     Writable {
-        /// The file or folder.
+        /// The file or directory.
         path: PathBuf,
         /// Its permission bits.
         mode: u32,
@@ -42,17 +42,17 @@ pub enum Unsafe {
     /// It can't be looked at.
     #[error("{} can't be checked: {source}. Let the server's user reach it", .path.display())]
     Unreachable {
-        /// The file or folder.
+        /// The file or directory.
         path: PathBuf,
         /// What the system said.
         source: io::Error,
     },
 }
 
-/// Checks the open `file` and, on its real path (no symbolic links), each folder above it up to `home`, or up to the
+/// Checks the open `file` and, on its real path (no symbolic links), each directory above it up to `home`, or up to the
 /// root where it is not below `home`: each must belong to `uid` or root, and neither group nor others may write to it.
 ///
-/// One thing is allowed that sshd refuses: folders above it may be writable by all if their sticky bit is set, as
+/// One thing is allowed that sshd refuses: directories above it may be writable by all if their sticky bit is set, as
 /// that of `/tmp` is, since what belongs to `uid` or root in them can't be exchanged by anybody else.
 pub(super) fn check(file: &File, path: &Path, home: &Path, uid: u32) -> Result<(), Unsafe> {
     let unreachable = |path: &Path, source| Unsafe::Unreachable { path: path.to_owned(), source };
@@ -65,10 +65,10 @@ pub(super) fn check(file: &File, path: &Path, home: &Path, uid: u32) -> Result<(
         return Err(Unsafe::Replaced { path: real });
     }
     check_one(&real, &opened, uid, false)?;
-    for folder in real.ancestors().skip(1) {
-        let metadata = folder.symlink_metadata().map_err(|error| unreachable(folder, error))?;
-        let is_home = home.as_deref() == Some(folder);
-        check_one(folder, &metadata, uid, !is_home)?;
+    for directory in real.ancestors().skip(1) {
+        let metadata = directory.symlink_metadata().map_err(|error| unreachable(directory, error))?;
+        let is_home = home.as_deref() == Some(directory);
+        check_one(directory, &metadata, uid, !is_home)?;
         if is_home {
             break;
         }

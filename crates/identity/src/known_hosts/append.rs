@@ -9,7 +9,7 @@ use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 /// Appends a line that says that `host` has `key` at `port`, as ssh writes it: `[host]:port ssh-ed25519 …`, or
-/// plain `host` for port 22, which has no other form. A missing file is made with mode 0600, missing folders with
+/// plain `host` for port 22, which has no other form. A missing file is made with mode 0600, missing directories with
 /// mode 0700. The line goes out in one write at the end of the file, so two clients that append at once both succeed.
 ///
 /// # Errors
@@ -25,8 +25,8 @@ pub(super) fn append(file: &Path, host: &str, port: u16, key: &PublicKey) -> Res
 }
 
 fn write_line(path: &Path, line: &str) -> io::Result<()> {
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
+        DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
     }
     let mut file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)?;
     // An editor may have left the last line open; our line must not become a part of it.

@@ -103,6 +103,20 @@ pub struct Skipped {
     pub at: Location,
     /// What is malformed about it.
     pub why: String,
+    /// Whether it begins with a marker: it may have been meant to revoke a key, which it doesn't.
+    pub marked: bool,
+}
+
+impl Skipped {
+    fn log(&self) {
+        let Self { at, why, marked } = self;
+        match marked {
+            true => tracing::warn!(
+                "{at} has no effect, because it is malformed: {why}. If it was to revoke a key, correct it"
+            ),
+            false => tracing::debug!(%at, why, "a line of known_hosts is malformed"),
+        }
+    }
 }
 
 /// What the files say about a host and the key that it shows.
@@ -113,10 +127,10 @@ pub enum Verdict {
         /// The line that says so.
         at: Location,
     },
-    /// Nothing says which ed25519 key listens at this port of the host.
+    /// Nothing says which key the host has at this port.
     Unknown {
-        /// What is known of the host otherwise, for a human to weigh: sshd's own ed25519 key under the plain name
-        /// (a server run by an ordinary user has another), or keys of other kinds.
+        /// The keys that the host has under its plain name, for a human to weigh. They are sshd's; a server that an
+        /// ordinary user runs has a key of its own.
         others: Vec<OtherKey>,
     },
     /// The host is known by another key at this very port. Fatal: it may be an impostor.
@@ -133,20 +147,20 @@ pub enum Verdict {
     },
 }
 
-/// Another key of the same host, which is neither trusted nor contradicted by it.
+/// Another key of the same host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OtherKey {
-    /// The line that tells it.
+    /// The line with the key.
     pub at: Location,
     /// The key's kind, such as `ssh-rsa`.
     pub kind: String,
-    /// Its fingerprint, if it is of a kind that we handle.
-    pub fingerprint: Option<Fingerprint>,
+    /// Its fingerprint.
+    pub fingerprint: Fingerprint,
 }
 
 impl KnownHosts {
-    /// Reads all the files. One that is missing counts as empty; malformed lines are skipped, and told by
-    /// [`skipped`](Self::skipped).
+    /// Reads all the files. One that is missing, or `/dev/null`, counts as empty. Malformed lines are skipped, and listed
+    /// by [`skipped`](Self::skipped); a warning event names those that begin with a marker, as `@revoked` lines do.
     ///
     /// # Errors
     ///
@@ -156,7 +170,15 @@ impl KnownHosts {
         for file in files {
             known.add_file(file.as_ref())?;
         }
+        known.skipped.iter().for_each(Skipped::log);
         Ok(known)
+    }
+
+    /// Reads the text of one file; `path` is for messages.
+    pub fn parse(path: &Path, text: &[u8]) -> Self {
+        let mut known = Self::default();
+        known.add_text(path, text);
+        known
     }
 
     /// The malformed lines.
@@ -166,30 +188,28 @@ impl KnownHosts {
 
     /// What is known about `key` at `host` (a name or address, in any case) and `port`.
     ///
-    /// Lines are looked up by `[host]:port` and by plain `host`, since sshd's own entry bears no port; for port 22
-    /// by plain `host` alone. A match in either is trusted; `@revoked` wins over it.
+    /// As in ssh, the lines about `[host]:port` decide first: one of them has the key, or the key is a changed one, of
+    /// whatever kind the known keys are. Only if no such line has a key are the lines about plain `host` looked at, since
+    /// sshd's own entry has no port; they can confirm the key, and contradict nothing. For port 22 there is plain `host`
+    /// alone.
+    ///
+    /// In one point this is stricter than ssh: `@revoked` under plain `host` refuses the key at every port.
     pub fn lookup(&self, host: &str, port: u16, key: &PublicKey) -> Verdict {
         let exact = self.about(&host_name(host, port));
         let plain = if port == SSH_PORT { Vec::new() } else { self.about(&host_name(host, SSH_PORT)) };
-        let all = || exact.iter().chain(&plain).copied();
-        let with_key = |marker| {
-            let ours = PublicKeyText::Ed25519(*key);
-            all().find(|entry| entry.line.marker == marker && entry.line.key == ours).map(|entry| self.location(entry))
-        };
-        if let Some(at) = with_key(Marker::Revoked) {
+        if let Some(at) = self.find(&exact, Marker::Revoked, key).or_else(|| self.find(&plain, Marker::Revoked, key)) {
             return Verdict::Revoked { at };
         }
-        if let Some(at) = with_key(Marker::None) {
+        if let Some(at) = self.find(&exact, Marker::None, key) {
             return Verdict::Trusted { at };
         }
-        let others = |entries: &[&Entry]| entries.iter().filter_map(|entry| self.other_key(entry)).collect::<Vec<_>>();
-        // Other kinds contradict nothing: a host has one key of each kind, and we ask for the ed25519 one alone.
-        for OtherKey { at, fingerprint, .. } in others(&exact) {
-            if let Some(known) = fingerprint {
-                return Verdict::Changed { at, known };
-            }
+        if let Some(other) = self.other_keys(&exact).next() {
+            return Verdict::Changed { at: other.at, known: other.fingerprint };
         }
-        Verdict::Unknown { others: [others(&exact), others(&plain)].concat() }
+        match self.find(&plain, Marker::None, key) {
+            Some(at) => Verdict::Trusted { at },
+            None => Verdict::Unknown { others: self.other_keys(&plain).collect() },
+        }
     }
 
     /// Adds a line for `host` at `port` to `file`; see the module's example. The port is left out if it is 22, and the
@@ -205,12 +225,18 @@ impl KnownHosts {
 
     fn add_file(&mut self, path: &Path) -> Result<(), IdentityError> {
         let failed = |source| IdentityError::io("read the known hosts in", path, source);
-        let file = match bounded::open(path) {
-            Ok((file, _)) => file,
+        let file = match bounded::open_or_null(path) {
+            Ok(Some(file)) => file,
+            Ok(None) => return Ok(()),
             Err(error) if bounded::is_missing(&error) => return Ok(()),
             Err(error) => return Err(failed(error)),
         };
         let text = bounded::read(&file, MAX_FILE).map_err(failed)?;
+        self.add_text(path, &text);
+        Ok(())
+    }
+
+    fn add_text(&mut self, path: &Path, text: &[u8]) {
         self.files.push(path.to_owned());
         for (number, bytes) in (1..).zip(text.split(|&byte| byte == b'\n')) {
             match Line::parse(bytes) {
@@ -218,12 +244,10 @@ impl KnownHosts {
                 Ok(None) => {}
                 Err(why) => {
                     let at = Location { file: path.to_owned(), line: number };
-                    tracing::debug!(%at, why, "a line of known_hosts is malformed");
-                    self.skipped.push(Skipped { at, why });
+                    self.skipped.push(Skipped { at, why, marked: bytes.trim_ascii_start().starts_with(b"@") });
                 }
             }
         }
-        Ok(())
     }
 
     fn about(&self, name: &str) -> Vec<&Entry> {
@@ -234,13 +258,26 @@ impl KnownHosts {
         Location { file: self.files[entry.file].clone(), line: entry.number }
     }
 
-    /// The host's key that the entry tells; `None` if it bears a marker.
-    fn other_key(&self, entry: &Entry) -> Option<OtherKey> {
-        let (kind, fingerprint) = match &entry.line.key {
-            PublicKeyText::Ed25519(key) => (key.kind().to_owned(), Some(key.fingerprint())),
-            PublicKeyText::Other(kind) => (kind.clone(), None),
-        };
-        (entry.line.marker == Marker::None).then(|| OtherKey { at: self.location(entry), kind, fingerprint })
+    /// Where one of the entries has this marker and this key.
+    fn find(&self, entries: &[&Entry], marker: Marker, key: &PublicKey) -> Option<Location> {
+        let key = PublicKeyText::Ed25519(*key);
+        let found = entries.iter().find(|entry| entry.line.marker == marker && entry.line.key == key);
+        found.map(|entry| self.location(entry))
+    }
+
+    /// The hosts' own keys among the entries.
+    fn other_keys<'a>(&'a self, entries: &'a [&Entry]) -> impl Iterator<Item = OtherKey> + 'a {
+        let own = entries.iter().filter(|entry| entry.line.marker == Marker::None);
+        // ssh passes over a line whose key it can't read.
+        let readable = own.filter(|entry| match &entry.line.key {
+            PublicKeyText::Ed25519(_) => true,
+            PublicKeyText::Other(other) => other.is_readable_by_openssh(),
+        });
+        readable.map(|entry| OtherKey {
+            at: self.location(entry),
+            kind: entry.line.key.kind().to_owned(),
+            fingerprint: entry.line.key.fingerprint(),
+        })
     }
 }
 

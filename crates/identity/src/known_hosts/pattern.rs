@@ -8,7 +8,7 @@ use sha1::Sha1;
 /// The longest pattern that OpenSSH matches; a list with a longer one matches nothing.
 const MAX_PATTERN: usize = 1022;
 
-/// The first field of a line (after a marker): whom it is about.
+/// The first field of a line (after a marker): the hosts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Hosts {
     /// `|1|salt|hash`: one name, hidden. HMAC-SHA1 of the name under the salt.

@@ -12,13 +12,13 @@ use unglue_identity::{Agent, Identity, IdentityError, IdentitySearch, Signer as 
 /// A running ssh-agent, ended when dropped.
 pub(super) struct RunningAgent {
     process: Child,
-    folder: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 impl RunningAgent {
     pub(super) fn start() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let socket = folder.path().join("socket");
+        let directory = tempfile::tempdir().expect("a directory");
+        let socket = directory.path().join("socket");
         // Not through timeout(1): the process that is killed must be the agent.
         let process = std::process::Command::new("ssh-agent")
             .args(["-D", "-a"])
@@ -28,7 +28,7 @@ impl RunningAgent {
             .stderr(Stdio::null())
             .spawn()
             .expect("ssh-agent starts");
-        let agent = Self { process, folder };
+        let agent = Self { process, directory };
         let started = Instant::now();
         while UnixStream::connect(&socket).is_err() {
             assert!(started.elapsed() < Duration::from_secs(10), "ssh-agent does not listen");
@@ -38,7 +38,7 @@ impl RunningAgent {
     }
 
     pub(super) fn client(&self) -> Agent {
-        Agent::at(self.folder.path().join("socket"))
+        Agent::at(self.directory.path().join("socket"))
     }
 
     pub(super) fn add(&self, arguments: &[&str], key: &Path) {
@@ -55,7 +55,7 @@ impl Drop for RunningAgent {
     }
 }
 
-fn installed() -> bool {
+pub(super) fn installed() -> bool {
     ["ssh-agent", "ssh-add", "ssh-keygen"].into_iter().all(has)
 }
 
@@ -65,16 +65,18 @@ fn the_agents_ed25519_keys_are_listed_and_sign() {
         return;
     }
     let agent = RunningAgent::start();
-    assert!(agent.client().keys().expect("listed").is_empty());
-    let folder = tempfile::tempdir().expect("a folder");
-    let rsa = folder.path().join("rsa");
+    assert!(agent.client().keys().expect("listed").usable.is_empty());
+    let directory = tempfile::tempdir().expect("a directory");
+    let rsa = directory.path().join("rsa");
     super::keygen(["-q", "-t", "rsa", "-N", "", "-f", rsa.to_str().expect("UTF-8")]);
     agent.add(&[], &rsa);
-    let path = folder.path().join("id");
+    let path = directory.path().join("id");
     let public = make_key_file(&path, "ada's", None).expect("made").public_key();
     agent.add(&[], &path);
     let keys = agent.client().keys().expect("listed");
-    assert_eq!(keys.len(), 1, "the RSA key is passed over: {keys:?}");
+    assert_eq!(keys.usable.len(), 1, "{keys:?}");
+    assert!(matches!(&keys.other_kinds[..], [(kind, _)] if kind == "ssh-rsa"), "{keys:?}");
+    let keys = keys.usable;
     assert_eq!((keys[0].public_key(), keys[0].comment()), (public, "ada's"));
     let blob = proof::prove(&keys[0], b"ada", &[5; 32]).expect("signed");
     assert_eq!(proof::check(&blob, b"ada", &[5; 32]), Ok(public));
@@ -86,11 +88,11 @@ fn a_key_that_the_agent_holds_no_longer_is_an_error() {
         return;
     }
     let agent = RunningAgent::start();
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("id");
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("id");
     make_key_file(&path, "", None).expect("made");
     agent.add(&[], &path);
-    let keys = agent.client().keys().expect("listed");
+    let keys = agent.client().keys().expect("listed").usable;
     agent.add(&["-d"], &path);
     let error = keys[0].sign(b"data").expect_err("gone").to_string();
     assert!(error.contains("refused") && error.contains("socket"), "{error}");
@@ -113,14 +115,14 @@ fn an_encrypted_file_is_used_through_the_agent_that_holds_its_key() {
     for file in [None, Some(path)] {
         let found = IdentitySearch { file, ..search.clone() }.find().expect("found");
         assert!(matches!(found[..], [Identity::Agent(_)]), "{found:?}");
-        let blob = found[0].prove(b"ada", &[5; 32], &mut |_| panic!("nobody is asked")).expect("signed");
+        let blob = found[0].prove(b"ada", &[5; 32], &|_| panic!("nobody is asked")).expect("signed");
         assert_eq!(proof::check(&blob, b"ada", &[5; 32]), Ok(found[0].public_key()));
     }
 }
 
 /// An agent that answers its first request with `reply`, and then does nothing for as long as the client waits.
-fn misbehaving(folder: &Path, reply: Vec<u8>) -> Agent {
-    let socket = folder.join("socket");
+fn misbehaving(directory: &Path, reply: Vec<u8>) -> Agent {
+    let socket = directory.join("socket");
     let listener = UnixListener::bind(&socket).expect("bound");
     std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().expect("a client");
@@ -133,8 +135,8 @@ fn misbehaving(folder: &Path, reply: Vec<u8>) -> Agent {
 }
 
 fn list_error(reply: &[u8]) -> (String, Duration) {
-    let folder = tempfile::tempdir().expect("a folder");
-    let agent = misbehaving(folder.path(), reply.to_vec());
+    let directory = tempfile::tempdir().expect("a directory");
+    let agent = misbehaving(directory.path(), reply.to_vec());
     let started = Instant::now();
     let error = agent.keys().expect_err("nonsense");
     assert!(matches!(error, IdentityError::Agent { .. }), "{error}");
@@ -170,8 +172,8 @@ fn a_silent_agent_and_a_slow_one_end_at_the_deadline() {
 
 #[test]
 fn an_agent_that_accepts_nobody_does_not_hold_us() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let socket = folder.path().join("socket");
+    let directory = tempfile::tempdir().expect("a directory");
+    let socket = directory.path().join("socket");
     let _listener = UnixListener::bind(&socket).expect("bound");
     // Fill the queue of connections that wait to be accepted, until the kernel takes no more.
     let mut waiting = Vec::new();
@@ -198,8 +200,8 @@ fn connect_at_once(socket: &Path) -> Option<std::os::fd::OwnedFd> {
 
 #[test]
 fn an_agent_that_is_not_there_is_named() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let error = Agent::at(folder.path().join("gone")).keys().expect_err("nobody listens").to_string();
+    let directory = tempfile::tempdir().expect("a directory");
+    let error = Agent::at(directory.path().join("gone")).keys().expect_err("nobody listens").to_string();
     assert!(error.contains("gone") && error.contains("ssh-add -l"), "{error}");
     let too_long = Agent::at("x".repeat(200)).keys().expect_err("no such address");
     assert!(matches!(too_long, IdentityError::Agent { .. }));

@@ -1,4 +1,4 @@
-//! Who may log in, with the file and the folders above it in every state that StrictModes is about.
+//! Who may log in, with the file and the directories above it in every state that StrictModes is about.
 
 use super::{chmod, has, key, keygen, tool, write};
 use std::path::{Path, PathBuf};
@@ -7,13 +7,13 @@ use unglue_identity::{AuthorizedKeys, Denied};
 
 /// A home with one key in its `authorized_keys`.
 struct Home {
-    folder: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 impl Home {
     fn new() -> Self {
-        let home = Self { folder: tempfile::tempdir().expect("a home") };
-        chmod(home.folder.path(), 0o755);
+        let home = Self { directory: tempfile::tempdir().expect("a home") };
+        chmod(home.directory.path(), 0o755);
         std::fs::create_dir(home.path(".ssh")).expect("made");
         chmod(&home.path(".ssh"), 0o700);
         write(&home.file(), format!("{} ada\n", key(1).public_key()), 0o600);
@@ -21,7 +21,7 @@ impl Home {
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.directory.path().join(name)
     }
 
     fn file(&self) -> PathBuf {
@@ -34,7 +34,7 @@ impl Home {
 
     fn check_file(&self, file: &Path) -> Result<usize, Denied> {
         let uid = rustix::process::geteuid().as_raw();
-        let keys = AuthorizedKeys::new(file, self.folder.path(), uid);
+        let keys = AuthorizedKeys::new(file, self.directory.path(), uid);
         keys.check(&key(1).public_key()).map(|authorised| authorised.line)
     }
 }
@@ -80,21 +80,21 @@ fn a_file_that_others_can_write_is_not_read() {
 
 #[test]
 fn neither_may_others_write_to_the_folders_up_to_the_home() {
-    for folder in [".ssh", ""] {
+    for directory in [".ssh", ""] {
         let home = Home::new();
-        let folder = home.path(folder);
-        // The sticky bit excuses the folders above a home (such as /tmp), never the home itself.
+        let directory = home.path(directory);
+        // The sticky bit excuses the directories above a home (such as /tmp), never the home itself.
         for mode in [0o770, 0o702, 0o777, 0o1777] {
-            if mode == 0o1777 && folder.ends_with(".ssh") {
+            if mode == 0o1777 && directory.ends_with(".ssh") {
                 continue;
             }
-            chmod(&folder, mode);
+            chmod(&directory, mode);
             let denied = home.check();
             let text = denied.as_ref().expect_err("writable").to_string();
             assert!(text.contains("chmod go-w"), "{text}");
-            assert_eq!(culprit(denied), folder.canonicalize().expect("real"));
+            assert_eq!(culprit(denied), directory.canonicalize().expect("real"));
         }
-        chmod(&folder, 0o755);
+        chmod(&directory, 0o755);
         assert!(home.check().is_ok());
     }
 }
@@ -102,11 +102,11 @@ fn neither_may_others_write_to_the_folders_up_to_the_home() {
 #[test]
 fn a_file_outside_the_home_is_checked_up_to_the_root() {
     let home = Home::new();
-    let elsewhere = tempfile::tempdir().expect("a folder");
+    let elsewhere = tempfile::tempdir().expect("a directory");
     chmod(elsewhere.path(), 0o755);
     let file = elsewhere.path().join("keys");
     write(&file, format!("{}\n", key(1).public_key()), 0o600);
-    assert!(home.check_file(&file).is_ok(), "its folder is ours, and /tmp keeps it so by its sticky bit");
+    assert!(home.check_file(&file).is_ok(), "its directory is ours, and /tmp keeps it so by its sticky bit");
     chmod(elsewhere.path(), 0o777);
     assert_eq!(culprit(home.check_file(&file)), elsewhere.path().canonicalize().expect("real"));
 }
@@ -141,7 +141,7 @@ fn a_file_of_somebody_else_is_not_read() {
     // Root's file speaks for a user, and that user's own does too.
     for owner in [0, 65534] {
         std::os::unix::fs::chown(home.file(), Some(owner), None).expect("chown");
-        let keys = AuthorizedKeys::new(home.file(), home.folder.path(), 65534);
+        let keys = AuthorizedKeys::new(home.file(), home.directory.path(), 65534);
         assert!(keys.check(&key(1).public_key()).is_ok());
     }
 }
@@ -151,7 +151,7 @@ fn what_is_no_regular_file_or_too_long_is_not_read() {
     let home = Home::new();
     let fifo = home.path("fifo");
     assert!(tool("mkfifo", [&fifo]).status().expect("mkfifo(1) runs").success());
-    for path in [fifo.as_path(), Path::new("/dev/zero"), home.folder.path()] {
+    for path in [fifo.as_path(), Path::new("/dev/zero"), home.directory.path()] {
         assert!(matches!(home.check_file(path), Err(Denied::Unreadable { .. })), "{}", path.display());
     }
     let long = format!("{}\n{}", key(1).public_key(), "#".repeat(1024 * 1024));
@@ -189,8 +189,8 @@ fn we_find_the_key_behind_the_options_where_ssh_keygen_does() {
     if !has("ssh-keygen") {
         return;
     }
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("authorized_keys");
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("authorized_keys");
     for (seed, options) in (1..).zip(OPTIONS) {
         let public = key(seed).public_key();
         // A plain line behind it, since ssh-keygen fails on a file without any key.
@@ -203,4 +203,21 @@ fn we_find_the_key_behind_the_options_where_ssh_keygen_does() {
         let plain = options.trim().is_empty();
         assert_eq!(matches!(ours, Lookup::Authorised { .. }), plain, "{options:?}: {ours:?}");
     }
+}
+
+#[test]
+fn a_failed_lookup_is_told_from_a_key_that_is_not_listed() {
+    let home = tempfile::tempdir().expect("a home");
+    chmod(home.path(), 0o700);
+    let keys = AuthorizedKeys::new(home.path().join("keys"), home.path(), rustix::process::getuid().as_raw());
+    let denied = |keys: &AuthorizedKeys| keys.check(&super::key(1).public_key()).expect_err("denied");
+    assert!(!denied(&keys).is_lookup_failure(), "there is no file");
+    write(keys.path(), "", 0o600);
+    assert!(!denied(&keys).is_lookup_failure(), "the key is not in it");
+    std::fs::remove_file(keys.path()).expect("removed");
+    // It can't be read, whoever asks.
+    std::fs::create_dir(keys.path()).expect("made");
+    let failed = denied(&keys);
+    assert!(failed.is_lookup_failure() && std::error::Error::source(&failed).is_some(), "{failed}");
+    assert!(matches!(unglue_identity::Denial::from(failed), unglue_identity::Denial::Unavailable(_)));
 }

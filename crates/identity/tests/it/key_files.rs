@@ -3,12 +3,13 @@
 use super::{chmod, has, keygen, tool, write};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use unglue_identity::{IdentityError, KeyFile, Passphrase, PublicKey, make_key_file};
 
 /// Answers with these passphrases, one after the other, then gives up.
-fn answers<'a>(texts: &'a [&'a str]) -> impl FnMut(&Path) -> Option<Passphrase> + 'a {
-    let mut texts = texts.iter();
-    move |_| texts.next().map(|text| Passphrase::new((*text).to_owned()))
+fn answers<'a>(texts: &'a [&'a str]) -> impl Fn(&Path) -> Option<Passphrase> + 'a {
+    let asked = AtomicUsize::new(0);
+    move |_| texts.get(asked.fetch_add(1, Ordering::Relaxed)).map(|text| Passphrase::new((*text).to_owned()))
 }
 
 fn public_line(path: &Path) -> String {
@@ -20,14 +21,14 @@ fn ssh_keygens_plain_key_is_loaded() {
     if !has("ssh-keygen") {
         return;
     }
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("id");
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("id");
     keygen(["-q", "-t", "ed25519", "-N", "", "-C", "a comment", "-f", path.to_str().expect("UTF-8")]);
     let file = KeyFile::open(&path).expect("loaded");
     assert!(!file.is_encrypted());
     let public: PublicKey = public_line(&path).parse().expect("a public key");
     assert_eq!(file.public_key(), public);
-    assert_eq!(file.unlock(&mut |_| panic!("nothing to ask")).expect("a key").public_key(), public);
+    assert_eq!(file.unlock(&|_| panic!("nothing to ask")).expect("a key").public_key(), public);
     let listed = keygen(["-l", "-f", path.to_str().expect("UTF-8")]);
     assert!(listed.contains(&format!(" {} ", public.fingerprint())), "{listed}");
 }
@@ -37,9 +38,9 @@ fn encrypted_keys_of_every_cipher_open_with_their_passphrase() {
     if !has("ssh-keygen") {
         return;
     }
-    let folder = tempfile::tempdir().expect("a folder");
+    let directory = tempfile::tempdir().expect("a directory");
     for cipher in ["aes256-ctr", "aes128-cbc", "aes256-gcm@openssh.com", "chacha20-poly1305@openssh.com"] {
-        let path = folder.path().join(cipher.replace(['@', '.'], "-"));
+        let path = directory.path().join(cipher.replace(['@', '.'], "-"));
         // Two rounds: the tests are not about bcrypt's patience.
         let rounds = ["-q", "-t", "ed25519", "-a", "2", "-Z", cipher, "-N", "pass w\u{f6}rd", "-f"];
         keygen(rounds.iter().copied().chain([path.to_str().expect("UTF-8")]));
@@ -47,13 +48,13 @@ fn encrypted_keys_of_every_cipher_open_with_their_passphrase() {
         assert!(file.is_encrypted(), "{cipher}");
         // The public half is known before anybody is asked.
         assert_eq!(file.public_key(), public_line(&path).parse().expect("a public key"), "{cipher}");
-        let key = file.unlock(&mut answers(&["wrong", "", "pass w\u{f6}rd"])).expect("unlocked at the third try");
+        let key = file.unlock(&answers(&["wrong", "", "pass w\u{f6}rd"])).expect("unlocked at the third try");
         assert_eq!(key.public_key(), file.public_key());
-        match file.unlock(&mut answers(&["1", "2", "3", "pass w\u{f6}rd"])) {
+        match file.unlock(&answers(&["1", "2", "3", "pass w\u{f6}rd"])) {
             Err(IdentityError::WrongPassphrase { tries: 3, .. }) => {}
             other => panic!("{cipher}: {other:?}"),
         }
-        assert!(matches!(file.unlock(&mut |_| None), Err(IdentityError::Locked { .. })));
+        assert!(matches!(file.unlock(&|_| None), Err(IdentityError::Locked { .. })));
     }
 }
 
@@ -62,9 +63,9 @@ fn our_keys_are_accepted_by_ssh_keygen() {
     if !has("ssh-keygen") {
         return;
     }
-    let folder = tempfile::tempdir().expect("a folder");
+    let directory = tempfile::tempdir().expect("a directory");
     for (name, passphrase) in [("plain", ""), ("locked", "secret")] {
-        let path = folder.path().join("deep/er").join(name);
+        let path = directory.path().join("deep/er").join(name);
         let given = (!passphrase.is_empty()).then(|| Passphrase::new(passphrase.to_owned()));
         let key = make_key_file(&path, "ada@laptop\nssh-rsa injected", given.as_ref()).expect("made");
         let path_text = path.to_str().expect("UTF-8");
@@ -74,19 +75,19 @@ fn our_keys_are_accepted_by_ssh_keygen() {
         assert!(keygen(["-l", "-f", path_text]).contains(&key.public_key().fingerprint().to_string()));
         let mode = |path: &Path| std::fs::metadata(path).expect("there").mode() & 0o777;
         assert_eq!(mode(&path), 0o600);
-        assert_eq!(mode(path.parent().expect("a folder")), 0o700);
+        assert_eq!(mode(path.parent().expect("a directory")), 0o700);
         let file = KeyFile::open(&path).expect("loaded");
-        assert_eq!(file.unlock(&mut answers(&[passphrase])).expect("unlocked").public_key(), key.public_key());
+        assert_eq!(file.unlock(&answers(&[passphrase])).expect("unlocked").public_key(), key.public_key());
     }
-    let left: Vec<_> = std::fs::read_dir(folder.path().join("deep/er")).expect("listed").collect();
+    let left: Vec<_> = std::fs::read_dir(directory.path().join("deep/er")).expect("listed").collect();
     assert_eq!(left.len(), 4, "two pairs and no temporary file: {left:?}");
 }
 
 #[test]
 fn nothing_is_ever_overwritten() {
-    let folder = tempfile::tempdir().expect("a folder");
+    let directory = tempfile::tempdir().expect("a directory");
     for taken in ["one", "two.pub"] {
-        let taken = folder.path().join(taken);
+        let taken = directory.path().join(taken);
         std::fs::write(&taken, "precious").expect("written");
         match make_key_file(&taken.with_extension(""), "", None) {
             Err(IdentityError::Exists { path }) => assert_eq!(path, taken),
@@ -95,16 +96,16 @@ fn nothing_is_ever_overwritten() {
         assert_eq!(std::fs::read_to_string(&taken).expect("read"), "precious");
     }
     // A dangling link counts too: the key would land where it points.
-    let link = folder.path().join("three");
-    std::os::unix::fs::symlink(folder.path().join("elsewhere"), &link).expect("linked");
+    let link = directory.path().join("three");
+    std::os::unix::fs::symlink(directory.path().join("elsewhere"), &link).expect("linked");
     assert!(matches!(make_key_file(&link, "", None), Err(IdentityError::Exists { .. })));
-    assert!(!folder.path().join("elsewhere").exists());
+    assert!(!directory.path().join("elsewhere").exists());
 }
 
 #[test]
 fn a_key_that_others_can_read_is_refused_with_the_remedy() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("id");
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("id");
     make_key_file(&path, "", None).expect("made");
     for mode in [0o640, 0o604, 0o620, 0o601, 0o777] {
         chmod(&path, mode);
@@ -120,15 +121,16 @@ fn a_key_that_others_can_read_is_refused_with_the_remedy() {
 
 #[test]
 fn other_kinds_and_other_files_are_refused_by_name() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("id");
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("id");
     let public = super::key(1).public_key();
     for (contents, named) in [
         ("-----BEGIN RSA PRIVATE KEY-----\nMIIE\n".to_owned(), "RSA"),
         ("PuTTY-User-Key-File-3: ssh-ed25519\n".to_owned(), "PuTTY"),
         (format!("{public} me\n"), "public key"),
-        ("nonsense".to_owned(), "something else"),
-        (String::new(), "something else"),
+        ("nonsense".to_owned(), "not a key"),
+        (String::new(), "is empty"),
+        ("-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n".to_owned(), "END"),
         ("-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n".to_owned(), "damaged"),
     ] {
         write(&path, contents, 0o600);
@@ -139,7 +141,7 @@ fn other_kinds_and_other_files_are_refused_by_name() {
         return;
     }
     for kind in ["rsa", "ecdsa"] {
-        let path = folder.path().join(kind);
+        let path = directory.path().join(kind);
         keygen(["-q", "-t", kind, "-N", "", "-f", path.to_str().expect("UTF-8")]);
         let text = KeyFile::open(&path).expect_err("another kind").to_string();
         assert!(text.contains("kind ssh-rsa") || text.contains("kind ecdsa-sha2-nistp256"), "{text}");
@@ -148,13 +150,13 @@ fn other_kinds_and_other_files_are_refused_by_name() {
 
 #[test]
 fn a_fifo_a_folder_and_an_endless_file_are_refused_at_once() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let fifo = folder.path().join("fifo");
+    let directory = tempfile::tempdir().expect("a directory");
+    let fifo = directory.path().join("fifo");
     assert!(tool("mkfifo", [&fifo]).status().expect("mkfifo(1) runs").success());
-    for path in [fifo.as_path(), folder.path(), Path::new("/dev/zero")] {
+    for path in [fifo.as_path(), directory.path(), Path::new("/dev/zero")] {
         assert!(matches!(KeyFile::open(path), Err(IdentityError::Io { .. })), "{}", path.display());
     }
-    let endless = folder.path().join("endless");
+    let endless = directory.path().join("endless");
     write(&endless, "", 0o600);
     std::fs::File::options().write(true).open(&endless).and_then(|file| file.set_len(1 << 40)).expect("sparse");
     let text = KeyFile::open(&endless).expect_err("too long").to_string();

@@ -2,8 +2,12 @@
 
 mod agent;
 mod authorized_keys;
+mod corpus;
+mod key_advice;
+mod key_file_variants;
 mod key_files;
 mod known_hosts;
+mod known_hosts_by_ssh;
 mod own;
 mod signatures;
 
@@ -36,7 +40,7 @@ fn printed(output: &Output) -> String {
 /// Whether this machine has the tool; a test that lacks it says so and returns.
 fn has(name: &str) -> bool {
     let found = std::env::var_os("PATH")
-        .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(name).is_file()));
+        .is_some_and(|path| std::env::split_paths(&path).any(|directory| directory.join(name).is_file()));
     if !found {
         eprintln!("skipped: {name} is not installed");
     }

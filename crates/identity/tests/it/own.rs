@@ -44,7 +44,20 @@ fn an_unusable_default_is_passed_over_and_named_if_nothing_else_is_there() {
     std::fs::create_dir(home.path().join(".ssh")).expect("made");
     write(&home.path().join(".ssh/id_ed25519"), "nonsense", 0o600);
     let text = search.find().expect_err("nothing usable").to_string();
-    assert!(text.contains("not an OpenSSH private key"), "{text}");
+    assert!(text.contains("it is not a key"), "{text}");
     make_key_file(&home.path().join(".config/unglue/id_ed25519"), "", None).expect("made");
     assert_eq!(search.find().expect("the other one").len(), 1);
+}
+
+#[test]
+fn keys_of_other_kinds_are_named_if_there_is_no_other() {
+    let home = tempfile::tempdir().expect("a home");
+    let search = IdentitySearch { home: Some(home.path().to_owned()), ..IdentitySearch::default() };
+    std::fs::create_dir(home.path().join(".ssh")).expect("made");
+    let rsa = home.path().join(".ssh/id_rsa");
+    write(&rsa, "-----BEGIN OPENSSH PRIVATE KEY-----\n", 0o600);
+    let text = search.find().expect_err("RSA alone").to_string();
+    let expected =
+        format!("ed25519 keys only, not with the RSA key {}. Make one with `unglue key init`", rsa.display());
+    assert!(text.contains(&expected), "{text}");
 }

@@ -22,14 +22,14 @@ fn unarmor(text: &str) -> Vec<u8> {
 }
 
 /// Has ssh-keygen verify `blob` over `message` as a signature of `signer`.
-fn ssh_keygen_verifies(folder: &Path, blob: &[u8], message: &[u8], signer: &PublicKey) -> Output {
-    let path = |name: &str| folder.join(name).to_str().expect("UTF-8").to_owned();
-    write(&folder.join("blob.sig"), armor(blob), 0o600);
-    write(&folder.join("message"), message, 0o600);
-    write(&folder.join("allowed"), format!("ada namespaces=\"{NAMESPACE}\" {signer}\n"), 0o600);
+fn ssh_keygen_verifies(directory: &Path, blob: &[u8], message: &[u8], signer: &PublicKey) -> Output {
+    let path = |name: &str| directory.join(name).to_str().expect("UTF-8").to_owned();
+    write(&directory.join("blob.sig"), armor(blob), 0o600);
+    write(&directory.join("message"), message, 0o600);
+    write(&directory.join("allowed"), format!("ada namespaces=\"{NAMESPACE}\" {signer}\n"), 0o600);
     let (allowed, signature) = (path("allowed"), path("blob.sig"));
     let arguments = ["-Y", "verify", "-f", &allowed, "-I", "ada", "-n", NAMESPACE, "-s", &signature];
-    let message = File::open(folder.join("message")).expect("the message");
+    let message = File::open(directory.join("message")).expect("the message");
     tool("ssh-keygen", arguments).stdin(message).output().expect("timeout(1) runs")
 }
 
@@ -38,15 +38,15 @@ fn ssh_keygen_verifies_our_signatures() {
     if !has("ssh-keygen") {
         return;
     }
-    let folder = tempfile::tempdir().expect("a folder");
+    let directory = tempfile::tempdir().expect("a directory");
     for message in [&b""[..], b"message", &[0xff; 100_000]] {
         let blob = sshsig::sign(&key(1), message).expect("signed");
-        let output = ssh_keygen_verifies(folder.path(), &blob, message, &key(1).public_key());
+        let output = ssh_keygen_verifies(directory.path(), &blob, message, &key(1).public_key());
         assert!(output.status.success(), "{output:?}");
         assert!(printed(&output).contains(&key(1).public_key().fingerprint().to_string()));
-        let output = ssh_keygen_verifies(folder.path(), &blob, b"another", &key(1).public_key());
+        let output = ssh_keygen_verifies(directory.path(), &blob, b"another", &key(1).public_key());
         assert!(!output.status.success());
-        let output = ssh_keygen_verifies(folder.path(), &blob, message, &key(2).public_key());
+        let output = ssh_keygen_verifies(directory.path(), &blob, message, &key(2).public_key());
         assert!(!output.status.success());
     }
 }
@@ -60,8 +60,8 @@ fn ssh_keygen_verifies_the_golden_proof() {
     let digit = |byte: u8| (byte as char).to_digit(16).expect("a hex digit") as u8;
     let blob: Vec<u8> = hex.chunks(2).map(|pair| digit(pair[0]) << 4 | digit(pair[1])).collect();
     let signer = proof::check(&blob, b"ada", &[1; 32]).expect("a proof");
-    let folder = tempfile::tempdir().expect("a folder");
-    let output = ssh_keygen_verifies(folder.path(), &blob, &transcript(b"ada", &[1; 32]), &signer);
+    let directory = tempfile::tempdir().expect("a directory");
+    let output = ssh_keygen_verifies(directory.path(), &blob, &transcript(b"ada", &[1; 32]), &signer);
     assert!(output.status.success(), "{output:?}");
 }
 
@@ -70,10 +70,10 @@ fn we_verify_what_ssh_keygen_signs_for_our_purpose_only() {
     if !has("ssh-keygen") {
         return;
     }
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("id");
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("id");
     let public = make_key_file(&path, "", None).expect("made").public_key();
-    let message = folder.path().join("message");
+    let message = directory.path().join("message");
     write(&message, transcript(b"ada", &[9; 32]), 0o600);
     let sign = |extra: &[&str]| {
         let _ = std::fs::remove_file(message.with_extension("sig"));
@@ -89,7 +89,7 @@ fn we_verify_what_ssh_keygen_signs_for_our_purpose_only() {
         assert!(matches!(refused, Err(ProofError::Other { .. })), "{refused:?}");
     }
     // The same key, through our own file loader, signs the same bytes: ed25519 is deterministic.
-    let ours = KeyFile::open(&path).and_then(|file| file.unlock(&mut |_| None)).expect("loaded");
+    let ours = KeyFile::open(&path).and_then(|file| file.unlock(&|_| None)).expect("loaded");
     assert_eq!(proof::prove(&ours, b"ada", &[9; 32]).expect("signed"), sign(&["-n", NAMESPACE]));
 }
 
@@ -98,8 +98,8 @@ fn another_kind_of_key_is_refused_by_name_though_its_signature_is_right() {
     if !has("ssh-keygen") {
         return;
     }
-    let folder = tempfile::tempdir().expect("a folder");
-    let (path, message) = (folder.path().join("id"), folder.path().join("message"));
+    let directory = tempfile::tempdir().expect("a directory");
+    let (path, message) = (directory.path().join("id"), directory.path().join("message"));
     let text = |path: &Path| path.to_str().expect("UTF-8").to_owned();
     keygen(["-q", "-t", "ecdsa", "-N", "", "-f", &text(&path)]);
     write(&message, "m", 0o600);

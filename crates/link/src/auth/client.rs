@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use tokio::sync::oneshot;
 use unglue_identity::proof::EXPORTER_LEN;
-use unglue_identity::{Identity, Passphrase};
+use unglue_identity::{AskPassphrase, Identity};
 use unglue_proto::limits::AUTH_TRIES;
 use unglue_proto::message::auth::{FromClient, FromServer, Hello, Offer, Proof, Sign, Welcome};
 use unglue_proto::{Code, Fault, PROTOCOL};
@@ -17,9 +17,6 @@ use crate::link::OpeningExchange;
 use crate::opening::inbox;
 use crate::threads::on_thread;
 
-/// Asks a human for the passphrase of the key in this file; `None` gives up.
-pub type AskPassphrase = Arc<dyn Fn(&std::path::Path) -> Option<Passphrase> + Send + Sync>;
-
 /// Who the client is: the user to become, and the keys to prove it with.
 #[derive(Clone)]
 pub struct Credentials {
@@ -28,7 +25,7 @@ pub struct Credentials {
     /// The keys to try, in order; no more than [`AUTH_TRIES`] are.
     pub identities: Vec<Arc<Identity>>,
     /// Asked when a key is encrypted.
-    pub ask: AskPassphrase,
+    pub ask: Arc<AskPassphrase<'static>>,
 }
 
 impl Credentials {
@@ -56,6 +53,12 @@ impl Credentials {
         })
     }
 
+    /// The same without a key that turned out not to be usable.
+    pub(crate) fn without(&self, identity: &Arc<Identity>) -> Credentials {
+        let left = self.identities.iter().filter(|other| !Arc::ptr_eq(other, identity));
+        Credentials { identities: left.cloned().collect(), ..self.clone() }
+    }
+
     /// The hello, with the proof that holds on this connection alone. May wait for a human.
     pub(crate) async fn hello(
         &self,
@@ -65,10 +68,10 @@ impl Credentials {
         let user = self.user.clone().unwrap_or_default();
         let key = identity.public_key().to_openssh();
         let signature = match identity.may_ask() {
-            false => identity.prove(user.as_bytes(), &exporter, &mut |_| None),
+            false => identity.prove(user.as_bytes(), &exporter, &|_| None),
             true => {
                 let ask = self.ask.clone();
-                let prove = move || identity.prove(user.as_bytes(), &exporter, &mut |path| ask(path));
+                let prove = move || identity.prove(user.as_bytes(), &exporter, &*ask);
                 let proving = on_thread("unglue-sign", prove).await;
                 proving.map_err(|error| LinkError::Thread {
                     what: "the signature was not made",

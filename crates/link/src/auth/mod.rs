@@ -7,7 +7,7 @@
 mod client;
 mod server;
 
-pub use client::{AskPassphrase, Credentials};
+pub use client::Credentials;
 pub use server::{Gatekeeper, Logins};
 
 pub(crate) use client::{hello_without_proof, welcome_exchange};

@@ -100,6 +100,8 @@ impl Examiner {
             let authorised = parse_key(key).and_then(|key| self.authorise(offer.user.as_deref(), &key));
             match authorised {
                 Ok(_) => return Ok(Sign { key: key.clone() }),
+                // An authorised key, for another user than this server's: other keys change nothing.
+                Err(fault) if fault.code == Code::NotAllowed => return Err(fault),
                 Err(fault) => refusal = fault,
             }
         }
@@ -132,6 +134,9 @@ impl Examiner {
             let what = format!("{}: {denial}", key.fingerprint());
             match denial {
                 Denial::Unavailable(_) => Fault::system(Code::System, what),
+                // The key is authorised: its owner may know the reason.
+                Denial::AnotherUser { .. } => Fault::user(Code::NotAllowed, denial.to_string())
+                    .advise("leave the user out, or have the server run as that user"),
                 _ => Fault::user(Code::Denied, what),
             }
         })
@@ -197,7 +202,7 @@ mod tests {
     use unglue_proto::PROTOCOL;
     use unglue_proto::message::auth::Proof;
 
-    /// Lets in whom it has a key of.
+    /// Lets in the owners of these keys.
     struct Keys(Vec<PublicKey>);
 
     impl Gatekeeper for Keys {

@@ -3,12 +3,14 @@
 //! No X.509, no session tickets, no early data, no TLS 1.2: each connection proves both ends anew.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls13_signature_with_raw_key};
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName, SubjectPublicKeyInfoDer, UnixTime};
 use rustls::server::{AlwaysResolvesServerRawPublicKeys, NoServerSessionStorage};
 use rustls::sign::CertifiedKey;
+use rustls::time_provider::TimeProvider;
 use rustls::version::TLS13;
 use rustls::{
     CertificateError, CipherSuite, ClientConfig, ClientConnection, Connection, DigitallySignedStruct, ServerConfig,
@@ -29,6 +31,18 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(provider)
 }
 
+/// The time for TLS, which uses it for certificates alone, and there are none. rustls' own clock panics before 1970, where a
+/// machine without a battery may be.
+#[derive(Debug)]
+struct Clock;
+
+impl TimeProvider for Clock {
+    fn current_time(&self) -> Option<UnixTime> {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        Some(UnixTime::since_unix_epoch(since.unwrap_or_default()))
+    }
+}
+
 /// The server's settings, for the host key that it proves itself with.
 pub(crate) fn server_config(host_key: &PrivateKey) -> Result<Arc<ServerConfig>, LinkError> {
     let refused = |error: rustls::Error| LinkError::tls("TLS does not take the host key", error);
@@ -37,7 +51,7 @@ pub(crate) fn server_config(host_key: &PrivateKey) -> Result<Arc<ServerConfig>, 
     let signing = aws_lc_rs::sign::any_eddsa_type(&pkcs8).map_err(refused)?;
     let public = CertificateDer::from(host_key.public_key().to_spki_der().to_vec());
     let key = Arc::new(CertifiedKey::new(vec![public], signing));
-    let mut config = ServerConfig::builder_with_provider(provider())
+    let mut config = ServerConfig::builder_with_details(provider(), Arc::new(Clock))
         .with_protocol_versions(&[&TLS13])
         .map_err(refused)?
         .with_no_client_auth()
@@ -61,7 +75,7 @@ pub(crate) fn connect() -> Result<Connection, LinkError> {
     let failed = |error: rustls::Error| LinkError::tls("TLS did not start", error);
     let provider = provider();
     let verifier = Arc::new(PossessionVerifier(provider.clone()));
-    let mut config = ClientConfig::builder_with_provider(provider)
+    let mut config = ClientConfig::builder_with_details(provider, Arc::new(Clock))
         .with_protocol_versions(&[&TLS13])
         .map_err(failed)?
         .dangerous()

@@ -13,15 +13,15 @@ const READ: usize = 64 * 1024;
 
 /// Both directions of a control stream.
 pub(crate) struct Control {
-    pub(crate) speaker: Speaker,
-    pub(crate) listener: Listener,
+    pub(crate) sender: ControlSender,
+    pub(crate) receiver: ControlReceiver,
 }
 
 /// The writing direction.
-pub(crate) struct Speaker(SendStream);
+pub(crate) struct ControlSender(SendStream);
 
 /// The reading direction.
-pub(crate) struct Listener {
+pub(crate) struct ControlReceiver {
     recv: RecvStream,
     inbox: Inbox,
     /// What the inbox and the operation's messages hold in memory.
@@ -33,33 +33,34 @@ pub(crate) struct Listener {
 impl Control {
     pub(crate) fn new((send, recv): (SendStream, RecvStream)) -> Control {
         let held = recv.hold();
-        let listener = Listener { recv, inbox: Inbox::new(CONTROL_MESSAGE), held, fed: 0 };
-        Control { speaker: Speaker(send), listener }
+        let receiver = ControlReceiver { recv, inbox: Inbox::new(CONTROL_MESSAGE), held, fed: 0 };
+        Control { sender: ControlSender(send), receiver }
     }
 }
 
-impl Speaker {
-    pub(crate) async fn say<T: Serialize>(&mut self, message: &T) -> Result<(), Fault> {
+impl ControlSender {
+    /// Sends a message. Cancelled, it may have sent a part of it: nothing can follow then.
+    pub(crate) async fn send<T: Serialize>(&mut self, message: &T) -> Result<(), Fault> {
         let mut wire = Vec::new();
         encode(message, &mut wire)?;
         self.0.write_all(Bytes::from(wire)).await.map_err(Fault::from)
     }
 
-    /// Says the last message, and ends the direction.
-    pub(crate) async fn conclude<T: Serialize>(mut self, message: &T) -> Result<(), Fault> {
-        self.say(message).await?;
+    /// Sends the last message, and ends the direction.
+    pub(crate) async fn send_final<T: Serialize>(mut self, message: &T) -> Result<(), Fault> {
+        self.send(message).await?;
         self.0.finish();
         Ok(())
     }
 
-    /// Nothing more will be said.
+    /// Ends the direction without another message.
     pub(crate) fn finish(self) {
         self.0.finish();
     }
 }
 
-impl Listener {
-    /// The next message; `None` at the end of the direction.
+impl ControlReceiver {
+    /// The next message; `None` at the end of the direction. Cancelling it loses nothing.
     pub(crate) async fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>, Fault> {
         loop {
             if let Some(message) = self.inbox.next()? {
@@ -78,7 +79,7 @@ impl Listener {
         }
     }
 
-    /// Listens no more: everything was said, and the other end is about to finish too.
+    /// Reads no more: everything has come, and the other end is about to finish too.
     pub(crate) fn ignore(self) {
         self.recv.ignore();
     }

@@ -5,7 +5,7 @@ pub mod exec;
 mod flow;
 pub mod transfer;
 
-pub(crate) use control::{Control, Listener, Speaker};
+pub(crate) use control::{Control, ControlReceiver, ControlSender};
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -28,8 +28,8 @@ struct Refused<'a> {
 }
 
 /// Answers a request: nothing was done.
-pub(crate) async fn refuse(speaker: Speaker, fault: Fault) -> Result<(), Fault> {
-    speaker.conclude(&Refused { refused: &fault }).await
+pub(crate) async fn refuse(sender: ControlSender, fault: Fault) -> Result<(), Fault> {
+    sender.send_final(&Refused { refused: &fault }).await
 }
 
 /// A fresh id for an operation: the time, this process and a count, so that two operations of one user never share one.

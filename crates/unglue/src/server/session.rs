@@ -92,7 +92,7 @@ impl Session {
 impl Context {
     /// One operation, from its request to its last message.
     async fn operate(self, mut control: Control) {
-        let request = match control.listener.expect::<Request>().await {
+        let request = match control.receiver.expect::<Request>().await {
             Ok(request) => request,
             Err(fault) if fault.code == Code::BadMessage => return self.refuse("bad_request", fault, control).await,
             // The client has gone, or taken the operation back.
@@ -114,12 +114,12 @@ impl Context {
     async fn refuse(&self, event: &str, fault: Fault, control: Control) {
         tracing::warn!(event, peer = %self.peer, why = %fault.what);
         // The client may have gone.
-        let _ = refuse(control.speaker, fault).await;
+        let _ = refuse(control.sender, fault).await;
     }
 
     async fn exec(&self, exec: exec::Exec, known: Result<(), Fault>, control: Control) {
         let (id, program) = (exec.id.clone(), exec.argv.first().cloned().unwrap_or_default());
-        tracing::info!(event = "exec", peer = %self.peer, id = %safe(&id), %program, arguments = exec.argv.len());
+        tracing::info!(event = "exec", peer = %self.peer, user = %self.principal.user, id = %safe(&id), %program, arguments = exec.argv.len());
         let unfinished = Unfinished::new("exec_abandoned", self.peer, &id);
         let result = match known.and_then(|()| self.runner()) {
             Ok(runner) => {
@@ -128,7 +128,7 @@ impl Context {
             }
             Err(fault) => {
                 self.refuse_data(exec.stdin);
-                running::refuse(control.speaker, fault).await
+                running::refuse(control.sender, fault).await
             }
         };
         unfinished.finish();
@@ -150,7 +150,7 @@ impl Context {
             Ok((store, _claim)) => moving::serve_put(&self.link, store, &self.slots, put, control).await,
             Err(fault) => {
                 self.refuse_data(Some(put.data));
-                refuse(control.speaker, fault.clone()).await.and(Err(fault))
+                refuse(control.sender, fault.clone()).await.and(Err(fault))
             }
         };
         unfinished.finish();
@@ -162,7 +162,7 @@ impl Context {
         let unfinished = Unfinished::new("get_abandoned", self.peer, &id);
         let result = match known.and_then(|()| self.store(&id)) {
             Ok((store, _claim)) => moving::serve_get(&self.link, store, &self.slots, get, control).await,
-            Err(fault) => refuse(control.speaker, fault.clone()).await.and(Err(fault)),
+            Err(fault) => refuse(control.sender, fault.clone()).await.and(Err(fault)),
         };
         unfinished.finish();
         self.log_transfer("get", &id, &path, None, &result);
@@ -191,10 +191,12 @@ impl Context {
 
     /// `name` is what the client calls the file: it lands under that where `path` is a directory.
     fn log_transfer(&self, event: &str, id: &str, path: &Octets, name: Option<&Octets>, result: &Result<Tally, Fault>) {
-        let (peer, id, name) = (self.peer, safe(id), name.map(display));
+        let (peer, user, id, name) = (self.peer, &self.principal.user, safe(id), name.map(display));
         match result {
-            Ok(tally) => tracing::info!(event, %peer, %id, %path, name, bytes = tally.bytes, blake3 = %tally.blake3),
-            Err(fault) => tracing::warn!(event, %peer, %id, %path, name, failed = %fault.what),
+            Ok(tally) => {
+                tracing::info!(event, %peer, %user, %id, %path, name, bytes = tally.bytes, blake3 = %tally.blake3)
+            }
+            Err(fault) => tracing::warn!(event, %peer, %user, %id, %path, name, failed = %fault.what),
         }
     }
 }

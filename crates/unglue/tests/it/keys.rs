@@ -103,7 +103,7 @@ fn an_unknown_key_and_another_user_are_refused() {
         let mut address = address_of(daemon.address());
         address.user = Some("somebody-else".into());
         let fault = attempt(&site, &address).await.expect_err("it serves its own user");
-        assert_eq!(fault.code, Code::Denied);
+        assert_eq!(fault.code, Code::NotAllowed, "its key is authorised, so it may know: {fault}");
         daemon.logs(&["refused", "somebody-else"]).await;
 
         fs::remove_file(site.path("key")).expect("it is removed");

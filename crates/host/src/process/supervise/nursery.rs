@@ -100,8 +100,8 @@ impl Nursery {
             }
         };
         if orphaned && any {
-            // Each death announces itself, and brings us here again until no stranger is left.
-            tree::kill_pass(&self.supervisors);
+            // Each death announces itself, and has this called again until none but supervisors is left.
+            tree::kill_pass(&self.supervisors, || ());
         }
         any
     }

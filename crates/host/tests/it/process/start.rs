@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use unglue_host::process::{Command, Descendants, JobError, Left, SpawnError, Status, Supervisors, WIDE_PIPE, widen};
 
-use super::{code, command, run, shell, with_pool};
+use super::{code, command, parent, run, shell, with_pool};
 
 #[test]
 fn argv_arrives_as_it_was_sent() {
@@ -293,4 +293,25 @@ fn the_limit_of_open_files_is_the_one_that_was_asked_for() {
 
 fn make_executable(path: &Path) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("it is ours");
+}
+
+#[test]
+fn a_process_that_the_system_refuses_is_not_the_programs_fault() {
+    if rustix::process::geteuid().is_root() {
+        eprintln!("skipped: the limit of processes does not bind root (an ordinary user's run of these tests has it)");
+        return;
+    }
+    with_pool(async |pool| {
+        let (mut job, _pipes) = pool.spawn(&command(["sleep", "0.3"])).await.expect("it starts");
+        let supervisor = rustix::process::Pid::from_raw(parent(job.pid() as i32)).expect("its supervisor");
+        job.exited().await.expect("it ends");
+        job.end_tree(Descendants::Kill).await.expect("nothing is left");
+        drop(job);
+        let none = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
+        rustix::process::prlimit(Some(supervisor), rustix::process::Resource::Nproc, none).expect("it is ours");
+        // The supervisor that was used last is used first.
+        let error = pool.spawn(&command(["true"])).await.expect_err("no process");
+        assert!(matches!(error, SpawnError::System { .. }) && error.errno() == Some(libc::EAGAIN), "{error:?}");
+        assert!(error.to_string().contains("forking the command's process"), "{error}");
+    });
 }

@@ -10,7 +10,7 @@ use super::{children, code, command, eventually, kill, marked, parent, run, shel
 /// Two that escape from their group, session, parent and streams, and print when they are there.
 const ESCAPE: &str = "
     (setsid sh -c '(exec sleep 300 </dev/null >/dev/null 2>&1) & (setsid sleep 300 </dev/null >/dev/null 2>&1 &)' &)
-    sleep 0.2; echo escaped";
+    sleep 0.5; echo escaped";
 
 #[test]
 fn what_escapes_is_killed_at_the_end() {
@@ -124,6 +124,60 @@ fn a_tree_that_never_stands_still_is_killed() {
         let ran = run(&pool, &command).await;
         assert!(matches!(ran.left, Left::Killed(count) if count >= 1), "{:?} after {:?}", ran.left, start.elapsed());
         assert_eq!(mark.alive(), [0; 0]);
+    });
+}
+
+/// Forks so many chains in which each process forks the next and ends. Whatever the test does, their user has at most 600
+/// processes, the dead included, and they end by themselves after 20 s.
+const CHAINS: &str = "
+    #include <stdlib.h>
+    #include <sys/resource.h>
+    #include <time.h>
+    #include <unistd.h>
+    int main(int count, char **words) {
+        time_t end = time(0) + 20;
+        struct rlimit most = {600, 600};
+        if (setrlimit(RLIMIT_NPROC, &most) != 0 || (getuid() == 0 && setuid(65534) != 0))
+            return 9;
+        for (int left = atoi(words[1]); left > 0;) {
+            pid_t chain = fork();
+            left -= chain > 0;
+            if (chain == 0) {
+                setsid();
+                while (time(0) < end)
+                    if (fork() > 0)
+                        _exit(0);
+                _exit(0);
+            }
+        }
+        usleep(300000);
+        return 0;
+    }";
+
+#[test]
+fn chains_that_fork_and_end_as_fast_as_they_can_are_killed_within_two_seconds() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (source, program) = (directory.path().join("chains.c"), directory.path().join("chains"));
+    std::fs::write(&source, CHAINS).expect("written");
+    let compiled = std::process::Command::new("cc").arg("-o").arg(&program).arg(&source).status();
+    if !compiled.is_ok_and(|status| status.success()) {
+        eprintln!("skipped: there is no C compiler (cc)");
+        return;
+    }
+    with_pool(async |pool| {
+        for count in [1, 10, 100] {
+            let words = [program.to_str().expect("UTF-8"), &count.to_string()].map(str::to_owned);
+            let (chains, mark) = marked(command(words), "chains");
+            let (mut job, _pipes) = pool.spawn(&chains).await.expect("it starts");
+            assert_eq!(job.exited().await.expect("it ends").status, code(0));
+            let start = Instant::now();
+            let left = job.end_tree(Descendants::Kill).await.expect("it is killed");
+            let took = start.elapsed();
+            eprintln!("{count} chains: {left:?} after {took:?}");
+            assert!(matches!(left, Left::Killed(killed) if killed >= count), "{count} chains: {left:?} after {took:?}");
+            assert!(took < Duration::from_secs(2), "{count} chains: {took:?}");
+            assert_eq!(mark.alive(), [0; 0]);
+        }
     });
 }
 

@@ -11,7 +11,7 @@ use unglue_proto::{Code, Fault, Side, signal};
 use super::check::Observations;
 use super::request::Exec;
 use super::streams::{Input, Output};
-use crate::ops::{Control, Listener, Speaker, unbroken};
+use crate::ops::{Control, ControlReceiver, ControlSender, unbroken};
 
 /// Bytes that [`Running::collect`] reads at once.
 const READ: usize = 64 * 1024;
@@ -27,13 +27,13 @@ pub struct Running {
     /// What it prints to standard error. `None` if it never started.
     pub stderr: Option<Output>,
     id: String,
-    speaker: Speaker,
+    sender: ControlSender,
     progress: Progress,
 }
 
 /// The part of a running command that waits for its end.
 struct Progress {
-    listener: Listener,
+    receiver: ControlReceiver,
     observations: Observations,
     exit: Option<Exit>,
     report: Option<Report>,
@@ -70,24 +70,24 @@ pub(crate) async fn start(link: &Link, exec: &Exec) -> Result<Running, Fault> {
 }
 
 async fn begin(link: Link, exec: Exec) -> Result<Running, Fault> {
-    let Control { mut speaker, mut listener } = Control::new(link.open_bidirectional().await?);
+    let Control { mut sender, mut receiver } = Control::new(link.open_bidirectional().await?);
     let stdin = match exec.stdin {
         true => Some(link.open_unidirectional().await?),
         false => None,
     };
     let id = exec.next_id();
-    speaker.say(&exec.request(&id, stdin.as_ref().map(SendStream::number))).await?;
-    let answer = timeout(START, answer(&mut listener)).await;
+    sender.send(&exec.request(&id, stdin.as_ref().map(SendStream::number))).await?;
+    let answer = timeout(START, answer(&mut receiver)).await;
     let answer = answer.unwrap_or_else(|_| Err(silent(START, "whether the command started")))?;
     let progress = Progress {
-        listener,
+        receiver,
         observations: Observations::default(),
         exit: None,
         report: None,
         checked: false,
         deadlines: Deadlines::default(),
     };
-    let mut running = Running { stdin: None, stdout: None, stderr: None, id, speaker, progress };
+    let mut running = Running { stdin: None, stdout: None, stderr: None, id, sender, progress };
     match answer {
         Answer::Ended(report) => running.progress.report = Some(*report),
         Answer::Started(started) => {
@@ -106,9 +106,9 @@ enum Answer {
     Ended(Box<Report>),
 }
 
-async fn answer(listener: &mut Listener) -> Result<Answer, Fault> {
+async fn answer(receiver: &mut ControlReceiver) -> Result<Answer, Fault> {
     loop {
-        match listener.expect().await? {
+        match receiver.expect().await? {
             FromServer::Started(started) => return Ok(Answer::Started(started)),
             FromServer::Outcome(report) => return Ok(Answer::Ended(Box::new(from_server(*report)))),
             FromServer::Refused(fault) => {
@@ -148,7 +148,7 @@ impl Running {
     /// # Errors
     /// The link has ended.
     pub async fn signal(&mut self, number: i32) -> Result<(), Fault> {
-        self.speaker.say(&FromClient::Signal(signal::name(number))).await
+        self.sender.send(&FromClient::Signal(signal::name(number))).await
     }
 
     /// Waits until the command's own process has ended; `None` if it never started, or its end isn't known. Its
@@ -207,7 +207,7 @@ impl Progress {
     async fn receive(&mut self) {
         let exited = self.exit.is_some();
         let message = tokio::select! {
-            message = self.listener.expect() => message,
+            message = self.receiver.expect() => message,
             fault = self.deadlines.pass(&mut self.observations, exited) => {
                 return self.fail(fault);
             }

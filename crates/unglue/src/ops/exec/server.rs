@@ -18,7 +18,7 @@ use unglue_proto::message::exec::{
 };
 use unglue_proto::{Code, Fault, signal};
 
-use crate::ops::{Control, Listener, Speaker};
+use crate::ops::{Control, ControlReceiver, ControlSender};
 
 /// Bytes that are read from an input stream at once.
 const READ: usize = 64 * 1024;
@@ -83,40 +83,40 @@ pub(crate) async fn serve(
 ) -> Result<Report, Fault> {
     let began = Instant::now();
     let stdin = exec.stdin.map(|number| link.claim(number)).transpose()?;
-    let Control { mut speaker, listener } = control;
+    let Control { mut sender, receiver } = control;
     let claim = registry.claim(user, &exec.id, Kind::Job);
     let claim = match claim.map_err(|in_use| Fault::user(Code::IdInUse, in_use.to_string())) {
         Ok(claim) => claim,
-        Err(fault) => return refuse(speaker, fault.advise("give each command an id of its own")).await,
+        Err(fault) => return refuse(sender, fault.advise("give each command an id of its own")).await,
     };
     let started = match runner.start(&exec, claim).await {
         Ok(started) => started,
-        Err(Outcome::Refused(fault)) => return refuse(speaker, fault).await,
-        Err(outcome) => return conclude(speaker, began, Report::of(outcome)).await,
+        Err(Outcome::Refused(fault)) => return refuse(sender, fault).await,
+        Err(outcome) => return conclude(sender, began, Report::of(outcome)).await,
     };
     let (stdout, stderr) = (link.open_unidirectional().await?, link.open_unidirectional().await?);
     let message = wire::Started { pid: started.pid(), stdout: stdout.number(), stderr: stderr.number() };
-    speaker.say(&FromServer::Started(message)).await?;
+    sender.send(&FromServer::Started(message)).await?;
     let stdin = stdin.map(FromStream);
     let job = started.run(Stdio::Direct { stdin, stdout: ToStream(stdout), stderr: ToStream(stderr) });
-    let report = follow(job, &mut speaker, listener).await?;
-    conclude(speaker, began, report).await
+    let report = follow(job, &mut sender, receiver).await?;
+    conclude(sender, began, report).await
 }
 
 /// Passes on what the job and its holder have to tell each other, until the job has ended.
-async fn follow(mut job: Attachment, speaker: &mut Speaker, listener: Listener) -> Result<Report, Fault> {
-    let mut listener = Some(listener);
+async fn follow(mut job: Attachment, sender: &mut ControlSender, receiver: ControlReceiver) -> Result<Report, Fault> {
+    let mut receiver = Some(receiver);
     loop {
         tokio::select! {
             event = job.event() => match event? {
-                Event::Exited(exit) => speaker.say(&FromServer::Exited(exit)).await?,
+                Event::Exited(exit) => sender.send(&FromServer::Exited(exit)).await?,
                 Event::Ended(report) => {
-                    listener.into_iter().for_each(Listener::ignore);
+                    receiver.into_iter().for_each(ControlReceiver::ignore);
                     return Ok(*report);
                 }
             },
-            message = next(&mut listener) => match message? {
-                None => listener = None,
+            message = next(&mut receiver) => match message? {
+                None => receiver = None,
                 Some(FromClient::Unknown(_)) => {}
                 Some(FromClient::Signal(name)) => {
                     if let Some(number) = signal::number(&name) {
@@ -128,22 +128,22 @@ async fn follow(mut job: Attachment, speaker: &mut Speaker, listener: Listener) 
     }
 }
 
-async fn next(listener: &mut Option<Listener>) -> Result<Option<FromClient>, Fault> {
-    match listener {
-        Some(listener) => listener.next().await,
+async fn next(receiver: &mut Option<ControlReceiver>) -> Result<Option<FromClient>, Fault> {
+    match receiver {
+        Some(receiver) => receiver.next().await,
         None => std::future::pending().await,
     }
 }
 
-async fn conclude(speaker: Speaker, began: Instant, mut report: Report) -> Result<Report, Fault> {
+async fn conclude(sender: ControlSender, began: Instant, mut report: Report) -> Result<Report, Fault> {
     report.wall_us = began.elapsed().as_micros().try_into().unwrap_or(u64::MAX);
-    speaker.conclude(&FromServer::Outcome(Box::new(report.clone()))).await?;
+    sender.send_final(&FromServer::Outcome(Box::new(report.clone()))).await?;
     Ok(report)
 }
 
 /// Says that nothing ran.
-pub(crate) async fn refuse(speaker: Speaker, fault: Fault) -> Result<Report, Fault> {
-    crate::ops::refuse(speaker, fault.clone()).await?;
+pub(crate) async fn refuse(sender: ControlSender, fault: Fault) -> Result<Report, Fault> {
+    crate::ops::refuse(sender, fault.clone()).await?;
     Ok(Report::of(Outcome::Refused(fault)))
 }
 

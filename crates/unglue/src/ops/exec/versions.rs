@@ -25,19 +25,19 @@ fn collected(before: Vec<Value>, after: Vec<Value>) -> Collected {
 }
 
 async fn serve(link: Link, before: Vec<Value>, after: Vec<Value>) {
-    let Control { mut speaker, mut listener } = Control::new(link.accept().await.expect("an operation"));
-    let request: Value = listener.expect().await.expect("a request");
+    let Control { mut sender, mut receiver } = Control::new(link.accept().await.expect("an operation"));
+    let request: Value = receiver.expect().await.expect("a request");
     assert_eq!(request["exec"]["argv"], json!(["echo", "hi"]));
     let mut stdout = link.open_unidirectional().await.expect("a stream");
     let stderr = link.open_unidirectional().await.expect("a stream");
     let started = json!({"started": {"pid": 1, "stdout": stdout.number(), "stderr": stderr.number(), "host": "later"}});
     for message in before.into_iter().chain([started]).chain(after) {
-        speaker.say(&message).await.expect("it is sent");
+        sender.send(&message).await.expect("it is sent");
     }
     stdout.write_all("hi\n".into()).await.expect("it is sent");
     stdout.finish();
     stderr.finish();
-    speaker.finish();
+    sender.finish();
     link.ended().await;
 }
 

@@ -13,7 +13,7 @@ use unglue_proto::{Code, Fault, Side};
 use super::ends::{What, Where};
 use super::{Download, TransferOptions, Upload};
 use crate::ops::flow::{self, SendError};
-use crate::ops::{Control, Listener, new_id, unbroken};
+use crate::ops::{Control, ControlReceiver, new_id, unbroken};
 
 /// What holds at the destination when a link ended before the outcome came.
 const UNKNOWN_PUT: &str =
@@ -53,7 +53,7 @@ async fn put_source(
     mut options: TransferOptions,
 ) -> Result<Tally, Fault> {
     let size = source.facts().size;
-    let Control { mut speaker, mut listener } = Control::new(link.open_bidirectional().await?);
+    let Control { mut sender, mut receiver } = Control::new(link.open_bidirectional().await?);
     let data = link.open_unidirectional().await?;
     let modified = facts.modified.filter(|_| options.preserve);
     let required = [("modified", modified.is_some()), ("in_place", options.in_place)];
@@ -69,11 +69,11 @@ async fn put_source(
         data: data.number(),
         require: required.into_iter().filter(|(_, used)| *used).map(|(name, _)| name.to_owned()).collect(),
     };
-    speaker.say(&Request::Put(put)).await?;
+    sender.send(&Request::Put(put)).await?;
     let sent = match flow::send(source, data, options.reporter(size)).await {
         Ok(tally) => {
             // A server that has failed already listens no more; its outcome says why.
-            let _ = speaker.say(&FromClient::Sent(tally.clone())).await;
+            let _ = sender.send(&FromClient::Sent(tally.clone())).await;
             Some(tally)
         }
         // The server wants no more: it has said why, or the link has ended.
@@ -81,13 +81,13 @@ async fn put_source(
         Err(SendError::Source(error)) => {
             let fault = Fault::from(error);
             // Our own failure counts, whether the server hears of it or not.
-            let _ = speaker.conclude(&FromClient::Failed(fault.clone())).await;
+            let _ = sender.send_final(&FromClient::Failed(fault.clone())).await;
             return Err(fault);
         }
     };
-    speaker.finish();
+    sender.finish();
     let unknown = if options.in_place { UNKNOWN_IN_PLACE } else { UNKNOWN_PUT };
-    let done = outcome(&mut listener).await.map_err(|fault| advised(fault, unknown))?;
+    let done = outcome(&mut receiver).await.map_err(|fault| advised(fault, unknown))?;
     stored(sent, &done)
 }
 
@@ -121,13 +121,13 @@ pub(crate) async fn get(
     options: TransferOptions,
 ) -> Result<Tally, Fault> {
     let name = Path::new(from).file_name().unwrap_or_default().to_owned();
-    let (listener, file, data) = unbroken(ask_for(link.clone(), from.to_owned())).await?;
+    let (receiver, file, data) = unbroken(ask_for(link.clone(), from.to_owned())).await?;
     let most = file.size.unwrap_or(UNANNOUNCED_FILE.min(download.most));
     if most > download.most {
         let what = format!("the file has {most} bytes, and at most {} are wanted", download.most);
         return Err(Fault::user(Code::LimitExceeded, what));
     }
-    let answer = Answer { listener, file, data, most };
+    let answer = Answer { receiver, file, data, most };
     match download.to {
         Where::Writer(writer) => answer.land(WriterSink::new(writer), options).await,
         Where::File(store, path) => {
@@ -147,7 +147,7 @@ pub(crate) async fn get(
 
 /// A server that is about to send a file.
 struct Answer {
-    listener: Listener,
+    receiver: ControlReceiver,
     file: File,
     data: RecvStream,
     most: u64,
@@ -156,7 +156,7 @@ struct Answer {
 impl Answer {
     async fn land(mut self, sink: impl Sink, mut options: TransferOptions) -> Result<Tally, Fault> {
         let progress = options.reporter(self.file.size);
-        let sent = outcome(&mut self.listener);
+        let sent = outcome(&mut self.receiver);
         let landed = flow::receive(sink, &mut self.data, self.most, progress, sent).await;
         let cut = if options.in_place { CUT_IN_PLACE } else { CUT_GET };
         landed.map_err(|error| advised(error.into(), cut))
@@ -164,14 +164,14 @@ impl Answer {
 }
 
 /// Sends the request and takes the stream that the answer names.
-async fn ask_for(link: Link, from: OsString) -> Result<(Listener, File, RecvStream), Fault> {
-    let Control { speaker, mut listener } = Control::new(link.open_bidirectional().await?);
+async fn ask_for(link: Link, from: OsString) -> Result<(ControlReceiver, File, RecvStream), Fault> {
+    let Control { sender, mut receiver } = Control::new(link.open_bidirectional().await?);
     let path = from.as_os_str().into();
-    speaker.conclude(&Request::Get(Get { id: new_id(), path, require: Vec::new() })).await?;
-    match next(&mut listener).await? {
+    sender.send_final(&Request::Get(Get { id: new_id(), path, require: Vec::new() })).await?;
+    match next(&mut receiver).await? {
         FromServer::File(file) => {
             let data = link.claim(file.data)?;
-            Ok((listener, file, data))
+            Ok((receiver, file, data))
         }
         last => match concluded(last)? {
             Ok(_) => Err(Fault::peer(Code::BadMessage, "the server says that it sent a file which it never opened")),
@@ -180,14 +180,14 @@ async fn ask_for(link: Link, from: OsString) -> Result<(Listener, File, RecvStre
     }
 }
 
-async fn outcome(listener: &mut Listener) -> Result<Tally, Fault> {
-    concluded(next(listener).await?)?
+async fn outcome(receiver: &mut ControlReceiver) -> Result<Tally, Fault> {
+    concluded(next(receiver).await?)?
 }
 
 /// The next message that this version knows.
-async fn next(listener: &mut Listener) -> Result<FromServer, Fault> {
+async fn next(receiver: &mut ControlReceiver) -> Result<FromServer, Fault> {
     loop {
-        match listener.expect().await? {
+        match receiver.expect().await? {
             FromServer::Unknown(unknown) => {
                 tracing::debug!(kind = unknown.kind, "an event of a later version is ignored")
             }

@@ -11,7 +11,7 @@ use unglue_proto::message::{Tally, Time};
 
 use super::Slots;
 use crate::ops::flow::{self, ReceiveError, SendError};
-use crate::ops::{Control, Listener, Speaker, refuse};
+use crate::ops::{Control, ControlReceiver, ControlSender, refuse};
 
 /// Receives a file.
 pub(crate) async fn serve_put(
@@ -21,20 +21,25 @@ pub(crate) async fn serve_put(
     put: Put,
     control: Control,
 ) -> Result<Tally, Fault> {
-    let Control { speaker, mut listener } = control;
+    let Control { sender, mut receiver } = control;
     let _slot = match slots.take() {
         Ok(slot) => slot,
         Err(fault) => {
             // The client is told that nobody reads the data that it is sending.
             drop(link.claim(put.data));
-            return refuse(speaker, fault.clone()).await.and(Err(fault));
+            return refuse(sender, fault.clone()).await.and(Err(fault));
         }
     };
-    let result = receive(link, store, put, &mut listener).await;
-    conclude(speaker, result.map_err(Fault::from)).await
+    let result = receive(link, store, put, &mut receiver).await;
+    conclude(sender, result.map_err(Fault::from)).await
 }
 
-async fn receive(link: &Link, store: &Store, put: Put, listener: &mut Listener) -> Result<Tally, ReceiveError<Fault>> {
+async fn receive(
+    link: &Link,
+    store: &Store,
+    put: Put,
+    receiver: &mut ControlReceiver,
+) -> Result<Tally, ReceiveError<Fault>> {
     let mut data = link.claim(put.data).map_err(ReceiveError::Sender)?;
     let options = WriteOptions {
         mode: put.mode,
@@ -46,14 +51,14 @@ async fn receive(link: &Link, store: &Store, put: Put, listener: &mut Listener) 
     };
     let (path, name) = (PathBuf::from(OsString::from(put.path)), OsString::from(put.name));
     let sink = store.sink(&path, &name, options).await?;
-    let sent = sent(listener);
+    let sent = sent(receiver);
     flow::receive(sink, &mut data, put.size.unwrap_or(u64::MAX), |_| (), sent).await
 }
 
 /// What the client says that it sent.
-async fn sent(listener: &mut Listener) -> Result<Tally, Fault> {
+async fn sent(receiver: &mut ControlReceiver) -> Result<Tally, Fault> {
     loop {
-        match listener.expect().await? {
+        match receiver.expect().await? {
             FromClient::Sent(tally) => return Ok(tally),
             FromClient::Failed(fault) => return Err(fault),
             FromClient::Unknown(unknown) => tracing::debug!(kind = unknown.kind, "an unknown event is ignored"),
@@ -69,13 +74,13 @@ pub(crate) async fn serve_get(
     get: Get,
     control: Control,
 ) -> Result<Tally, Fault> {
-    let Control { mut speaker, listener: _listener } = control;
+    let Control { mut sender, receiver: _listener } = control;
     let _slot = match slots.take() {
         Ok(slot) => slot,
-        Err(fault) => return refuse(speaker, fault.clone()).await.and(Err(fault)),
+        Err(fault) => return refuse(sender, fault.clone()).await.and(Err(fault)),
     };
-    let result = send(link, store, get, &mut speaker).await;
-    conclude(speaker, result.map_err(Fault::from)).await
+    let result = send(link, store, get, &mut sender).await;
+    conclude(sender, result.map_err(Fault::from)).await
 }
 
 /// Why a file was not sent.
@@ -108,22 +113,22 @@ impl From<GetError> for Fault {
     }
 }
 
-async fn send(link: &Link, store: &Store, get: Get, speaker: &mut Speaker) -> Result<Tally, GetError> {
+async fn send(link: &Link, store: &Store, get: Get, sender: &mut ControlSender) -> Result<Tally, GetError> {
     let source = store.source(&PathBuf::from(OsString::from(get.path))).await?;
     let facts = source.facts();
     let data = link.open_unidirectional().await?;
     let modified = facts.modified.unwrap_or(Time { seconds: 0, nanoseconds: 0 });
     let file = File { data: data.number(), size: facts.size, mode: facts.mode, modified };
-    speaker.say(&FromServer::File(file)).await.map_err(GetError::Control)?;
+    sender.send(&FromServer::File(file)).await.map_err(GetError::Control)?;
     Ok(flow::send(source, data, |_| ()).await?)
 }
 
 /// Sends the final message of a transfer that was accepted.
-async fn conclude(speaker: Speaker, result: Result<Tally, Fault>) -> Result<Tally, Fault> {
+async fn conclude(sender: ControlSender, result: Result<Tally, Fault>) -> Result<Tally, Fault> {
     let outcome = match &result {
         Ok(tally) => Outcome::Done(tally.clone()),
         Err(fault) => Outcome::Failed(fault.clone()),
     };
-    speaker.conclude(&FromServer::Outcome(outcome)).await?;
+    sender.send_final(&FromServer::Outcome(outcome)).await?;
     result
 }

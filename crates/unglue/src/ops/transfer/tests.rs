@@ -98,22 +98,22 @@ async fn lying_put(
     let mut control = Control::new(scene.client.open_bidirectional().await.expect("a stream"));
     let mut data = scene.client.open_unidirectional().await.expect("a stream");
     let put = put_request(&data, size);
-    control.speaker.say(&FromClient::Sent(tally_of(b""))).await.expect("it opens the stream");
+    control.sender.send(&FromClient::Sent(tally_of(b""))).await.expect("it opens the stream");
     let accepted = Control::new(scene.server.accept().await.expect("the stream"));
-    let Control { speaker, mut listener } = accepted;
-    let _: FromClient = listener.expect().await.expect("what opened it");
+    let Control { sender, mut receiver } = accepted;
+    let _: FromClient = receiver.expect().await.expect("what opened it");
     let client = async {
         for piece in pieces {
             // The server may stop reading at any time.
             let _ = data.write_all(Bytes::from_static(piece)).await;
         }
         data.finish();
-        let _ = control.speaker.say(&sent).await;
-        control.speaker.finish();
-        control.listener.expect::<FromServer>().await.expect("an outcome")
+        let _ = control.sender.send(&sent).await;
+        control.sender.finish();
+        control.receiver.expect::<FromServer>().await.expect("an outcome")
     };
     let slots = Slots::default();
-    let served = serve_put(&scene.server, &scene.store, &slots, put, Control { speaker, listener });
+    let served = serve_put(&scene.server, &scene.store, &slots, put, Control { sender, receiver });
     let (result, told) = tokio::join!(served, client);
     let told = match told {
         FromServer::Outcome(Outcome::Done(tally)) => Ok(tally),
@@ -165,16 +165,16 @@ async fn lying_store(scene: &Scene, all: bool, says: FromServer) -> Result<Tally
     let upload = Upload::bytes(NEW).named("file");
     let client = super::put(&scene.client, upload, "there".as_ref(), TransferOptions::default());
     let server = async {
-        let Control { mut speaker, mut listener } = Control::new(scene.server.accept().await.expect("a stream"));
-        let Request::Put(put) = listener.expect().await.expect("a request") else { panic!("another request") };
+        let Control { mut sender, mut receiver } = Control::new(scene.server.accept().await.expect("a stream"));
+        let Request::Put(put) = receiver.expect().await.expect("a request") else { panic!("another request") };
         assert_eq!((put.size, put.mode, put.modified), (Some(NEW.len() as u64), 0o666, None));
         let mut data = scene.server.claim(put.data).expect("the client's stream");
         while all && data.read(NEW.len()).await.expect("data").is_some() {}
         drop(data);
-        speaker.say(&says).await.expect("it is sent");
-        speaker.finish();
+        sender.send(&says).await.expect("it is sent");
+        sender.finish();
         // The link stays open until the client has heard it.
-        let _ = listener.expect::<FromClient>().await;
+        let _ = receiver.expect::<FromClient>().await;
     };
     let (result, ()) = tokio::join!(client, server);
     result
@@ -206,14 +206,14 @@ async fn lying_get(
 ) -> Result<Tally, Fault> {
     let client = super::get(&scene.client, "there".as_ref(), download, TransferOptions::default());
     let server = async {
-        let Control { mut speaker, mut listener } = Control::new(scene.server.accept().await.expect("a stream"));
-        let request: Request = listener.expect().await.expect("a request");
+        let Control { mut sender, mut receiver } = Control::new(scene.server.accept().await.expect("a stream"));
+        let request: Request = receiver.expect().await.expect("a request");
         let Request::Get(Get { path, .. }) = request else { panic!("another request") };
         assert_eq!(path, "there".into());
         let mut data = scene.server.open_unidirectional().await.expect("a stream");
         let modified = Time { seconds: 0, nanoseconds: 0 };
         let file = File { data: data.number(), size, mode: 0o644, modified };
-        speaker.say(&FromServer::File(file)).await.expect("it is sent");
+        sender.send(&FromServer::File(file)).await.expect("it is sent");
         for piece in pieces {
             if data.write_all(Bytes::from_static(piece)).await.is_err() {
                 return;
@@ -222,9 +222,9 @@ async fn lying_get(
         data.finish();
         if let Some(says) = says {
             // The client may have seen enough.
-            let _ = speaker.say(&says).await;
+            let _ = sender.send(&says).await;
         }
-        speaker.finish();
+        sender.finish();
     };
     let (result, ()) = tokio::join!(client, server);
     result
@@ -291,12 +291,12 @@ fn a_dropped_get_leaves_nothing() {
         let options = TransferOptions::default().progress(Some(Box::new(move |_| notify.notify_one())));
         let get = super::get(&scene.client, "there".as_ref(), Download::file(&scene.store, "file"), options);
         let server = async {
-            let Control { mut speaker, mut listener } = Control::new(scene.server.accept().await.expect("a stream"));
-            let _: Request = listener.expect().await.expect("a request");
+            let Control { mut sender, mut receiver } = Control::new(scene.server.accept().await.expect("a stream"));
+            let _: Request = receiver.expect().await.expect("a request");
             let mut data = scene.server.open_unidirectional().await.expect("a stream");
             let modified = Time { seconds: 0, nanoseconds: 0 };
             let file = File { data: data.number(), size: Some(1 << 20), mode: 0o644, modified };
-            speaker.say(&FromServer::File(file)).await.expect("it is sent");
+            sender.send(&FromServer::File(file)).await.expect("it is sent");
             data.write_all(Bytes::from_static(&[1; 300_000])).await.expect("it is sent");
             std::future::pending::<()>().await;
         };

@@ -1,12 +1,18 @@
-//! Private keys in OpenSSH's file format (PROTOCOL.key): loading, unlocking, making.
+//! Private keys' files: loading and unlocking. OpenSSH's own format (PROTOCOL.key), and ed25519 keys in PKCS#8.
+
+mod armor;
+mod foreign;
+mod openssh;
+mod pkcs8;
 
 use super::bounded;
 use super::error::IdentityError;
-use super::key::{KeyError, PublicKey};
+use super::key::PublicKey;
 use super::private_key::PrivateKey;
+use armor::Block;
+pub use foreign::NotAKey;
+use openssh::{Container, Unusable};
 use rustix::process::geteuid;
-use ssh_key::private::KeypairData;
-use ssh_key::public::KeyData;
 use std::fmt;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
@@ -40,20 +46,25 @@ impl fmt::Debug for Passphrase {
     }
 }
 
-/// Asks for the passphrase of the key in this file; `None` gives up. Called again after a wrong one.
-pub type AskPassphrase<'a> = dyn FnMut(&Path) -> Option<Passphrase> + 'a;
+/// Asks a person for the passphrase of the key in this file; `None` gives up. Called again after a wrong one.
+pub type AskPassphrase<'a> = dyn Fn(&Path) -> Option<Passphrase> + Send + Sync + 'a;
 
 /// A private key's file that has been read, and perhaps not yet been unlocked.
 ///
-/// Even an encrypted file tells its public key, so a server can be asked whether it would admit the key before a
-/// human is asked for the passphrase.
+/// The public half of a key is readable even where the private half is encrypted. So a server can be asked whether it
+/// would admit the key before a person is asked for the passphrase.
 ///
 /// A clone shares what was read, so that a secret is in memory once.
 #[derive(Clone)]
 pub struct KeyFile {
     path: PathBuf,
-    public_key: PublicKey,
-    contents: Arc<ssh_key::PrivateKey>,
+    contents: Arc<Contents>,
+}
+
+enum Contents {
+    OpenSsh(Container),
+    /// From a format that is read unencrypted only.
+    Plain(PrivateKey),
 }
 
 impl KeyFile {
@@ -66,16 +77,28 @@ impl KeyFile {
     pub fn open(path: &Path) -> Result<Self, IdentityError> {
         let failed = |source| IdentityError::io("read the private key", path, source);
         let (file, metadata) = bounded::open(path).map_err(failed)?;
-        refuse_if_open_to_others(path, &metadata)?;
         let text = bounded::read(&file, MAX_KEY_FILE).map_err(failed)?;
-        Self::parse(path, &text)
+        match Self::parse(path, &text) {
+            // It is for all to read; "make it yours alone" would mislead.
+            Err(error @ IdentityError::NotAPrivateKey { found: NotAKey::PublicKey, .. }) => Err(error),
+            parsed => refuse_if_open_to_others(path, &metadata).and(parsed),
+        }
     }
 
-    fn parse(path: &Path, text: &[u8]) -> Result<Self, IdentityError> {
-        refuse_other_formats(path, text)?;
-        let contents = ssh_key::PrivateKey::from_openssh(text).map_err(|error| damaged(path, &error))?;
-        let public_key = ed25519_half(&contents).map_err(|error| IdentityError::key(path, error))?;
-        Ok(Self { path: path.to_owned(), public_key, contents: Arc::new(contents) })
+    /// Reads the text of a private key's file. `path` is for messages.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn parse(path: &Path, text: &[u8]) -> Result<Self, IdentityError> {
+        let contents = match Block::find(text) {
+            Some(block) if block.label == openssh::LABEL => {
+                decode(path, &block, Container::parse).map(Contents::OpenSsh)
+            }
+            Some(block) if block.label == pkcs8::LABEL => decode(path, &block, pkcs8::parse).map(Contents::Plain),
+            block => Err(not_a_key(path, NotAKey::recognise(block.map(|block| block.label), text))),
+        }?;
+        Ok(Self { path: path.to_owned(), contents: Arc::new(contents) })
     }
 
     /// Where the key was read.
@@ -85,12 +108,15 @@ impl KeyFile {
 
     /// The public half, known even while the file is locked.
     pub fn public_key(&self) -> PublicKey {
-        self.public_key
+        match &*self.contents {
+            Contents::OpenSsh(container) => container.public_key(),
+            Contents::Plain(key) => key.public_key(),
+        }
     }
 
     /// Whether a passphrase is needed.
     pub fn is_encrypted(&self) -> bool {
-        self.contents.is_encrypted()
+        matches!(&*self.contents, Contents::OpenSsh(container) if container.is_encrypted())
     }
 
     /// The private key; `ask` is called up to three times, if the file is encrypted.
@@ -98,36 +124,28 @@ impl KeyFile {
     /// # Errors
     ///
     /// [`IdentityError::Locked`] if `ask` gives up, [`IdentityError::WrongPassphrase`] after three wrong ones.
-    pub fn unlock(&self, ask: &mut AskPassphrase<'_>) -> Result<PrivateKey, IdentityError> {
-        if !self.is_encrypted() {
-            return self.private_half(&self.contents);
+    pub fn unlock(&self, ask: &AskPassphrase<'_>) -> Result<PrivateKey, IdentityError> {
+        let container = match &*self.contents {
+            Contents::Plain(key) => return Ok(key.clone()),
+            Contents::OpenSsh(container) => container,
+        };
+        if !container.is_encrypted() {
+            return container.open(&[]).map_err(|error| unusable(&self.path, error));
         }
         for _ in 0..MAX_PASSPHRASES {
             let passphrase = ask(&self.path).ok_or_else(|| IdentityError::Locked { path: self.path.clone() })?;
-            match self.contents.decrypt(passphrase.as_bytes()) {
-                Ok(decrypted) => return self.private_half(&decrypted),
-                // The check value after decryption is wrong: so was the passphrase.
-                Err(ssh_key::Error::Crypto) => {}
-                Err(error) => return Err(damaged(&self.path, &error)),
+            match container.open(passphrase.as_bytes()) {
+                Err(Unusable::Passphrase) => {}
+                opened => return opened.map_err(|error| unusable(&self.path, error)),
             }
         }
         Err(IdentityError::WrongPassphrase { path: self.path.clone(), tries: MAX_PASSPHRASES })
-    }
-
-    fn private_half(&self, contents: &ssh_key::PrivateKey) -> Result<PrivateKey, IdentityError> {
-        let key = match contents.key_data() {
-            KeypairData::Ed25519(pair) => PrivateKey::from_keypair(pair),
-            _ => None,
-        };
-        key.filter(|key| key.public_key() == self.public_key).ok_or_else(|| {
-            IdentityError::key(&self.path, KeyError::Malformed("its private and public halves don't belong together"))
-        })
     }
 }
 
 impl fmt::Debug for KeyFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "KeyFile({}, {})", self.path.display(), self.public_key)
+        write!(f, "KeyFile({}, {})", self.path.display(), self.public_key())
     }
 }
 
@@ -140,39 +158,26 @@ fn refuse_if_open_to_others(path: &Path, metadata: &Metadata) -> Result<(), Iden
     Ok(())
 }
 
-/// The formats that people hand us by mistake, told apart by how they begin.
-const OTHER_FORMATS: [(&str, &str, &str); 6] = [
-    ("-----BEGIN RSA PRIVATE KEY", "an RSA key in the old PEM format", MAKE_ED25519),
-    ("-----BEGIN EC PRIVATE KEY", "an ECDSA key in the old PEM format", MAKE_ED25519),
-    ("-----BEGIN DSA PRIVATE KEY", "a DSA key in the old PEM format", MAKE_ED25519),
-    ("PuTTY-User-Key-File", "a PuTTY key", "Export it as an OpenSSH key in PuTTYgen"),
-    ("ssh-", "a public key", "Name the private key, which lies beside it without .pub"),
-    ("ecdsa-", "a public key", "Name the private key, which lies beside it without .pub"),
-];
-const MAKE_ED25519: &str = "This release handles ssh-ed25519 only; make such a key with: ssh-keygen -t ed25519";
-
-fn refuse_other_formats(path: &Path, text: &[u8]) -> Result<(), IdentityError> {
-    let text = text.trim_ascii_start();
-    if text.starts_with(b"-----BEGIN OPENSSH PRIVATE KEY-----") {
-        return Ok(());
-    }
-    let known = OTHER_FORMATS.iter().find(|(start, ..)| text.starts_with(start.as_bytes()));
-    let (found, advice) = known
-        .map_or(("something else", "Convert it with: ssh-keygen -p -f FILE"), |(_, found, advice)| (found, advice));
-    Err(IdentityError::NotAPrivateKey { path: path.to_owned(), found: found.to_owned(), advice })
+fn decode<T>(
+    path: &Path,
+    block: &Block<'_>,
+    parse: impl FnOnce(&[u8]) -> Result<T, Unusable>,
+) -> Result<T, IdentityError> {
+    let bytes = block.decode().map_err(|why| not_a_key(path, NotAKey::Damaged(why)))?;
+    parse(&bytes).map_err(|error| unusable(path, error))
 }
 
-fn damaged(path: &Path, error: &ssh_key::Error) -> IdentityError {
-    let found = format!("it is damaged ({error})");
-    let advice = "Restore it from a copy, or make another with: ssh-keygen -t ed25519";
-    IdentityError::NotAPrivateKey { path: path.to_owned(), found, advice }
+fn unusable(path: &Path, error: Unusable) -> IdentityError {
+    match error {
+        Unusable::Damaged(why) => not_a_key(path, NotAKey::Damaged(why)),
+        Unusable::Key(error) => IdentityError::key(path, error),
+        Unusable::Encryption(name) => not_a_key(path, NotAKey::Encryption(name)),
+        Unusable::Passphrase => IdentityError::WrongPassphrase { path: path.to_owned(), tries: 1 },
+    }
 }
 
-fn ed25519_half(contents: &ssh_key::PrivateKey) -> Result<PublicKey, KeyError> {
-    match contents.public_key().key_data() {
-        KeyData::Ed25519(key) => Ok(PublicKey::from_ed25519(key.0)),
-        other => Err(KeyError::Unsupported { kind: other.algorithm().as_str().to_owned() }),
-    }
+fn not_a_key(path: &Path, found: NotAKey) -> IdentityError {
+    IdentityError::NotAPrivateKey { path: path.to_owned(), found }
 }
 
 #[cfg(test)]
@@ -192,15 +197,15 @@ mod tests {
 
     fn good() -> (PrivateKey, Vec<u8>) {
         let key = PrivateKey::from_seed(&[8; 32]);
-        let bytes = key.to_ssh_key("comment").and_then(|key| key.to_bytes()).expect("written");
-        (key, bytes.to_vec())
+        let bytes = key.to_ssh_key("comment").and_then(|key| key.to_bytes()).expect("written").to_vec();
+        (key, bytes)
     }
 
     #[test]
     fn what_is_written_is_read() {
         let (key, bytes) = good();
         let file = KeyFile::parse(Path::new("id"), armored(&bytes).as_bytes()).expect("read");
-        assert_eq!(file.unlock(&mut |_| None).expect("plain").public_key(), key.public_key());
+        assert_eq!(file.unlock(&|_| None).expect("plain").public_key(), key.public_key());
     }
 
     proptest! {
@@ -216,7 +221,7 @@ mod tests {
             damaged[at] = replaced;
             // Whatever was changed: what still loads is a key whose halves belong together.
             let file = KeyFile::parse(Path::new("id"), armored(&damaged).as_bytes());
-            if let Ok(loaded) = file.and_then(|file| file.unlock(&mut |_| None)) {
+            if let Ok(loaded) = file.and_then(|file| file.unlock(&|_| None)) {
                 prop_assert_eq!(loaded.public_key(), key.public_key());
             }
         }
