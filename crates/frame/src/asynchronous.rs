@@ -16,17 +16,20 @@ pub use stream::FrameStream;
 pub use writer::FrameWriter;
 
 /// Nobody else can say how to read and write.
-pub trait Sealed {}
+pub(crate) mod sealed {
+    /// Stands for the kinds of readers and writers that this crate knows.
+    pub trait Sealed {}
+}
 
 /// How an `R` is read.
-pub trait Reads<R>: Sealed {
+pub trait Reads<R>: sealed::Sealed {
     /// Reads to the front of `space`.
     #[doc(hidden)]
     fn poll_read(reader: Pin<&mut R>, context: &mut Context<'_>, space: &mut [u8]) -> Poll<io::Result<usize>>;
 }
 
 /// How a `W` is written to.
-pub trait Writes<W>: Sealed {
+pub trait Writes<W>: sealed::Sealed {
     /// Writes some of these bytes.
     #[doc(hidden)]
     fn poll_write(writer: Pin<&mut W>, context: &mut Context<'_>, bytes: &[io::IoSlice<'_>])

@@ -19,7 +19,7 @@
 //! # Ok::<(), unglue_frame::io::Error>(())
 //! ```
 
-use crate::asynchronous::{self, Reads, Sealed, Writes};
+use crate::asynchronous::{self, Reads, Writes, sealed::Sealed};
 use core::{
     pin::Pin,
     task::{Context, Poll},

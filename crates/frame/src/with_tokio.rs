@@ -22,7 +22,7 @@
 //! [`FrameReader::into_stream`](crate::asynchronous::FrameReader::into_stream) gives a `Stream` of frames that own their
 //! bytes, and a writer is a `Sink`. What a `Framed` of tokio-util needs is in [`codec`](crate::codec).
 
-use crate::asynchronous::{self, Reads, Sealed, Writes};
+use crate::asynchronous::{self, Reads, Writes, sealed::Sealed};
 use core::{
     pin::Pin,
     task::{Context, Poll, ready},
