@@ -15,6 +15,7 @@ use unglue_frame::{Deframer, Enframer, Framing};
 struct C;
 
 #[link(name = "c")]
+// SAFETY: these are the declarations of the C library itself.
 unsafe extern "C" {
     fn aligned_alloc(align: usize, size: usize) -> *mut c_void;
     fn free(memory: *mut c_void);
