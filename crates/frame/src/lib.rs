@@ -43,6 +43,7 @@
 
 extern crate alloc;
 #[cfg(feature = "std")]
+#[macro_use]
 extern crate std;
 
 #[cfg(any(feature = "tokio", feature = "futures"))]

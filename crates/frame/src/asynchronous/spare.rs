@@ -7,7 +7,7 @@ use core::{cell::RefCell, mem};
 /// A buffer that is kept beyond its use is at most this large.
 const MOST: usize = 256 * 1024;
 
-std::thread_local! {
+thread_local! {
     static SPARE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
