@@ -12,6 +12,7 @@ pub mod coding;
 pub mod connection;
 pub mod dialects;
 mod error;
+pub mod infer;
 pub mod kernel;
 pub mod network;
 pub mod record;
