@@ -2,7 +2,10 @@
 
 mod columns;
 mod connect;
+mod dissect;
 mod drawing;
+mod explain;
+mod infer;
 mod ruler;
 mod scene;
 mod serve;
@@ -23,6 +26,19 @@ pub(crate) fn run(args: LabArgs) -> Result<ExitCode, Complaint> {
         LabCommand::Serve(args) => serve::run(args),
         LabCommand::Connect(args) => connect::run(&args),
         LabCommand::Scene(args) => scene::run(&args),
+        LabCommand::Infer(args) => infer::run(&args),
+        LabCommand::Explain(args) => explain::run(&args),
+        LabCommand::Dissect(args) => dissect::run(&args),
+    }
+}
+
+/// A reader who has seen enough is no failure.
+fn unless_closed(shown: std::io::Result<()>) -> Result<(), Complaint> {
+    match shown {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Complaint::new(format!("standard output could not be written: {error}")))
+        }
+        _ => Ok(()),
     }
 }
 

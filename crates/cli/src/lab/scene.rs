@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use unglue_lab::LabError;
 use unglue_lab::scenes::{ALL, Report, Scene};
 
-use super::drawing;
+use super::{drawing, unless_closed};
 use crate::args::lab::LabSceneArgs;
 use crate::complaint::{Complaint, say};
 
@@ -127,15 +127,5 @@ fn show(index: usize, scene: &Scene, played: &Played, times: u32) -> io::Result<
             }
             drawing::draw(report, &mut screen)
         }
-    }
-}
-
-/// A reader who has seen enough is no failure.
-fn unless_closed(shown: io::Result<()>) -> Result<(), Complaint> {
-    match shown {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Complaint::new(format!("standard output could not be written: {error}")))
-        }
-        _ => Ok(()),
     }
 }

@@ -18,6 +18,7 @@
 
 mod background;
 mod column;
+mod gather;
 mod notation;
 mod parse;
 mod prefix;
@@ -27,6 +28,7 @@ mod search;
 mod text;
 mod verdict;
 
+pub use gather::{Gathered, gather};
 use serde::Serialize;
 
 use score::Corpus;
