@@ -172,7 +172,13 @@ impl Stream {
         }
     }
 
-    fn frames(&mut self, index: usize, time: u64, bytes: &[u8], tell: &mut impl FnMut(Told<'_>)) -> Result<(), DecodeError> {
+    fn frames(
+        &mut self,
+        index: usize,
+        time: u64,
+        bytes: &[u8],
+        tell: &mut impl FnMut(Told<'_>),
+    ) -> Result<(), DecodeError> {
         let Some(deframer) = &mut self.deframer else { return Ok(()) };
         let mut input = bytes;
         for frame in deframer.frames(&mut input) {

@@ -34,7 +34,10 @@ fn text(found: &Explanation) -> io::Result<()> {
     }
     writeln!(out)?;
     if found.readings.is_empty() {
-        return writeln!(out, "It resembles nothing known: show the bytes around it with unglue lab tap, or with unglue lab infer.");
+        return writeln!(
+            out,
+            "It resembles nothing known: show the bytes around it with unglue lab tap, or with unglue lab infer."
+        );
     }
     for reading in &found.readings {
         let sure = match reading.sure {

@@ -41,7 +41,8 @@ pub(crate) fn run(args: &LabInferArgs) -> Result<ExitCode, Complaint> {
         1 => Vec::new(),
         _ => streams.iter().take(ALONE).map(|stream| (&stream.name[..], infer(std::slice::from_ref(stream)))).collect(),
     };
-    if together.verdict == Verdict::Ambiguous {
+    let sure_alone = alone.iter().any(|(_, inference)| inference.verdict == Verdict::Certain);
+    if together.verdict == Verdict::Ambiguous || (together.verdict == Verdict::Likely && sure_alone) {
         together = best_alone(&alone).unwrap_or(together);
     }
     let shown = if args.json { write_json(&together, &alone) } else { write_text(&together, &alone) };
@@ -130,6 +131,8 @@ fn meaning(inference: &Inference) -> &'static str {
         (Verdict::Certain, _) => "",
         (Verdict::Likely, _) => ": the first fits best; more frames would make it certain",
         (Verdict::Ambiguous, false) => ": these fit, but chance would do so too; more frames would tell",
-        (Verdict::Ambiguous, true) => ": no framing explains these bytes; they may be compressed, encrypted, or of no frames",
+        (Verdict::Ambiguous, true) => {
+            ": no framing explains these bytes; they may be compressed, encrypted, or of no frames"
+        }
     }
 }

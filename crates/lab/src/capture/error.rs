@@ -21,7 +21,9 @@ pub enum CaptureError {
         what: String,
     },
     /// A length in the file can't be true.
-    #[error("packet {packet}, at byte {at}: it claims {claims} bytes, more than any packet has; the file is damaged there")]
+    #[error(
+        "packet {packet}, at byte {at}: it claims {claims} bytes, more than any packet has; the file is damaged there"
+    )]
     Length {
         /// The packet's number, from 1.
         packet: u64,

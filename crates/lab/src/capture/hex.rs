@@ -31,7 +31,8 @@ struct Line {
 
 /// Whether a text's beginning is a hex dump.
 pub(super) fn looks(first: &[u8]) -> bool {
-    let Ok(text) = std::str::from_utf8(first).or_else(|error| std::str::from_utf8(&first[..error.valid_up_to()])) else {
+    let Ok(text) = std::str::from_utf8(first).or_else(|error| std::str::from_utf8(&first[..error.valid_up_to()]))
+    else {
         return false;
     };
     // The last line may be cut.
@@ -53,7 +54,8 @@ pub(super) fn looks(first: &[u8]) -> bool {
 pub fn read(text: &str) -> Result<[Vec<u8>; 2], CaptureError> {
     let mut sides = [Vec::new(), Vec::new()];
     let lines: Vec<&str> = text.lines().collect();
-    let with_offsets = lines.iter().find(|line| !line.trim().is_empty()).is_some_and(|line| offset_line(line).is_some());
+    let with_offsets =
+        lines.iter().find(|line| !line.trim().is_empty()).is_some_and(|line| offset_line(line).is_some());
     let mut starred = false;
     for (index, line) in lines.iter().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let wrong = |what: &str| CaptureError::Hex { line: index + 1, what: what.into() };

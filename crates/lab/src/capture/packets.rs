@@ -31,9 +31,16 @@ pub struct Packets<R> {
 }
 
 enum Format {
-    Pcap { swapped: bool, nanos: bool, link: u32 },
+    Pcap {
+        swapped: bool,
+        nanos: bool,
+        link: u32,
+    },
     /// The byte order and the interfaces of the current section: link type and time units a second.
-    PcapNg { swapped: bool, interfaces: Vec<(u32, u64)> },
+    PcapNg {
+        swapped: bool,
+        interfaces: Vec<(u32, u64)>,
+    },
 }
 
 /// How a read ended.
@@ -166,7 +173,8 @@ impl<R: Read> Packets<R> {
     fn block(&mut self, kind: u32, body: &[u8], swapped: bool) -> Option<Packet> {
         let word = |at: usize| body.get(at..at + 4).map(|_| u32_at(body, at, swapped));
         let Format::PcapNg { interfaces, .. } = &mut self.format else { return None };
-        let cut = |from: usize, length: u32| body.get(from..).map(|rest| rest[..rest.len().min(length as usize)].to_vec());
+        let cut =
+            |from: usize, length: u32| body.get(from..).map(|rest| rest[..rest.len().min(length as usize)].to_vec());
         let (interface, stamp, data) = match kind {
             1 => {
                 let link = word(0)? & 0xffff;

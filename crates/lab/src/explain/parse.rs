@@ -30,7 +30,13 @@ impl Given {
     /// The field's bytes, most significant first: four, or eight where the number needs them.
     pub(super) fn bytes(&self) -> Vec<u8> {
         let needed = match self.value {
-            value if value < 0 => if i32::try_from(value).is_ok() { 4 } else { 8 },
+            value if value < 0 => {
+                if i32::try_from(value).is_ok() {
+                    4
+                } else {
+                    8
+                }
+            }
             value if value <= i128::from(u32::MAX) => 4,
             value if value <= i128::from(u64::MAX) => 8,
             _ => 16,
@@ -70,6 +76,7 @@ const MESSAGES: &[Message] = &[
     message("tokio-util", "frame size too big", "", ""),
     message("Thrift for Java", "frame size (", "size (", "length ("),
     message("Thrift", "frame size", "frame size ", "max length "),
+    message("OpenSSH", "bad packet length", "length ", ""),
     message("ZooKeeper", "packet len", "len", "exceeds "),
     message("ZooKeeper", "len error", "error ", ""),
     message("Hadoop", "rpc response exceeds maximum", "length ", "length "),
@@ -103,12 +110,11 @@ const MESSAGES: &[Message] = &[
     message("Node.js", "out of range", "received ", "<= "),
     message("ws (Node.js)", "max payload size exceeded", "", ""),
     message("Jetty", "text message too large", "size ", "max "),
-    message("OpenSSH", "bad packet length", "length ", ""),
     message("OpenSSH", "message authentication code incorrect", "", ""),
     message("PuTTY", "incoming packet length field was garbled", "", ""),
     message("Erlang", "invalid packet", "length ", ""),
-    message("git", "protocol error: bad line length", "length ", ""),
     message("git", "bad line length character", "character: ", ""),
+    message("git", "protocol error: bad line length", "length ", ""),
     message("unglue", "it announces", "announces ", "limit is "),
 ];
 
@@ -124,14 +130,18 @@ pub(super) fn parse(text: &str) -> Result<Given, Unexplained> {
     let numbers = numbers(trimmed);
     let source = known.map(|message| message.source.to_owned());
     // Git tells the four characters themselves.
-    if let Some(four) = known.filter(|message| message.source == "git").and_then(|message| after(&lower, trimmed, message.length)) {
+    if let Some(four) =
+        known.filter(|message| message.source == "git").and_then(|message| after(&lower, trimmed, message.length))
+    {
         let bytes: Vec<u8> = four.bytes().take(4).collect();
         if bytes.len() == 4 && !bytes.iter().all(u8::is_ascii_digit) {
             let value = bytes.iter().fold(0, |value, byte| value << 8 | i128::from(*byte));
             return Ok(Given { value, width: Some(4), source, limit: None });
         }
     }
-    let limit = known.filter(|message| !message.limit.is_empty()).and_then(|message| number_after(&lower, trimmed, message.limit));
+    let limit = known
+        .filter(|message| !message.limit.is_empty())
+        .and_then(|message| number_after(&lower, trimmed, message.limit));
     let limit = limit.and_then(|(number, _)| u64::try_from(number).ok());
     let told = known.filter(|message| !message.length.is_empty());
     let length = told.and_then(|message| number_after(&lower, trimmed, message.length));
@@ -180,7 +190,8 @@ fn numbers(text: &str) -> Vec<(i128, Option<usize>)> {
     let mut rest = text;
     while let Some(at) = rest.find(|c: char| c.is_ascii_digit()) {
         let inside = rest[..at].chars().next_back().is_some_and(|c| c.is_alphanumeric() || c == '_');
-        let negative = rest[..at].ends_with('-') && !rest[..at].trim_end_matches('-').ends_with(|c: char| c.is_alphanumeric());
+        let negative =
+            rest[..at].ends_with('-') && !rest[..at].trim_end_matches('-').ends_with(|c: char| c.is_alphanumeric());
         let (number, width, length) = number(&rest[at..]);
         if let Some(number) = number.filter(|_| !inside) {
             found.push((if negative { -number } else { number }, width));
@@ -238,16 +249,36 @@ mod tests {
     fn the_length_and_the_limit_are_taken_from_messages() {
         let long = [
             ("Adjusted frame length exceeds 1048576: 1213486160 - discarded", 1213486160, Some(1048576), "Netty"),
-            ("org.apache.kafka.common.network.InvalidReceiveException: Invalid receive (size = 1195725856 larger than 104857600)", 1195725856, Some(104857600), "Kafka"),
-            ("rpc error: code = ResourceExhausted desc = grpc: received message larger than max (1213486160 vs. 4194304)", 1213486160, Some(4194304), "gRPC"),
-            ("RESOURCE_EXHAUSTED: gRPC message exceeds maximum size 4194304: 369295616", 369295616, Some(4194304), "gRPC"),
+            (
+                "org.apache.kafka.common.network.InvalidReceiveException: Invalid receive (size = 1195725856 larger than 104857600)",
+                1195725856,
+                Some(104857600),
+                "Kafka",
+            ),
+            (
+                "rpc error: code = ResourceExhausted desc = grpc: received message larger than max (1213486160 vs. 4194304)",
+                1213486160,
+                Some(4194304),
+                "gRPC",
+            ),
+            (
+                "RESOURCE_EXHAUSTED: gRPC message exceeds maximum size 4194304: 369295616",
+                369295616,
+                Some(4194304),
+                "gRPC",
+            ),
             ("recv(): message msgLen 542393671 is invalid. Min 16 Max: 48000000", 542393671, None, "MongoDB"),
             ("Frame size (352518912) larger than max length (16384000)!", 352518912, Some(16384000), "Thrift"),
             ("Packet len1195725856 is out of range!", 1195725856, None, "ZooKeeper"),
             ("memory allocation of 1347375956 bytes failed", 1347375956, None, "Rust"),
             ("java.lang.NegativeArraySizeException: -2147418109", -2147418109, None, "Java"),
             ("Bad packet length 1349676916.", 1349676916, None, "OpenSSH"),
-            ("FATAL:  unsupported frontend protocol 18245.21536: server supports 2.0 to 3.0", 18245, None, "PostgreSQL"),
+            (
+                "FATAL:  unsupported frontend protocol 18245.21536: server supports 2.0 to 3.0",
+                18245,
+                None,
+                "PostgreSQL",
+            ),
             ("it announces 1195725856 bytes, the limit is 8388608", 1195725856, Some(8388608), "unglue"),
         ];
         for (text, value, limit, source) in long {

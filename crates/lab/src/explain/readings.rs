@@ -46,14 +46,26 @@ fn starts(bytes: &[u8], found: &mut Vec<Reading>) {
         found.push(reading(magic.sure, magic.what, magic.next));
     }
     if let [0x10, _, 0, 4] = bytes {
-        found.push(reading(Sure::Likely, "MQTT's CONNECT packet begins so", "an MQTT client connects here: check host and port"));
+        found.push(reading(
+            Sure::Likely,
+            "MQTT's CONNECT packet begins so",
+            "an MQTT client connects here: check host and port",
+        ));
     }
     if let [3, 0, high, low] = bytes {
         let size = u16::from_be_bytes([*high, *low]);
-        found.push(reading(Sure::Possible, format!("a TPKT header of {size} bytes (RDP, S7, H.323)"), "read it as 03 00 len:u16be data[len-4]"));
+        found.push(reading(
+            Sure::Possible,
+            format!("a TPKT header of {size} bytes (RDP, S7, H.323)"),
+            "read it as 03 00 len:u16be data[len-4]",
+        ));
     }
     if let [b'*' | b'$' | b':', b'0'..=b'9', b'\r', b'\n'] | [b'*' | b'$', b'0'..=b'9', b'0'..=b'9', b'\r'] = bytes {
-        found.push(reading(Sure::Likely, "a Redis command or reply (RESP)", "a Redis client or server is at the other end: check host and port"));
+        found.push(reading(
+            Sure::Likely,
+            "a Redis command or reply (RESP)",
+            "a Redis client or server is at the other end: check host and port",
+        ));
     }
     let turned: Vec<u8> = bytes.iter().rev().copied().collect();
     let same = turned == bytes;
@@ -75,21 +87,34 @@ fn text(bytes: &[u8], known: bool, found: &mut Vec<Reading>) {
     let shown = bytes.escape_ascii().to_string();
     if bytes.iter().all(u8::is_ascii_digit) {
         let what = format!("`{shown}` in ASCII: a length written as decimal digits, or a number at a message's start");
-        found.push(reading(Sure::Likely, what, "read the digits as text: netstring has a colon behind them, octet-count a space"));
+        found.push(reading(
+            Sure::Likely,
+            what,
+            "read the digits as text: netstring has a colon behind them, octet-count a space",
+        ));
     } else if bytes.len() == 4 && bytes.iter().all(u8::is_ascii_hexdigit) {
         let what = format!("`{shown}` in ASCII: four hex digits, as git's packets have for their length");
         found.push(reading(Sure::Likely, what, "read them as text: pkt-line counts its own four digits"));
     } else if let Some(at) = bytes.iter().position(|byte| *byte == b':').filter(|at| *at > 0) {
         if bytes[..at].iter().all(u8::is_ascii_digit) {
-            found.push(reading(Sure::Certain, format!("`{shown}` in ASCII: a netstring"), "read it with the framing netstring"));
+            found.push(reading(
+                Sure::Certain,
+                format!("`{shown}` in ASCII: a netstring"),
+                "read it with the framing netstring",
+            ));
         }
     }
     if matches!(bytes, [b'{' | b'[', b'"' | b'{' | b'[' | b'\n' | b' ' | b'\r', ..]) {
         let what = format!("`{shown}` in ASCII: JSON");
-        found.push(reading(Sure::Certain, what, "the peer sends JSON without a length: read lines, or agree on a length in front"));
+        found.push(reading(
+            Sure::Certain,
+            what,
+            "the peer sends JSON without a length: read lines, or agree on a length in front",
+        ));
     } else if !known {
         let back: String = bytes.iter().rev().copied().collect::<Vec<u8>>().escape_ascii().to_string();
-        let what = format!("`{shown}` in ASCII (`{back}` if it was read little-endian): text where a length should stand");
+        let what =
+            format!("`{shown}` in ASCII (`{back}` if it was read little-endian): text where a length should stand");
         let next = "the peer speaks a text protocol, or the stream is out of step: look at the bytes before with unglue lab tap";
         found.push(reading(Sure::Likely, what, next));
     }
@@ -140,7 +165,11 @@ fn other_order(given: &Given, bytes: &[u8], found: &mut Vec<Reading>) {
     }
     let sure = if turned < 65_536 && bytes.len() >= 4 { Sure::Likely } else { Sure::Possible };
     let what = format!("{turned} in the other byte order");
-    found.push(reading(sure, what, "one end writes big-endian and the other reads little-endian: agree on one (the network's is big-endian)"));
+    found.push(reading(
+        sure,
+        what,
+        "one end writes big-endian and the other reads little-endian: agree on one (the network's is big-endian)",
+    ));
 }
 
 /// The length begins some bytes before or behind the place where it was read.
@@ -158,7 +187,9 @@ fn beside(given: &Given, bytes: &[u8], found: &mut Vec<Reading>) {
     }
     let low = u64::from(u32::from_be_bytes([0, b, c, d]));
     if a != 0 && b == 0 && fits(given, low) {
-        let what = format!("{low} in three bytes behind {a:02x}: a byte (a type, a flag, the end of the last message) stands before it");
+        let what = format!(
+            "{low} in three bytes behind {a:02x}: a byte (a type, a flag, the end of the last message) stands before it"
+        );
         found.push(reading(Sure::Likely, what, next));
     }
     let high = u64::from(value >> 8);
@@ -169,11 +200,17 @@ fn beside(given: &Given, bytes: &[u8], found: &mut Vec<Reading>) {
 }
 
 fn varint(given: &Given, bytes: &[u8], found: &mut Vec<Reading>) {
-    let Some(last) = bytes.iter().position(|byte| byte & 0x80 == 0).filter(|last| (1..4).contains(last)) else { return };
+    let Some(last) = bytes.iter().position(|byte| byte & 0x80 == 0).filter(|last| (1..4).contains(last)) else {
+        return;
+    };
     let value = bytes[..=last].iter().rev().fold(0u64, |value, byte| value << 7 | u64::from(byte & 0x7f));
     if fits(given, value) && bytes[last] != 0 {
         let what = format!("the varint {value} in {} bytes, read as a number of fixed width", last + 1);
-        found.push(reading(Sure::Possible, what, "the sender writes lengths as varints (protobuf does): read them with the framing varint"));
+        found.push(reading(
+            Sure::Possible,
+            what,
+            "the sender writes lengths as varints (protobuf does): read them with the framing varint",
+        ));
     }
 }
 
@@ -217,11 +254,19 @@ fn really(given: &Given, known: bool, found: &mut Vec<Reading>) {
         return;
     }
     let (sure, what) = match given.limit {
-        Some(limit) if value > limit && value / limit < 4 => (Sure::Likely, format!("a length: {} times the limit of {limit}", ratio(value, limit))),
-        Some(limit) if value > limit => (Sure::Possible, format!("a length: {} times the limit of {limit}", ratio(value, limit))),
+        Some(limit) if value > limit && value / limit < 4 => {
+            (Sure::Likely, format!("a length: {} times the limit of {limit}", ratio(value, limit)))
+        }
+        Some(limit) if value > limit => {
+            (Sure::Possible, format!("a length: {} times the limit of {limit}", ratio(value, limit)))
+        }
         _ => (Sure::Possible, "a length like any other".into()),
     };
-    found.push(reading(sure, what, "if messages may be so large, raise the limit at both ends; else find out who sends it"));
+    found.push(reading(
+        sure,
+        what,
+        "if messages may be so large, raise the limit at both ends; else find out who sends it",
+    ));
 }
 
 fn ratio(value: u64, limit: u64) -> String {
@@ -272,7 +317,11 @@ mod tests {
             let found = explain(text).expect("a number");
             assert!(found.readings.iter().any(|reading| reading.what.contains(word)), "{text}: {found:?}");
         }
-        assert!(best("message length 2000000, limit 1048576").1.contains("1.9 times"), "{:?}", explain("message length 2000000, limit 1048576"));
+        assert!(
+            best("message length 2000000, limit 1048576").1.contains("1.9 times"),
+            "{:?}",
+            explain("message length 2000000, limit 1048576")
+        );
     }
 
     #[test]
@@ -284,7 +333,9 @@ mod tests {
                 let _ = explain(&(-value).to_string());
             }
         }
-        for odd in ["0x", "0xg", "99999999999999999999999999999999999999999999999999", "\u{130}(İ) 12", "vs. (", "é 0x16é"] {
+        for odd in
+            ["0x", "0xg", "99999999999999999999999999999999999999999999999999", "\u{130}(İ) 12", "vs. (", "é 0x16é"]
+        {
             let _ = explain(odd);
         }
     }

@@ -48,7 +48,9 @@ impl Column {
         seen.dedup();
         let mut deltas = self.bytes.windows(2).map(|pair| pair[1].0.wrapping_sub(pair[0].0));
         let first = deltas.next();
-        let steady = first.is_some_and(|first| first != 0 && deltas.clone().filter(|delta| *delta == first).count() * 10 >= 9 * deltas.clone().count());
+        let steady = first.is_some_and(|first| {
+            first != 0 && deltas.clone().filter(|delta| *delta == first).count() * 10 >= 9 * deltas.clone().count()
+        });
         match seen.len() {
             1 => Look::Constant(seen[0]),
             _ if steady && self.bytes.len() >= 4 => Look::Counter,

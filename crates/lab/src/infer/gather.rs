@@ -55,7 +55,8 @@ fn dump(name: &str, input: impl Read) -> Result<Gathered, CaptureError> {
     let [first, second] = read_hex(text)?;
     let named = |side: &str| if second.is_empty() { name.to_owned() } else { format!("{name} ({side})") };
     let sides = [(named("first direction"), first), (named("second direction"), second.clone())];
-    let streams = sides.into_iter().filter(|(_, bytes)| !bytes.is_empty()).map(|(name, bytes)| Stream::whole(name, bytes));
+    let streams =
+        sides.into_iter().filter(|(_, bytes)| !bytes.is_empty()).map(|(name, bytes)| Stream::whole(name, bytes));
     Ok(Gathered { source: Source::Hex, streams: streams.collect(), damage: None, lost: 0 })
 }
 

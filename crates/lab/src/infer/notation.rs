@@ -16,6 +16,23 @@ const CONSTANT: usize = 4;
 const FIELDS: usize = 12;
 const CHECKSUMS: [&str; 7] = ["crc32", "crc32c", "crc16", "crc16-modbus", "crc16-xmodem", "crc16-x25", "sum8"];
 
+/// Whether the framing library finds the same frames with a hypothesis' notation.
+pub(super) fn is_sound(corpus: &Corpus<'_>, found: &Found) -> bool {
+    let notation = match &found.kind {
+        Kind::Fixed(size) => format!("fixed:{size}"),
+        Kind::Named { notation, .. } => notation.clone(),
+        Kind::Prefix(prefix) => {
+            let gap = match prefix.at {
+                0 => String::new(),
+                at => format!("_*{at} "),
+            };
+            let plus = if prefix.plus == 0 { String::new() } else { format!("{:+}", prefix.plus) };
+            format!("{gap}len:{} data[len{plus}]", number(prefix.number))
+        }
+    };
+    notation.parse().is_ok_and(|framing| agrees(corpus, &framing, &found.parses))
+}
+
 /// The notation, if it parses the streams as the hypothesis does, and what speaks for it.
 pub(super) fn describe(corpus: &Corpus<'_>, found: &Found, bits: f64) -> Option<Candidate> {
     let mut evidence = vec![coverage(corpus, &found.parses)];
@@ -157,8 +174,14 @@ fn simple(prefix: &Prefix) -> Option<String> {
 /// Bytes in hex, the same in a row as one.
 fn literals(bytes: &[u8]) -> Vec<String> {
     let runs = bytes.chunk_by(|a, b| a == b);
-    runs.map(|run| if run.len() > 2 { format!("{:02x}*{}", run[0], run.len()) } else { vec![format!("{:02x}", run[0]); run.len()].join(" ") })
-        .collect()
+    runs.map(|run| {
+        if run.len() > 2 {
+            format!("{:02x}*{}", run[0], run.len())
+        } else {
+            vec![format!("{:02x}", run[0]); run.len()].join(" ")
+        }
+    })
+    .collect()
 }
 
 impl Parts<'_> {
@@ -176,7 +199,8 @@ impl Parts<'_> {
         };
         let fixed: Vec<Option<u8>> = (0..looks.len())
             .map(|index| {
-                let beside = constant(index + 1).is_some() || index.checked_sub(1).is_some_and(|index| constant(index).is_some());
+                let beside = constant(index + 1).is_some()
+                    || index.checked_sub(1).is_some_and(|index| constant(index).is_some());
                 constant(index).filter(|_| frames >= CONSTANT || (frames >= 2 && beside))
             })
             .collect();
@@ -229,7 +253,8 @@ impl Parts<'_> {
     }
 
     fn fresh(&mut self, stem: &str) -> String {
-        let numbered = (1..).map(|number| if number == 1 && stem != "f" { stem.into() } else { format!("{stem}{number}") });
+        let numbered =
+            (1..).map(|number| if number == 1 && stem != "f" { stem.into() } else { format!("{stem}{number}") });
         let name = numbered.into_iter().find(|name: &String| !self.names.contains(name)).unwrap_or_default();
         self.names.push(name.clone());
         name
@@ -285,7 +310,6 @@ fn places(at: usize, width: usize) -> String {
 
 /// The layout with a checksum at each frame's end, if one fits all of them.
 fn checksum(parts: &Parts<'_>, prefix: &Prefix, evidence: &mut Vec<String>) -> Option<String> {
-    let width = prefix.number.width();
     let frames = count(parts.parses);
     if frames < 2 || matches!(prefix.number, Number::Varint(_)) {
         return None;
@@ -300,7 +324,7 @@ fn checksum(parts: &Parts<'_>, prefix: &Prefix, evidence: &mut Vec<String>) -> O
         if size == 1 && frames < 4 {
             continue;
         }
-        for behind in 0..=(prefix.plus - size).clamp(0, 24) as usize {
+        for behind in 0..=(prefix.plus - size).clamp(0, 8) as usize {
             for options in ["", "(le)", "(all)", "(all,le)"] {
                 if (size == 1 && options.contains("le")) || (options.contains("all") && behind > 0) {
                     continue;
@@ -315,12 +339,14 @@ fn checksum(parts: &Parts<'_>, prefix: &Prefix, evidence: &mut Vec<String>) -> O
                 let notation = format!("{before}{gap} {data} {name}{options}").trim_start().to_owned();
                 if notation.parse().is_ok_and(|framing| agrees(parts.corpus, &framing, parts.parses)) {
                     let over = if options.contains("all") { "all bytes before it" } else { "the data" };
-                    evidence.push(format!("the last {size} bytes are {name} of {over}, in all {frames} frames").replace("last 1 bytes are", "last byte is"));
+                    evidence.push(
+                        format!("the last {size} bytes are {name} of {over}, in all {frames} frames")
+                            .replace("last 1 bytes are", "last byte is"),
+                    );
                     return Some(notation);
                 }
             }
         }
     }
-    let _ = width;
     None
 }

@@ -3,7 +3,7 @@
 use super::parse::{End, Parse};
 
 /// The most frames that a stream is cut into.
-const MOST_FRAMES: usize = 20_000;
+const MOST_FRAMES: usize = 3000;
 /// A length beyond this is no length: no framing of `unglue frame` allows it unasked.
 const MOST: u64 = 16 << 20;
 

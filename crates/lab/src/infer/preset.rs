@@ -31,7 +31,8 @@ pub(super) fn named(corpus: &Corpus<'_>) -> Vec<Found> {
 
 fn judge(corpus: &Corpus<'_>, notation: &str, meaning: &str) -> Option<Found> {
     let framing: Framing = notation.parse().ok()?;
-    let parses: Vec<Parse> = corpus.streams.iter().map(|stream| parse(&framing, &stream.bytes)).collect::<Option<_>>()?;
+    let parses: Vec<Parse> =
+        corpus.streams.iter().map(|stream| parse(&framing, &stream.bytes)).collect::<Option<_>>()?;
     if count(&parses) == 0 {
         return None;
     }

@@ -57,9 +57,10 @@ impl<'a> Corpus<'a> {
     /// Places all over the streams, as stream and offset.
     fn places(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
         let step = (self.size() / SAMPLES).max(1);
-        self.streams.iter().enumerate().flat_map(move |(index, stream)| {
-            (0..stream.bytes.len()).step_by(step).map(move |at| (index, at))
-        })
+        self.streams
+            .iter()
+            .enumerate()
+            .flat_map(move |(index, stream)| (0..stream.bytes.len()).step_by(step).map(move |at| (index, at)))
     }
 
     /// The bits of the lengths.
@@ -132,7 +133,8 @@ impl<'a> Corpus<'a> {
         if period < 6 || distinct_lengths(parses) == 1 {
             return false;
         }
-        let records: Vec<Parse> = self.streams.iter().map(|stream| records(stream.bytes.len(), period as usize)).collect();
+        let records: Vec<Parse> =
+            self.streams.iter().map(|stream| records(stream.bytes.len(), period as usize)).collect();
         let raw = |parses: &[Parse]| (0..FRONT as i64).map(|at| self.column(parses, at).gain().max(0.0)).sum::<f64>();
         raw(&records) >= 0.8 * raw(parses)
     }

@@ -1,5 +1,6 @@
 //! All hypotheses, and those of them that the bytes allow.
 
+use super::Verdict;
 use super::parse::{End, Parse, count, distinct_lengths};
 use super::prefix::{Number, Prefix, Step};
 use super::score::{Corpus, records};
@@ -10,6 +11,10 @@ const BEFORE: usize = 32;
 const LEFT_OUT: i64 = 40;
 /// The longest record of fixed size.
 const FIXED: usize = 512;
+/// Below this many bits before its columns are counted, a layout is given up.
+const ABSURD: f64 = -16.0;
+/// Layouts whose columns are looked at.
+const LOOKED_AT: usize = 500;
 /// What remains of the bits where the stream just repeats itself.
 const PERIODIC: f64 = 0.1;
 /// What remains of the bits of records where the stream isn't a whole number of them.
@@ -39,7 +44,10 @@ pub(super) enum Kind {
     Prefix(Prefix),
     Fixed(usize),
     /// A notation that the framing library reads; what it is, in words.
-    Named { notation: String, because: Vec<String> },
+    Named {
+        notation: String,
+        because: Vec<String>,
+    },
 }
 
 /// A hypothesis that the bytes allow, with what speaks for it.
@@ -50,7 +58,7 @@ pub(super) struct Found {
     /// What speaks for it less what it takes to name it, in bits.
     pub(super) bits: f64,
     /// The most that may be said of it, whatever the bits.
-    pub(super) at_most: super::Verdict,
+    pub(super) at_most: Verdict,
 }
 
 /// Every layout with a length.
@@ -68,22 +76,32 @@ fn prefixes() -> impl Iterator<Item = Prefix> {
 
 /// Layouts that parse all streams from their first byte.
 pub(super) fn from_the_start(corpus: &Corpus<'_>) -> Vec<Found> {
-    let mut found = Vec::new();
+    let mut drafts = Vec::new();
     for prefix in prefixes() {
         let parses: Option<Vec<Parse>> = corpus.streams.iter().map(|stream| prefix.parse(&stream.bytes, 0)).collect();
         let Some(parses) = parses.filter(|parses| enough(parses)) else { continue };
+        // Where the dump ends inside a frame, so may it begin inside one.
+        let cut = corpus.streams.iter().zip(&parses).any(|(stream, parse)| stream.ends && parse.end != End::Exact);
+        let at_most = if cut { Verdict::Likely } else { Verdict::Certain };
         let bits = corpus.chain(&prefix, &parses) - prefix.prior();
-        // Columns are costly to look at, and save those alone whose lengths are not absurd.
-        if bits > -16.0 {
-            let bits = bits + corpus.prefix_columns(&prefix, &parses);
-            let bits = if corpus.is_periodic(&parses) { bits * PERIODIC } else { bits };
-            // Where the dump ends inside a frame, so may it begin inside one.
-            let cut = corpus.streams.iter().zip(&parses).any(|(stream, parse)| stream.ends && parse.end != End::Exact);
-            let at_most = if cut { super::Verdict::Likely } else { super::Verdict::Certain };
-            found.push(Found { kind: Kind::Prefix(prefix), parses, bits, at_most });
+        drafts.push(Found { kind: Kind::Prefix(prefix), parses, bits, at_most });
+    }
+    best(corpus, drafts)
+}
+
+/// Columns are costly to look at: those drafts alone get them whose lengths are not absurd, the best ones.
+fn best(corpus: &Corpus<'_>, mut drafts: Vec<Found>) -> Vec<Found> {
+    drafts.retain(|draft| draft.bits > ABSURD);
+    drafts.sort_by(|a, b| b.bits.total_cmp(&a.bits));
+    drafts.truncate(LOOKED_AT);
+    for draft in &mut drafts {
+        let Kind::Prefix(prefix) = &draft.kind else { continue };
+        draft.bits += corpus.prefix_columns(prefix, &draft.parses);
+        if corpus.is_periodic(&draft.parses) {
+            draft.bits *= PERIODIC;
         }
     }
-    found
+    drafts
 }
 
 fn enough(parses: &[Parse]) -> bool {
@@ -104,11 +122,9 @@ pub(super) fn from_elsewhere(corpus: &Corpus<'_>, late: bool) -> Vec<Found> {
             let Some(parse) = prefix.parse(bytes, start) else { continue };
             let lacking = if start < 0 { Some(-start) } else { lacking(&prefix, bytes, start) };
             let parse = match lacking {
-                Some(lacking) if start > 0 => Parse {
-                    start: -lacking,
-                    ends: [start].into_iter().chain(parse.ends).collect(),
-                    end: parse.end,
-                },
+                Some(lacking) if start > 0 => {
+                    Parse { start: -lacking, ends: [start].into_iter().chain(parse.ends).collect(), end: parse.end }
+                }
                 _ => parse,
             };
             let parses = vec![parse];
@@ -124,21 +140,19 @@ pub(super) fn from_elsewhere(corpus: &Corpus<'_>, late: bool) -> Vec<Found> {
                 None => (bytes.len() as f64).log2() + 12.0,
             };
             let bits = corpus.chain(&prefix, &parses) - prefix.prior() - cost;
-            if bits > -16.0 {
-                let bits = bits + corpus.prefix_columns(&prefix, &parses);
-                let at_most = if lacking.is_some() { super::Verdict::Likely } else { super::Verdict::Ambiguous };
-                found.push(Found { kind: Kind::Prefix(prefix), parses, bits, at_most });
-            }
+            let at_most = if lacking.is_some() { Verdict::Likely } else { Verdict::Ambiguous };
+            found.push(Found { kind: Kind::Prefix(prefix), parses, bits, at_most });
         }
     }
-    found
+    best(corpus, found)
 }
 
 /// Where a chain of frames that reaches the stream's end may begin.
 fn starts(prefix: &Prefix, bytes: &[u8]) -> Vec<i64> {
-    let mut starts: Vec<i64> = (1..=LACKING).filter(|lacking| prefix.at as i64 >= *lacking).map(|lacking| -lacking).collect();
-    let natural = prefix.plus <= 0 || prefix.plus <= 24;
-    if !natural || bytes.len() > 4 * LATE {
+    let mut starts: Vec<i64> =
+        (1..=LACKING).filter(|lacking| prefix.at as i64 >= *lacking).map(|lacking| -lacking).collect();
+    let natural = prefix.plus <= 16;
+    if !natural || bytes.len() > 2 * LATE {
         return starts;
     }
     let mut depth = vec![0u32; bytes.len() + 1];
@@ -204,7 +218,7 @@ pub(super) fn fixed(corpus: &Corpus<'_>) -> Vec<Found> {
         let columns = corpus.record_columns(&parses, size);
         let columns = if cut { columns * CUT_RECORDS } else { columns };
         let cost = 8.0 + if cut { 6.0 } else { -(size as f64).log2() };
-        let at_most = if cut { super::Verdict::Ambiguous } else { super::Verdict::Likely };
+        let at_most = if cut { Verdict::Ambiguous } else { Verdict::Likely };
         if columns > cost {
             found.push(Found { kind: Kind::Fixed(size), parses, bits: columns - cost, at_most });
         }

@@ -43,7 +43,11 @@ fn delimiters(corpus: &Corpus<'_>) -> Vec<Vec<u8>> {
         true => delimiters.push(b"\n".into()),
         false => {}
     }
-    delimiters.extend((0..0x20).filter(|byte| !matches!(byte, b'\n' | b'\t' | 0x1b) && has(*byte) && !(*byte == b'\r' && has(b'\n'))).map(|byte| vec![byte]));
+    delimiters.extend(
+        (0..0x20)
+            .filter(|byte| !matches!(byte, b'\n' | b'\t' | 0x1b) && has(*byte) && !(*byte == b'\r' && has(b'\n')))
+            .map(|byte| vec![byte]),
+    );
     let last = corpus.streams.iter().map(|stream| stream.bytes.last().copied().unwrap_or(0)).collect::<Vec<_>>();
     if last[0].is_ascii_punctuation() && last.iter().all(|byte| *byte == last[0]) {
         delimiters.push(vec![last[0]]);
@@ -58,9 +62,10 @@ fn delimiters(corpus: &Corpus<'_>) -> Vec<Vec<u8>> {
         let windows = corpus.streams.iter().flat_map(|stream| stream.bytes.windows(delimiter.len()));
         windows.filter(|window| *window == delimiter).count()
     };
-    let longer = [2, 3].into_iter().filter_map(ending).filter(|end| {
-        occurrences(end) == occurrences(&end[end.len() - 1..]) || end.ends_with(b"\r")
-    });
+    let longer = [2, 3]
+        .into_iter()
+        .filter_map(ending)
+        .filter(|end| occurrences(end) == occurrences(&end[end.len() - 1..]) || end.ends_with(b"\r"));
     let longer: Vec<Vec<u8>> = longer.collect();
     delimiters.extend(longer);
     delimiters
@@ -160,7 +165,9 @@ fn bodies<'a>(corpus: &'a Corpus<'_>, parses: &'a [Parse], delimiter: usize) -> 
     let streams = corpus.streams.iter().zip(parses);
     streams
         .flat_map(|(stream, parse)| {
-            parse.frames().map(move |(start, total)| &stream.bytes[start as usize..(start + total) as usize - delimiter])
+            parse
+                .frames()
+                .map(move |(start, total)| &stream.bytes[start as usize..(start + total) as usize - delimiter])
         })
         .collect()
 }
@@ -176,7 +183,11 @@ fn starts(corpus: &Corpus<'_>, parses: &[Parse], delimiter: &[u8]) -> f64 {
                 if at < total - delimiter.len() as i64 {
                     let byte = stream.bytes[(start + at) as usize];
                     let alone = corpus.background.cost_alone(byte);
-                    let cost = if at == 0 { words[usize::from(byte)].min(alone) } else { alone.min(corpus.background.cost(&stream.bytes, (start + at) as usize)) };
+                    let cost = if at == 0 {
+                        words[usize::from(byte)].min(alone)
+                    } else {
+                        alone.min(corpus.background.cost(&stream.bytes, (start + at) as usize))
+                    };
                     column.push(byte, cost);
                 }
             }

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::notation::describe;
+use super::notation::{describe, is_sound};
 use super::parse::{End, Parse, count, distinct_lengths};
 use super::score::Corpus;
 use super::search::{Found, Kind};
@@ -102,7 +102,8 @@ impl Ranking {
         let Some(chosen) = chosen else { return };
         let mut group = self.groups.remove(chosen);
         group.bits = best;
-        let margin = phase(&group) - self.groups.iter().filter(|group| moved(group)).map(phase).fold(f64::NEG_INFINITY, f64::max);
+        let margin = phase(&group)
+            - self.groups.iter().filter(|group| moved(group)).map(phase).fold(f64::NEG_INFINITY, f64::max);
         // What it leads by is what the ends of the stream say.
         for other in self.groups.iter_mut().filter(|group| moved(group)) {
             other.bits = other.bits.min(best - margin.clamp(0.1, 20.0));
@@ -111,17 +112,58 @@ impl Ranking {
         self.groups[1..].sort_by(|a, b| b.bits.total_cmp(&a.bits));
     }
 
+    /// What ends with the stream goes before what is cut by its end, if it is good. Where each frame of the first is a row of whole frames of another, much plainer hypothesis, the first has found
+    /// exchanges of several messages, not messages.
+    fn prefer_parts(&mut self) {
+        let Some(first) = self.groups.first() else { return };
+        let is_whole =
+            |group: &Group| group.members[0].parses.iter().all(|parse| parse.start == 0 && parse.end == End::Exact);
+        if !is_whole(first) {
+            let enough = (0.3 * first.bits).max(2.0 * LIKELY.0);
+            let Some(place) = self.groups.iter().position(|group| is_whole(group) && group.bits >= enough) else {
+                return;
+            };
+            let mut whole = self.groups.remove(place);
+            whole.bits = whole.bits.max(self.groups[0].bits);
+            self.groups[0].bits = whole.bits - LIKELY.1;
+            self.groups.insert(0, whole);
+            return;
+        }
+        let (parses, prior, best) = (&first.members[0].parses, plainness(&first.members), first.bits);
+        let plainer = |group: &Group| {
+            group.bits >= CERTAIN.0
+                && plainness(&group.members) + 4.0 <= prior
+                && is_finer(&group.members[0].parses, parses)
+        };
+        if let Some(place) = self.groups.iter().position(plainer) {
+            let mut group = self.groups.remove(place);
+            group.bits = best;
+            self.groups[0].bits = best - LIKELY.1;
+            self.groups.insert(0, group);
+        }
+    }
+
     /// The result: verified notations with their evidence.
     pub(super) fn tell(mut self, corpus: &Corpus<'_>) -> Inference {
         let groups = std::mem::take(&mut self.groups).into_iter().take(4 * TOLD);
-        let sound = |group: &Group| group.members.iter().any(|found| describe(corpus, found, group.bits).is_some());
+        let sound = |group: &Group| group.members.iter().take(3).any(|found| is_sound(corpus, found));
         self.groups = groups.filter(sound).collect();
         self.settle_phase();
+        self.prefer_parts();
         let verdict = self.verdict();
+        // What doesn't parse from the first byte to the last is told where nothing better is.
+        let is_whole =
+            |group: &Group| group.members[0].parses.iter().all(|parse| parse.start == 0 && parse.end == End::Exact);
+        let best_is_whole = self.groups.first().is_some_and(is_whole);
+        let mut place = 0;
+        self.groups.retain(|group| {
+            place += 1;
+            is_whole(group) || (!best_is_whole && (place == 1 || group.bits >= LIKELY.0))
+        });
         let mut candidates: Vec<Candidate> = Vec::new();
         for group in &self.groups {
             let mut from_group = 0;
-            for found in &group.members {
+            for found in group.members.iter().take(6) {
                 if candidates.len() >= TOLD || from_group >= 2 {
                     break;
                 }
@@ -135,6 +177,23 @@ impl Ranking {
         let verdict = if candidates.is_empty() { Verdict::Ambiguous } else { verdict };
         Inference { verdict, candidates }
     }
+}
+
+/// The prior of a group's plainest member.
+fn plainness(members: &[Found]) -> f64 {
+    let prior = |found: &Found| match &found.kind {
+        Kind::Prefix(prefix) => prefix.prior(),
+        _ => 8.0,
+    };
+    members.iter().map(prior).fold(f64::INFINITY, f64::min)
+}
+
+/// Whether every frame of `coarse` is a row of frames of `fine`.
+fn is_finer(fine: &[Parse], coarse: &[Parse]) -> bool {
+    fine.iter().zip(coarse).all(|(fine, coarse)| {
+        let ends: HashSet<i64> = fine.ends.iter().copied().collect();
+        fine.start == coarse.start && fine.end == coarse.end && coarse.ends.iter().all(|end| ends.contains(end))
+    })
 }
 
 /// Whether the frames have the same lengths, all moved by a few bytes.
@@ -171,7 +230,7 @@ fn phase(found: &Found) -> f64 {
 /// a name that may be another protocol's.
 fn order(members: &mut [Found], best: f64) {
     let rank = |found: &Found| match &found.kind {
-        Kind::Prefix(prefix) if !found.is_uniform() && found.bits + 20.0 >= best => prefix.prior(),
+        Kind::Prefix(prefix) if !found.is_uniform() && found.bits + (best / 2.0).max(20.0) >= best => prefix.prior(),
         Kind::Prefix(prefix) if found.is_uniform() && prefix.prior() < 8.0 => prefix.prior() + 10.0,
         Kind::Fixed(_) => 25.0,
         Kind::Named { .. } => 30.0,
