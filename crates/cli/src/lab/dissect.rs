@@ -34,10 +34,8 @@ struct Report<W: Write> {
 /// # Errors
 /// The notation or the file is wrong.
 pub(crate) fn run(args: &LabDissectArgs) -> Result<ExitCode, Complaint> {
-    let framing: Framing = args.frame.parse().map_err(|error: NotationError| {
-        let below = " ".repeat(error.column - 1);
-        Complaint::new(format!("{error}; see: unglue frame list: {} (at {below}^)", args.frame))
-    })?;
+    let wrong = |error: NotationError| Complaint::new(format!("{}: {error}; see: unglue frame list", args.frame));
+    let framing: Framing = args.frame.parse().map_err(wrong)?;
     let stdin = args.file.as_os_str() == "-";
     let name = if stdin { "stdin".into() } else { args.file.display().to_string() };
     let failed = |error: &dyn std::fmt::Display| Complaint::new(format!("{name}: {error}"));

@@ -1,5 +1,6 @@
 //! `unglue lab`: our programs and Python's of the five dialects, each with the other, and the scenes.
 
+mod bytes;
 mod datagrams;
 mod encodings;
 mod peers;
