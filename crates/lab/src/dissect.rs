@@ -12,6 +12,9 @@ use crate::capture::Event;
 /// The packets of an unfinished message that are told one by one.
 const PACKETS: usize = 4096;
 
+/// Bytes of unfinished messages, of all streams together.
+const HELD: u64 = 256 << 20;
+
 /// A message with where it came from.
 #[derive(Debug)]
 pub struct Message<'a> {
@@ -52,6 +55,15 @@ pub enum Told<'a> {
         /// What is wrong, with its offset in the stream.
         error: DecodeError,
     },
+    /// Unfinished messages of all streams together are more than 256 MiB: this one is no longer waited for.
+    Dropped {
+        /// The stream.
+        stream: usize,
+        /// Where the message begins.
+        offset: u64,
+        /// The bytes of it that came.
+        bytes: u64,
+    },
     /// The capture ended inside a message.
     Unfinished {
         /// The stream.
@@ -65,6 +77,8 @@ pub enum Told<'a> {
 pub struct Dissector {
     framing: Framing,
     streams: Vec<Stream>,
+    /// Bytes of unfinished messages.
+    held: u64,
 }
 
 struct Stream {
@@ -82,7 +96,7 @@ struct Stream {
 impl Dissector {
     /// Streams of this framing.
     pub fn new(framing: Framing) -> Dissector {
-        Dissector { framing, streams: Vec::new() }
+        Dissector { framing, streams: Vec::new(), held: 0 }
     }
 
     /// Takes an event of a capture in. `whole` says that the stream's first byte is the first that its sender sent.
@@ -94,6 +108,7 @@ impl Dissector {
             self.streams.push(Stream::new(&self.framing));
         }
         let stream = &mut self.streams[index];
+        self.held -= stream.held();
         match event {
             Event::Lost { bytes, .. } => {
                 tell(Told::Lost { stream: index, offset: stream.offset, bytes });
@@ -109,6 +124,12 @@ impl Dissector {
                 stream.data(&self.framing, index, (packet, time), bytes, tell);
             }
         }
+        if self.held + stream.held() > HELD {
+            let bytes = stream.held();
+            tell(Told::Dropped { stream: index, offset: stream.offset - bytes, bytes });
+            stream.deframer = None;
+        }
+        self.held += stream.held();
     }
 
     /// The capture's end.
@@ -127,6 +148,12 @@ impl Stream {
     fn new(framing: &Framing) -> Stream {
         let deframer = Some(Deframer::new(framing.clone()));
         Stream { deframer, base: 0, offset: 0, packets: VecDeque::new(), searching: false, resumed: false }
+    }
+
+    /// The bytes of an unfinished message.
+    fn held(&self) -> u64 {
+        let at = self.deframer.as_ref().map_or(self.offset, |deframer| self.base + deframer.offset());
+        self.offset.saturating_sub(at)
     }
 
     /// Begins anew at the next packet.

@@ -73,6 +73,12 @@ impl<W: Write> Report<W> {
                 let why = format!("{}; nothing behind it is read", error.fault);
                 self.trouble(flows, stream, "broken", error.offset, &why)
             }
+            Told::Dropped { stream, offset, bytes } => {
+                let why = format!(
+                    "{bytes} bytes of this message came, and those of all streams are more than 256 MiB; it and what follows are left out"
+                );
+                self.trouble(flows, stream, "dropped", offset, &why)
+            }
             Told::Unfinished { stream, error } => {
                 self.trouble(flows, stream, "unfinished", error.offset, &error.fault.to_string())
             }
@@ -141,7 +147,7 @@ impl<W: Write> Report<W> {
             }
         }
         if untracked > 0 {
-            said += &format!("; {untracked} segments of connections beyond 65536 were left out");
+            said += &format!("; {untracked} segments of connections beyond those that are followed were left out");
         }
         say(&said);
     }

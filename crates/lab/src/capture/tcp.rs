@@ -12,6 +12,9 @@ const WAITING_IN_ALL: usize = 32 << 20;
 /// Streams that are followed at a time.
 const STREAMS: usize = 65_536;
 
+/// Streams that are followed in all.
+const STREAMS_IN_ALL: usize = 131_072;
+
 /// One direction of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Flow {
@@ -135,7 +138,7 @@ impl Streams {
         if self.open.len() >= STREAMS {
             self.open.retain(|_, direction| !direction.ended || direction.held > 0);
         }
-        if self.open.len() >= STREAMS {
+        if self.open.len() >= STREAMS || self.flows.len() >= STREAMS_IN_ALL {
             return false;
         }
         let (stream, next) = (self.flows.len(), segment.seq.wrapping_add(u32::from(segment.syn)));

@@ -94,7 +94,7 @@ fn every_link_type_is_read() {
 }
 
 #[test]
-fn a_capture_cut_anywhere_or_damaged_anywhere_ends_in_peace() {
+fn a_capture_cut_anywhere_or_damaged_anywhere_gives_what_is_whole() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/captures/java-writeutf.pcapng");
     let files = [
         fs::read(&path).expect("a capture"),
@@ -143,6 +143,7 @@ fn told(file: &[u8], notation: &str) -> Vec<String> {
             }
             Told::Lost { bytes, .. } => format!("lost {bytes}"),
             Told::Broken { error, .. } => format!("broken at {}", error.offset),
+            Told::Dropped { bytes, .. } => format!("dropped {bytes}"),
             Told::Unfinished { error, .. } => format!("unfinished at {}", error.offset),
         });
     };

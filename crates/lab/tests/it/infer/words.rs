@@ -6,7 +6,9 @@ pub(super) struct Random(u64);
 impl Random {
     pub(super) fn new(seed: u64) -> Random {
         let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
-        (0..8).for_each(|_| drop(random.next()));
+        for _ in 0..8 {
+            let _ = random.next();
+        }
         random
     }
 
