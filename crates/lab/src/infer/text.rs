@@ -8,6 +8,8 @@ use super::search::{Found, Kind};
 
 /// Starts of messages that are looked at.
 const STARTS: i64 = 4;
+/// What a place among the first bytes has to save before it counts, in bits.
+const CHOICE: f64 = 1.5;
 /// The share of bytes that must be text for a delimiter to be looked for.
 const TEXT: f64 = 0.96;
 
@@ -192,7 +194,7 @@ fn starts(corpus: &Corpus<'_>, parses: &[Parse], delimiter: &[u8]) -> f64 {
                 }
             }
         }
-        gain += column.gain();
+        gain += (column.gain() - CHOICE).max(0.0);
     }
     gain
 }
