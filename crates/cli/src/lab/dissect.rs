@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Map, Value, json};
 use unglue_frame::{Framing, NotationError};
-use unglue_lab::capture::{Flow, Streams, Tally, follow};
+use unglue_lab::capture::{CaptureError, Event, Flow, Streams, Tally, follow};
 use unglue_lab::dissect::{Dissector, Message, Told};
 
 use super::unless_closed;
@@ -47,11 +47,14 @@ pub(crate) fn run(args: &LabDissectArgs) -> Result<ExitCode, Complaint> {
     let mut report = Report { out, json: args.json, messages: 0, spanning: 0, sharing: 0, bad: 0, failed: None };
     let (mut streams, mut dissector) = (Streams::new(), Dissector::new(framing));
     let read = follow(BufReader::with_capacity(1 << 16, input), &mut streams, |flows, event| {
-        let (unglue_lab::capture::Event::Data { stream, .. } | unglue_lab::capture::Event::Lost { stream, .. }) = event;
+        let (Event::Data { stream, .. } | Event::Lost { stream, .. }) = event;
         dissector.take(event, flows[stream].whole, &mut |told| report.tell(flows, told));
     });
     let flows = streams.flows().to_vec();
     dissector.finish(&mut |told| report.tell(&flows, told));
+    if let Err(error @ CaptureError::NotACapture { .. }) = &read {
+        return Err(failed(error));
+    }
     report.summary(flows.len(), streams.tally());
     let Report { mut out, bad, failed: broken, .. } = report;
     unless_closed(broken.map_or_else(|| out.flush(), Err))?;

@@ -142,7 +142,7 @@ fn judge(corpus: &Corpus<'_>, delimiter: &[u8]) -> Option<Found> {
         because.push(format!("{blank} of {frames} lines are empty: the messages may be blocks of lines"));
     }
     if numbered {
-        bits -= 20.0;
+        bits = (bits - 20.0) * 0.3;
         because.push("most begin with their own length in text".into());
     }
     if !control && !constant_start(&bodies) {
