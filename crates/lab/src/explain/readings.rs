@@ -23,7 +23,7 @@ pub(super) fn all(given: &Given) -> Vec<Reading> {
         other_numbers(given, &mut found);
     }
     really(given, known, &mut found);
-    found.sort_by(|a, b| b.sure.cmp(&a.sure));
+    found.sort_by_key(|reading| std::cmp::Reverse(reading.sure));
     found
 }
 
@@ -95,14 +95,12 @@ fn text(bytes: &[u8], known: bool, found: &mut Vec<Reading>) {
     } else if bytes.len() == 4 && bytes.iter().all(u8::is_ascii_hexdigit) {
         let what = format!("`{shown}` in ASCII: four hex digits, as git's packets have for their length");
         found.push(reading(Sure::Likely, what, "read them as text: pkt-line counts its own four digits"));
-    } else if let Some(at) = bytes.iter().position(|byte| *byte == b':').filter(|at| *at > 0) {
-        if bytes[..at].iter().all(u8::is_ascii_digit) {
-            found.push(reading(
-                Sure::Certain,
-                format!("`{shown}` in ASCII: a netstring"),
-                "read it with the framing netstring",
-            ));
-        }
+    } else if is_netstring(bytes) {
+        found.push(reading(
+            Sure::Certain,
+            format!("`{shown}` in ASCII: a netstring"),
+            "read it with the framing netstring",
+        ));
     }
     if matches!(bytes, [b'{' | b'[', b'"' | b'{' | b'[' | b'\n' | b' ' | b'\r', ..]) {
         let what = format!("`{shown}` in ASCII: JSON");
@@ -118,6 +116,12 @@ fn text(bytes: &[u8], known: bool, found: &mut Vec<Reading>) {
         let next = "the peer speaks a text protocol, or the stream is out of step: look at the bytes before with unglue lab tap";
         found.push(reading(Sure::Likely, what, next));
     }
+}
+
+/// Digits, then a colon.
+fn is_netstring(bytes: &[u8]) -> bool {
+    let digits = bytes.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    digits > 0 && bytes.get(digits) == Some(&b':')
 }
 
 /// Two characters of UTF-16.

@@ -129,7 +129,7 @@ impl<'a> Corpus<'a> {
     /// Whether a stream that repeats itself with some period explains the frames as well: they are multiples of it.
     pub(super) fn is_periodic(&self, parses: &[Parse]) -> bool {
         let lengths = || parses.iter().flat_map(Parse::frames).map(|(_, total)| total);
-        let period = lengths().fold(0, |a, b| greatest_common_divisor(a, b));
+        let period = lengths().fold(0, greatest_common_divisor);
         if period < 6 || distinct_lengths(parses) == 1 {
             return false;
         }
