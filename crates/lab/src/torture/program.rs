@@ -5,7 +5,9 @@ use std::fs;
 use std::io::{self, PipeReader, Read as _};
 use std::net::TcpListener;
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::net::{SocketAddr, UnixListener};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -169,20 +171,21 @@ impl Output {
 /// A server that torture started. Its process group ends when this is dropped.
 pub(super) struct Server {
     child: Child,
+    pub(super) port: Port,
     said: Arc<Mutex<Vec<u8>>>,
 }
 
 impl Server {
-    pub(super) fn start(command: &OsStr, port: u16) -> Result<Server, LabError> {
-        let words = [OsString::from("/bin/sh"), "-c".into(), with_port(command, port)];
+    pub(super) fn start(command: &OsStr, port: Port) -> Result<Server, LabError> {
+        let words = [OsString::from("/bin/sh"), "-c".into(), with_port(command, port.number)];
         let started = (|| {
             let (said, out) = io::pipe()?;
             let err = out.try_clone()?;
-            let child = start(&words, port, out.into(), err.into())?;
+            let child = start(&words, port.number, out.into(), err.into())?;
             Ok((child, keep(said)?))
         })();
         let (child, said) = started.map_err(LabError::io("start the server"))?;
-        Ok(Server { child, said })
+        Ok(Server { child, port, said })
     }
 
     /// How it ended, if it has.
@@ -271,19 +274,31 @@ pub(super) fn listens(port: u16) -> bool {
 }
 
 /// A port that is free now.
-pub(super) fn free_port() -> Result<u16, LabError> {
+pub(super) fn free_port() -> Result<Port, LabError> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     // Below those that the kernel gives to connections: one of them could take it before the server does.
     let first = std::process::id().wrapping_mul(97);
     for _ in 0..100 {
         let offset = first.wrapping_add(NEXT.fetch_add(7, Ordering::Relaxed)) % 12_000;
         let port = 20_000 + u16::try_from(offset).unwrap_or(0);
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return Ok(port);
+        if let (Ok(claim), true) = (claim(port), TcpListener::bind(("127.0.0.1", port)).is_ok()) {
+            return Ok(Port { number: port, _claim: claim });
         }
     }
     let listener = TcpListener::bind(("127.0.0.1", 0)).map_err(LabError::io("find a free port"))?;
-    Ok(listener.local_addr().map_err(LabError::io("find a free port"))?.port())
+    let number = listener.local_addr().map_err(LabError::io("find a free port"))?.port();
+    Ok(Port { number, _claim: claim(number).map_err(LabError::io("claim a port"))? })
+}
+
+/// A port that no other torture of this machine picks as long as this lives: its server listens only a while later.
+pub(super) struct Port {
+    pub(super) number: u16,
+    _claim: UnixListener,
+}
+
+/// An abstract name (unix(7)), which goes with its process.
+fn claim(port: u16) -> io::Result<UnixListener> {
+    UnixListener::bind_addr(&SocketAddr::from_abstract_name(format!("unglue-torture-{port}"))?)
 }
 
 /// A pipe as a descriptor to wait for.

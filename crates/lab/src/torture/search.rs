@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::judge;
 use super::places::Random;
 use super::plan::Plan;
-use super::program::{Client, Exit, Server, free_port, listens};
+use super::program::{Client, Exit, Port, Server, free_port, listens};
 use super::run::{Limits, Outcome, Ran, Run, whole};
 use super::shrink::shrink;
 use super::{Finding, Progress, Settings, Target, Verdict, Watcher};
@@ -87,8 +87,9 @@ impl<'a> Runner<'a> {
         started
     }
 
-    fn start_at(&self, command: &OsStr, port: u16) -> Result<(Server, u16), LabError> {
+    fn start_at(&self, command: &OsStr, port: Port) -> Result<(Server, u16), LabError> {
         let mut server = Server::start(command, port)?;
+        let port = server.port.number;
         let advice = "the port is {port} in the command, and UNGLUE_PORT in its environment";
         let began = Instant::now();
         while !listens(port) {
