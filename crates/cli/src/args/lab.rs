@@ -1,5 +1,11 @@
 //! `unglue lab`.
 
+pub(crate) mod dissect;
+pub(crate) mod explain;
+pub(crate) mod infer;
+mod tap;
+mod torture;
+
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,14 +15,20 @@ use unglue_lab::coding::Coding;
 use unglue_lab::dialects::Dialect;
 use unglue_lab::scenes::{self, Scene};
 
+pub(crate) use tap::LabTapArgs;
+pub(crate) use torture::LabTortureArgs;
+
 const EXAMPLES: &str = "\
 Examples:
   unglue lab scene sender                       # two sends, one recv: a first scene
   unglue lab scene --all                        # all of them
   unglue lab serve raw                          # a server as the tutorial has it …
   unglue lab connect raw 127.0.0.1:40123        # … and its client, at the address that it told
+  unglue lab infer capture.pcap                 # which framing do these bytes have?
+  unglue lab explain 1195725856                 # what is this absurd length?
+  unglue lab dissect capture.pcap --frame u32be # which messages are in it, in which packets?
 
-The guide is docs/sticky-packets.md.";
+The guides are docs/sticky-packets.md and docs/lab.md.";
 
 const SERVE: &str = "\
 Examples:
@@ -53,7 +65,7 @@ Examples:
 nagle needs root for a network of its own; with --all it is skipped without, and told.
 With --json: what was called, `result` (the same in every run) and `measured` (which isn't).";
 
-/// See why messages stick together: the tutorial's programs, alive, and scenes on real sockets
+/// See why messages stick together, and find out what your own program's bytes are
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct LabArgs {
@@ -67,6 +79,11 @@ pub(crate) enum LabCommand {
     Serve(LabServeArgs),
     Connect(LabConnectArgs),
     Scene(LabSceneArgs),
+    Tap(LabTapArgs),
+    Torture(Box<LabTortureArgs>),
+    Infer(infer::LabInferArgs),
+    Explain(explain::LabExplainArgs),
+    Dissect(dissect::LabDissectArgs),
 }
 
 /// Serve a dialect of the tutorial: run commands, or take uploads, for anyone who connects
