@@ -66,7 +66,11 @@ impl Admission {
             self.settle();
             tokio::select! {
                 biased;
-                Ok(()) = &mut admitted => return Ok(place),
+                result = &mut admitted => match result {
+                    Ok(()) => return Ok(place),
+                    // Its entry is gone, and both signals with it.
+                    Err(_) => return Err(place.evicted().await),
+                },
                 fault = place.evicted() => return Err(fault),
                 () = sleep(LOOK) => {}
             }

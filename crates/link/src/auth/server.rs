@@ -202,7 +202,7 @@ mod tests {
     use unglue_proto::PROTOCOL;
     use unglue_proto::message::auth::Proof;
 
-    /// Lets in whom it has a key of.
+    /// Lets in the owners of these keys.
     struct Keys(Vec<PublicKey>);
 
     impl Gatekeeper for Keys {

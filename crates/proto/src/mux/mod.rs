@@ -16,7 +16,7 @@
 //! - A stream whose reader stops holds at most its window at the receiver and [`limits::SEND_BUFFER`] at the sender, and
 //!   delays no other stream: there is no credit for the connection as a whole. What all streams hold together is bounded by
 //!   [`Memory`]: windows stop growing, and a stream that brings more than fits is refused.
-//! - A stream counts against its opener's limit until the other end has read its end or given it up. So whoever accepts a
+//! - A stream counts against its opener's limit until the other end has read its end or given it up. So the end that accepts a
 //!   stream must do one of the two in the end, also where the operation that it belongs to is refused.
 //! - Bidirectional streams (control) are sent before unidirectional ones (data); among each kind, one frame in turn.
 //! - Nothing is allocated because the peer announced it.

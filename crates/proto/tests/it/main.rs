@@ -2,6 +2,7 @@
 
 mod amplification;
 mod chunking;
+mod corpus;
 mod farewell;
 mod foreign;
 mod golden;

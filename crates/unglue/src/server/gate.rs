@@ -1,5 +1,5 @@
-//! Who may log in to this server: the owners of the keys in its user's `authorized_keys`, or whom the caller's own gatekeeper
-//! lets in.
+//! Who may log in to this server: the owners of the keys in its user's `authorized_keys`, or those that the caller's own
+//! gatekeeper lets in.
 
 use std::sync::Arc;
 
