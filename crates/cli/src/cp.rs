@@ -13,7 +13,7 @@ use crate::args::cp::{CpArgs, CpPlan, Way};
 use crate::complaint::{Complaint, FAILED, say};
 use crate::progress::Bar;
 use crate::signals::{Signals, Wish};
-use crate::{local_store, runtime};
+use crate::{local_store, runtime, standard};
 
 /// Something was not copied.
 const NOT_ALL: u8 = 1;
@@ -111,7 +111,10 @@ impl Copying {
             Way::Up { destination, .. } => {
                 self.client.put(Upload::file(&self.store, source), destination, options).await
             }
-            Way::Down { destination, .. } => self.client.get(source, self.download(destination), options).await,
+            Way::Down { destination, .. } => match self.download(destination) {
+                Ok(download) => self.client.get(source, download, options).await,
+                Err(fault) => Err(fault),
+            },
         };
         match copied {
             Ok(_) => {
@@ -125,10 +128,12 @@ impl Copying {
         }
     }
 
-    fn download(&self, destination: &Path) -> Download<'static> {
-        match self.plan.in_place && STANDARD_OUTPUT.iter().any(|name| destination == Path::new(name)) {
-            true => Download::writer(tokio::io::stdout()),
-            false => Download::file(&self.store, destination),
+    fn download(&self, destination: &Path) -> Result<Download<'static>, Fault> {
+        if !self.plan.in_place || !STANDARD_OUTPUT.iter().any(|name| destination == Path::new(name)) {
+            return Ok(Download::file(&self.store, destination));
         }
+        let writer = standard::stdout_writer();
+        let unusable = |error| Fault::system(Code::System, format!("standard output can't be written: {error}"));
+        Ok(Download::writer(writer.map_err(unusable)?))
     }
 }

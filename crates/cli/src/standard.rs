@@ -113,6 +113,15 @@ pub(crate) fn stdin() -> io::Result<File> {
     Ok(File::from(rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?))
 }
 
+/// Standard output as a writer for the runtime, with a descriptor of its own.
+///
+/// # Errors
+/// It is closed.
+pub(crate) fn stdout_writer() -> io::Result<tokio::fs::File> {
+    let duplicate = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3)?;
+    Ok(tokio::fs::File::from_std(File::from(duplicate)))
+}
+
 /// Checks that standard output can be written at all, before something is done whose result goes there.
 ///
 /// # Errors

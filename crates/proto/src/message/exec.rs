@@ -14,7 +14,11 @@
 //! Instead of all that the server may say `refused`: nothing ran. `outcome` or `refused` is the final message. A control
 //! stream that ends without one is a lost link, never a success.
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{Error as _, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Tally, named, tagged};
 use crate::{Fault, Octets};
@@ -23,15 +27,46 @@ use crate::{Fault, Octets};
 pub const KNOWN: &[&str] =
     &["argv", "env", "cwd", "stdin", "timeout_ms", "descendants", "stdout", "stderr", "started", "exited"];
 
+/// The most arguments, and the most variables, of a command: more than Linux can pass, whose limit of 2 MiB counts ten bytes
+/// for the shortest. A parsed string takes more memory than its JSON, so their number needs a limit of its own.
+pub const STRINGS: usize = 256 * 1024;
+
+/// Reads a list of at most [`STRINGS`] items.
+fn bounded<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    struct Items<T>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Items<T> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "a list of at most {STRINGS} strings")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<T>, A::Error> {
+            let mut items = Vec::new();
+            while let Some(item) = list.next_element()? {
+                if items.len() == STRINGS {
+                    return Err(A::Error::invalid_length(STRINGS + 1, &self));
+                }
+                items.push(item);
+            }
+            Ok(items)
+        }
+    }
+
+    deserializer.deserialize_seq(Items(PhantomData))
+}
+
 /// A command to run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Exec {
     /// The operation's id, chosen by the client.
     pub id: String,
-    /// The program and its arguments, byte for byte.
+    /// The program and its arguments, byte for byte; at most [`STRINGS`].
+    #[serde(deserialize_with = "bounded")]
     pub argv: Vec<Octets>,
-    /// Variables on top of the login environment.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    /// Variables on top of the login environment; at most [`STRINGS`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "bounded")]
     pub env: Vec<(Octets, Octets)>,
     /// The working directory; the home directory, or the root's top, where it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -272,6 +307,14 @@ mod tests {
             Outcome::LinkLost(Fault::system(Code::LinkLost, "cut")),
             r#"{"link_lost":{"code":"link_lost","blame":"system","what":"cut"}}"#,
         );
+    }
+
+    #[test]
+    fn more_arguments_than_any_system_takes_are_refused() {
+        let request = |count: usize| format!(r#"{{"id":"a","argv":[{}""]}}"#, r#""","#.repeat(count - 1));
+        assert!(serde_json::from_str::<Exec>(&request(STRINGS)).is_ok());
+        let error = serde_json::from_str::<Exec>(&request(STRINGS + 1)).unwrap_err();
+        assert!(error.to_string().contains("at most 262144"), "{error}");
     }
 
     #[test]
