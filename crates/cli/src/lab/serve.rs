@@ -102,7 +102,7 @@ impl Log {
             lines.into_iter().for_each(|line| drop(io::stderr().write_all(line.as_bytes())));
         };
         let started = thread::Builder::new().spawn(write);
-        started.map_err(|error| Complaint::new(format!("the system gives no thread: {error}")))?;
+        started.map_err(|error| Complaint::new(format!("the system refused a new thread: {error}")))?;
         Ok((Log(log), written))
     }
 
