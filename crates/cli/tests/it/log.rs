@@ -56,7 +56,7 @@ fn a_peer_writes_neither_long_lines_nor_events() {
     host.exec(&[], [forged]).expect(127);
     host.exec(&[], ["/".repeat(100_000)]).expect(126);
     finish(host.client(["exec", &format!("{}\u{7f}@{}", "u".repeat(3_000), host.target()), "true"])).expect(125);
-    let log = until("the log", || Some(host.log()).filter(|log| log.contains("asks for the user")));
+    let log = until("the log", || Some(host.log()).filter(|log| log.contains("serves the user")));
     for line in log.lines() {
         let event: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
         assert_ne!(event["peer"], "192.0.2.1:1", "{line}");
