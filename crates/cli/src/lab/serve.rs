@@ -24,7 +24,8 @@ pub(crate) fn run(args: LabServeArgs) -> Result<ExitCode, Complaint> {
     refuse_others(&args)?;
     runtime::run(async move {
         // Before the announcement: whoever reads it may send a signal at once.
-        let mut signals = Signals::take().map_err(|error| Complaint::new(format!("no signals: {error}")))?;
+        let mut signals =
+            Signals::take().map_err(|error| Complaint::new(format!("signals can't be handled: {error}")))?;
         let (log, written) = Log::start()?;
         let server = start(args)?;
         announce(server.address());
