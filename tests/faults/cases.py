@@ -103,9 +103,13 @@ class Command:
     def __init__(self, tool):
         self.tool, self.site = tool, tool.site
         self.mark = f"unglue-fault-{os.getpid()}"
-        self.runs = self.site / "home" / f"{self.mark}-runs"
+        self.number = 0
+        self.runs = None
 
     def prepare(self):
+        # A file for each case: a command whose client was killed early may start only after the next case has begun.
+        self.number += 1
+        self.runs = self.site / "home" / f"{self.mark}-runs-{self.number}"
         self.runs.write_bytes(b"")
 
     def argv(self):

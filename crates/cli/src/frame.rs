@@ -4,13 +4,15 @@ mod decode;
 mod dump;
 mod encode;
 mod json;
+mod list;
+mod prefix;
 
 use std::fs::File;
-use std::io::{self, IsTerminal as _, Read, Write as _};
+use std::io::{self, IsTerminal as _, Read};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use unglue_frame::{DecodeError, Framing, presets};
+use unglue_frame::{DecodeError, Framing};
 
 use crate::complaint::{Complaint, say, say_lines};
 use crate::standard;
@@ -20,6 +22,7 @@ Examples:
   unglue frame list                                       the framings that have a name
   unglue frame decode u32be capture.bin                   offset, fields, length and a dump of each frame
   unglue frame decode --json 'tag:u8 len:u32be data[len-4]' - < postgres.bin
+  unglue frame decode --after '\r\n\r\n' websocket dump    behind the headers of an upgrade; --skip 24 leaves out 24 bytes
   unglue frame check 'lines(max=64K)' access.log          does it all parse, and where does it stop?
   printf 'one\\ntwo\\n' | unglue frame encode netstring     3:one,3:two,
   unglue frame decode --json u16be in | unglue frame encode --json varint > out
@@ -40,15 +43,7 @@ enum Action {
     Decode(decode::Decode),
     Encode(encode::Encode),
     Check(decode::Check),
-    List(List),
-}
-
-/// List the framings that have a name, and how layouts are written.
-#[derive(Debug, clap::Args)]
-struct List {
-    /// One JSON array
-    #[arg(long)]
-    json: bool,
+    List(list::List),
 }
 
 /// Why the command ends early.
@@ -131,37 +126,5 @@ fn input(file: Option<PathBuf>) -> Result<(String, Box<dyn Read>), Failure> {
             let stdin = standard::stdin().map_err(|error| Failure::Read("stdin".into(), error))?;
             Ok(("stdin".into(), Box::new(stdin)))
         }
-    }
-}
-
-const LAYOUTS: &str = "
-A layout lists the parts of a frame in the order of the wire:
-  name:INT       a number: u8, u16be, u16le, u24…, u32…, u64…, varint, varint(4)
-  0f, ff*16      bytes that must stand there, in hex
-  _, _*3         bytes of no meaning
-  data[len]      the message, as long as the number len says; data[len-4] where len counts four bytes more
-  pad[p]         as many bytes of no meaning as the number p says
-  sum8           a checksum over the data; also crc16, crc16-modbus, crc16-xmodem, crc16-x25, crc32, crc32c;
-                 crc32(all,le) covers all bytes before it and has its lowest byte first
-Examples: \"flag:u8 len:u32be data[len]\" (gRPC), \"tag:u8 len:u32be data[len-4]\" (PostgreSQL)
-Options in parentheses: max=BYTES (8M unless said), incl (the length counts itself), toolong=fail|skip|cut,
-  empty=allow|deny; such as u32be(max=1M, incl)";
-
-impl List {
-    fn run(self) -> Result<(), Failure> {
-        let mut out = standard::stdout();
-        let written = if self.json {
-            let rows: Vec<_> = presets()
-                .iter()
-                .map(|preset| serde_json::json!({"notation": preset.notation, "meaning": preset.meaning}))
-                .collect();
-            writeln!(out, "{}", serde_json::Value::from(rows))
-        } else {
-            presets()
-                .iter()
-                .try_for_each(|preset| writeln!(out, "  {:<26} {}", preset.notation, preset.meaning))
-                .and_then(|()| writeln!(out, "{LAYOUTS}"))
-        };
-        written.and_then(|()| out.flush()).map_err(Failure::Write)
     }
 }

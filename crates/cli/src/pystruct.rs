@@ -11,13 +11,14 @@ use std::process::ExitCode;
 
 use unglue_struct::{Error, Format, Python, Value, Values};
 
-use self::literal::{Literal, tuple};
+use self::literal::{Literal, Typed, tuple};
 use crate::complaint::{Complaint, say, say_lines};
 use crate::standard;
 
 const EXAMPLES: &str = "\
 Examples:
   unglue struct pack '<I3sf' 1 abc 2.7           01000000616263cdcc2c40
+  unglue struct pack '4sH' '\\x7fELF' 1             7f454c460100
   unglue struct unpack '<I3sf' 01000000616263cdcc2c40
   unglue struct size '@bi0q'                     8
   unglue struct explain '@bi0q'                  where each byte goes
@@ -75,9 +76,13 @@ struct Pack {
     /// Write the bytes themselves
     #[arg(long)]
     raw: bool,
+    /// Take text as it is: a backslash is a backslash
+    #[arg(long)]
+    verbatim: bool,
     /// The format, as Python's struct has it
     format: OsString,
-    /// Numbers, true and false, or text: the format says which (after `--` they may start with a dash)
+    /// Numbers, true and false, or text with the escapes of Python's bytes literals (\n, \x00, \\): the format says which
+    /// (after `--` they may start with a dash)
     #[arg(allow_negative_numbers = true)]
     values: Vec<OsString>,
 }
@@ -217,8 +222,22 @@ impl Pack {
     fn run(self) -> Result<(), Failure> {
         let format = parse(&self.format)?;
         let codes = format.fields().map(|field| Some(field.code)).chain(std::iter::repeat(None));
-        let literals: Vec<_> =
-            self.values.iter().zip(codes).map(|(text, code)| Literal::read(text.as_encoded_bytes(), code)).collect();
+        let typed = if self.verbatim { Typed::Verbatim } else { Typed::Escaped };
+        let literals: Result<Vec<_>, Failure> = self
+            .values
+            .iter()
+            .zip(codes)
+            .enumerate()
+            .map(|(index, (text, code))| {
+                Literal::read(text.as_encoded_bytes(), code, typed).map_err(|wrong| {
+                    Failure::Usage(format!(
+                        "value {}: {wrong}. Write \\\\ for a backslash, or use --verbatim.",
+                        index + 1
+                    ))
+                })
+            })
+            .collect();
+        let literals = literals?;
         let values: Vec<_> = literals.iter().map(Literal::value).collect();
         let record = pack(&format, &values)?;
         let mut out = standard::stdout();

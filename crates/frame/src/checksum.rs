@@ -17,6 +17,8 @@ pub(crate) enum Over {
     Data,
     /// All bytes of the frame before the checksum.
     All,
+    /// From the layout's part of this index to the end of that one.
+    Parts { from: u16, to: u16 },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +87,15 @@ impl Checksum {
         Checksum { over: Over::All, ..self }
     }
 
+    /// No part of a layout.
+    pub(crate) const NOWHERE: u16 = u16::MAX - 1;
+    /// Where what is covered ends right before the checksum.
+    pub(crate) const UP_TO_ITSELF: u16 = u16::MAX;
+
+    pub(crate) const fn over_parts(self, from: u16, to: u16) -> Checksum {
+        Checksum { over: Over::Parts { from, to }, ..self }
+    }
+
     /// Its bytes.
     pub(crate) const fn width(self) -> usize {
         match self.kind {
@@ -108,7 +119,11 @@ impl Checksum {
 
     pub(crate) fn verify(self, covered: &[u8], stands: &[u8]) -> Result<(), Fault> {
         let want = self.of(covered);
-        let number = |bytes: &[u8]| bytes[..self.width()].iter().fold(0, |value, byte| value << 8 | u32::from(*byte));
+        let push = |value, byte: &u8| value << 8 | u32::from(*byte);
+        let number = |bytes: &[u8]| match self.little {
+            true => bytes[..self.width()].iter().rev().fold(0, push),
+            false => bytes[..self.width()].iter().fold(0, push),
+        };
         if want[..self.width()] == stands[..self.width()] {
             return Ok(());
         }
@@ -119,14 +134,22 @@ impl Checksum {
 #[cfg(feature = "checksums")]
 mod crcs {
     use super::Kind;
-    use crc::{CRC_16_ARC, CRC_16_IBM_SDLC, CRC_16_MODBUS, CRC_16_XMODEM, CRC_32_ISCSI, CRC_32_ISO_HDLC, Crc, Table};
+    use crc::{CRC_16_ARC, CRC_16_IBM_SDLC, CRC_16_MODBUS, CRC_16_XMODEM, Crc, Table};
 
     static ARC: Crc<u16, Table<16>> = Crc::<u16, Table<16>>::new(&CRC_16_ARC);
     static MODBUS: Crc<u16, Table<16>> = Crc::<u16, Table<16>>::new(&CRC_16_MODBUS);
     static XMODEM: Crc<u16, Table<16>> = Crc::<u16, Table<16>>::new(&CRC_16_XMODEM);
     static X25: Crc<u16, Table<16>> = Crc::<u16, Table<16>>::new(&CRC_16_IBM_SDLC);
-    static HDLC: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&CRC_32_ISO_HDLC);
-    static CASTAGNOLI: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&CRC_32_ISCSI);
+
+    /// By the processor's instruction.
+    #[cfg(feature = "fast-checksums")]
+    use crc32c::crc32c;
+
+    #[cfg(not(feature = "fast-checksums"))]
+    fn crc32c(bytes: &[u8]) -> u32 {
+        static CASTAGNOLI: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&crc::CRC_32_ISCSI);
+        CASTAGNOLI.checksum(bytes)
+    }
 
     pub(super) fn of(kind: Kind, bytes: &[u8]) -> u32 {
         match kind {
@@ -135,8 +158,8 @@ mod crcs {
             Kind::Crc16Modbus => MODBUS.checksum(bytes).into(),
             Kind::Crc16Xmodem => XMODEM.checksum(bytes).into(),
             Kind::Crc16X25 => X25.checksum(bytes).into(),
-            Kind::Crc32 => HDLC.checksum(bytes),
-            Kind::Crc32c => CASTAGNOLI.checksum(bytes),
+            Kind::Crc32 => crc32fast::hash(bytes),
+            Kind::Crc32c => crc32c(bytes),
         }
     }
 }

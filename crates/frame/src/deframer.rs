@@ -1,21 +1,32 @@
 //! Bytes in, frames out.
 
+mod custom;
 mod discard;
+#[cfg(feature = "bytes")]
+mod peek;
 mod state;
 
-#[cfg(feature = "std")]
-use crate::frame::Located;
 use crate::{
-    DecodeError, Frame, Frames, Framing,
+    DecodeError, Frame, Frames, Framing, LayoutError, MAX_DELIMITER, Skipped,
+    compiled::{Compiled, Miss},
+    frame::Located,
     frames::Home,
-    rule::{Miss, Rule},
 };
 use alloc::vec::Vec;
+#[cfg(feature = "std")]
+use core::mem;
+#[cfg(feature = "bytes")]
+pub(crate) use peek::{Peek, Peeked};
 pub(crate) use state::State;
+
+/// The most memory that is held beside a frame's bytes while there is nothing to do.
+#[cfg(feature = "std")]
+pub(crate) const IDLE: usize = 4096;
 
 /// Finds the frames in a byte stream that comes in chunks of any size. It performs no IO.
 ///
-/// There are two ways to give it bytes, with the same results:
+/// There are two ways to give it bytes, with the same results; they can be mixed, since each goes on with the same stream,
+/// behind the bytes that the other has taken:
 ///
 /// - **Borrowed**: [`decode`](Self::decode) and [`frames`](Self::frames) take the caller's slice and hand out frames
 ///   that lie in it. Only a frame that straddles two slices is copied.
@@ -27,7 +38,7 @@ pub(crate) use state::State;
 /// bytes that belong to no frame yet.
 #[derive(Debug)]
 pub struct Deframer {
-    rule: Rule,
+    rule: Compiled,
     state: State,
     /// The last frame that straddled two chunks, while it is lent.
     whole: Vec<u8>,
@@ -43,9 +54,10 @@ pub struct Deframer {
 impl Deframer {
     /// A deframer at the start of a stream.
     pub fn new(framing: Framing) -> Deframer {
+        let rule = Compiled::new(framing);
         Deframer {
-            rule: Rule::new(framing),
-            state: State::default(),
+            state: State::new(&rule),
+            rule,
             whole: Vec::new(),
             scratch: Vec::new(),
             inbox: Vec::new(),
@@ -59,15 +71,40 @@ impl Deframer {
     ///
     /// # Errors
     /// The bytes are no frame; see [`DecodeError`]. It is final.
-    #[inline]
+    #[inline(always)]
     #[allow(clippy::should_implement_trait)]
     pub fn decode<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Result<Option<Frame<'a>>, DecodeError> {
+        let mut miss = Miss::Unknown;
+        if self.state.idle() && self.at == self.end {
+            match self.rule.quick(input) {
+                Ok(span) => {
+                    let (raw, rest) = input.split_at(span.total);
+                    *input = rest;
+                    return Ok(Some(Frame::plain(raw, span, self.state.pass(span.total), &self.rule)));
+                }
+                Err(why) => miss = why,
+            }
+        }
+        // Taken apart and put together again: so a frame of the hot path stays in registers.
+        match self.decode_slowly(input, miss) {
+            Ok(Some(frame)) => Ok(Some(frame.again())),
+            Ok(None) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    #[inline(never)]
+    fn decode_slowly<'a, 'i: 'a>(
+        &'a mut self,
+        input: &mut &'i [u8],
+        miss: Miss,
+    ) -> Result<Option<Frame<'a>>, DecodeError> {
         if self.at < self.end {
             self.feed(input);
             *input = &[];
             return self.next();
         }
-        take(&self.rule, &mut self.state, &mut self.whole, &mut self.scratch, input)
+        take_slowly(&self.rule, &mut self.state, &mut self.whole, &mut self.scratch, input, miss)
     }
 
     /// Takes all the frames out of `input`, as an iterator whose frames may live beside each other. It moves `input`
@@ -149,7 +186,6 @@ impl Deframer {
 
     /// As [`next`](Self::next), without the frame itself: for loops that read between two tries, which a borrowed frame
     /// would forbid.
-    #[cfg(feature = "std")]
     #[inline]
     pub(crate) fn locate(&mut self) -> Result<Option<Located>, DecodeError> {
         let kept = !self.state.idle();
@@ -158,17 +194,10 @@ impl Deframer {
     }
 
     /// The frame that [`locate`](Self::locate) has just found.
-    #[cfg(feature = "std")]
     #[inline]
     pub(crate) fn located(&self, found: Located) -> Frame<'_> {
         let raw = if found.kept { &self.whole[..found.total] } else { &self.inbox[found.end - found.total..found.end] };
         found.frame(raw, &self.scratch, &self.rule)
-    }
-
-    /// What the frames are, and where the stream stands.
-    #[cfg(feature = "bytes")]
-    pub(crate) fn parts(&mut self) -> (&Rule, &mut State) {
-        (&self.rule, &mut self.state)
     }
 
     /// Whether [`next`](Self::next) has something to say: bytes were fed that it has not looked at, or it failed.
@@ -184,6 +213,140 @@ impl Deframer {
     /// It ended inside a frame, or had failed before. Frames that were not taken yet count as unfinished.
     pub fn finish(&self) -> Result<(), DecodeError> {
         self.state.finish(&self.rule, self.end - self.at)
+    }
+
+    /// Tells that the input has ended, and gives the last frame if it lacks its end and the framing allows that: call it
+    /// once there is no other frame, and again until it gives `None`.
+    ///
+    /// # Errors
+    /// As [`finish`](Self::finish).
+    pub fn end(&mut self) -> Result<Option<Frame<'_>>, DecodeError> {
+        self.close();
+        match self.locate()? {
+            Some(found) => Ok(Some(self.located(found))),
+            None => {
+                self.finish()?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// No more input follows. Whether [`next`](Self::next) may have another frame to give because of it.
+    pub(crate) fn close(&mut self) -> bool {
+        self.state.close() || self.at < self.end
+    }
+
+    /// Allows another number of bytes of data in a frame, from the next frame on whose size isn't known yet.
+    pub fn set_max(&mut self, bytes: u64) {
+        self.rule.set_max(bytes);
+    }
+
+    /// Goes on with another framing: the bytes that belong to no frame taken yet are read by it, those of a frame that
+    /// has begun included. An error given before is forgotten. The offset goes on counting.
+    ///
+    /// ```
+    /// # use unglue_frame::{Deframer, Framing};
+    /// // PostgreSQL: the first message has no tag.
+    /// let mut deframer = Deframer::new(Framing::u32be().incl()?);
+    /// deframer.feed(b"\0\0\0\x08\0\x03\0\0Q\0\0\0\x0dselect 1\0");
+    /// assert_eq!(deframer.next()?.unwrap().data(), b"\0\x03\0\0");
+    /// deframer.switch("tag:u8 len:u32be data[len-4]".parse()?);
+    /// assert_eq!(deframer.next()?.unwrap().data(), b"select 1\0");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn switch(&mut self, framing: Framing) {
+        self.unread();
+        self.rule = Compiled::new(framing);
+        self.state.switch(&self.rule);
+    }
+
+    /// Takes at most `most` of the bytes fed that belong to no frame taken yet, as they are: for what stands raw between
+    /// two frames. Fewer, or none, means that no more were fed.
+    pub fn take_raw(&mut self, most: usize) -> &[u8] {
+        self.unread();
+        let from = self.at;
+        self.at += (self.end - self.at).min(most);
+        self.state.pass(self.at - from);
+        &self.inbox[from..self.at]
+    }
+
+    /// Leaves out the next `bytes` bytes that belong to no frame taken yet.
+    pub fn skip(&mut self, bytes: u64) {
+        self.unread();
+        self.state.skip(bytes);
+    }
+
+    /// Leaves out everything up to the end of `pattern`, where it comes next in the bytes that belong to no frame taken
+    /// yet.
+    ///
+    /// # Errors
+    /// The pattern has no bytes, or more than [`MAX_DELIMITER`](crate::MAX_DELIMITER).
+    pub fn skip_past(&mut self, pattern: &[u8]) -> Result<(), LayoutError> {
+        if pattern.is_empty() || pattern.len() > MAX_DELIMITER {
+            return Err(LayoutError::Delimiter(pattern.len()));
+        }
+        self.unread();
+        self.state.skip_past(pattern);
+        Ok(())
+    }
+
+    /// The frames that were left out so far, since they were too long.
+    pub fn skipped(&self) -> Skipped {
+        self.state.skipped
+    }
+
+    /// Counts bytes that the caller read past this deframer, between two frames.
+    #[cfg(feature = "std")]
+    pub(crate) fn passed(&mut self, bytes: usize) {
+        self.state.pass(bytes);
+    }
+
+    /// Takes a buffer to read to, where there is none of this size and nothing in it.
+    #[cfg(any(feature = "tokio", feature = "futures"))]
+    pub(crate) fn lend(&mut self, bytes: usize, take: impl FnOnce() -> Vec<u8>) {
+        if self.at == self.end && self.inbox.len() < bytes {
+            self.inbox = take();
+            (self.at, self.end) = (0, 0);
+        }
+    }
+
+    /// Gives back what isn't needed until more bytes come, if it is more than a little.
+    #[cfg(feature = "std")]
+    pub(crate) fn shed(&mut self, give: impl FnOnce(Vec<u8>)) {
+        if self.at < self.end {
+            return;
+        }
+        if self.whole.capacity() + self.scratch.capacity() + self.state.capacity() > IDLE {
+            (self.whole, self.scratch) = (Vec::new(), Vec::new());
+            self.state.shed();
+        }
+        if self.inbox.capacity() + self.capacity_beside() > IDLE {
+            give(mem::take(&mut self.inbox));
+            (self.at, self.end) = (0, 0);
+        }
+    }
+
+    #[cfg(feature = "std")]
+    fn capacity_beside(&self) -> usize {
+        self.whole.capacity() + self.scratch.capacity()
+    }
+
+    /// The same for a buffer of the caller's, and the bytes that go there.
+    #[cfg(any(feature = "tokio", feature = "futures"))]
+    pub(crate) fn into_owning(mut self) -> (crate::BytesDeframer, bytes::BytesMut) {
+        self.unread();
+        let bytes = bytes::BytesMut::from(&self.inbox[self.at..self.end]);
+        (crate::BytesDeframer::go_on(self.rule, self.state), bytes)
+    }
+
+    /// Puts the bytes of a frame that has begun back to those fed.
+    fn unread(&mut self) {
+        let mut kept = self.state.unread(&self.rule);
+        if !kept.is_empty() {
+            kept.extend_from_slice(&self.inbox[self.at..self.end]);
+            (self.at, self.end) = (0, kept.len());
+            self.inbox = kept;
+        }
     }
 
     /// The bytes that belong to no frame taken yet, for whoever reads the stream next. After [`decode`](Self::decode)
@@ -208,7 +371,7 @@ impl Deframer {
 /// The next frame: the kept one, once it is whole, or one that lies in `input`.
 #[inline]
 fn take<'a, 'i: 'a>(
-    rule: &'a Rule,
+    rule: &'a Compiled,
     state: &mut State,
     whole: &'a mut Vec<u8>,
     scratch: &'a mut Vec<u8>,
@@ -225,12 +388,17 @@ fn take<'a, 'i: 'a>(
             Err(why) => miss = why,
         }
     }
-    take_slowly(rule, state, whole, scratch, input, miss)
+    // Taken apart and put together again: so a frame of the hot path stays in registers.
+    match take_slowly(rule, state, whole, scratch, input, miss) {
+        Ok(Some(frame)) => Ok(Some(frame.again())),
+        Ok(None) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 #[inline(never)]
 fn take_slowly<'a, 'i: 'a>(
-    rule: &'a Rule,
+    rule: &'a Compiled,
     state: &mut State,
     whole: &'a mut Vec<u8>,
     scratch: &'a mut Vec<u8>,
@@ -241,7 +409,7 @@ fn take_slowly<'a, 'i: 'a>(
 }
 
 /// The room in `scratch` for all the frames that `fresh` bytes finish.
-pub(crate) fn room<'a>(rule: &Rule, state: &State, scratch: &'a mut Vec<u8>, fresh: usize) -> &'a mut [u8] {
+pub(crate) fn room<'a>(rule: &Compiled, state: &State, scratch: &'a mut Vec<u8>, fresh: usize) -> &'a mut [u8] {
     let room = rule.scratch(state.kept() + fresh);
     if scratch.len() < room {
         scratch.resize(room, 0);

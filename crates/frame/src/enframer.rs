@@ -1,21 +1,24 @@
 //! Payloads in, bytes out.
 
 mod parts;
+mod slice;
 
 use crate::{
-    EncodeError, Framing, Output,
-    find::find,
-    rule::{Decimal, Ended, Head, Kind, Limits, Rule, Style, WIDEST_HEAD, cobs_encode, slip_encode},
+    EncodeError, FieldName, Framing, Limits, MAX_DELIMITER, Output,
+    compiled::{Compiled, Decimal, Ended, Head, Kind, Style, WIDEST_HEAD, cobs_encode, slip_encode},
 };
 use alloc::vec::Vec;
+use slice::Slice;
 
 /// Writes frames. Either a whole frame is written, or an error is given and nothing is.
 #[derive(Clone, Debug)]
 pub struct Enframer {
-    rule: Rule,
-    /// Where the framing is a length of four bytes, most significant first: the data's fewest bytes, and how many more
-    /// there may be. No data fits otherwise.
-    u32be: (u64, u64),
+    rule: Compiled,
+    /// Where the framing is a length and the data, without more, and one of these that deserve the least work: the data's
+    /// fewest bytes, and how many more there may be. No data fits otherwise.
+    fits: (u64, u64),
+    /// That length is a varint; otherwise it has four bytes, most significant first.
+    varint: bool,
 }
 
 /// A frame that was begun in place; see [`Enframer::begin`].
@@ -29,12 +32,15 @@ pub struct Mark {
 impl Enframer {
     /// An enframer for `framing`.
     pub fn new(framing: Framing) -> Enframer {
-        let rule = Rule::new(framing);
-        let u32be = match &rule.kind {
-            Kind::Head(head) if head.is_u32be() => head.fitting(),
-            _ => (u64::MAX, 0),
-        };
-        Enframer { rule, u32be }
+        let rule = Compiled::new(framing);
+        let (fits, varint) = hot(&rule);
+        Enframer { rule, fits, varint }
+    }
+
+    /// Allows another number of bytes of data in a frame.
+    pub fn set_max(&mut self, bytes: u64) {
+        self.rule.set_max(bytes);
+        (self.fits, self.varint) = hot(&self.rule);
     }
 
     /// Appends a frame with these fields (in the layout's order, lengths left out) and this data to `out`. Where a header
@@ -42,31 +48,41 @@ impl Enframer {
     ///
     /// # Errors
     /// The data or a field doesn't fit, or the number of fields is wrong. Nothing was written.
-    #[inline]
+    #[inline(always)]
     pub fn encode(&self, fields: &[u64], data: &[u8], out: &mut impl Output) -> Result<(), EncodeError> {
-        let (fewest, more) = self.u32be;
-        if (data.len() as u64).wrapping_sub(fewest) <= more && fields.is_empty() {
-            out.reserve(4 + data.len());
-            out.put(&(data.len() as u32).to_be_bytes());
+        let len = data.len() as u64;
+        if len.wrapping_sub(self.fits.0) <= self.fits.1 && fields.is_empty() {
+            match len {
+                _ if !self.varint => out.put(&(len as u32).to_be_bytes()),
+                0..0x80 => out.put(&[len as u8]),
+                0x80..0x4000 => out.put(&[len as u8 | 0x80, (len >> 7) as u8]),
+                _ => return self.encode_any(fields, data, out),
+            }
             out.put(data);
             return Ok(());
         }
+        self.encode_any(fields, data, out)
+    }
+
+    #[inline(never)]
+    fn encode_any(&self, fields: &[u64], data: &[u8], out: &mut impl Output) -> Result<(), EncodeError> {
         match &self.rule.kind {
             Kind::Head(head) => self.encode_head(head, fields, data, out),
             _ => self.encode_other(fields, data, out),
         }
     }
 
-    /// Writes a frame to the front of `out`, which doesn't grow, and gives its size. `u32be` is written in
-    /// place; other framings take a buffer of their own in between.
+    /// Writes a frame to the front of `out`, which doesn't grow, and gives its size. Nothing is allocated, except for a
+    /// [`Rule`](crate::Rule) of one's own.
     ///
     /// # Errors
     /// As [`encode`](Self::encode), and [`EncodeError::NoRoom`].
     #[inline]
     pub fn encode_to(&self, fields: &[u64], data: &[u8], out: &mut [u8]) -> Result<usize, EncodeError> {
-        let (fewest, more) = self.u32be;
+        let (fewest, more) = self.fits;
         let fits = (data.len() as u64).wrapping_sub(fewest) <= more && fields.is_empty();
         if fits
+            && !self.varint
             && let Some((head, rest)) = out.split_first_chunk_mut::<4>()
             && let Some(place) = rest.get_mut(..data.len())
         {
@@ -74,9 +90,33 @@ impl Enframer {
             place.copy_from_slice(data);
             return Ok(4 + data.len());
         }
-        self.encode_elsewhere(fields, data, out)
+        self.encode_in_slice(fields, data, out)
     }
 
+    fn encode_in_slice(&self, fields: &[u64], data: &[u8], out: &mut [u8]) -> Result<usize, EncodeError> {
+        // Where all fits for sure, it is written at once; otherwise it is first found out how large it is.
+        let roomy = out.len() / 2 > data.len() + 64;
+        match &self.rule.kind {
+            Kind::Custom(_) => return self.encode_elsewhere(fields, data, out),
+            Kind::Head(head) if head.pad.is_none() && out.len() >= head.room() + WIDEST_HEAD + data.len() => {}
+            Kind::Head(_) => self.fits(fields, data, out.len())?,
+            _ if roomy => {}
+            _ => self.fits(fields, data, out.len())?,
+        }
+        let mut out = Slice::new(out);
+        self.encode(fields, data, &mut out)?;
+        out.fits()
+    }
+
+    /// Whether the frame has at most `have` bytes.
+    fn fits(&self, fields: &[u64], data: &[u8], have: usize) -> Result<(), EncodeError> {
+        let mut none = Slice::new(&mut []);
+        self.encode(fields, data, &mut none)?;
+        let need = none.size();
+        if need <= have { Ok(()) } else { Err(EncodeError::NoRoom { need, have }) }
+    }
+
+    /// A rule of one's own may look at what it has written: it gets a buffer for that.
     fn encode_elsewhere(&self, fields: &[u64], data: &[u8], out: &mut [u8]) -> Result<usize, EncodeError> {
         let mut whole = Vec::new();
         self.encode(fields, data, &mut whole)?;
@@ -98,15 +138,30 @@ impl Enframer {
     ///
     /// # Errors
     /// As [`encode`](Self::encode); `out` is as it was.
+    #[inline]
     pub fn encode_with<O: Output>(
         &self,
         fields: &[u64],
         out: &mut O,
         write: impl FnOnce(&mut O),
     ) -> Result<(), EncodeError> {
-        let mark = self.begin(fields, out)?;
+        let (fewest, more) = self.fits;
+        if more == 0 || self.varint || !fields.is_empty() {
+            let mark = self.begin(fields, out)?;
+            write(out);
+            return self.end(mark, fields, out);
+        }
+        let start = out.written().len();
+        out.put(&[0; 4]);
         write(out);
-        self.end(mark, fields, out)
+        match out.written().get_mut(start..).and_then(<[u8]>::split_first_chunk_mut::<4>) {
+            Some((head, data)) if (data.len() as u64).wrapping_sub(fewest) <= more => {
+                *head = (data.len() as u32).to_be_bytes();
+                Ok(())
+            }
+            // The slow way finds out what is wrong.
+            _ => self.end(Mark { start, data: start + 4 }, fields, out),
+        }
     }
 
     /// Begins a frame in place: reserves its header. Append the data to `out`, then call [`end`](Self::end).
@@ -129,11 +184,15 @@ impl Enframer {
     /// Ends the frame that was begun at `mark` with the same fields: everything behind its header is its data.
     ///
     /// # Errors
-    /// The data doesn't fit. `out` is cut back to where the frame began.
+    /// The data doesn't fit: `out` is cut back to where the frame began. Or `out` was cut to before the data in the
+    /// meantime: [`EncodeError::Shrunk`].
     ///
     /// # Panics
-    /// If `out` was cut to before the data in the meantime, or there are fewer `fields` than [`begin`](Self::begin) had.
+    /// If there are fewer `fields` than [`begin`](Self::begin) had.
     pub fn end(&self, mark: Mark, fields: &[u64], out: &mut impl Output) -> Result<(), EncodeError> {
+        if out.written().len() < mark.data {
+            return Err(EncodeError::Shrunk);
+        }
         let Kind::Head(head) = &self.rule.kind else {
             let data = Vec::from(&out.written()[mark.data..]);
             out.cut(mark.start);
@@ -190,7 +249,7 @@ impl Enframer {
         }
     }
 
-    #[inline(never)]
+    #[inline]
     fn encode_head(&self, head: &Head, fields: &[u64], data: &[u8], out: &mut impl Output) -> Result<(), EncodeError> {
         let length = length(head, self.rule.limits, data.len() as u64)?;
         match &head.stores {
@@ -224,6 +283,10 @@ impl Enframer {
     }
 
     fn encode_other(&self, fields: &[u64], data: &[u8], out: &mut impl Output) -> Result<(), EncodeError> {
+        if let Some(custom) = self.rule.custom() {
+            check_limits(self.rule.limits, data.len() as u64)?;
+            return custom.encode(fields, data, &self.rule.limits, out);
+        }
         self.check_fields(fields)?;
         match &self.rule.kind {
             Kind::Ended(ended) => return encode_ended(ended, self.rule.limits, data, out),
@@ -241,14 +304,18 @@ impl Enframer {
     }
 
     fn check_fields(&self, fields: &[u64]) -> Result<(), EncodeError> {
+        if self.rule.custom().is_some() {
+            // A rule of one's own checks them, once it writes them.
+            return Ok(());
+        }
         let places = self.rule.head().map_or(&[][..], |head| &head.fields[..]);
         if fields.len() != places.len() {
             return Err(EncodeError::Fields { got: fields.len(), want: places.len() });
         }
         for (index, (&got, place)) in fields.iter().zip(places).enumerate() {
-            let limit = place.int.largest();
+            let limit = place.largest();
             if got > limit {
-                return Err(EncodeError::Field { index, got, limit });
+                return Err(EncodeError::Field { index, name: FieldName::new(&place.name), got, limit });
             }
         }
         self.check_padding(fields)
@@ -259,9 +326,21 @@ impl Enframer {
         let pad = self.rule.head().and_then(|head| head.pad);
         let limit = self.rule.limits.max.max(u64::from(u8::MAX));
         match pad.map(|index| (index, fields[index])) {
-            Some((index, got)) if got > limit => Err(EncodeError::Field { index, got, limit }),
+            Some((index, got)) if got > limit => {
+                let name = |index: usize| FieldName::new(self.rule.head().map_or("", |head| &head.fields[index].name));
+                Err(EncodeError::field(index, got, limit).named(name))
+            }
             _ => Ok(()),
         }
+    }
+}
+
+/// What fits a framing that deserves the least work, and whether its length is a varint; nothing fits if it isn't one.
+fn hot(rule: &Compiled) -> ((u64, u64), bool) {
+    match &rule.kind {
+        Kind::Head(head) if head.is_u32be() => (head.fitting(), false),
+        Kind::Head(head) if head.is_varint() => (head.fitting(), true),
+        _ => ((u64::MAX, 0), false),
     }
 }
 
@@ -279,8 +358,10 @@ fn misfit(head: &Head, limits: Limits, data: u64) -> EncodeError {
         EncodeError::Empty
     } else if data > limit {
         EncodeError::TooLong { got: data, limit }
-    } else {
+    } else if data < least {
         EncodeError::TooShort { got: data, least }
+    } else {
+        EncodeError::Multiple { got: data, of: head.scale.into() }
     }
 }
 
@@ -311,7 +392,7 @@ fn encode_ended(ended: &Ended, limits: Limits, data: &[u8], out: &mut impl Outpu
         Style::Slip => slip_encode(data, out),
         Style::Plain | Style::Lines => {
             let delim = ended.until.delim();
-            check_delimiter(ended.style, delim, data)?;
+            check_delimiter(ended, data)?;
             out.reserve(data.len() + delim.len());
             out.put(data);
             out.put(delim);
@@ -320,17 +401,25 @@ fn encode_ended(ended: &Ended, limits: Limits, data: &[u8], out: &mut impl Outpu
     Ok(())
 }
 
-/// Refuses data that would be cut short, or lose its last byte, at the reader.
-fn check_delimiter(style: Style, delim: &[u8], data: &[u8]) -> Result<(), EncodeError> {
-    if let Some(at) = find(delim, data) {
-        return Err(EncodeError::Delimiter { at });
+/// Refuses data that would be cut short, or lose its last bytes, at the reader.
+fn check_delimiter(ended: &Ended, data: &[u8]) -> Result<(), EncodeError> {
+    let until = &ended.until;
+    if let Some(hit) = until.place(data) {
+        return Err(EncodeError::Delimiter { at: hit.at });
     }
-    if style == Style::Lines && data.last() == Some(&b'\r') {
+    if ended.style == Style::Lines && data.last() == Some(&b'\r') {
         return Err(EncodeError::Delimiter { at: data.len() - 1 });
     }
+    if until.is_short() {
+        return Ok(());
+    }
     // The data's last bytes and the delimiter's first may make one too, a little earlier.
-    let overlap = (1..delim.len().min(data.len() + 1))
-        .rev()
-        .find(|&before| data.ends_with(&delim[..before]) && delim[..delim.len() - before] == delim[before..]);
-    overlap.map_or(Ok(()), |before| Err(EncodeError::Delimiter { at: data.len() - before }))
+    let mut seam = [0; 2 * MAX_DELIMITER];
+    let (tail, delim) = (&data[data.len() - data.len().min(MAX_DELIMITER)..], until.delim());
+    seam[..tail.len()].copy_from_slice(tail);
+    seam[tail.len()..tail.len() + delim.len()].copy_from_slice(delim);
+    match until.place(&seam[..tail.len() + delim.len()]) {
+        Some(hit) if hit.at < tail.len() => Err(EncodeError::Delimiter { at: data.len() - tail.len() + hit.at }),
+        _ => Ok(()),
+    }
 }

@@ -5,6 +5,7 @@ use core::fmt;
 
 /// Bytes that are no frame of the framing. The deframer that gave this gives it for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct DecodeError {
     /// The stream offset, in bytes since the deframer began, of the first byte of the bad frame.
     pub offset: u64,
@@ -92,6 +93,18 @@ pub enum Fault {
         /// What stands there.
         got: u32,
     },
+    /// More data than allowed, whose size wasn't announced.
+    TooMuch {
+        /// The most that the framing allows.
+        limit: u64,
+    },
+    /// What a [`Rule`](crate::Rule) of one's own refuses.
+    Rule {
+        /// The position in the frame.
+        at: u64,
+        /// What is wrong there.
+        reason: &'static str,
+    },
     /// The input ended inside a frame.
     Truncated {
         /// The bytes of the frame that came.
@@ -139,6 +152,8 @@ impl fmt::Display for Fault {
             Fault::Checksum { want, got } => {
                 write!(f, "its checksum is {got:#x}, its bytes give {want:#x}: they changed on the way")
             }
+            Fault::TooMuch { limit } => write!(f, "it has more data than the {limit} bytes allowed"),
+            Fault::Rule { at, reason } => write!(f, "at byte {at} of it: {reason}"),
             Fault::Truncated { have, need: Some(need) } => {
                 write!(f, "the input ended after {have} of its {need} bytes")
             }
@@ -167,12 +182,21 @@ pub enum EncodeError {
         /// The fewest that fit.
         least: u64,
     },
+    /// The length counts units, and the data isn't a whole number of them.
+    Multiple {
+        /// The data's bytes.
+        got: u64,
+        /// The unit's bytes.
+        of: u64,
+    },
     /// A message without data, which this framing refuses.
     Empty,
     /// A field's value doesn't fit its width.
     Field {
         /// The field's index.
         index: usize,
+        /// Its name.
+        name: FieldName,
         /// The value given.
         got: u64,
         /// The largest that fits.
@@ -201,6 +225,13 @@ pub enum EncodeError {
     NeedsData,
     /// The data is no JSON object with a whole number for the body's length.
     JsonHeader,
+    /// What a [`Rule`](crate::Rule) of one's own refuses.
+    Rule {
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// The output became shorter than it was when the frame was begun. What stood before the frame is lost.
+    Shrunk,
     /// Another number of fields than the layout has.
     Fields {
         /// How many were given.
@@ -215,9 +246,16 @@ impl fmt::Display for EncodeError {
         match self {
             EncodeError::TooLong { got, limit } => write!(f, "the message has {got} bytes, at most {limit} fit"),
             EncodeError::TooShort { got, least } => write!(f, "the message has {got} bytes, at least {least} must be"),
+            EncodeError::Multiple { got, of } => {
+                write!(f, "the message has {got} bytes, and its length counts units of {of}: fill it up")
+            }
             EncodeError::Empty => f.write_str("the message is empty, which this framing refuses"),
-            EncodeError::Field { index, got, limit } => {
+            EncodeError::Field { index, name: FieldName { len: 0, .. }, got, limit } => {
                 write!(f, "field {index} is {got}, at most {limit} fits")
+            }
+            EncodeError::Field { name, got, limit, .. } => write!(f, "the field {name} is {got}, at most {limit} fits"),
+            EncodeError::Shrunk => {
+                f.write_str("bytes were taken back from before the frame while it was written: only append to them")
             }
             EncodeError::Size { got, want } => write!(f, "the message has {got} bytes, the framing's size is {want}"),
             EncodeError::Delimiter { at } => {
@@ -230,9 +268,62 @@ impl fmt::Display for EncodeError {
             EncodeError::JsonHeader => {
                 f.write_str("the message is no JSON object with a whole number for the body's length")
             }
+            EncodeError::Rule { reason } => f.write_str(reason),
             EncodeError::Fields { got, want } => write!(f, "{got} fields were given, the layout has {want}"),
         }
     }
 }
 
 impl core::error::Error for EncodeError {}
+
+impl EncodeError {
+    /// A field's value doesn't fit, for a [`Rule`](crate::Rule): the name is added by the enframer.
+    pub fn field(index: usize, got: u64, limit: u64) -> EncodeError {
+        EncodeError::Field { index, name: FieldName::default(), got, limit }
+    }
+
+    /// The same with the field's name in it.
+    pub(crate) fn named(self, name: impl FnOnce(usize) -> FieldName) -> EncodeError {
+        match self {
+            EncodeError::Field { index, got, limit, .. } => EncodeError::Field { index, name: name(index), got, limit },
+            error => error,
+        }
+    }
+}
+
+/// A field's name in an error, without an allocation: one of more than 30 bytes is cut short.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct FieldName {
+    len: u8,
+    bytes: [u8; 30],
+}
+
+impl FieldName {
+    pub(crate) fn new(name: &str) -> FieldName {
+        let mut cut = FieldName::default();
+        for char in name.chars() {
+            let at = usize::from(cut.len);
+            let Some(place) = cut.bytes.get_mut(at..at + char.len_utf8()) else { break };
+            char.encode_utf8(place);
+            cut.len += char.len_utf8() as u8;
+        }
+        cut
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        core::str::from_utf8(&self.bytes[..usize::from(self.len)]).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for FieldName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for FieldName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_str().fmt(f)
+    }
+}

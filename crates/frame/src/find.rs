@@ -35,6 +35,20 @@ pub(crate) fn plain(needle: &[u8], hay: &[u8]) -> Option<usize> {
     }
 }
 
+/// The place of the first of any of these bytes in `hay`.
+#[inline]
+pub(crate) fn find_any(needles: &[u8], hay: &[u8]) -> Option<usize> {
+    match needles {
+        #[cfg(feature = "memchr")]
+        [one] => memchr::memchr(*one, hay),
+        #[cfg(feature = "memchr")]
+        [one, two] => memchr::memchr2(*one, *two, hay),
+        #[cfg(feature = "memchr")]
+        [one, two, three] => memchr::memchr3(*one, *two, *three, hay),
+        needles => hay.iter().position(|byte| needles.contains(byte)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{find, plain};

@@ -1,6 +1,6 @@
 //! A decoded frame, borrowed.
 
-use crate::rule::{Lost, Place, Rule, Span};
+use crate::compiled::{Compiled, Lost, Opened, Place, Span};
 
 /// A whole frame, borrowed from the input or, if it came in pieces, from the deframer.
 #[derive(Clone, Copy)]
@@ -9,9 +9,11 @@ pub struct Frame<'a> {
     head: usize,
     data: &'a [u8],
     offset: u64,
-    rule: &'a Rule,
+    rule: &'a Compiled,
     part: Part,
     lost: bool,
+    /// The data doesn't lie in it.
+    apart: bool,
 }
 
 /// What a frame is of its message.
@@ -34,7 +36,7 @@ pub enum Part {
 impl<'a> Frame<'a> {
     /// A frame whose data lies in it.
     #[inline(always)]
-    pub(crate) fn plain(raw: &'a [u8], span: Span, offset: u64, rule: &'a Rule) -> Frame<'a> {
+    pub(crate) fn plain(raw: &'a [u8], span: Span, offset: u64, rule: &'a Compiled) -> Frame<'a> {
         Frame {
             raw,
             head: span.head,
@@ -43,17 +45,31 @@ impl<'a> Frame<'a> {
             rule,
             part: Part::Whole,
             lost: false,
+            apart: false,
         }
     }
 
     /// A frame whose data was checked, or taken out of it.
-    pub(crate) fn opened(raw: &'a [u8], span: Span, data: &'a [u8], offset: u64, rule: &'a Rule) -> Frame<'a> {
-        Frame { raw, head: span.head, data, offset, rule, part: Part::Whole, lost: span.lost != Lost::Nothing }
+    pub(crate) fn opened(
+        raw: &'a [u8],
+        span: Span,
+        (data, apart): Opened<'a>,
+        offset: u64,
+        rule: &'a Compiled,
+    ) -> Frame<'a> {
+        Frame { raw, head: span.head, data, offset, rule, part: Part::Whole, lost: span.lost != Lost::Nothing, apart }
+    }
+
+    /// The same, field by field.
+    #[inline(always)]
+    pub(crate) fn again(self) -> Frame<'a> {
+        let Frame { raw, head, data, offset, rule, part, lost, apart } = self;
+        Frame { raw, head, data, offset, rule, part, lost, apart }
     }
 
     /// A piece of a body.
-    pub(crate) fn piece(data: &'a [u8], left: u64, offset: u64, rule: &'a Rule) -> Frame<'a> {
-        Frame { raw: data, head: 0, data, offset, rule, part: Part::Piece { left }, lost: false }
+    pub(crate) fn piece(data: &'a [u8], left: u64, offset: u64, rule: &'a Compiled) -> Frame<'a> {
+        Frame { raw: data, head: 0, data, offset, rule, part: Part::Piece { left }, lost: false, apart: false }
     }
 
     /// The same as the header of a body.
@@ -99,8 +115,21 @@ impl<'a> Frame<'a> {
     /// such field.
     #[inline]
     pub fn field(&self, index: usize) -> u64 {
-        let place = self.rule.head().and_then(|head| head.fields.get(index));
-        place.and_then(|place| self.read(place)).unwrap_or(0)
+        match self.rule.custom() {
+            Some(custom) => custom.field(index, self.raw).unwrap_or(0),
+            None => {
+                let place = self.rule.head().and_then(|head| head.fields.get(index));
+                place.and_then(|place| self.read(place)).unwrap_or(0)
+            }
+        }
+    }
+
+    /// How many fields the framing has; lengths don't count.
+    pub fn field_count(&self) -> usize {
+        match self.rule.custom() {
+            Some(custom) => custom.fields().len(),
+            None => self.rule.head().map_or(0, |head| head.fields.len()),
+        }
     }
 
     /// The value of the field, or of the length, that has this name.
@@ -113,11 +142,16 @@ impl<'a> Frame<'a> {
         let frame = *self;
         let head = self.rule.head().filter(|_| !matches!(self.part, Part::Piece { .. }));
         let places = head.into_iter().flat_map(|head| head.fields.iter().chain([&head.length]));
-        places.filter_map(move |place| Some((place.name.as_str(), frame.read(place)?)))
+        let layout = places.filter_map(move |place| Some((place.name.as_str(), frame.read(place)?)));
+        let custom = self.rule.custom().into_iter().flat_map(move |custom| {
+            let named = custom.fields().iter().enumerate();
+            named.filter_map(move |(index, name)| Some((*name, custom.field(index, frame.raw)?)))
+        });
+        layout.chain(custom)
     }
 
     #[cfg(feature = "bytes")]
-    pub(crate) fn rule(&self) -> &'a Rule {
+    pub(crate) fn rule(&self) -> &'a Compiled {
         self.rule
     }
 
@@ -142,7 +176,6 @@ impl core::fmt::Debug for Frame<'_> {
 }
 
 /// A frame without its bytes: where it lies in the deframer that has just found it.
-#[cfg(feature = "std")]
 #[derive(Clone, Copy)]
 pub(crate) struct Located {
     /// It was put together from several chunks.
@@ -155,14 +188,14 @@ pub(crate) struct Located {
     offset: u64,
     part: Part,
     lost: bool,
+    apart: bool,
 }
 
-#[cfg(feature = "std")]
 impl Located {
     #[inline]
     pub(crate) fn of(frame: Frame<'_>) -> Located {
-        let Frame { raw, head, data, offset, part, lost, rule: _ } = frame;
-        Located { kept: false, end: 0, total: raw.len(), head, data: data.len(), offset, part, lost }
+        let Frame { raw, head, data, offset, part, lost, apart, rule: _ } = frame;
+        Located { kept: false, end: 0, total: raw.len(), head, data: data.len(), offset, part, lost, apart }
     }
 
     /// Says where its bytes lie.
@@ -173,9 +206,9 @@ impl Located {
 
     /// The frame again, from its bytes, or from those that its data was decoded to.
     #[inline]
-    pub(crate) fn frame<'a>(self, raw: &'a [u8], scratch: &'a [u8], rule: &'a Rule) -> Frame<'a> {
-        let Located { head, data, offset, part, lost, .. } = self;
-        let data = if rule.scratch(1) > 0 { &scratch[..data] } else { &raw[head..head + data] };
-        Frame { raw, head, data, offset, rule, part, lost }
+    pub(crate) fn frame<'a>(self, raw: &'a [u8], scratch: &'a [u8], rule: &'a Compiled) -> Frame<'a> {
+        let Located { head, data, offset, part, lost, apart, .. } = self;
+        let data = if apart { &scratch[..data] } else { &raw[head..head + data] };
+        Frame { raw, head, data, offset, rule, part, lost, apart }
     }
 }

@@ -2,8 +2,8 @@
 
 use crate::{
     DecodeError, Frame,
+    compiled::{Compiled, Miss},
     deframer::{State, room},
-    rule::{Miss, Rule},
 };
 use alloc::vec::Vec;
 use core::mem;
@@ -14,7 +14,7 @@ use core::mem;
 /// from frame to frame, where memory would cost more than all the rest of the work.
 #[derive(Debug)]
 pub struct Frames<'a, 'b, 'i> {
-    rule: &'a Rule,
+    rule: &'a Compiled,
     state: &'a mut State,
     /// Where the frame that earlier chunks began is put together: the first of the batch, if any.
     whole: Option<&'a mut Vec<u8>>,
@@ -45,7 +45,7 @@ pub(crate) enum Home<'a, 'b, 'i> {
 impl<'a, 'b, 'i> Frames<'a, 'b, 'i> {
     #[inline]
     pub(crate) fn new(
-        rule: &'a Rule,
+        rule: &'a Compiled,
         state: &'a mut State,
         whole: &'a mut Vec<u8>,
         scratch: &'a mut Vec<u8>,
@@ -67,7 +67,7 @@ impl<'a, 'b, 'i> Frames<'a, 'b, 'i> {
 /// The frames that the hot path can't give: the first, the last, the bad, and those of other framings.
 #[inline(never)]
 fn slow<'a>(
-    rule: &'a Rule,
+    rule: &'a Compiled,
     state: &mut State,
     whole: Option<&'a mut Vec<u8>>,
     mut scratch: &'a mut [u8],

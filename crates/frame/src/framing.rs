@@ -1,6 +1,6 @@
 //! A framing: the rule for where messages end, with its options.
 
-use crate::{Int, Layout, LayoutError, layout::Part};
+use crate::{Int, Layout, LayoutError, Rule, custom::Custom, layout::Part};
 use alloc::vec::Vec;
 
 /// The largest data of a frame unless [`Framing::max`] says otherwise: 8 MiB.
@@ -8,6 +8,9 @@ pub const DEFAULT_MAX: u64 = 8 << 20;
 
 /// The most bytes of a delimiter.
 pub const MAX_DELIMITER: usize = 32;
+
+/// The most delimiters of a framing.
+pub const MAX_DELIMITERS: usize = 16;
 
 /// A rule for message boundaries: what shape a frame has, and what is allowed.
 ///
@@ -19,19 +22,41 @@ pub struct Framing {
     pub(crate) max: u64,
     pub(crate) empty: bool,
     pub(crate) too_long: TooLong,
+    pub(crate) last: bool,
 }
 
 /// What becomes of a frame with more data than allowed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum TooLong {
     /// It is an error, and the end.
     #[default]
     Fail,
     /// It is left out, and the next frame follows.
     Skip,
-    /// Its first bytes, as many as allowed, are the frame ([`Frame::is_cut`](crate::Frame::is_cut)). COBS and SLIP
-    /// frames, which can't be cut, are left out.
+    /// Its first bytes, as many as allowed, are the frame ([`Frame::is_cut`](crate::Frame::is_cut)).
     Cut,
+}
+
+/// Frames that were left out, since they had more data than allowed; see [`TooLong::Skip`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Skipped {
+    /// How many they were.
+    pub frames: u64,
+    /// The bytes that they had in all, headers included.
+    pub bytes: u64,
+}
+
+impl TooLong {
+    /// As the notation has it.
+    pub(crate) const fn option(self) -> &'static str {
+        match self {
+            TooLong::Fail => "toolong=fail",
+            TooLong::Skip => "toolong=skip",
+            TooLong::Cut => "toolong=cut",
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +68,8 @@ pub(crate) enum Shape {
     },
     Fixed(usize),
     Lines,
-    Delim(Vec<u8>),
+    /// Any of these; the first is written.
+    Delim(Vec<Vec<u8>>),
     Cobs,
     Slip,
     Netstring,
@@ -54,11 +80,12 @@ pub(crate) enum Shape {
         int: Int,
         body: alloc::string::String,
     },
+    Custom(Custom),
 }
 
 impl Framing {
     const fn new(shape: Shape) -> Framing {
-        Framing { shape, max: DEFAULT_MAX, empty: true, too_long: TooLong::Fail }
+        Framing { shape, max: DEFAULT_MAX, empty: true, too_long: TooLong::Fail, last: false }
     }
 
     pub(crate) const fn from_layout(layout: Layout) -> Framing {
@@ -102,12 +129,12 @@ impl Framing {
 
     /// Lines that end with a carriage return and a line feed; either alone is data.
     pub fn crlf() -> Framing {
-        Framing::new(Shape::Delim(b"\r\n".into()))
+        Framing::new(Shape::Delim(Vec::from([b"\r\n".into()])))
     }
 
     /// Data that ends with a zero byte.
     pub fn nul() -> Framing {
-        Framing::new(Shape::Delim([0].into()))
+        Framing::new(Shape::Delim(Vec::from([[0].into()])))
     }
 
     /// Data that ends with these bytes.
@@ -115,10 +142,23 @@ impl Framing {
     /// # Errors
     /// They are none, or more than [`MAX_DELIMITER`].
     pub fn delim(bytes: &[u8]) -> Result<Framing, LayoutError> {
-        if bytes.is_empty() || bytes.len() > MAX_DELIMITER {
-            return Err(LayoutError::Delimiter(bytes.len()));
+        Framing::any_delim(&[bytes])
+    }
+
+    /// Data that ends with any of these delimiters: the one that ends first, and of those that end there the longest.
+    /// Frames are written with the first. Which it was is seen at the end of [`Frame::raw`](crate::Frame::raw).
+    ///
+    /// # Errors
+    /// There are no delimiters, or more than [`MAX_DELIMITERS`], or one of them has no bytes, or more than
+    /// [`MAX_DELIMITER`].
+    pub fn any_delim(delims: &[&[u8]]) -> Result<Framing, LayoutError> {
+        if delims.is_empty() || delims.len() > MAX_DELIMITERS {
+            return Err(LayoutError::Delimiters(delims.len()));
         }
-        Ok(Framing::new(Shape::Delim(bytes.into())))
+        if let Some(wrong) = delims.iter().find(|bytes| bytes.is_empty() || bytes.len() > MAX_DELIMITER) {
+            return Err(LayoutError::Delimiter(wrong.len()));
+        }
+        Ok(Framing::new(Shape::Delim(delims.iter().map(|bytes| Vec::from(*bytes)).collect())))
     }
 
     /// Frames of always `size` bytes. No maximum applies.
@@ -162,16 +202,27 @@ impl Framing {
         Framing::new(Shape::Json { int, body: body.into() })
     }
 
+    /// A rule of one's own; see [`Rule`], whose documentation has an example.
+    pub fn custom(rule: impl Rule) -> Framing {
+        Framing::new(Shape::Custom(Custom::new(rule)))
+    }
+
     /// The names of the fields that the application sets and reads, in the order of their indices.
     pub fn field_names(&self) -> impl Iterator<Item = &str> {
-        let parts = match &self.shape {
-            Shape::Layout(layout) => &layout.parts[..],
-            _ => &[],
+        let (parts, names) = match &self.shape {
+            Shape::Layout(layout) => (&layout.parts[..], &[][..]),
+            Shape::Custom(custom) => (&[][..], custom.fields()),
+            _ => (&[][..], &[][..]),
         };
-        parts.iter().filter_map(|part| match part {
-            Part::Field { name, .. } => Some(name.as_str()),
-            _ => None,
-        })
+        parts.iter().filter_map(Part::field).chain(names.iter().copied())
+    }
+
+    /// The value that the field with this index has in a frame to be written unless the application sets it.
+    pub fn default_field(&self, index: usize) -> u64 {
+        match &self.shape {
+            Shape::Custom(custom) => custom.default_field(index),
+            _ => 0,
+        }
     }
 
     /// Allows at most `bytes` bytes of data in a frame.
@@ -180,13 +231,17 @@ impl Framing {
         self
     }
 
-    /// The length counts itself. Only fixed-width lengths without a layout of their own can: to others nothing happens
-    /// (a layout says it by [`data_plus`](Layout::data_plus)).
-    pub const fn incl(mut self) -> Framing {
-        if let Shape::Prefixed { int, incl } = &mut self.shape {
-            *incl = int.fixed_width().is_some();
+    /// The length counts itself.
+    ///
+    /// # Errors
+    /// Only a length of fixed width, without a layout of its own, can (a layout says it by
+    /// [`data_plus`](Layout::data_plus)).
+    pub fn incl(mut self) -> Result<Framing, LayoutError> {
+        match &mut self.shape {
+            Shape::Prefixed { int, incl } if int.fixed_width().is_some() => *incl = true,
+            _ => return Err(LayoutError::Option("incl")),
         }
-        self
+        Ok(self)
     }
 
     /// Refuses frames without data.
@@ -195,9 +250,72 @@ impl Framing {
         self
     }
 
+    /// Takes what stands behind the last delimiter for a frame too, where the input ends there. Unless this is asked for,
+    /// it is an error: the sender may have been cut off.
+    ///
+    /// # Errors
+    /// Only a framing by delimiter can: lines, and those with delimiters of one's own.
+    pub fn allow_last(mut self) -> Result<Framing, LayoutError> {
+        if !self.can_lack_end() {
+            return Err(LayoutError::Option("last=allow"));
+        }
+        self.last = true;
+        Ok(self)
+    }
+
+    /// What gives frames that aren't whole messages.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn unmarked(&self) -> Option<&'static str> {
+        match &self.shape {
+            #[cfg(feature = "json")]
+            Shape::Json { .. } => Some("a body in pieces"),
+            _ if self.too_long == TooLong::Cut => Some(TooLong::Cut.option()),
+            _ => None,
+        }
+    }
+
+    /// Whether data is recognised without the end of its frame.
+    pub(crate) fn can_lack_end(&self) -> bool {
+        matches!(self.shape, Shape::Lines | Shape::Delim(_))
+    }
+
     /// Says what becomes of a frame with more data than allowed.
-    pub const fn too_long(mut self, then: TooLong) -> Framing {
+    ///
+    /// # Errors
+    /// This framing can't do that: a JSON header that is too long can't be skipped, since the body's length stands in
+    /// it, and a [`Rule`] says by itself what it can do.
+    pub fn too_long(mut self, then: TooLong) -> Result<Framing, LayoutError> {
+        if !self.can(then) {
+            return Err(LayoutError::Option(then.option()));
+        }
         self.too_long = then;
-        self
+        Ok(self)
+    }
+
+    /// Whether a maximum has a meaning: it has none where all frames have one size.
+    pub(crate) fn has_max(&self) -> bool {
+        !matches!(self.shape, Shape::Fixed(_))
+    }
+
+    /// Whether there can be frames without data.
+    pub(crate) fn may_be_empty(&self) -> bool {
+        match &self.shape {
+            Shape::Fixed(_) | Shape::OctetCount | Shape::Slip => false,
+            #[cfg(feature = "json")]
+            Shape::Json { .. } => false,
+            Shape::Custom(custom) => custom.may_be_empty(),
+            _ => true,
+        }
+    }
+
+    /// Whether this can become of a frame with too much data.
+    pub(crate) fn can(&self, then: TooLong) -> bool {
+        match &self.shape {
+            Shape::Custom(custom) => then == TooLong::Fail || custom.allows(then),
+            Shape::Fixed(_) => then == TooLong::Fail,
+            #[cfg(feature = "json")]
+            Shape::Json { .. } => then == TooLong::Fail,
+            _ => true,
+        }
     }
 }

@@ -20,20 +20,49 @@ mod reader;
 mod writer;
 
 use crate::{DecodeError, EncodeError};
-use core::fmt;
-pub use reader::FrameReader;
+use core::{fmt, ops::RangeInclusive};
+pub use reader::{FrameReader, Raw};
 pub use writer::FrameWriter;
 
-/// Bytes read at once, and bytes gathered before they are written.
+/// Bytes gathered before they are written.
 pub(crate) const CHUNK: usize = 64 * 1024;
 
-/// The most bytes read at once.
-const MOST: usize = 256 * 1024;
+#[cfg(any(feature = "tokio", feature = "futures"))]
+pub(crate) use crate::deframer::IDLE;
 
-/// How many bytes to ask for next: twice as many if all came that were asked for, so that what a stream costs follows
-/// from what it sends.
-pub(crate) fn next_chunk(asked: usize, came: usize) -> usize {
-    if came == asked { (asked * 2).min(MOST) } else { asked }
+/// How many bytes to ask for at once: twice as many as before if all came, fewer if few did, so that the memory that a
+/// stream costs follows from what it sends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sizes {
+    chunk: usize,
+    least: usize,
+    most: usize,
+}
+
+impl Default for Sizes {
+    fn default() -> Sizes {
+        Sizes::new(4096..=256 * 1024)
+    }
+}
+
+impl Sizes {
+    pub(crate) fn new(bytes: RangeInclusive<usize>) -> Sizes {
+        let least = (*bytes.start()).max(1);
+        Sizes { chunk: least, least, most: least.max(*bytes.end()) }
+    }
+
+    pub(crate) fn chunk(self) -> usize {
+        self.chunk
+    }
+
+    /// So many came.
+    pub(crate) fn came(&mut self, bytes: usize) {
+        if bytes == self.chunk {
+            self.chunk = (self.chunk * 2).min(self.most);
+        } else if bytes < self.chunk / 8 {
+            self.chunk = (self.chunk / 2).max(self.least);
+        }
+    }
 }
 
 /// What ends reading or writing frames.
@@ -57,7 +86,15 @@ impl fmt::Display for Error {
     }
 }
 
-impl core::error::Error for Error {}
+impl core::error::Error for Error {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Error::Io(error) => Some(error),
+            Error::Decode(error) => Some(error),
+            Error::Encode(error) => Some(error),
+        }
+    }
+}
 
 impl From<std::io::Error> for Error {
     fn from(error: std::io::Error) -> Error {
@@ -80,13 +117,15 @@ impl From<EncodeError> for Error {
 impl From<Error> for std::io::Error {
     fn from(error: Error) -> std::io::Error {
         use std::io::ErrorKind;
+        let kind = match &error {
+            Error::Decode(error) if matches!(error.fault, crate::Fault::Truncated { .. }) => ErrorKind::UnexpectedEof,
+            Error::Decode(_) => ErrorKind::InvalidData,
+            Error::Encode(_) => ErrorKind::InvalidInput,
+            Error::Io(error) => error.kind(),
+        };
         match error {
             Error::Io(error) => error,
-            Error::Decode(error) if matches!(error.fault, crate::Fault::Truncated { .. }) => {
-                std::io::Error::new(ErrorKind::UnexpectedEof, error)
-            }
-            Error::Decode(error) => std::io::Error::new(ErrorKind::InvalidData, error),
-            Error::Encode(error) => std::io::Error::new(ErrorKind::InvalidInput, error),
+            error => std::io::Error::new(kind, error),
         }
     }
 }

@@ -31,18 +31,28 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! A [`Rule`] is a framing of one's own, which works with everything here: its documentation has an example.
+//!
 //! The default build needs `alloc` and nothing else. Features add to it: `std` (blocking readers and writers), `bytes` (owned
-//! frames), `tokio` (asynchronous ones, and a `tokio_util` codec), `checksums`, `json` (headers that tell a body's length)
-//! and `memchr` (delimiters found faster). The guide, with the tables of presets and protocols, is `docs/framing.md`.
+//! frames), `tokio` (asynchronous ones, and a `tokio_util` codec), `futures` (the same over `futures-io`), `embedded-io`
+//! (readers and writers without std), `checksums`, `json` (headers that tell a body's length)
+//! and `memchr` (delimiters found faster). The guide, with the notation, the
+//! tables of presets and protocols, and what others decide otherwise, is the module [`guide`].
 #![no_std]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 extern crate alloc;
 #[cfg(feature = "std")]
+#[macro_use]
 extern crate std;
 
+#[cfg(any(feature = "tokio", feature = "futures"))]
+pub mod asynchronous;
 mod checksum;
 #[cfg(feature = "tokio")]
 pub mod codec;
+mod compiled;
+mod custom;
 mod deframer;
 mod enframer;
 mod error;
@@ -59,22 +69,39 @@ mod notation;
 mod output;
 #[cfg(feature = "bytes")]
 mod owned;
-mod rule;
+mod protocols;
 mod stash;
+pub mod typed;
+#[cfg(feature = "embedded-io")]
+pub mod with_embedded;
+#[cfg(feature = "futures")]
+pub mod with_futures;
 #[cfg(feature = "tokio")]
-pub mod tokio;
+pub mod with_tokio;
 
 pub use checksum::Checksum;
+pub use custom::{Limits, Rule, Step};
 pub use deframer::Deframer;
 pub use enframer::{Enframer, Mark};
-pub use error::{DecodeError, EncodeError, Fault};
+pub use error::{DecodeError, EncodeError, Fault, FieldName};
 pub use frame::{Frame, Part};
 pub use frames::Frames;
-pub use framing::{DEFAULT_MAX, Framing, MAX_DELIMITER, TooLong};
+pub use framing::{DEFAULT_MAX, Framing, MAX_DELIMITER, MAX_DELIMITERS, Skipped, TooLong};
 pub use int::Int;
 pub use layout::{Layout, LayoutError};
 pub use looks::Looks;
-pub use notation::{NotationError, Preset, presets};
+pub use notation::{NotationError, Preset, Protocol, presets, protocols};
 pub use output::Output;
 #[cfg(feature = "bytes")]
-pub use owned::OwnedFrame;
+pub use owned::{BytesDeframer, OwnedFrame};
+#[cfg(feature = "derive")]
+pub use unglue_derive::Frame;
+
+#[cfg(all(doc, not(doctest)))]
+#[doc = include_str!("../docs/framing.md")]
+pub mod guide {}
+
+/// The README's examples are tested with the others.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

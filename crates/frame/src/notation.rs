@@ -14,6 +14,7 @@
 
 mod args;
 mod layout;
+mod names;
 mod presets;
 mod print;
 
@@ -21,10 +22,12 @@ use crate::{Framing, LayoutError, TooLong};
 use alloc::string::String;
 use args::{Arg, Args, Value};
 use core::{fmt, str::FromStr};
+pub use names::{Protocol, protocols};
 pub use presets::{Preset, presets};
 
 /// Why a text is no notation, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct NotationError {
     /// The column, in characters from 1, where it goes wrong.
     pub column: usize,
@@ -41,6 +44,7 @@ pub(crate) enum Problem {
     UnknownField(String),
     Expected(&'static str),
     NotHere(&'static str),
+    Twice(&'static str),
     TooLarge,
     Feature { what: String, feature: &'static str },
     Layout(LayoutError),
@@ -66,11 +70,12 @@ impl fmt::Display for Problem {
                 write!(f, "no integer is called {name}: there are u8, u16be, u16le, u24…, u32…, u64… and varint")
             }
             Problem::UnknownOption(name) => {
-                write!(f, "no option is called {name}: there are max=, incl, toolong= and empty=")
+                write!(f, "no option is called {name}: there are max=, incl, toolong=, empty= and last=")
             }
             Problem::UnknownField(name) => write!(f, "no field {name} stands before it"),
             Problem::Expected(what) => write!(f, "expected {what}"),
             Problem::NotHere(what) => write!(f, "{what} has no meaning for this framing"),
+            Problem::Twice(what) => write!(f, "{what} stands there twice: say it once"),
             Problem::TooLarge => f.write_str("the number is too large"),
             Problem::Feature { what, feature } => {
                 write!(f, "{what} isn't in this build: it needs the feature {feature}")
@@ -102,53 +107,52 @@ fn parse(text: &str) -> Result<Framing, Wrong> {
     let word_end = text[start..end].find([' ', '\t', '(', '+']).map_or(end, |at| start + at);
     let text = &text[..end];
     match presets::parse(text, start, word_end)? {
-        Some((framing, args, supports)) => options(framing, args, supports),
+        Some((framing, args)) => options(framing, args),
         None => {
             let (framing, args) = layout::parse(text, start)?;
-            options(framing, args, Supports::LAYOUT)
+            options(framing, args)
         }
     }
 }
 
-/// Which options a framing has a meaning for.
-#[derive(Clone, Copy)]
-struct Supports {
-    max: bool,
-    incl: bool,
-    too_long: bool,
-    cut: bool,
-    empty: bool,
-}
+/// The options that say something about the limits.
+const ONCE: [&str; 5] = ["max", "incl", "toolong", "empty", "last"];
 
-impl Supports {
-    const LAYOUT: Supports = Supports { max: true, incl: false, too_long: true, cut: true, empty: true };
-}
-
-fn options(mut framing: Framing, args: Args<'_>, supports: Supports) -> Result<Framing, Wrong> {
+fn options(mut framing: Framing, args: Args<'_>) -> Result<Framing, Wrong> {
+    let mut given = [false; ONCE.len()];
     for Arg { at, key, value } in args {
-        let allowed = |allowed: bool, what| if allowed { Ok(()) } else { Err((at, Problem::NotHere(what))) };
-        match (key, value) {
-            (None, Value::Word("incl")) => {
-                allowed(supports.incl, "incl")?;
-                framing = framing.incl();
+        let refused = |error: LayoutError| (at, Problem::Layout(error));
+        let (word, value) = match (key, value) {
+            (Some(key), Value::Word(value)) => (key, Some(value)),
+            (None, Value::Word(word)) => (word, None),
+            (_, Value::Text(_)) => return Err((at, Problem::NotHere("a text"))),
+        };
+        framing = match (word, value) {
+            ("incl", None) => framing.incl().map_err(refused)?,
+            ("max", Some(size)) if framing.has_max() => {
+                framing.max(args::size(size).ok_or((at, Problem::Expected("max=BYTES, such as 512, 64K or 1M")))?)
             }
-            (Some("max"), Value::Word(word)) => {
-                allowed(supports.max, "max")?;
-                framing.max = args::size(word).ok_or((at, Problem::Expected("max=BYTES, such as 512, 64K or 1M")))?;
+            ("toolong", Some(word)) => {
+                let then = too_long(word).ok_or((at, Problem::Expected("toolong=fail, skip or cut")))?;
+                framing.too_long(then).map_err(refused)?
             }
-            (Some("toolong"), Value::Word(word)) => {
-                allowed(supports.too_long, "toolong")?;
-                allowed(supports.cut || word != "cut", "toolong=cut")?;
-                framing.too_long = too_long(word).ok_or((at, Problem::Expected("toolong=fail, skip or cut")))?;
+            ("empty", Some(word)) if framing.may_be_empty() => {
+                framing.empty = allowed(word).ok_or((at, Problem::Expected("empty=allow or deny")))?;
+                framing
             }
-            (Some("empty"), Value::Word(word)) => {
-                allowed(supports.empty, "empty")?;
-                framing.empty = empty(word).ok_or((at, Problem::Expected("empty=allow or deny")))?;
+            ("last", Some(word)) if framing.can_lack_end() => {
+                framing.last = allowed(word).ok_or((at, Problem::Expected("last=deny or allow")))?;
+                framing
             }
-            (Some(word), _) | (None, Value::Word(word)) => {
-                return Err((at, Problem::UnknownOption(word.into())));
-            }
-            (None, Value::Text(_)) => return Err((at, Problem::NotHere("a text"))),
+            ("last", Some(_)) => return Err((at, Problem::NotHere("last"))),
+            ("max", Some(_)) => return Err((at, Problem::NotHere("max"))),
+            ("empty", Some(_)) => return Err((at, Problem::NotHere("empty"))),
+            (word, _) => return Err((at, Problem::UnknownOption(word.into()))),
+        };
+        if let Some(index) = ONCE.iter().position(|known| *known == word)
+            && core::mem::replace(&mut given[index], true)
+        {
+            return Err((at, Problem::Twice(ONCE[index])));
         }
     }
     Ok(framing)
@@ -163,7 +167,7 @@ fn too_long(word: &str) -> Option<TooLong> {
     }
 }
 
-fn empty(word: &str) -> Option<bool> {
+fn allowed(word: &str) -> Option<bool> {
     match word {
         "allow" => Some(true),
         "deny" => Some(false),

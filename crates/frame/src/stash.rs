@@ -75,6 +75,25 @@ impl Stash {
         }
     }
 
+    /// Takes bytes in, all in one piece: for rules that look at all of them. Its memory grows by half or by what comes.
+    pub(crate) fn grow(&mut self, bytes: &[u8]) {
+        let len = self.run.len() + bytes.len();
+        if len > self.run.capacity() {
+            self.run.reserve_exact((len + len / 2).max(64) - self.run.len());
+        }
+        self.run.extend_from_slice(bytes);
+    }
+
+    /// Forgets the first bytes, which [`grow`](Self::grow) took in.
+    pub(crate) fn pass(&mut self, bytes: usize) {
+        self.run.drain(..bytes.min(self.run.len()));
+    }
+
+    /// Gives the last bytes back, which [`grow`](Self::grow) took in.
+    pub(crate) fn shorten(&mut self, len: usize) {
+        self.run.truncate(len);
+    }
+
     /// Brings all into one piece with room for `want` bytes.
     fn gather(&mut self, want: usize) {
         if want > self.run.capacity() {

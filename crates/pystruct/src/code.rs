@@ -7,6 +7,7 @@ use core::mem::{align_of, size_of};
 /// [table of Python's documentation](https://docs.python.org/3.13/library/struct.html#format-characters).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
+#[non_exhaustive]
 pub enum Code {
     /// `x`: a pad byte, written as zero; it carries no value.
     Pad = b'x',

@@ -153,6 +153,7 @@ impl fmt::Debug for Format {
 
 /// A field that carries one value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Field {
     /// What it holds.
     pub code: Code,

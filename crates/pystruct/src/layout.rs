@@ -20,6 +20,7 @@ const MAX: usize = isize::MAX as usize;
 /// # Ok::<(), unglue_struct::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Part {
     /// What it holds.
     pub code: Code,

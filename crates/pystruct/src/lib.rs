@@ -11,7 +11,8 @@
 //! 2. [`Format::unpack`], [`Format::unpack_from`] and [`Format::iter_unpack`] check sizes at once and
 //!    decode while you iterate: no allocation at all, byte strings are borrowed from the input.
 //! 3. [`Format::pack`] allocates the result; [`Format::pack_into`] writes into your buffer.
-//! 4. [`Format::unpack_as`] and [`Format::pack_as`] do the same with tuples of Rust's types.
+//! 4. [`Format::unpack_as`] and [`Format::pack_as`] do the same with tuples of Rust's types, and with structs that derive
+//!    [`Record`].
 //! 5. An [`Error`] is a typed value. Its `Display` is what Python 3.13 says, word for word;
 //!    [`Error::exception`] names the exception that Python raises, [`Error::says`] gives the words of
 //!    another version.
@@ -39,8 +40,10 @@
 //! Formats that start with `@`, or with no mark, have the sizes and the alignment of the C compiler of
 //! the machine this crate is built for. [`Format::layout`] shows where padding goes.
 //!
-//! The crate needs `alloc` only. It has no dependency and no `unsafe` code.
+//! The crate needs `alloc` only. It has no `unsafe` code, and no dependency unless the feature `derive` asks for one:
+//! `#[derive(Record)]` maps a format's values to a struct, see [`Record`].
 #![no_std]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 extern crate alloc;
 
@@ -51,6 +54,7 @@ mod format;
 mod layout;
 mod offset;
 mod pack;
+mod record;
 mod run;
 mod shape;
 mod typed;
@@ -62,7 +66,27 @@ pub use code::{ByteOrder, Code};
 pub use error::{Call, Error, FieldError};
 pub use format::{Field, Fields, Format};
 pub use layout::{Layout, Part};
+pub use record::{Record, ToField};
 pub use typed::{FromField, FromFields, IntoFields};
+#[cfg(feature = "derive")]
+pub use unglue_derive::Record;
 pub use unpack::{IterUnpack, Values};
 pub use value::{BigInt, Value};
 pub use wording::{Exception, Python};
+
+/// What derived code needs. It is no part of the interface.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::shape::Shape;
+    pub use crate::typed::next_field;
+    pub use alloc::vec::Vec;
+}
+
+#[cfg(all(doc, not(doctest)))]
+#[doc = include_str!("../docs/struct.md")]
+pub mod guide {}
+
+/// The README's examples are tested with the others.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

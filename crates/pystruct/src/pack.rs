@@ -182,7 +182,7 @@ fn out_of_range<T: Integer>(run: &Run, got: i128) -> FieldError {
 /// An address, or the negative number that has the same bits.
 fn pointer(value: &Value<'_>) -> Result<usize, FieldError> {
     let number = value.integer().ok_or(FieldError::NotAnInteger)?;
-    let signed = isize::try_from(number).map(isize::cast_unsigned);
+    let signed = isize::try_from(number).map(|number| number as usize);
     usize::try_from(number).or(signed).map_err(|_| FieldError::IntTooLarge { got: number })
 }
 

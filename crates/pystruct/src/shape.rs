@@ -11,7 +11,7 @@ pub struct Shape(u64);
 
 impl Shape {
     /// The shape of no values.
-    pub(crate) const EMPTY: Shape = Shape(0);
+    pub const EMPTY: Shape = Shape(0);
     /// What no tuple has: a record with padding, strings, or too many values.
     const IRREGULAR: Shape = Shape(u64::MAX >> 1);
 
@@ -27,7 +27,9 @@ impl Shape {
             if run.offset != end || run.count > Shape::CAPACITY as usize {
                 return Shape::IRREGULAR;
             }
-            shape = (0..run.count).fold(shape, |shape, _| shape.then(Some(run.kind)));
+            // Native singles read as the others do.
+            let kind = if run.kind == Kind::F32Saturating { Kind::F32 } else { run.kind };
+            shape = (0..run.count).fold(shape, |shape, _| shape.then(Some(kind)));
             end += run.size * run.count;
         }
         let big = runs.first().is_some_and(|run| run.big);
@@ -39,7 +41,7 @@ impl Shape {
     }
 
     /// The shape with a value more; `None` is a type without a storage of its own.
-    pub(crate) const fn then(self, kind: Option<Kind>) -> Shape {
+    pub const fn then(self, kind: Option<Kind>) -> Shape {
         match kind {
             Some(kind) if self.0 >> ((Shape::CAPACITY - 1) * Shape::BITS) == 0 && !kind.is_string() => {
                 Shape(self.0 << Shape::BITS | (kind as u64 + 1))

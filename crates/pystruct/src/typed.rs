@@ -5,6 +5,7 @@ use core::any::type_name;
 use core::mem::size_of;
 
 use crate::error::Error;
+use crate::float::f32_saturating;
 use crate::format::Format;
 use crate::run::{Kind, Run};
 use crate::shape::Shape;
@@ -12,8 +13,9 @@ use crate::unpack::Values;
 use crate::value::Value;
 
 impl Format {
-    /// Unpacks a record into a tuple (up to twelve values). Integers go into any integer type that
-    /// holds the number, floats into `f64`, byte strings into `&[u8]` or an array of their length.
+    /// Unpacks a record into a tuple (up to twelve values), or into a struct that derives `Record`. Integers go into any
+    /// integer type that holds the number, floats into `f64`, or into `f32` where that holds the number exactly, byte
+    /// strings into `&[u8]` or an array of their length.
     ///
     /// ```
     /// use unglue_struct::Format;
@@ -45,7 +47,7 @@ impl Format {
         T::from_fields(&mut values)
     }
 
-    /// Packs a tuple (up to twelve values).
+    /// Packs a tuple (up to twelve values), or a reference to a struct that derives `Record`.
     ///
     /// ```
     /// use unglue_struct::Format;
@@ -134,6 +136,28 @@ impl<'b> FromField<'b> for f64 {
     plain!(f64 F64);
 }
 
+impl<'b> FromField<'b> for f32 {
+    /// A double that no single stands for exactly doesn't fit; a NaN does, with the payload that a C cast keeps.
+    #[inline]
+    fn from_value(value: Value<'b>) -> Option<f32> {
+        let Value::Float(number) = value else { return None };
+        let single = f32::from_bits(f32_saturating(number));
+        (number.is_nan() || f64::from(single) == number).then_some(single)
+    }
+
+    const KIND: Option<Kind> = Some(Kind::F32);
+
+    #[inline]
+    fn from_plain(bytes: &[u8], big: bool) -> Option<f32> {
+        let bytes = bytes.try_into().ok()?;
+        let bits = if big { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) };
+        Some(f32::from_bits(if f32::from_bits(bits).is_nan() { bits | QUIET } else { bits }))
+    }
+}
+
+/// The bit that makes a single's NaN quiet. The value on the way through a double has it too.
+const QUIET: u32 = 0x0040_0000;
+
 impl<'b> FromField<'b> for bool {
     fn from_value(value: Value<'b>) -> Option<bool> {
         match value {
@@ -161,13 +185,19 @@ impl<'b, const N: usize> FromField<'b> for [u8; N] {
     }
 }
 
+impl<'b> FromField<'b> for Vec<u8> {
+    fn from_value(value: Value<'b>) -> Option<Vec<u8>> {
+        <&[u8]>::from_value(value).map(Vec::from)
+    }
+}
+
 impl<'b> FromField<'b> for Value<'b> {
     fn from_value(value: Value<'b>) -> Option<Value<'b>> {
         Some(value)
     }
 }
 
-/// A tuple that a record can be unpacked into.
+/// A tuple or a struct that a record can be unpacked into. Tuples have it; `#[derive(Record)]` makes it for a struct.
 pub trait FromFields<'b>: Sized {
     /// How many values it takes.
     const LEN: usize;
@@ -188,7 +218,7 @@ pub trait FromFields<'b>: Sized {
     fn from_fields(values: &mut Values<'_, 'b>) -> Result<Self, Error>;
 }
 
-/// A tuple that can be packed into a record.
+/// A tuple, or a reference to a struct, that can be packed into a record.
 pub trait IntoFields<'v> {
     /// The values, as an array.
     type Fields: AsRef<[Value<'v>]>;
@@ -197,8 +227,13 @@ pub trait IntoFields<'v> {
     fn into_fields(self) -> Self::Fields;
 }
 
+/// The value of this index, as the type `T`; for derived code too.
+///
+/// # Errors
+///
+/// As [`FromFields::from_fields`].
 #[inline]
-fn next_field<'b, T: FromField<'b>>(values: &mut Values<'_, 'b>, index: usize, len: usize) -> Result<T, Error> {
+pub fn next_field<'b, T: FromField<'b>>(values: &mut Values<'_, 'b>, index: usize, len: usize) -> Result<T, Error> {
     let Some(item) = values.next_item() else {
         return Err(Error::FieldCount { expected: len, got: index });
     };

@@ -65,7 +65,7 @@ impl Format {
         if self.size() == 0 {
             return Err(Error::EmptyRecord);
         }
-        if !bytes.len().is_multiple_of(self.size()) {
+        if bytes.len() % self.size() != 0 {
             return Err(Error::NotAMultiple { size: self.size(), got: bytes.len() });
         }
         Ok(IterUnpack { format: self, records: bytes.chunks_exact(self.size()) })

@@ -6,6 +6,7 @@
 /// of them, with Python's conversions: integers and booleans where a float is wanted, booleans where
 /// an integer is wanted, the truth of anything where `?` stands.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Value<'a> {
     /// An integer; every integer that a record can hold fits.
     Int(i128),

@@ -130,7 +130,7 @@ unsafe fn to_object(value: Value<'_>) -> Result<Owned, Raised> {
             Ok(number) => PyLong_FromLongLong(number),
             Err(_) => PyLong_FromUnsignedLongLong(number as u64),
         },
-        Value::BigInt(_) | Value::Other { .. } => unreachable!("unpacking gives no such value"),
+        _ => unreachable!("unpacking gives no such value"),
     })
 }
 

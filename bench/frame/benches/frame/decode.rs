@@ -4,10 +4,11 @@ use crate::{
     CHUNK, SIZES,
     rounds::{Contender, compare},
 };
+use asynchronous_codec::Decoder as _;
 use bytes::BytesMut;
 use std::hint::black_box;
 use tokio_util::codec::{Decoder as _, LengthDelimitedCodec};
-use unglue_frame::{Deframer, Enframer, Framing};
+use unglue_frame::{BytesDeframer, Deframer, Enframer, Framing};
 use wire_codec::framing::{Endian, Framer as _, LengthPrefixed, LengthWidth};
 
 /// The stream: enough frames for the last level of cache, whole chunks.
@@ -41,6 +42,8 @@ pub(crate) fn run() {
                 let mut carry = Vec::new();
                 let wire = &wire;
                 rows.push(Contender::new("prost's length delimiter", move || prost(wire, &mut carry)));
+                let mut one_by_one = Deframer::new(Framing::varint());
+                rows.push(Contender::new("unglue decode()", move || decode(wire, &mut one_by_one)));
             }
             compare(&format!("decode {notation}, {size} bytes"), frames, rows);
         }
@@ -53,7 +56,7 @@ fn contenders(wire: &[u8]) -> Vec<Contender<'_>> {
     let mut wire_carry = Vec::new();
     let mut copy = vec![0; wire.len()];
     let mut one_by_one = Deframer::new(Framing::u32be());
-    let mut owned = Deframer::new(Framing::u32be());
+    let mut owned = BytesDeframer::new(Framing::u32be());
     vec![
         Contender::new("hand-written loop", move || by_hand(wire, &mut carry)),
         ours("unglue frames()", Framing::u32be(), wire),
@@ -68,6 +71,7 @@ fn contenders(wire: &[u8]) -> Vec<Contender<'_>> {
             in_bytes(wire, |input| codec.decode(input).expect("good frames"))
         }),
         Contender::new("tokio-util, its decode alone", tokio_decode(wire)),
+        Contender::new("asynchronous-codec LengthCodec (8 bytes)", asynchronous(wire)),
         Contender::new("memcpy", move || {
             copy.copy_from_slice(black_box(wire));
             black_box(&copy);
@@ -170,6 +174,26 @@ fn tokio_decode(wire: &[u8]) -> impl FnMut() -> u64 {
         let (mut sum, mut input) = (0, BytesMut::from(wire));
         while let Some(data) = codec.decode(&mut input).expect("good frames") {
             sum += look(&data);
+        }
+        sum
+    }
+}
+
+/// The same frames with its own length of eight bytes.
+fn asynchronous(wire: &[u8]) -> impl FnMut() -> u64 {
+    let mut theirs = Vec::new();
+    for frame in Deframer::new(Framing::u32be()).frames(&mut &wire[..]) {
+        let data = frame.expect("good frames").data();
+        theirs.extend_from_slice(&(data.len() as u64).to_be_bytes());
+        theirs.extend_from_slice(data);
+    }
+    move || {
+        let (mut sum, mut input) = (0, BytesMut::with_capacity(2 * CHUNK));
+        for chunk in theirs.chunks(CHUNK) {
+            input.extend_from_slice(chunk);
+            while let Some(data) = asynchronous_codec::LengthCodec.decode(&mut input).expect("good frames") {
+                sum += look(&data);
+            }
         }
         sum
     }

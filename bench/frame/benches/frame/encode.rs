@@ -19,6 +19,17 @@ pub(crate) fn run() {
         let data = vec![7; size];
         let frames = (CHUNK / (size + 4)).max(2);
         compare(&format!("encode u32be, {size} bytes"), frames, contenders(&data, frames));
+        compare(&format!("encode varint, {size} bytes"), frames, varints(&data, frames));
+        let slices = [
+            ("unglue encode_to(), varint", "varint"),
+            ("unglue encode_to(), the session's header", "len:u32be kind:u8 stream:u32be data[len]"),
+            ("unglue encode_to(), netstring", "netstring"),
+            ("unglue encode_to(), lines", "lines"),
+            ("unglue encode_to(), crc32 behind", "len:u32be data[len] crc32"),
+            ("unglue encode_to(), crc32c behind", "len:u32be data[len] crc32c"),
+        ];
+        let rows = slices.map(|(name, notation)| in_slice(name, notation, &data, frames));
+        compare(&format!("encode_to(), {size} bytes"), frames, rows.into());
     }
 }
 
@@ -33,6 +44,36 @@ fn ours<'d>(name: &'static str, notation: &str, data: &'d [u8], frames: usize) -
         }
         black_box(&out).len() as u64 * u64::from(fields.is_empty())
     })
+}
+
+fn in_slice<'d>(name: &'static str, notation: &str, data: &'d [u8], frames: usize) -> Contender<'d> {
+    let framing: Framing = notation.parse().expect("a notation");
+    let fields: Vec<u64> = framing.field_names().map(|_| 7).collect();
+    let (enframer, mut out) = (Enframer::new(framing), vec![0; frames * (data.len() + 32)]);
+    Contender::new(name, move || {
+        let mut rest = &mut out[..];
+        for _ in 0..frames {
+            let bytes = enframer.encode_to(&fields, black_box(data), rest).expect("it fits");
+            rest = &mut rest[bytes..];
+        }
+        0
+    })
+}
+
+fn varints(data: &[u8], frames: usize) -> Vec<Contender<'_>> {
+    let mut theirs = Vec::new();
+    vec![
+        Contender::new("prost's length delimiter", move || {
+            theirs.clear();
+            for _ in 0..frames {
+                let data = black_box(data);
+                prost::encode_length_delimiter(data.len(), &mut theirs).expect("a vector takes it");
+                theirs.extend_from_slice(data);
+            }
+            black_box(&theirs).len() as u64
+        }),
+        ours("unglue encode()", "varint", data, frames),
+    ]
 }
 
 fn contenders(data: &[u8], frames: usize) -> Vec<Contender<'_>> {

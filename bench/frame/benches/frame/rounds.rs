@@ -19,6 +19,9 @@ const TURN: Duration = Duration::from_millis(4);
 
 /// Prints a table of nanoseconds per frame, for work on `frames` frames.
 pub(crate) fn compare(title: &str, frames: usize, mut contenders: Vec<Contender<'_>>) {
+    if let Some(turns) = std::env::var_os("UNGLUE_BENCH_TURNS") {
+        return count(title, frames, contenders, turns.to_str().and_then(|turns| turns.parse().ok()).unwrap_or(1));
+    }
     let expected = (contenders[0].work)();
     let mut times = vec![Vec::new(); contenders.len()];
     for _ in 0..ROUNDS {
@@ -37,6 +40,20 @@ pub(crate) fn compare(title: &str, frames: usize, mut contenders: Vec<Contender<
     for (contender, times) in contenders.iter().zip(&mut times) {
         let [low, median, high] = quartiles(times);
         println!("| {} | {median:.2} | {low:.2}–{high:.2} | {:.2} |", contender.name, median / base);
+    }
+}
+
+/// Has the chosen contenders work so many times, for a profiler.
+fn count(title: &str, frames: usize, mut contenders: Vec<Contender<'_>>, turns: usize) {
+    let only = std::env::var("UNGLUE_BENCH_ONLY").unwrap_or_default();
+    for contender in &mut contenders {
+        let name = format!("{title}: {}", contender.name);
+        if name.contains(&only) {
+            for _ in 0..turns {
+                std::hint::black_box((contender.work)());
+            }
+            println!("{name}\t{frames}");
+        }
     }
 }
 

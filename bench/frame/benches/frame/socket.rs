@@ -10,7 +10,7 @@ use std::{
     time::Instant,
 };
 use tokio_util::codec::{Decoder, FramedRead, FramedWrite, LengthDelimitedCodec};
-use unglue_frame::{Framing, codec::Codec, io, tokio as ours};
+use unglue_frame::{Framing, codec::Codec, io, with_tokio as ours};
 
 type End = fn(TcpStream, usize, usize);
 
@@ -171,7 +171,7 @@ fn framed_receive(socket: TcpStream, size: usize, frames: usize) {
 }
 
 fn codec_receive(socket: TcpStream, size: usize, frames: usize) {
-    framed(socket, size, frames, Codec::new(Framing::u32be()));
+    framed(socket, size, frames, Codec::new(Framing::u32be()).expect("whole frames"));
 }
 
 fn framed<D: Decoder<Item = bytes::BytesMut>>(socket: TcpStream, size: usize, frames: usize, codec: D)

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
 
 use serde_json::{Map, Value};
-use unglue_frame::Enframer;
+use unglue_frame::{Enframer, Framing};
 
 use super::{Failure, framing, input, json};
 use crate::standard;
@@ -18,7 +18,7 @@ pub(super) struct Encode {
     /// The whole file is one message, not each of its lines
     #[arg(long)]
     whole: bool,
-    /// The value of a field, as NAME=NUMBER; others are 0
+    /// The value of a field, as NAME=NUMBER; the others are 0, or what the framing has for them
     #[arg(long = "field", value_name = "NAME=NUMBER", value_parser = field)]
     fields: Vec<(String, u64)>,
     /// The framing, such as u32be, lines or 'len:u16be type:u8 data[len]'
@@ -37,7 +37,7 @@ impl Encode {
     pub(super) fn run(self) -> Result<(), Failure> {
         let framing = framing(&self.notation)?;
         let names: Vec<String> = framing.field_names().map(Into::into).collect();
-        let values = self.values(&names)?;
+        let values = self.values(&framing, &names)?;
         let (source, bytes) = input(self.file)?;
         let mut encoder =
             Encoder { enframer: Enframer::new(framing), names, values, wire: Vec::new(), out: standard::stdout() };
@@ -49,8 +49,8 @@ impl Encode {
         result
     }
 
-    fn values(&self, names: &[String]) -> Result<Vec<u64>, Failure> {
-        let mut values = vec![0; names.len()];
+    fn values(&self, framing: &Framing, names: &[String]) -> Result<Vec<u64>, Failure> {
+        let mut values: Vec<u64> = (0..names.len()).map(|index| framing.default_field(index)).collect();
         for (name, value) in &self.fields {
             let index = names.iter().position(|known| known == name);
             values[index.ok_or_else(|| no_field(name, names))?] = *value;
@@ -85,6 +85,10 @@ impl<W: Write> Encoder<W> {
         let mut line = Vec::new();
         for number in 1.. {
             line.clear();
+            if !lines.buffer().contains(&b'\n') {
+                // The next line may be long in coming.
+                self.out.flush().map_err(Failure::Write)?;
+            }
             let read = lines.read_until(b'\n', &mut line).map_err(|error| Failure::Read(source.into(), error))?;
             if read == 0 {
                 break;

@@ -100,6 +100,8 @@ pub(super) fn to_json(value: Value<'_>) -> serde_json::Value {
         Value::Float(number) => json!(float_name(number)),
         Value::Bool(truth) | Value::Other { truth } => json!(truth),
         Value::Bytes(bytes) => json!({ "hex": to_hex(bytes) }),
+        // A kind of value that this command doesn't know yet.
+        other => json!(format!("{other:?}")),
     }
 }
 

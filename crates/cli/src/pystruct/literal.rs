@@ -1,13 +1,14 @@
 //! Values as one types them, and as Python prints them.
 
-use std::fmt::Write;
+use std::borrow::Cow;
+use std::fmt::{self, Write};
 
 use unglue_struct::{BigInt, Code, Value, Values};
 
 /// A value from the command line.
 #[derive(Debug, PartialEq)]
 pub(super) enum Literal<'a> {
-    Bytes(&'a [u8]),
+    Bytes(Cow<'a, [u8]>),
     Int(i128),
     BigInt(BigInt<'a>),
     Float(f64),
@@ -16,20 +17,46 @@ pub(super) enum Literal<'a> {
     Text(&'a str),
 }
 
+/// How the text of a `c`, `s` or `p` field is typed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Typed {
+    /// With the escapes of Python's bytes literals.
+    Escaped,
+    /// A backslash is a backslash.
+    Verbatim,
+}
+
+/// A backslash that begins no escape.
+#[derive(Debug, PartialEq)]
+pub(super) struct BadEscape {
+    /// Where the backslash stands, in bytes from 0.
+    at: usize,
+    /// It, and what follows.
+    found: String,
+}
+
+impl fmt::Display for BadEscape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let BadEscape { at, found } = self;
+        write!(f, "{found} at byte {at} is not an escape")
+    }
+}
+
 impl<'a> Literal<'a> {
-    /// Reads a value for a field of `code`: text stays as it is for `c`, `s` and `p`; for the others a
-    /// Python literal is looked for. A value too many has no code.
-    pub(super) fn read(bytes: &'a [u8], code: Option<Code>) -> Literal<'a> {
+    /// Reads a value for a field of `code`: for `c`, `s` and `p` text, for the others a Python literal. A value too many
+    /// has no code.
+    pub(super) fn read(bytes: &'a [u8], code: Option<Code>, typed: Typed) -> Result<Literal<'a>, BadEscape> {
         let is_text = matches!(code, Some(Code::Char | Code::Bytes | Code::Pascal));
         match std::str::from_utf8(bytes) {
-            Ok(text) if !is_text => number_or_text(text),
-            _ => Literal::Bytes(bytes),
+            Ok(text) if !is_text => Ok(number_or_text(text)),
+            _ if typed == Typed::Escaped => unescape(bytes).map(Literal::Bytes),
+            _ => Ok(Literal::Bytes(bytes.into())),
         }
     }
 
-    pub(super) fn value(&self) -> Value<'a> {
+    pub(super) fn value(&self) -> Value<'_> {
         match *self {
-            Literal::Bytes(bytes) => Value::Bytes(bytes),
+            Literal::Bytes(ref bytes) => Value::Bytes(bytes),
             Literal::Int(number) => Value::Int(number),
             Literal::BigInt(number) => Value::BigInt(number),
             Literal::Float(number) => Value::Float(number),
@@ -37,6 +64,54 @@ impl<'a> Literal<'a> {
             Literal::Text(text) => Value::Other { truth: !text.is_empty() },
         }
     }
+}
+
+/// Replaces the escapes of Python's bytes literals: `\\n`, `\\x00`, `\\0` and the like.
+fn unescape(text: &[u8]) -> Result<Cow<'_, [u8]>, BadEscape> {
+    if !text.contains(&b'\\') {
+        return Ok(text.into());
+    }
+    let (mut bytes, mut rest) = (Vec::with_capacity(text.len()), text);
+    while let Some(at) = rest.iter().position(|byte| *byte == b'\\') {
+        bytes.extend_from_slice(&rest[..at]);
+        let Some((byte, length)) = escape(&rest[at + 1..]) else {
+            let shown = &rest[at..rest.len().min(at + 4)];
+            let at = text.len() - rest.len() + at;
+            return Err(BadEscape { at, found: String::from_utf8_lossy(shown).into_owned() });
+        };
+        bytes.push(byte);
+        rest = &rest[at + 1 + length..];
+    }
+    bytes.extend_from_slice(rest);
+    Ok(bytes.into())
+}
+
+/// The byte that the text behind a backslash stands for, and how many bytes of text that takes.
+fn escape(text: &[u8]) -> Option<(u8, usize)> {
+    let single = match text.first()? {
+        b'\\' => b'\\',
+        b'\'' => b'\'',
+        b'"' => b'"',
+        b'a' => 0x07,
+        b'b' => 0x08,
+        b'f' => 0x0c,
+        b'n' => b'\n',
+        b'r' => b'\r',
+        b't' => b'\t',
+        b'v' => 0x0b,
+        b'x' => return Some((number(text.get(1..3)?, 16)?, 3)),
+        b'0'..=b'7' => {
+            let digits = text.iter().take(3).take_while(|byte| matches!(byte, b'0'..=b'7')).count();
+            return Some((number(&text[..digits], 8)?, digits));
+        }
+        _ => return None,
+    };
+    Some((single, 1))
+}
+
+fn number(digits: &[u8], base: u32) -> Option<u8> {
+    let digits = std::str::from_utf8(digits).ok()?;
+    u8::from_str_radix(digits, base).ok().filter(|_| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 fn number_or_text(text: &str) -> Literal<'_> {
@@ -83,6 +158,8 @@ fn repr(value: Value<'_>) -> String {
         Value::Float(number) => float_repr(number),
         Value::Bool(truth) | Value::Other { truth } => if truth { "True" } else { "False" }.to_owned(),
         Value::Bytes(bytes) => bytes_repr(bytes),
+        // A kind of value that this command doesn't know yet.
+        other => format!("{other:?}"),
     }
 }
 
@@ -153,14 +230,36 @@ mod tests {
 
     #[test]
     fn a_literal_is_what_python_would_read() {
-        assert_eq!(Literal::read(b"-12", Some(Code::Int)), Literal::Int(-12));
-        assert_eq!(Literal::read(b"0xff", Some(Code::Int)), Literal::Int(255));
-        assert_eq!(Literal::read(b"-0b11", Some(Code::Int)), Literal::Int(-3));
-        assert_eq!(Literal::read(b"0x-1", Some(Code::Int)), Literal::Text("0x-1"));
-        assert_eq!(Literal::read(b"1.0", Some(Code::Int)), Literal::Float(1.0));
-        assert_eq!(Literal::read(b"inf", Some(Code::Double)), Literal::Float(f64::INFINITY));
-        assert_eq!(Literal::read(b"12", Some(Code::Bytes)), Literal::Bytes(b"12"));
-        assert_eq!(Literal::read(b"true", Some(Code::Bool)), Literal::Bool(true));
-        assert_eq!(Literal::read(b"many", Some(Code::Int)), Literal::Text("many"));
+        let read = |bytes, code| Literal::read(bytes, Some(code), Typed::Escaped).unwrap();
+        assert_eq!(read(b"-12", Code::Int), Literal::Int(-12));
+        assert_eq!(read(b"0xff", Code::Int), Literal::Int(255));
+        assert_eq!(read(b"-0b11", Code::Int), Literal::Int(-3));
+        assert_eq!(read(b"0x-1", Code::Int), Literal::Text("0x-1"));
+        assert_eq!(read(b"1.0", Code::Int), Literal::Float(1.0));
+        assert_eq!(read(b"inf", Code::Double), Literal::Float(f64::INFINITY));
+        assert_eq!(read(b"12", Code::Bytes), Literal::Bytes(b"12".into()));
+        assert_eq!(read(b"true", Code::Bool), Literal::Bool(true));
+        assert_eq!(read(b"many", Code::Int), Literal::Text("many"));
+    }
+
+    #[test]
+    fn text_has_the_escapes_of_a_bytes_literal() {
+        let read = |text: &'static str| match Literal::read(text.as_bytes(), Some(Code::Bytes), Typed::Escaped) {
+            Ok(Literal::Bytes(bytes)) => bytes.into_owned(),
+            other => panic!("{text}: {other:?}"),
+        };
+        assert_eq!(read(r"a\x00b"), b"a\0b");
+        assert_eq!(read(r#"\a\b\f\n\r\t\v\\\'\""#), b"\x07\x08\x0c\n\r\t\x0b\\'\"");
+        assert_eq!(read(r"\0\01\101\3779"), b"\0\x01A\xff9");
+        assert_eq!(read(r"\xfF"), b"\xff");
+        for (text, at, found) in
+            [(r"ab\q", 2, r"\q"), (r"\x+1", 0, r"\x+1"), (r"\x1", 0, r"\x1"), (r"\400", 0, r"\400"), ("\\", 0, "\\")]
+        {
+            let error = Literal::read(text.as_bytes(), Some(Code::Bytes), Typed::Escaped).unwrap_err();
+            assert_eq!(error, BadEscape { at, found: found.into() }, "{text}");
+        }
+        let verbatim = Literal::read(br"a\q", Some(Code::Bytes), Typed::Verbatim).unwrap();
+        assert_eq!(verbatim, Literal::Bytes(br"a\q".into()));
+        assert_eq!(Literal::read(br"\x31", Some(Code::Int), Typed::Escaped).unwrap(), Literal::Text(r"\x31"));
     }
 }

@@ -2,16 +2,36 @@
 
 use crate::{
     MAX_DELIMITER,
-    rule::{Lost, Until},
+    compiled::{Lost, Span, Until},
 };
+use alloc::boxed::Box;
 
-/// A frame whose bytes are dropped.
+/// Bytes that are dropped.
 #[derive(Debug)]
-pub(super) enum Discard {
+pub(super) struct Discard {
+    way: Way,
+    why: Why,
+}
+
+/// Why bytes are dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Why {
+    /// They are a frame that is left out.
+    Skipped,
+    /// They are the rest of a frame that was cut.
+    Cut,
+    /// The application asked for it.
+    Asked,
+}
+
+#[derive(Debug)]
+enum Way {
     /// So many are left, of so many.
     Bytes { left: u64, total: u64 },
-    /// Up to the delimiter.
+    /// Up to the framing's delimiter.
     Until(Seek),
+    /// Up to another one.
+    Past(Box<(Until, Seek)>),
 }
 
 /// A search for a delimiter whose bytes aren't kept.
@@ -24,38 +44,70 @@ pub(super) struct Seek {
 }
 
 impl Discard {
-    /// Drops what `lost` says, behind `kept` bytes of the same frame.
-    pub(super) fn new(lost: Lost, kept: u64) -> Option<Discard> {
-        match lost {
-            Lost::Nothing => None,
-            Lost::Bytes(left) => Some(Discard::Bytes { left, total: left.saturating_add(kept) }),
-            Lost::Until => Some(Discard::Until(Seek { passed: kept, tail: [0; MAX_DELIMITER], tail_len: 0 })),
-        }
+    /// Leaves out a frame, behind `kept` bytes of it that were dropped before.
+    pub(super) fn skip(lost: Lost, kept: u64) -> Option<Discard> {
+        Discard::new(lost, kept, Why::Skipped)
     }
 
-    /// Drops bytes of `input`. At the frame's end it gives the frame's size.
-    pub(super) fn drop_from(&mut self, until: Option<&Until>, input: &mut &[u8]) -> Option<u64> {
-        match self {
-            Discard::Bytes { left, total } => {
+    /// Drops the rest of a frame that was cut.
+    pub(super) fn rest_of(span: Span) -> Option<Discard> {
+        Discard::new(span.lost, span.total as u64, Why::Cut)
+    }
+
+    fn new(lost: Lost, kept: u64, why: Why) -> Option<Discard> {
+        let way = match lost {
+            Lost::Nothing => return None,
+            Lost::Bytes(left) => Way::Bytes { left, total: left.saturating_add(kept) },
+            Lost::Until => Way::Until(Seek::new(kept)),
+        };
+        Some(Discard { way, why })
+    }
+
+    /// Drops so many bytes.
+    pub(super) fn bytes(bytes: u64) -> Discard {
+        Discard { way: Way::Bytes { left: bytes, total: bytes }, why: Why::Asked }
+    }
+
+    /// Drops everything up to these 1 to [`MAX_DELIMITER`] bytes, and them.
+    pub(super) fn past(pattern: &[u8]) -> Discard {
+        Discard { way: Way::Past(Box::new((Until::new(pattern, u64::MAX), Seek::new(0)))), why: Why::Asked }
+    }
+
+    /// Drops bytes of `input`. At the end it gives how many they were in all, and why.
+    pub(super) fn drop_from(&mut self, until: Option<&Until>, input: &mut &[u8]) -> Option<(u64, Why)> {
+        let total = match &mut self.way {
+            Way::Bytes { left, total } => {
                 let some = usize::try_from(*left).unwrap_or(usize::MAX).min(input.len());
                 *input = &input[some..];
                 *left -= some as u64;
                 (*left == 0).then_some(*total)
             }
-            Discard::Until(seek) => seek.drop_from(until, input),
+            Way::Until(seek) => seek.drop_from(until, input),
+            Way::Past(past) => past.1.drop_from(Some(&past.0), input),
+        };
+        total.map(|total| (total, self.why))
+    }
+
+    /// The bytes dropped, and how many there are in all where it is known.
+    pub(super) fn progress(&self) -> (u64, Option<u64>) {
+        match &self.way {
+            Way::Bytes { left, total } => (total - left, Some(*total)),
+            Way::Until(seek) => (seek.passed, None),
+            Way::Past(past) => (past.1.passed, None),
         }
     }
 
-    /// The bytes dropped, and the frame's size where it is known.
-    pub(super) fn progress(&self) -> (u64, Option<u64>) {
-        match self {
-            Discard::Bytes { left, total } => (total - left, Some(*total)),
-            Discard::Until(seek) => (seek.passed, None),
-        }
+    /// The bytes dropped, and why, if only the framing's delimiter is missing.
+    pub(super) fn lacks_delimiter(&self) -> Option<(u64, Why)> {
+        matches!(self.way, Way::Until(_)).then(|| (self.progress().0, self.why))
     }
 }
 
 impl Seek {
+    fn new(passed: u64) -> Seek {
+        Seek { passed, tail: [0; MAX_DELIMITER], tail_len: 0 }
+    }
+
     fn drop_from(&mut self, until: Option<&Until>, input: &mut &[u8]) -> Option<u64> {
         let found = until.and_then(|until| until.reach(&self.tail[..self.tail_len], input));
         let (dropped, rest) = input.split_at(found.unwrap_or(input.len()));

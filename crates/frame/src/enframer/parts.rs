@@ -3,21 +3,25 @@
 use crate::{
     Output,
     checksum::Over,
+    compiled::{Head, Lost, Span, least_width},
+    int::WIDEST,
     layout::Part,
-    rule::{Head, least_width},
 };
 use core::ops::Range;
-
-/// The most bytes that an integer takes.
-const WIDEST: usize = 10;
 
 /// Writes what stands before the data.
 #[inline]
 pub(super) fn write_before(head: &Head, length: u64, fields: &[u64], out: &mut impl Output) {
+    let number = head.number(length, fields);
     let mut fields = fields.iter();
     for part in &head.before {
         let (int, value) = match part {
-            Part::Length { int, .. } => (int, length),
+            Part::Length { int, rest, .. } => {
+                if rest.is_some() {
+                    fields.next();
+                }
+                (int, number)
+            }
             part => match fixed(part, &mut fields, out) {
                 Some(number) => number,
                 None => continue,
@@ -53,8 +57,15 @@ pub(super) fn write_behind(head: &Head, start: usize, data: Range<usize>, fields
             Part::Check(check) => {
                 let written = out.written();
                 let covered = match check.over {
+                    // A slice that is too short has fewer bytes; that ends in an error anyway.
+                    _ if written.len() < data.end => &[],
                     Over::Data => &written[data.clone()],
                     Over::All => &written[start..],
+                    Over::Parts { from, to } => {
+                        let (frame, head_len) = (&written[start..], data.start - start);
+                        let span = Span { head: head_len, data: data.len(), total: frame.len(), lost: Lost::Nothing };
+                        &frame[head.covered(from, to, span, frame.len(), frame)]
+                    }
                 };
                 let sum = check.of(covered);
                 out.put(&sum[..check.width()]);
@@ -75,14 +86,15 @@ pub(super) fn write_behind(head: &Head, start: usize, data: Range<usize>, fields
 pub(super) fn patch(head: &Head, start: usize, length: u64, fields: &[u64], out: &mut impl Output) -> usize {
     let int = head.length.int;
     let place = start + place_of_length(head, fields);
-    let (narrow, wide) = (int.width_of(0), int.width_of(length));
+    let number = head.number(length, fields);
+    let (narrow, wide) = (int.width_of(0), int.width_of(number));
     let more = wide - narrow;
     if more > 0 {
         let old = out.written().len();
         out.put(&[0; WIDEST][..more]);
         out.written().copy_within(place + narrow..old, place + wide);
     }
-    int.write(length, &mut out.written()[place..]);
+    int.write(number, &mut out.written()[place..]);
     more
 }
 

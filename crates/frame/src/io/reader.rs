@@ -1,26 +1,117 @@
 //! Reading frames.
 
-use super::{CHUNK, Error, next_chunk};
-use crate::{Deframer, Frame, Frames, Framing};
+use super::{Error, Sizes};
+use crate::{Deframer, Frame, Frames, Framing, LayoutError, Skipped};
 use alloc::vec::Vec;
-use std::io::{ErrorKind, Read};
+use core::ops::RangeInclusive;
+use std::io::{self, ErrorKind, Read};
 
 /// Reads frames from a [`Read`]. It has a buffer of its own: a [`BufReader`](std::io::BufReader) in between only copies.
 #[derive(Debug)]
 pub struct FrameReader<R> {
     inner: R,
     deframer: Deframer,
-    /// Bytes asked for at once: more once as many came.
-    chunk: usize,
+    sizes: Sizes,
     ended: bool,
 }
 
-impl<R: Read> FrameReader<R> {
+impl<R> FrameReader<R> {
     /// A reader of frames, from where `inner` stands.
     pub fn new(inner: R, framing: Framing) -> FrameReader<R> {
-        FrameReader { inner, deframer: Deframer::new(framing), chunk: CHUNK, ended: false }
+        FrameReader { inner, deframer: Deframer::new(framing), sizes: Sizes::default(), ended: false }
     }
 
+    /// A reader of frames that begin with `bytes`, which were read before, and go on where `inner` stands.
+    pub fn from_parts(inner: R, framing: Framing, bytes: &[u8]) -> FrameReader<R> {
+        let mut reader = FrameReader::new(inner, framing);
+        reader.deframer.feed(bytes);
+        reader
+    }
+
+    /// Asks for so many bytes at once: the fewest at first, and more while all come that were asked for. Unless said, 4
+    /// KiB to 256 KiB.
+    pub fn with_chunks(mut self, bytes: RangeInclusive<usize>) -> FrameReader<R> {
+        self.sizes = Sizes::new(bytes);
+        self
+    }
+
+    /// Allows another number of bytes of data in a frame, from the next frame on whose size isn't known yet.
+    pub fn set_max(&mut self, bytes: u64) {
+        self.deframer.set_max(bytes);
+    }
+
+    /// Goes on with another framing, which reads the bytes that belong to no frame taken yet.
+    pub fn switch(&mut self, framing: Framing) {
+        self.deframer.switch(framing);
+    }
+
+    /// Leaves out the next `bytes` bytes that belong to no frame taken yet.
+    pub fn skip(&mut self, bytes: u64) {
+        self.deframer.skip(bytes);
+    }
+
+    /// Leaves out everything up to the end of `pattern`.
+    ///
+    /// # Errors
+    /// As [`Deframer::skip_past`].
+    pub fn skip_past(&mut self, pattern: &[u8]) -> Result<(), LayoutError> {
+        self.deframer.skip_past(pattern)
+    }
+
+    /// The frames that were left out so far, since they were too long.
+    pub fn skipped(&self) -> Skipped {
+        self.deframer.skipped()
+    }
+
+    /// The bytes between two frames as they are, for a while: a reader of those that belong to no frame taken yet, and
+    /// of what follows them.
+    ///
+    /// ```
+    /// # use std::io::Read;
+    /// # use unglue_frame::{Framing, io::FrameReader};
+    /// let mut reader = FrameReader::new(&b"DATA 4\nrawsQUIT\n"[..], Framing::lines());
+    /// assert_eq!(reader.next()?.unwrap().data(), b"DATA 4");
+    /// let mut raw = [0; 4];
+    /// reader.raw().read_exact(&mut raw)?;
+    /// assert_eq!((&raw, reader.next()?.unwrap().data()), (b"raws", &b"QUIT"[..]));
+    /// # Ok::<(), unglue_frame::io::Error>(())
+    /// ```
+    pub fn raw(&mut self) -> Raw<'_, R> {
+        Raw { reader: self }
+    }
+
+    /// The stream offset of the first byte that belongs to no frame taken yet.
+    pub fn offset(&self) -> u64 {
+        self.deframer.offset()
+    }
+
+    /// The memory held for unfinished and buffered bytes.
+    pub fn capacity(&self) -> usize {
+        self.deframer.capacity()
+    }
+
+    /// The reader itself.
+    pub fn get_ref(&self) -> &R {
+        &self.inner
+    }
+
+    /// The reader itself. What is read from it is missing here.
+    pub fn get_mut(&mut self) -> &mut R {
+        &mut self.inner
+    }
+
+    /// The reader. Bytes that were read from it and belong to no frame taken yet are lost.
+    pub fn into_inner(self) -> R {
+        self.inner
+    }
+
+    /// The reader, and the bytes that were read from it and belong to no frame taken yet.
+    pub fn into_parts(self) -> (R, Vec<u8>) {
+        (self.inner, self.deframer.into_parts())
+    }
+}
+
+impl<R: Read> FrameReader<R> {
     /// The next frame, or `None` where the input ends between two frames.
     ///
     /// # Errors
@@ -33,8 +124,7 @@ impl<R: Read> FrameReader<R> {
                 return Ok(Some(self.deframer.located(found)));
             }
             if !self.fill()? {
-                self.deframer.finish()?;
-                return Ok(None);
+                return Ok(self.deframer.end()?);
             }
         }
     }
@@ -45,7 +135,7 @@ impl<R: Read> FrameReader<R> {
     /// # Errors
     /// Reading failed, or the input ended inside a frame. Bad bytes are the iterator's last item.
     pub fn batch(&mut self) -> Result<Option<Frames<'_, '_, 'static>>, Error> {
-        if !self.deframer.waiting() && !self.fill()? {
+        if !self.deframer.waiting() && !self.fill()? && !self.deframer.close() {
             self.deframer.finish()?;
             return Ok(None);
         }
@@ -55,12 +145,17 @@ impl<R: Read> FrameReader<R> {
     /// Reads once. False at the end of the input.
     fn fill(&mut self) -> Result<bool, Error> {
         while !self.ended {
-            let space = &mut self.deframer.space(self.chunk)[..self.chunk];
+            let chunk = self.sizes.chunk();
+            if self.deframer.capacity() > 2 * chunk {
+                // The stream has become quiet: what it needed before it needn't keep while it waits.
+                self.deframer.shed(drop);
+            }
+            let space = &mut self.deframer.space(chunk)[..chunk];
             match self.inner.read(space) {
                 Ok(0) => self.ended = true,
                 Ok(bytes) => {
                     self.deframer.filled(bytes);
-                    self.chunk = next_chunk(self.chunk, bytes);
+                    self.sizes.came(bytes);
                     return Ok(true);
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -69,19 +164,23 @@ impl<R: Read> FrameReader<R> {
         }
         Ok(false)
     }
+}
 
-    /// The stream offset of the first byte that belongs to no frame taken yet.
-    pub fn offset(&self) -> u64 {
-        self.deframer.offset()
-    }
+/// The bytes between two frames, as they are; see [`FrameReader::raw`].
+#[derive(Debug)]
+pub struct Raw<'a, R> {
+    reader: &'a mut FrameReader<R>,
+}
 
-    /// The reader itself.
-    pub fn get_ref(&self) -> &R {
-        &self.inner
-    }
-
-    /// The reader, and the bytes that were read from it and belong to no frame taken yet.
-    pub fn into_parts(self) -> (R, Vec<u8>) {
-        (self.inner, self.deframer.into_parts())
+impl<R: Read> Read for Raw<'_, R> {
+    fn read(&mut self, space: &mut [u8]) -> io::Result<usize> {
+        let there = self.reader.deframer.take_raw(space.len());
+        if !there.is_empty() {
+            space[..there.len()].copy_from_slice(there);
+            return Ok(there.len());
+        }
+        let bytes = self.reader.inner.read(space)?;
+        self.reader.deframer.passed(bytes);
+        Ok(bytes)
     }
 }

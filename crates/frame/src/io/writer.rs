@@ -16,10 +16,52 @@ pub struct FrameWriter<W> {
     sent: usize,
 }
 
-impl<W: Write> FrameWriter<W> {
+impl<W> FrameWriter<W> {
     /// A writer of frames.
     pub fn new(inner: W, framing: Framing) -> FrameWriter<W> {
         FrameWriter { inner, enframer: Enframer::new(framing), waiting: Vec::new(), sent: 0 }
+    }
+
+    /// A writer of frames behind `bytes`, which weren't written yet.
+    pub fn from_parts(inner: W, framing: Framing, bytes: Vec<u8>) -> FrameWriter<W> {
+        FrameWriter { waiting: bytes, ..FrameWriter::new(inner, framing) }
+    }
+
+    /// Allows another number of bytes of data in a frame.
+    pub fn set_max(&mut self, bytes: u64) {
+        self.enframer.set_max(bytes);
+    }
+
+    /// Goes on with another framing, from the next frame on.
+    pub fn switch(&mut self, framing: Framing) {
+        self.enframer = Enframer::new(framing);
+    }
+
+    /// The writer itself.
+    pub fn get_ref(&self) -> &W {
+        &self.inner
+    }
+
+    /// The writer itself. What is written to it overtakes what waits here: `flush` first.
+    pub fn get_mut(&mut self) -> &mut W {
+        &mut self.inner
+    }
+
+    /// The writer, and the bytes that wait to be written to it.
+    pub fn into_parts(mut self) -> (W, Vec<u8>) {
+        self.waiting.drain(..self.sent);
+        (self.inner, self.waiting)
+    }
+}
+
+impl<W: Write> FrameWriter<W> {
+    /// Writes bytes that are no frame, such as those between two phases of a protocol, in order with the frames.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub fn write_raw(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.waiting.extend_from_slice(bytes);
+        if self.waiting.len() >= CHUNK { Ok(self.send()?) } else { Ok(()) }
     }
 
     /// Writes a frame with these fields (in the layout's order, lengths left out) and this data.

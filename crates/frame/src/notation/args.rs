@@ -1,7 +1,7 @@
 //! Arguments in parentheses.
 
 use super::{Problem, Wrong};
-use crate::Int;
+use crate::{Int, int::Form};
 use alloc::vec::Vec;
 
 /// An argument: `value`, or `key=value`.
@@ -16,6 +16,16 @@ pub(super) enum Value<'t> {
     Word(&'t str),
     /// What stood in quotes.
     Text(Vec<u8>),
+}
+
+impl Value<'_> {
+    /// What stood in quotes.
+    pub(super) fn text(&self) -> Option<&[u8]> {
+        match self {
+            Value::Text(bytes) => Some(bytes),
+            Value::Word(_) => None,
+        }
+    }
 }
 
 pub(super) type Args<'t> = Vec<Arg<'t>>;
@@ -112,7 +122,7 @@ pub(super) fn decimal(digits: &str) -> Option<u64> {
 }
 
 /// The integers of fixed width by name.
-pub(super) const INTS: [(&str, Int); 9] = [
+pub(super) const INTS: [(&str, Int); 15] = [
     ("u8", Int::U8),
     ("u16be", Int::U16BE),
     ("u16le", Int::U16LE),
@@ -120,20 +130,55 @@ pub(super) const INTS: [(&str, Int); 9] = [
     ("u24le", Int::U24LE),
     ("u32be", Int::U32BE),
     ("u32le", Int::U32LE),
+    ("u40be", Int::U40BE),
+    ("u40le", Int::U40LE),
+    ("u48be", Int::U48BE),
+    ("u48le", Int::U48LE),
+    ("u56be", Int::U56BE),
+    ("u56le", Int::U56LE),
     ("u64be", Int::U64BE),
     ("u64le", Int::U64LE),
 ];
 
+/// The names of integers that take arguments.
+const WITH_ARGS: [(&str, Int); 4] =
+    [("varint", Int::VARINT), ("hex", Int::hex(0)), ("oct", Int::octal(0)), ("dec", Int::decimal(0))];
+
 /// An integer's name.
 pub(super) fn int(name: &str) -> Option<Int> {
-    if name == "varint" {
-        return Some(Int::VARINT);
-    }
-    INTS.iter().find(|(known, _)| *known == name).map(|(_, int)| *int)
+    INTS.iter().chain(&WITH_ARGS).find(|(known, _)| *known == name).map(|(_, int)| *int)
 }
 
-/// The most bytes of a varint.
-pub(super) fn varint(digits: &str) -> Option<Int> {
-    let bytes = decimal(digits).and_then(|bytes| u8::try_from(bytes).ok())?;
-    (1..=10).contains(&bytes).then(|| Int::varint(bytes))
+/// The name of an integer that takes arguments.
+pub(super) fn name_of(int: Int) -> &'static str {
+    let same = |known: &&(&str, Int)| match (known.1.form, int.form) {
+        (Form::Varint, Form::Padded) => true,
+        (known, form) => known == form,
+    };
+    WITH_ARGS.iter().find(same).map_or("varint", |(name, _)| name)
+}
+
+/// An integer with its arguments: `varint(4)`, `hex(4)`.
+pub(super) fn int_with_args(text: &str) -> Option<Int> {
+    let Some((name, args)) = text.split_once('(') else { return int(text) };
+    let args = args.strip_suffix(')')?.split(',').map(str::trim);
+    args.map(Some).try_fold(int(name)?, |int, arg| apply(int, arg?))
+}
+
+/// The integer with an argument: how many bytes or digits, or `padded`. `None` if it has no such argument.
+pub(super) fn apply(int: Int, arg: &str) -> Option<Int> {
+    let count = || decimal(arg).and_then(|count| u8::try_from(count).ok()).filter(|count| *count > 0);
+    match int.form {
+        Form::Varint if arg == "padded" => Some(int.padded()),
+        Form::Varint | Form::Padded => count().filter(|bytes| *bytes <= 10).map(|bytes| Int { width: bytes, ..int }),
+        Form::Digits(radix) => {
+            let int = |digits| match radix {
+                8 => Int::octal(digits),
+                10 => Int::decimal(digits),
+                _ => Int::hex(digits),
+            };
+            count().filter(|digits| int(*digits).width == *digits).map(int)
+        }
+        Form::Big | Form::Little => None,
+    }
 }

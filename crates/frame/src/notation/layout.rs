@@ -50,6 +50,11 @@ pub(super) fn parse(text: &str, mut at: usize) -> Result<(Framing, Args<'_>), Wr
 
 /// A token ends at a space outside of parentheses.
 fn token_end(text: &str, at: usize) -> usize {
+    // Options may stand right behind data[…] and pad[…], which have no parentheses of their own.
+    if text[at..].starts_with("data[") || text[at..].starts_with("pad[") {
+        let end = text[at..].find(|c: char| c.is_whitespace() || c == '(');
+        return end.map_or(text.len(), |end| at + end);
+    }
     let mut depth = 0;
     let end = text[at..].find(|c: char| {
         match c {
@@ -79,7 +84,7 @@ impl Draft {
         } else if let Some((name, int)) = token.split_once(':') {
             named(name, int, at)?
         } else {
-            unnamed(token, at)?
+            unnamed(token, at, &self.layout)?
         };
         self.push(at, part);
         Ok(())
@@ -87,56 +92,91 @@ impl Draft {
 
     /// The index of a field among those that the application sets.
     fn field(&self, name: &str) -> Option<usize> {
-        let fields = self.layout.parts.iter().filter(|part| matches!(part, Part::Field { .. }));
-        fields.into_iter().position(|part| matches!(part, Part::Field { name: known, .. } if known == name))
+        self.layout.parts.iter().filter_map(Part::field).position(|known| known == name)
     }
 
-    /// `len`, `len-4` or `len+4`: the field of that name becomes the length.
+    /// `len`, `len&fff`, `len*4`, `len-4`, `len+4`, or these in this order: the field of that name becomes the length.
     fn data(&mut self, inner: &str, at: usize) -> Result<Part, Wrong> {
-        let (name, adjust) = match inner.find(['+', '-']) {
-            Some(sign) => {
-                let number = args::decimal(&inner[sign + 1..]).and_then(|number| i32::try_from(number).ok());
-                let number = i64::from(number.ok_or((at + sign + 1, Problem::Expected("a number of bytes")))?);
-                (&inner[..sign], if inner[sign..].starts_with('-') { -number } else { number })
+        let end = |text: &str, marks: &[char]| text.find(marks).unwrap_or(text.len());
+        let (name, rest) = inner.split_at(end(inner, &['&', '*', '+', '-']));
+        let (mask, rest) = rest.split_at(end(rest, &['*', '+', '-']));
+        let (scale, adjust) = rest.split_at(end(rest, &['+', '-']));
+        let place = |part: &str| at + (part.as_ptr() as usize - inner.as_ptr() as usize) + 1;
+        let mask = match mask.strip_prefix('&') {
+            Some(digits) => {
+                let sign = digits.starts_with('+');
+                let mask = u64::from_str_radix(digits, 16).ok().filter(|_| !sign);
+                mask.ok_or((place(mask_text(inner)), Problem::Expected("a mask in hex, such as 7fff")))?
             }
-            None => (inner, 0),
+            None => u64::MAX,
+        };
+        let number = |text: &str| args::decimal(text).and_then(|number| u32::try_from(number).ok());
+        let scale = match scale.strip_prefix('*') {
+            Some(digits) => {
+                let positive = number(digits).filter(|scale| *scale > 0);
+                positive.ok_or((place(scale), Problem::Expected("a number of bytes above 0")))?
+            }
+            None => 1,
+        };
+        let adjust = match adjust.strip_prefix(['+', '-']) {
+            Some(digits) => {
+                let bytes = number(digits).filter(|bytes| i32::try_from(*bytes).is_ok());
+                let bytes = i64::from(bytes.ok_or((place(adjust), Problem::Expected("a number of bytes")))?);
+                if adjust.starts_with('-') { -bytes } else { bytes }
+            }
+            None => 0,
         };
         if self.layout.parts.iter().any(|part| matches!(part, Part::Data { .. })) {
             return Err((at - "data[".len(), Problem::Layout(LayoutError::Twice("data"))));
         }
-        let length = self.layout.parts.iter_mut().find_map(|part| match part {
-            Part::Field { name: known, int } | Part::Length { name: known, int } if known == name => {
-                let part_name = core::mem::take(known);
-                let int = *int;
-                *part = Part::Length { name: part_name, int };
+        self.length(name, mask).ok_or((at, Problem::UnknownField(name.into())))?;
+        Ok(Part::Data { scale, adjust })
+    }
+
+    /// Makes the field of this name the length.
+    fn length(&mut self, name: &str, bits: u64) -> Option<()> {
+        self.layout.parts.iter_mut().find_map(|part| match part {
+            Part::Field { name: known, int } if known == name => {
+                *part = Part::Length { name: name.into(), int: *int, mask: bits, rest: None };
+                Some(())
+            }
+            Part::Length { name: known, mask, .. } if known == name => {
+                *mask = bits;
                 Some(())
             }
             _ => None,
-        });
-        length.ok_or((at, Problem::UnknownField(name.into())))?;
-        Ok(Part::Data { adjust })
+        })
     }
+}
+
+fn mask_text(inner: &str) -> &str {
+    &inner[inner.find('&').unwrap_or(0)..]
 }
 
 fn bracketed<'t>(token: &'t str, open: &str) -> Option<&'t str> {
     token.strip_prefix(open)?.strip_suffix(']')
 }
 
+/// `name:u32be`, or `rest|name:u32be` for a length in some bits of a number.
 fn named(name: &str, int: &str, at: usize) -> Result<Part, Wrong> {
-    if !crate::layout::is_name(name) {
+    let int_at = at + name.len() + 1;
+    let (rest, name) = match name.split_once('|') {
+        Some((rest, name)) => (Some(rest), name),
+        None => (None, name),
+    };
+    if !rest.into_iter().chain([name]).all(crate::layout::is_name) {
         return Err((at, Problem::Expected("a name: letters, digits, - and _, with a letter first")));
     }
-    let int_at = at + name.len() + 1;
-    let found = match int.strip_prefix("varint(").and_then(|digits| digits.strip_suffix(')')) {
-        Some(digits) => args::varint(digits),
-        None => args::int(int),
-    };
+    let found = args::int_with_args(int);
     let int: Int = found.ok_or((int_at, Problem::UnknownInt(int.into())))?;
-    Ok(Part::Field { name: name.into(), int })
+    Ok(match rest {
+        Some(rest) => Part::Length { name: name.into(), int, mask: u64::MAX, rest: Some(rest.into()) },
+        None => Part::Field { name: name.into(), int },
+    })
 }
 
 /// A literal, reserved bytes or a checksum.
-fn unnamed(token: &str, at: usize) -> Result<Part, Wrong> {
+fn unnamed(token: &str, at: usize, layout: &Layout) -> Result<Part, Wrong> {
     let (base, count) = match token.split_once('*') {
         Some((base, count)) => {
             let wrong = (at + base.len() + 1, Problem::Expected("a count from 1 to 4096"));
@@ -151,7 +191,7 @@ fn unnamed(token: &str, at: usize) -> Result<Part, Wrong> {
     if let Some(byte) = hex(base) {
         return Ok(Part::Literal(alloc::vec![byte; count]));
     }
-    checksum(token, at)
+    checksum(token, at, layout)
 }
 
 fn hex(word: &str) -> Option<u8> {
@@ -159,7 +199,7 @@ fn hex(word: &str) -> Option<u8> {
     two.then(|| u8::from_str_radix(word, 16).ok())?
 }
 
-fn checksum(token: &str, at: usize) -> Result<Part, Wrong> {
+fn checksum(token: &str, at: usize, layout: &Layout) -> Result<Part, Wrong> {
     let open = token.find('(').unwrap_or(token.len());
     let name = &token[..open];
     let Some((_, kind)) = checksum::KINDS.iter().find(|(known, _)| *known == name) else {
@@ -175,12 +215,19 @@ fn checksum(token: &str, at: usize) -> Result<Part, Wrong> {
     if end < token.len() {
         return Err((at + end, Problem::Expected("a space")));
     }
+    let mut parts: (Option<u16>, Option<u16>) = (None, None);
     for arg in list {
-        sum = match (arg.key, arg.value) {
-            (None, args::Value::Word("all")) => sum.over_all(),
-            (None, args::Value::Word("le")) => sum.little_endian(),
-            _ => return Err((at + arg.at, Problem::Expected("all or le"))),
-        };
+        let place = |name: &str| layout.place_of(name).ok_or((at + arg.at, Problem::UnknownField(name.into())));
+        match (arg.key, &arg.value) {
+            (None, args::Value::Word("all")) => sum = sum.over_all(),
+            (None, args::Value::Word("le")) => sum = sum.little_endian(),
+            (Some("from"), args::Value::Word(name)) => parts.0 = Some(place(name)?),
+            (Some("to"), args::Value::Word(name)) => parts.1 = Some(place(name)?),
+            _ => return Err((at + arg.at, Problem::Expected("all, from=PART, to=PART or le"))),
+        }
     }
-    Ok(Part::Check(sum))
+    Ok(Part::Check(match parts {
+        (None, None) => sum,
+        (from, to) => sum.over_parts(from.unwrap_or(0), to.unwrap_or(Checksum::UP_TO_ITSELF)),
+    }))
 }

@@ -1,13 +1,15 @@
 //! The framings that have a name.
 
 use super::{
-    Problem, Supports, Wrong,
+    Problem, Wrong,
     args::{self, Args, Value},
+    names,
 };
-use crate::{Framing, Int, framing::Shape};
+use crate::{Framing, Int, framing::Shape, int::Form};
 
 /// A framing's name, for lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Preset {
     /// How it is written, with an example's arguments.
     pub notation: &'static str,
@@ -50,21 +52,19 @@ pub fn presets() -> &'static [Preset] {
     PRESETS
 }
 
-const TEXT: Supports = Supports { max: true, incl: false, too_long: true, cut: true, empty: true };
-
 /// Reads the preset at `start`, whose first word ends at `end`. `None` if there is none.
-pub(super) fn parse(text: &str, start: usize, end: usize) -> Result<Option<(Framing, Args<'_>, Supports)>, Wrong> {
+pub(super) fn parse(text: &str, start: usize, end: usize) -> Result<Option<(Framing, Args<'_>)>, Wrong> {
     let name = &text[start..end];
     let (mut list, behind) = if text[end..].starts_with('(') { args::parse(text, end)? } else { (Args::new(), end) };
     let found = match args::int(name) {
-        Some(int) if text[behind..].starts_with('+') => return json(text, varint_arg(int, &mut list)?, behind),
+        Some(int) if text[behind..].starts_with('+') => return json(text, int_args(int, start, &mut list)?, behind),
         Some(int) => {
-            let int = varint_arg(int, &mut list)?;
-            Some((Framing::prefixed(int), Supports { incl: int.fixed_width().is_some(), ..TEXT }))
+            let int = int_args(int, start, &mut list)?;
+            Some(Framing::prefixed(int))
         }
         None => named(name, start, &mut list)?,
     };
-    let Some((framing, supports)) = found else {
+    let Some(framing) = found else {
         // A word alone can't be a layout: say what it should have been.
         let alone = !name.contains([':', '[']) && text[end..].trim_start().is_empty();
         let known = super::layout::is_part(name);
@@ -73,10 +73,10 @@ pub(super) fn parse(text: &str, start: usize, end: usize) -> Result<Option<(Fram
     if behind < text.len() {
         return Err((behind, Problem::Expected("the end of the notation behind a preset")));
     }
-    Ok(Some((framing, list, supports)))
+    Ok(Some((framing, list)))
 }
 
-fn named(name: &str, start: usize, list: &mut Args<'_>) -> Result<Option<(Framing, Supports)>, Wrong> {
+fn named(name: &str, start: usize, list: &mut Args<'_>) -> Result<Option<Framing>, Wrong> {
     let framing = match name {
         "lines" => Framing::lines(),
         "crlf" => Framing::crlf(),
@@ -84,51 +84,60 @@ fn named(name: &str, start: usize, list: &mut Args<'_>) -> Result<Option<(Framin
         "netstring" => Framing::netstring(),
         "lsp" => Framing::lsp(),
         "delim" => return delim(start, list).map(Some),
-        "octet-count" => return Ok(Some((Framing::octet_count(), Supports { empty: false, ..TEXT }))),
-        "cobs" => return Ok(Some((Framing::cobs(), Supports { cut: false, ..TEXT }))),
-        "slip" => return Ok(Some((Framing::slip(), Supports { cut: false, empty: false, ..TEXT }))),
-        _ => return fixed(name, start),
+        "octet-count" => Framing::octet_count(),
+        "cobs" => Framing::cobs(),
+        "slip" => Framing::slip(),
+        _ => match names::protocol(name, list)? {
+            Some(framing) => framing,
+            None => return fixed(name, start),
+        },
     };
-    Ok(Some((framing, TEXT)))
+    Ok(Some(framing))
 }
 
-fn delim(start: usize, list: &mut Args<'_>) -> Result<(Framing, Supports), Wrong> {
-    match list.first() {
-        Some(args::Arg { at, value: Value::Text(bytes), .. }) => {
-            let framing = Framing::delim(bytes).map_err(|error| (*at, Problem::Layout(error)))?;
-            list.remove(0);
-            Ok((framing, TEXT))
-        }
-        _ => Err((start, Problem::Expected(r#"delim("…")"#))),
+fn delim(start: usize, list: &mut Args<'_>) -> Result<Framing, Wrong> {
+    let mut delims = Args::new();
+    while let Some(args::Arg { value: Value::Text(_), .. }) = list.first() {
+        delims.push(list.remove(0));
     }
+    let texts: alloc::vec::Vec<&[u8]> = delims.iter().filter_map(|arg| arg.value.text()).collect();
+    if texts.is_empty() {
+        return Err((start, Problem::Expected(r#"delim("…")"#)));
+    }
+    // The first that is wrong, if it isn't their number.
+    let wrong = delims.iter().find(|arg| arg.value.text().is_none_or(|text| Framing::delim(text).is_err()));
+    let at = wrong.unwrap_or(&delims[0]).at;
+    Framing::any_delim(&texts).map_err(|error| (at, Problem::Layout(error)))
 }
 
-fn fixed(name: &str, start: usize) -> Result<Option<(Framing, Supports)>, Wrong> {
-    const NOTHING: Supports = Supports { max: false, incl: false, too_long: false, cut: false, empty: false };
+fn fixed(name: &str, start: usize) -> Result<Option<Framing>, Wrong> {
     let Some(digits) = name.strip_prefix("fixed:") else { return Ok(None) };
     let at = start + "fixed:".len();
     let size = args::size(digits).ok_or((at, Problem::Expected("a number of bytes")))?;
     let size = usize::try_from(size).map_err(|_| (at, Problem::TooLarge))?;
     let framing = Framing::fixed(size).map_err(|error| (at, Problem::Layout(error)))?;
-    Ok(Some((framing, NOTHING)))
+    Ok(Some(framing))
 }
 
-/// Takes a varint's first argument, the most bytes, out of the list.
-fn varint_arg(int: Int, list: &mut Args<'_>) -> Result<Int, Wrong> {
-    match list.first() {
-        Some(args::Arg { at, key: None, value: Value::Word(digits) })
-            if int.fixed_width().is_none() && args::decimal(digits).is_some() =>
-        {
-            let int = args::varint(digits).ok_or((*at, Problem::Expected("1 to 10 bytes")))?;
-            list.remove(0);
-            Ok(int)
-        }
-        _ => Ok(int),
+/// Takes the arguments of an integer, how many bytes or digits it has, out of the front of the list.
+fn int_args(mut int: Int, start: usize, list: &mut Args<'_>) -> Result<Int, Wrong> {
+    let takes = int.binary_width().is_none();
+    while takes
+        && let Some(args::Arg { at, key: None, value: Value::Word(word) }) = list.first()
+        && (args::decimal(word).is_some() || *word == "padded")
+    {
+        let most = if matches!(int.form, Form::Digits(_)) { "1 to 16 digits" } else { "1 to 10 bytes" };
+        int = args::apply(int, word).ok_or((*at, Problem::Expected(most)))?;
+        list.remove(0);
     }
+    if matches!(int.form, Form::Digits(_)) && int.fixed_width().is_none() {
+        return Err((start, Problem::Expected("how many digits, such as hex(4)")));
+    }
+    Ok(int)
 }
 
 #[cfg(feature = "json")]
-fn json(text: &str, int: Int, plus: usize) -> Result<Option<(Framing, Args<'_>, Supports)>, Wrong> {
+fn json(text: &str, int: Int, plus: usize) -> Result<Option<(Framing, Args<'_>)>, Wrong> {
     let expected = (plus, Problem::Expected("+json(body=NAME)"));
     if !text[plus..].starts_with("+json(") {
         return Err(expected);
@@ -143,11 +152,11 @@ fn json(text: &str, int: Int, plus: usize) -> Result<Option<(Framing, Args<'_>, 
     };
     list.remove(0);
     let framing = Framing { shape: Shape::Json { int, body: body.into() }, ..Framing::prefixed(int) };
-    Ok(Some((framing, list, Supports { max: true, incl: false, too_long: false, cut: false, empty: false })))
+    Ok(Some((framing, list)))
 }
 
 #[cfg(not(feature = "json"))]
-fn json(text: &str, _: Int, plus: usize) -> Result<Option<(Framing, Args<'_>, Supports)>, Wrong> {
+fn json(text: &str, _: Int, plus: usize) -> Result<Option<(Framing, Args<'_>)>, Wrong> {
     let _ = Shape::Lines;
     Err((plus, Problem::Feature { what: text[plus..].into(), feature: "json" }))
 }

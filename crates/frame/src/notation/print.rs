@@ -1,10 +1,11 @@
 //! Framings printed in canonical form.
 
-use super::args::INTS;
+use super::args::{self, INTS};
 use crate::{
     Checksum, DEFAULT_MAX, Framing, Int, Layout, TooLong,
     checksum::{KINDS, Over},
     framing::Shape,
+    int::Form,
     layout::Part,
 };
 use alloc::{format, string::String, string::ToString, vec::Vec};
@@ -20,17 +21,17 @@ impl fmt::Display for Framing {
                 return if options.is_empty() { Ok(()) } else { write!(f, " ({})", options.join(", ")) };
             }
             Shape::Prefixed { int, incl } => {
-                args.extend(varint_arg(*int));
+                args.extend(int_args(*int));
                 args.extend(incl.then(|| "incl".into()));
                 int_name(*int).into()
             }
             Shape::Fixed(size) => format!("fixed:{}", size_name(*size as u64)),
             Shape::Lines => "lines".into(),
-            Shape::Delim(bytes) => match bytes.as_slice() {
-                b"\r\n" => "crlf".into(),
-                [0] => "nul".into(),
-                bytes => {
-                    args.push(quote(bytes));
+            Shape::Delim(delims) => match delims.as_slice() {
+                [one] if one == b"\r\n" => "crlf".into(),
+                [one] if one == &[0] => "nul".into(),
+                delims => {
+                    args.extend(delims.iter().map(|bytes| quote(bytes)));
                     "delim".into()
                 }
             },
@@ -43,6 +44,10 @@ impl fmt::Display for Framing {
             Shape::Json { int, body } => {
                 args.push(format!("body={body}"));
                 format!("{int}+json")
+            }
+            Shape::Custom(custom) => {
+                args.extend(custom.args());
+                custom.name().into()
             }
         };
         args.extend(self.options());
@@ -57,13 +62,14 @@ impl Framing {
         if self.max != DEFAULT_MAX && !matches!(self.shape, Shape::Fixed(_)) {
             options.push(format!("max={}", size_name(self.max)));
         }
-        match self.too_long {
-            TooLong::Fail => {}
-            TooLong::Skip => options.push("toolong=skip".into()),
-            TooLong::Cut => options.push("toolong=cut".into()),
+        if self.too_long != TooLong::Fail {
+            options.push(self.too_long.option().into());
         }
         if !self.empty {
             options.push("empty=deny".into());
+        }
+        if self.last {
+            options.push("last=allow".into());
         }
         options
     }
@@ -71,43 +77,73 @@ impl Framing {
 
 impl fmt::Display for Int {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match varint_arg(*self) {
-            Some(bytes) => write!(f, "varint({bytes})"),
-            None => f.write_str(int_name(*self)),
+        let args = int_args(*self);
+        if args.is_empty() {
+            f.write_str(int_name(*self))
+        } else {
+            write!(f, "{}({})", int_name(*self), args.join(","))
         }
     }
 }
 
 impl fmt::Display for Layout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let fields: Vec<&str> = self.parts.iter().filter_map(|part| field_name(part, false)).collect();
-        let length = self.parts.iter().find_map(|part| field_name(part, true)).unwrap_or_default();
-        let parts: Vec<String> = self.parts.iter().map(|part| part_text(part, &fields, length)).collect();
+        let fields: Vec<&str> = self.parts.iter().filter_map(Part::field).collect();
+        let length = self.parts.iter().find_map(|part| match part {
+            Part::Length { name, mask: u64::MAX, .. } => Some(name.clone()),
+            Part::Length { name, mask, .. } => Some(format!("{name}&{mask:x}")),
+            _ => None,
+        });
+        let length = length.unwrap_or_default();
+        let parts: Vec<String> = self.parts.iter().map(|part| self.part_text(part, &fields, &length)).collect();
         f.write_str(&parts.join(" "))
     }
 }
 
-fn field_name(part: &Part, length: bool) -> Option<&str> {
-    match part {
-        Part::Field { name, .. } if !length => Some(name),
-        Part::Length { name, .. } if length => Some(name),
-        _ => None,
-    }
+fn data_text(length: &str, scale: u32, adjust: i64) -> String {
+    let scale = if scale == 1 { String::new() } else { format!("*{scale}") };
+    let adjust = if adjust == 0 { String::new() } else { format!("{adjust:+}") };
+    format!("data[{length}{scale}{adjust}]")
 }
 
-fn part_text(part: &Part, fields: &[&str], length: &str) -> String {
-    match part {
-        Part::Literal(bytes) => {
-            let runs: Vec<String> = bytes.chunk_by(|a, b| a == b).map(run_text).collect();
-            runs.join(" ")
+impl Layout {
+    fn part_text(&self, part: &Part, fields: &[&str], length: &str) -> String {
+        match part {
+            Part::Literal(bytes) => {
+                let runs: Vec<String> = bytes.chunk_by(|a, b| a == b).map(run_text).collect();
+                runs.join(" ")
+            }
+            Part::Length { name, int, rest: Some(rest), .. } => format!("{rest}|{name}:{int}"),
+            Part::Field { name, int } | Part::Length { name, int, .. } => format!("{name}:{int}"),
+            Part::Reserved(1) => "_".into(),
+            Part::Reserved(count) => format!("_*{count}"),
+            Part::Data { scale, adjust } => data_text(length, *scale, *adjust),
+            Part::Pad { field } => format!("pad[{}]", fields.get(*field).unwrap_or(&"")),
+            Part::Check(check) => self.check_text(*check),
         }
-        Part::Field { name, int } | Part::Length { name, int } => format!("{name}:{int}"),
-        Part::Reserved(1) => "_".into(),
-        Part::Reserved(count) => format!("_*{count}"),
-        Part::Data { adjust: 0 } => format!("data[{length}]"),
-        Part::Data { adjust } => format!("data[{length}{adjust:+}]"),
-        Part::Pad { field } => format!("pad[{}]", fields.get(*field).unwrap_or(&"")),
-        Part::Check(check) => check.to_string(),
+    }
+
+    fn check_text(&self, check: Checksum) -> String {
+        let name = KINDS.iter().find(|(_, kind)| *kind == check.kind).map_or("", |(name, _)| name);
+        let part = |index: u16| match self.parts.get(usize::from(index)) {
+            Some(Part::Field { name, .. } | Part::Length { name, .. }) => name.clone(),
+            _ => "data".into(),
+        };
+        let mut args = Vec::new();
+        match check.over {
+            Over::Data => {}
+            Over::All => args.push("all".into()),
+            Over::Parts { from, to } => {
+                args.push(format!("from={}", part(from)));
+                if to != Checksum::UP_TO_ITSELF {
+                    args.push(format!("to={}", part(to)));
+                }
+            }
+        }
+        if check.little {
+            args.push("le".into());
+        }
+        if args.is_empty() { name.into() } else { format!("{name}({})", args.join(",")) }
     }
 }
 
@@ -121,24 +157,18 @@ fn run_text(run: &[u8]) -> String {
     }
 }
 
-impl fmt::Display for Checksum {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = KINDS.iter().find(|(_, kind)| *kind == self.kind).map_or("", |(name, _)| name);
-        match (self.over, self.little) {
-            (Over::Data, false) => f.write_str(name),
-            (Over::Data, true) => write!(f, "{name}(le)"),
-            (Over::All, false) => write!(f, "{name}(all)"),
-            (Over::All, true) => write!(f, "{name}(all,le)"),
-        }
-    }
-}
-
 fn int_name(int: Int) -> &'static str {
-    INTS.iter().find(|(_, known)| *known == int).map_or("varint", |(name, _)| name)
+    INTS.iter().find(|(_, known)| *known == int).map_or_else(|| args::name_of(int), |(name, _)| name)
 }
 
-fn varint_arg(int: Int) -> Option<String> {
-    (int.fixed_width().is_none() && int != Int::VARINT).then(|| int.width.to_string())
+fn int_args(int: Int) -> Vec<String> {
+    let count = match int.form {
+        Form::Varint | Form::Padded => int.width != Int::VARINT.width,
+        Form::Digits(_) => int.width > 0,
+        Form::Big | Form::Little => false,
+    };
+    let padded = int.form == Form::Padded;
+    count.then(|| int.width.to_string()).into_iter().chain(padded.then(|| "padded".into())).collect()
 }
 
 /// A number of bytes, in the largest unit that divides it.

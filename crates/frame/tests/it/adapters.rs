@@ -7,7 +7,7 @@ use tokio_util::codec::{Decoder, Encoder, LengthDelimitedCodec};
 use unglue_frame::{
     Deframer, Fault, Framing,
     codec::{Codec, FieldCodec},
-    io, tokio as asynchronous,
+    io, with_tokio as asynchronous,
 };
 
 const NOTATIONS: [&str; 7] = [
@@ -186,7 +186,7 @@ fn the_codec_stands_in_for_tokio_utils() {
     for message in messages() {
         theirs.encode(Bytes::from(message), &mut wire).unwrap();
     }
-    let mut ours = Codec::new(Framing::u32be());
+    let mut ours = Codec::new(Framing::u32be()).unwrap();
     let mut again = BytesMut::new();
     for message in messages() {
         ours.encode(Bytes::from(message), &mut again).unwrap();
@@ -229,10 +229,12 @@ fn the_codec_gives_every_framings_frames() {
 #[test]
 fn the_codec_tells_an_end_inside_a_frame() {
     for wire in [&b"\0\0"[..], b"\0\0\0\x05abc"] {
-        let mut codec = Codec::new(Framing::u32be());
+        let mut codec = Codec::new(Framing::u32be()).unwrap();
         let mut input = BytesMut::from(wire);
         assert!(codec.decode(&mut input).unwrap().is_none());
-        let io::Error::Decode(error) = codec.decode_eof(&mut input).unwrap_err() else { panic!() };
+        let error = codec.decode_eof(&mut input).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::UnexpectedEof);
+        let Some(io::Error::Decode(error)) = error.get_ref().unwrap().downcast_ref() else { panic!() };
         let need = (wire.len() > 4).then_some(9);
         assert_eq!((error.offset, error.fault), (0, Fault::Truncated { have: wire.len() as u64, need }));
     }

@@ -261,3 +261,59 @@ fn two_lengths_that_differ() {
     let same = b"Content-Length: 2\r\nContent-Type: x\r\ncontent-length: 2\r\n\r\nab";
     assert_eq!(run(&framing("lsp"), [&same[..]], WAYS[0]).frames[0].data, b"ab");
 }
+
+#[test]
+fn a_maximum_near_the_largest_number() {
+    for notation in [
+        "u64be(max=18446744073709551614, toolong=cut)",
+        "u64be(max=18446744073709551615, toolong=cut)",
+        "u64be(max=18446744073709551615)",
+        "u64be(max=9223372036854775807, toolong=cut)",
+        "u64be(max=18446744073709551607, toolong=cut)",
+        "len:u64be data[len+9] (max=18446744073709551614, toolong=cut)",
+        "len:u64be data[len*9] (max=18446744073709551614, toolong=cut)",
+        "len:u64be p:u64be data[len] pad[p] (max=18446744073709551614, toolong=cut)",
+        "lines(max=18446744073709551615, toolong=cut)",
+        "slip(max=18446744073709551615, toolong=cut)",
+        "cobs(max=18446744073709551615, toolong=cut)",
+        "netstring(max=18446744073709551615, toolong=cut)",
+        "octet-count(max=18446744073709551615, toolong=cut)",
+        "lsp(max=18446744073709551615, toolong=cut)",
+    ] {
+        for wire in [&[0xff; 16][..], b"18446744073709551615:x", b"18446744073709551615 x", &[0x7f; 16]] {
+            for way in WAYS {
+                // Whatever it is, it is no panic.
+                let _ = run(&framing(notation), wire.chunks(5), way);
+            }
+        }
+        let _ = Enframer::new(framing(notation)).header(&[], u64::MAX, &mut Vec::new());
+    }
+}
+
+#[test]
+fn a_closure_that_takes_bytes_back() {
+    for notation in ["u32be", "varint", "lines", "t:u8 len:u16be data[len]"] {
+        let framing = framing(notation);
+        let fields = vec![1; framing.field_names().count()];
+        let mut out = b"before".to_vec();
+        let result = Enframer::new(framing).encode_with(&fields, &mut out, Vec::clear);
+        assert_eq!(result, Err(EncodeError::Shrunk), "{notation}");
+    }
+}
+
+#[test]
+fn a_checksum_error_shows_the_numbers_in_their_order() {
+    for (notation, wire) in
+        [("len:u8 data[len] crc16(le)", &b"\x02ab\x34\x12"[..]), ("len:u8 data[len] crc16", b"\x02ab\x12\x34")]
+    {
+        let error = Deframer::new(framing(notation)).decode(&mut &wire[..]).unwrap_err();
+        let Fault::Checksum { want, got } = error.fault else { panic!("{error}") };
+        assert_eq!(got, 0x1234, "{notation}");
+        let right = Enframer::new(framing(notation));
+        let mut out = Vec::new();
+        right.encode(&[], b"ab", &mut out).unwrap();
+        let stands = u32::from(if notation.contains("(le)") { out[4] } else { out[3] }) << 8
+            | u32::from(if notation.contains("(le)") { out[3] } else { out[4] });
+        assert_eq!(want, stands, "{notation}");
+    }
+}

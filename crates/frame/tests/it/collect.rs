@@ -1,6 +1,7 @@
 //! Runs a stream through a deframer in given chunks, in each of the ways there are.
 
-use unglue_frame::{DecodeError, Deframer, Frame, Framing};
+use bytes::BytesMut;
+use unglue_frame::{BytesDeframer, DecodeError, Deframer, Frame, Framing};
 
 /// A frame, owned, for comparison.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,18 +23,22 @@ fn seen(frame: Frame<'_>) -> Seen {
 }
 
 /// The ways of giving bytes to a deframer.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Way {
     Decode,
     Frames,
     Feed,
     Space,
+    Bytes,
 }
 
-pub(crate) const WAYS: [Way; 4] = [Way::Decode, Way::Frames, Way::Feed, Way::Space];
+pub(crate) const WAYS: [Way; 5] = [Way::Decode, Way::Frames, Way::Feed, Way::Space, Way::Bytes];
 
 /// The run over `chunks`.
 pub(crate) fn run<'a>(framing: &Framing, chunks: impl IntoIterator<Item = &'a [u8]>, way: Way) -> Run {
+    if way == Way::Bytes {
+        return run_bytes(framing, chunks);
+    }
     let mut deframer = Deframer::new(framing.clone());
     let mut frames = Vec::new();
     for chunk in chunks {
@@ -44,7 +49,48 @@ pub(crate) fn run<'a>(framing: &Framing, chunks: impl IntoIterator<Item = &'a [u
             return Run { frames, end: Err(error) };
         }
     }
-    let end = deframer.finish();
+    let end = loop {
+        match deframer.end() {
+            Ok(Some(frame)) => frames.push(seen(frame)),
+            Ok(None) => break Ok(()),
+            Err(error) => break Err(error),
+        }
+    };
+    Run { frames, end }
+}
+
+fn run_bytes<'a>(framing: &Framing, chunks: impl IntoIterator<Item = &'a [u8]>) -> Run {
+    let (mut deframer, mut input, mut frames) = (BytesDeframer::new(framing.clone()), BytesMut::new(), Vec::new());
+    let end = 'end: {
+        for chunk in chunks {
+            input.extend_from_slice(chunk);
+            loop {
+                match deframer.decode(&mut input) {
+                    Ok(Some(frame)) => {
+                        frames.push(Seen {
+                            offset: frame.offset,
+                            head: frame.head.to_vec(),
+                            data: frame.data.to_vec(),
+                        });
+                    }
+                    Ok(None) => break,
+                    Err(error) => {
+                        assert_eq!(deframer.decode(&mut input).err(), Some(error));
+                        break 'end Err(error);
+                    }
+                }
+            }
+        }
+        loop {
+            match deframer.decode_eof(&mut input) {
+                Ok(Some(frame)) => {
+                    frames.push(Seen { offset: frame.offset, head: frame.head.to_vec(), data: frame.data.to_vec() });
+                }
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        }
+    };
     Run { frames, end }
 }
 
@@ -67,7 +113,7 @@ fn chunk_in(
             }
             assert!(chunk.is_empty());
         }
-        Way::Feed | Way::Space => {
+        Way::Feed | Way::Space | Way::Bytes => {
             if matches!(way, Way::Feed) {
                 deframer.feed(chunk);
             } else {

@@ -3,12 +3,13 @@
 use crate::cuts::Random;
 use std::{fs, path::Path};
 
-#[path = "../../../../fuzz/src/checks.rs"]
+// A link: the fuzzers have it, and the packaged crate takes a copy along.
+#[path = "corpus/checks.rs"]
 #[allow(unreachable_pub)] // It is public where the fuzzers find it.
 mod checks;
 
 fn inputs(target: &str) -> Vec<Vec<u8>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus").join(target);
     let files = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     files.map(|file| fs::read(file.unwrap().path()).unwrap()).collect()
 }

@@ -14,7 +14,8 @@ pub(crate) struct Usage {
     pub(crate) allocations: usize,
     /// Bytes that growing an allocation may have moved.
     pub(crate) moved: usize,
-    live: isize,
+    /// Bytes still held.
+    pub(crate) live: isize,
 }
 
 thread_local! {

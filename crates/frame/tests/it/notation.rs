@@ -45,7 +45,10 @@ fn errors_point_at_the_column() {
         ("u32be(max=1", 12, ", or )"),
         ("u32be(max=1) x", 13, "the end of the notation"),
         ("lines(incl)", 7, "incl has no meaning"),
-        ("cobs(toolong=cut)", 6, "toolong=cut has no meaning"),
+        ("slip(empty=deny)", 6, "empty has no meaning"),
+        ("u32be(max=1M, max=2M)", 15, "max stands there twice"),
+        ("u32be(incl, incl)", 13, "incl stands there twice"),
+        ("u32le+json(body=n, toolong=skip)", 20, "toolong=skip has no meaning"),
         ("fixed:0", 7, "at least one byte"),
         ("delim(\"\")", 7, "1 to 32 bytes"),
         ("delim(\"é\\q\")", 9, "an escape"),
@@ -73,7 +76,7 @@ fn errors_point_at_the_column() {
 #[test]
 fn what_is_built_prints_as_it_would_be_written() {
     let layout = Layout::new().literal(&[3]).literal(&[0]).length("len", Int::U16BE).data_plus(-4);
-    let framing = layout.build().unwrap().max(1 << 10).too_long(TooLong::Skip);
+    let framing = layout.build().unwrap().max(1 << 10).too_long(TooLong::Skip).unwrap();
     assert_eq!(framing.to_string(), "03 00 len:u16be data[len-4] (max=1K, toolong=skip)");
     assert_eq!(framing.to_string().parse::<Framing>().unwrap(), framing);
 }

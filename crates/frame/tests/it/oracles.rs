@@ -100,11 +100,11 @@ fn ours(case: &Case) -> (Seen, Option<DecodeError>, u64) {
     (Seen { frames, error: error.is_some() }, error, deframer.offset())
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn unhex(text: &str) -> Vec<u8> {
+pub(crate) fn unhex(text: &str) -> Vec<u8> {
     let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
     text.as_bytes().chunks(2).map(byte).collect()
 }
@@ -145,6 +145,15 @@ fn explained(case: &Case, theirs: &Seen, ours: &Seen, error: Option<DecodeError>
 }
 
 fn ask(name: &str, cases: &[Case]) -> Option<Vec<String>> {
+    let request = |case: &Case| {
+        let chunks: Vec<String> = case.chunks.iter().map(|chunk| hex(chunk)).collect();
+        format!("{} {} {}\n", case.kind, case.max, chunks.join(","))
+    };
+    ask_lines(name, cases.iter().map(request).collect())
+}
+
+/// The oracle's answers, a line for each line of the requests. `None` if it isn't there.
+pub(crate) fn ask_lines(name: &str, requests: String) -> Option<Vec<String>> {
     let command = env::var(format!("UNGLUE_ORACLE_{}", name.to_uppercase())).ok()?;
     let mut words = command.split_whitespace();
     let mut child = Command::new(words.next()?)
@@ -156,16 +165,10 @@ fn ask(name: &str, cases: &[Case]) -> Option<Vec<String>> {
         .unwrap_or_else(|error| panic!("{command}: {error}"));
     let mut input = child.stdin.take().unwrap();
     let output = BufReader::new(child.stdout.take().unwrap());
-    let requests: String = cases
-        .iter()
-        .map(|case| {
-            let chunks: Vec<String> = case.chunks.iter().map(|chunk| hex(chunk)).collect();
-            format!("{} {} {}\n", case.kind, case.max, chunks.join(","))
-        })
-        .collect();
+    let limit = Duration::from_secs(60 + requests.lines().count() as u64 / 200);
     let writer = thread::spawn(move || input.write_all(requests.as_bytes()));
     let reader = thread::spawn(move || output.lines().map_while(Result::ok).collect::<Vec<_>>());
-    let (started, limit) = (Instant::now(), Duration::from_secs(60 + cases.len() as u64 / 200));
+    let started = Instant::now();
     while child.try_wait().unwrap().is_none() {
         if started.elapsed() > limit {
             child.kill().unwrap();
@@ -177,8 +180,13 @@ fn ask(name: &str, cases: &[Case]) -> Option<Vec<String>> {
     Some(reader.join().unwrap())
 }
 
+/// How many cases an oracle is asked about.
+pub(crate) fn case_count() -> usize {
+    env::var("UNGLUE_ORACLE_CASES").ok().and_then(|count| count.parse().ok()).unwrap_or(10_000)
+}
+
 fn compare(name: &str, kinds: &[Kind], seed: u64) {
-    let count = env::var("UNGLUE_ORACLE_CASES").ok().and_then(|count| count.parse().ok()).unwrap_or(10_000);
+    let count = case_count();
     let mut random = Random(seed);
     let cases: Vec<Case> = (0..count).map(|_| case(kinds, &mut random)).collect();
     let Some(replies) = ask(name, &cases) else {

@@ -50,7 +50,7 @@ fn what_does_not_fit_is_not_written() {
     assert!(enframer.end(mark, &[], &mut wire).is_err());
     assert_eq!(wire, b"before");
     let wrong = Enframer::new(session()).encode(&[256, 0], b"", &mut wire).unwrap_err();
-    assert_eq!(wrong, EncodeError::Field { index: 0, got: 256, limit: 255 });
+    assert!(matches!(wrong, EncodeError::Field { index: 0, got: 256, limit: 255, .. }));
 }
 
 #[test]

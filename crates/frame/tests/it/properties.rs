@@ -70,7 +70,7 @@ prop_compose! {
         // A varint can't stand behind the data.
         let layout = add(layout, &behind, "c", &INTS[..9]);
         let layout = sum.map_or(layout.clone(), |sum| layout.checksum(sum));
-        layout.build().unwrap().max(max).too_long(too_long)
+        layout.build().unwrap().max(max).too_long(too_long).unwrap()
     }
 }
 

@@ -80,7 +80,7 @@ fn the_table_of_the_documentation_is_true() {
 
 #[test]
 fn the_documentation_has_every_row() {
-    let docs = include_str!("../../../../docs/framing.md");
+    let docs = include_str!("../../docs/framing.md");
     for (protocol, notation, ..) in TABLE {
         let row = docs.lines().find(|line| line.starts_with(&format!("| {protocol} |")));
         let row = row.unwrap_or_else(|| panic!("docs/framing.md has no row for {protocol}"));

@@ -19,7 +19,7 @@ fn split(stream: &[u8], cuts: u32) -> Vec<&[u8]> {
 }
 
 /// Asserts that every split of `stream` gives what the whole gives.
-fn every_split(framing: &Framing, stream: &[u8]) -> Run {
+pub(crate) fn every_split(framing: &Framing, stream: &[u8]) -> Run {
     assert!(stream.len() <= 16, "2^{} splits are too many", stream.len() - 1);
     let want = whole(framing, stream);
     for way in WAYS {

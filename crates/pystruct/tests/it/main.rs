@@ -5,6 +5,7 @@ mod formats;
 mod offsets;
 mod packing;
 mod properties;
+mod records;
 mod typed;
 mod words;
 

@@ -48,9 +48,17 @@ impl Shard {
         let failed = |error: std::io::Error| system("a thread of the server can't start", &error);
         let listener = listener.try_clone().map_err(failed)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
-        let (shard, listener) = {
+        let made = {
             let _in_runtime = runtime.enter();
-            (Shard::new(shared, stage)?, TcpListener::from_std(listener).map_err(failed)?)
+            Shard::new(shared, stage).and_then(|shard| Ok((shard, TcpListener::from_std(listener).map_err(failed)?)))
+        };
+        let (shard, listener) = match made {
+            Ok(made) => made,
+            Err(fault) => {
+                // The caller may be in a runtime, where another one can't be dropped.
+                runtime.shutdown_background();
+                return Err(fault);
+            }
         };
         let thread = std::thread::Builder::new().name(format!("unglue-{number}"));
         thread.spawn(move || runtime.block_on(shard.serve(listener))).map_err(failed)

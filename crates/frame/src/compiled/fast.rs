@@ -1,0 +1,185 @@
+//! The hot path of length-prefixed frames: a load, a shift and a comparison each.
+
+use super::{Kind, Limits, Lost, Span, head::Head};
+use crate::int::Form;
+
+/// The plan for layouts whose end follows from one number, with nothing of variable width before it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Fast {
+    /// A length of four bytes, most significant first, and the data: the commonest deserves the least work.
+    U32Be { low: u64, room: u64 },
+    /// A length of fixed width.
+    Fixed(Plan),
+    /// A varint and the data, with nothing beside them.
+    Varint { low: u64, room: u64 },
+    /// A varint.
+    VarintIn(Plan),
+}
+
+/// Framings that are looked for before all others.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Hot {
+    /// A length of four bytes, most significant first, and the data: the smallest length, and how many more are good.
+    U32Be {
+        low: u64,
+        room: u64,
+    },
+    /// A varint and the data.
+    Varint {
+        low: u64,
+        room: u64,
+    },
+    No,
+}
+
+impl Hot {
+    pub(super) fn of(kind: &Kind) -> Hot {
+        match kind {
+            Kind::Head(head) => match head.fast {
+                Some(Fast::U32Be { low, room }) => Hot::U32Be { low, room },
+                Some(Fast::Varint { low, room }) => Hot::Varint { low, room },
+                _ => Hot::No,
+            },
+            _ => Hot::No,
+        }
+    }
+
+    /// The span of the frame that begins with `bytes`, if it is whole and valid.
+    #[inline(always)]
+    pub(super) fn span(&self, bytes: &[u8]) -> Option<Span> {
+        let (head, length, low, room) = match self {
+            Hot::U32Be { low, room } => (4, u64::from(u32::from_be_bytes(*bytes.first_chunk()?)), *low, *room),
+            Hot::Varint { low, room } => {
+                let (first, rest) = bytes.split_first()?;
+                match first {
+                    0..0x80 => (1, u64::from(*first), *low, *room),
+                    _ => {
+                        // Two bytes, the second neither padding nor followed by a third.
+                        let second = *rest.first().filter(|second| (1..0x80).contains(*second))?;
+                        (2, u64::from(*first & 0x7f) | u64::from(second) << 7, *low, *room)
+                    }
+                }
+            }
+            Hot::No => return None,
+        };
+        let data = length as usize;
+        (length.wrapping_sub(low) <= room && data <= bytes.len() - head).then_some(Span {
+            head,
+            data,
+            total: head + data,
+            lost: Lost::Nothing,
+        })
+    }
+}
+
+/// Why the hot path gave no frame.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Miss {
+    /// The slow path finds out.
+    #[default]
+    Unknown,
+    /// The delimiter isn't in these bytes, as far as it may lie in them.
+    NoDelimiter,
+}
+
+/// Where the length stands, and what follows from it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plan {
+    /// The bytes before the length.
+    at: usize,
+    /// The unused bits of the eight bytes loaded there.
+    shift: u32,
+    big: bool,
+    /// The smallest length allowed, and how many more are.
+    low: u64,
+    room: u64,
+    /// Bytes before the data; for a varint those behind it.
+    head: usize,
+    /// Data's bytes less the length, modulo 2^64.
+    adjust: u64,
+    tail: usize,
+}
+
+impl Fast {
+    /// The plan, where there can be one. Whatever the length, nothing overflows that is computed from one in its room.
+    pub(super) fn new(head: &Head, limits: Limits) -> Option<Fast> {
+        let (at, behind) = head.around_length().filter(|_| head.is_plain())?;
+        let (low, high) = (head.length_for(u64::from(!limits.empty)), head.length_for(limits.max));
+        // The smallest may lie below zero, where the length itself begins; the largest may not.
+        let low = u64::try_from(low.max(0)).ok()?;
+        let high = u64::try_from(high.min(i128::from(u64::MAX))).ok()?;
+        let most = high.checked_add_signed(head.adjust)?;
+        usize::try_from(most).ok()?.checked_add(at + 10 + behind + head.tail)?;
+        let room = high.checked_sub(low)?;
+        let int = head.length.int;
+        let plan = Plan {
+            at,
+            shift: 64 - 8 * u32::from(int.width.min(8)),
+            big: int.form == Form::Big,
+            low,
+            room,
+            head: behind + if int.form == Form::Varint { at } else { at + usize::from(int.width) },
+            adjust: head.adjust as u64,
+            tail: head.tail,
+        };
+        Some(match int.form {
+            // Longer ones are left to the slow path, which knows the most bytes.
+            Form::Varint if int.width >= 2 && at + behind + plan.tail == 0 && head.adjust == 0 => {
+                Fast::Varint { low, room }
+            }
+            Form::Varint if int.width >= 2 => Fast::VarintIn(plan),
+            Form::Varint | Form::Digits(_) => return None,
+            Form::Padded => return None,
+            Form::Big if int.width == 4 && plan.head == 4 && head.adjust == 0 && plan.tail == 0 => {
+                Fast::U32Be { low, room }
+            }
+            _ => Fast::Fixed(plan),
+        })
+    }
+
+    /// The span of the frame that begins with `bytes`, if it is whole and valid, and not near the end of the input:
+    /// else the slow path finds out which.
+    #[inline(always)]
+    pub(crate) fn span(&self, bytes: &[u8]) -> Option<Span> {
+        let span = match self {
+            Fast::Fixed(plan) => plan.span(plan.fixed(bytes)?, 0)?,
+            Fast::U32Be { .. } | Fast::Varint { .. } => return None,
+            Fast::VarintIn(plan) => {
+                let (length, width) = plan.varint(bytes)?;
+                plan.span(length, width)?
+            }
+        };
+        (span.total <= bytes.len()).then_some(span)
+    }
+}
+
+impl Plan {
+    #[inline(always)]
+    fn span(&self, length: u64, width: usize) -> Option<Span> {
+        if length.wrapping_sub(self.low) > self.room {
+            return None;
+        }
+        let (head, data) = (self.head + width, length.wrapping_add(self.adjust) as usize);
+        Some(Span { head, data, total: head + data + self.tail, lost: Lost::Nothing })
+    }
+
+    #[inline(always)]
+    fn fixed(&self, bytes: &[u8]) -> Option<u64> {
+        let load = bytes.get(self.at..)?.first_chunk::<8>()?;
+        Some(if self.big {
+            u64::from_be_bytes(*load) >> self.shift
+        } else {
+            u64::from_le_bytes(*load) << self.shift >> self.shift
+        })
+    }
+
+    /// A varint of one byte or two.
+    #[inline(always)]
+    fn varint(&self, bytes: &[u8]) -> Option<(u64, usize)> {
+        let [low, high] = bytes.get(self.at..)?.first_chunk()?.map(u64::from);
+        if low < 0x80 {
+            return Some((low, 1));
+        }
+        (1..0x80).contains(&high).then_some((low & 0x7f | high << 7, 2))
+    }
+}
