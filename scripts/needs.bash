@@ -15,6 +15,19 @@ setpriv|util-linux|running as an ordinary user, where the tests run as root
 setsid|util-linux|a terminal for the prompt
 man|man-db|the manual pages as man(1) shows them
 mount|mount|the full disk (a small tmpfs)
+timeout|coreutils|torture of broken and of right programs
+node|nodejs|torture of programs in JavaScript, and the tests that it writes in it
+go|golang-go|torture of a program in Go, and the tests that it writes in it
+tshark|tshark|the capture of a tap as Wireshark reads it
+curl|curl|torture of nginx
+redis-server|redis-server|torture of redis
+redis-cli|redis-tools|torture of redis
+memcached|memcached|torture of memcached
+memccp|libmemcached-tools|torture of memcached
+nginx|nginx-light|torture of nginx
+mosquitto|mosquitto|torture of Mosquitto
+mosquitto_pub|mosquitto-clients|torture of Mosquitto
+psql|postgresql|torture of PostgreSQL
 "
 
 # needs_of_the_tests yes|no: installs what is missing where it may, then names what is still missing.
@@ -65,16 +78,24 @@ install_packages() {
     } </dev/null >&2 || code=$?
     if [[ "$placed" == yes ]]; then
         as_root rm -f "$policy"
-        keep_sshd_off "$@"
+        keep_services_off "$@"
     fi
     return "$code"
 }
 
-# Debian enables the service of openssh-server for the next boot; a test run has no business doing that.
-keep_sshd_off() {
-    if [[ " $* " == *" openssh-server "* ]] && command -v systemctl >/dev/null 2>&1; then
-        as_root systemctl disable ssh >/dev/null 2>&1 || true
-    fi
+# Debian enables the services of servers for the next boot; a test run has no business doing that.
+keep_services_off() {
+    command -v systemctl >/dev/null 2>&1 || return 0
+    local package
+    for package in "$@"; do
+        case "$package" in
+            openssh-server) as_root systemctl disable ssh >/dev/null 2>&1 || true ;;
+            nginx-light) as_root systemctl disable nginx >/dev/null 2>&1 || true ;;
+            redis-server | memcached | mosquitto | postgresql)
+                as_root systemctl disable "$package" >/dev/null 2>&1 || true
+                ;;
+        esac
+    done
 }
 
 tell_what_is_missing() {

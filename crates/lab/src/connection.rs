@@ -295,6 +295,28 @@ impl Connection {
     }
 }
 
+/// As one `recv`: what is there, within the connection's patience; 0 at its end.
+impl io::Read for Connection {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        self.recv(buffer, "bytes", self.patience).map_err(LabError::into_io)
+    }
+}
+
+/// Sends all that it is given, within the connection's patience for each step.
+impl io::Write for Connection {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.send_all(bytes, "bytes").map_err(LabError::into_io)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 impl AsFd for Connection {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.stream.as_fd()

@@ -93,6 +93,20 @@ impl LabError {
         move |source| LabError::Io { action: action.into(), source }
     }
 
+    /// The same for callers that know `io::Error` alone: a deadline is [`io::ErrorKind::TimedOut`], a connection that ended too
+    /// early [`io::ErrorKind::UnexpectedEof`].
+    pub(crate) fn into_io(self) -> io::Error {
+        let kind = match &self {
+            LabError::Io { source, .. } | LabError::Output { source } => source.kind(),
+            LabError::Deadline { .. } => io::ErrorKind::TimedOut,
+            LabError::Cut { .. } => io::ErrorKind::UnexpectedEof,
+            LabError::Malformed { .. } => io::ErrorKind::InvalidData,
+            LabError::Broken { .. } | LabError::Stopped => io::ErrorKind::ConnectionAborted,
+            _ => io::ErrorKind::Other,
+        };
+        io::Error::new(kind, self)
+    }
+
     /// What the peer sent, and what to make of it.
     pub(crate) fn malformed(what: impl Into<String>, advice: impl Into<String>) -> LabError {
         LabError::Malformed { what: what.into(), advice: advice.into() }

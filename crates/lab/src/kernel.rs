@@ -24,6 +24,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use rustix::thread::UnshareFlags;
 
+pub(crate) mod packet;
+
 /// Counters of one TCP connection, a part of `struct tcp_info` (tcp(7), `linux/tcp.h`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TcpInfo {

@@ -1,5 +1,11 @@
 //! `unglue lab`.
 
+pub(crate) mod dissect;
+pub(crate) mod explain;
+pub(crate) mod infer;
+mod tap;
+mod torture;
+
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,14 +15,20 @@ use unglue_lab::coding::Coding;
 use unglue_lab::dialects::Dialect;
 use unglue_lab::scenes::{self, Scene};
 
+pub(crate) use tap::LabTapArgs;
+pub(crate) use torture::LabTortureArgs;
+
 const EXAMPLES: &str = "\
 Examples:
   unglue lab scene sender                       # two sends, one recv: a first scene
   unglue lab scene --all                        # all of them
   unglue lab serve raw                          # a server of the tutorial …
-  unglue lab connect raw 127.0.0.1:40123        # … and its client, with the address that the server printed
+  unglue lab connect raw 127.0.0.1:40123        # … and its client
+  unglue lab infer capture.pcap                 # which framing do these bytes have?
+  unglue lab explain 1195725856                 # what is this absurd length?
+  unglue lab dissect capture.pcap --frame u32be # which messages are in it, in which packets?
 
-The guide is docs/sticky-packets.md.";
+The guides are docs/sticky-packets.md and docs/lab.md.";
 
 const SERVE: &str = "\
 Examples:
@@ -53,7 +65,7 @@ Examples:
 nagle needs root to make a network of its own. Without root, --all reports that and skips it.
 With --json: the calls, `result` (the same in every run) and `measured` (differs between runs).";
 
-/// Show why messages stick together: scenes on real sockets, and the tutorial's programs
+/// Show why messages stick together, and examine the bytes of your own programs
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct LabArgs {
@@ -67,6 +79,11 @@ pub(crate) enum LabCommand {
     Serve(LabServeArgs),
     Connect(LabConnectArgs),
     Scene(LabSceneArgs),
+    Tap(LabTapArgs),
+    Torture(Box<LabTortureArgs>),
+    Infer(infer::LabInferArgs),
+    Explain(explain::LabExplainArgs),
+    Dissect(dissect::LabDissectArgs),
 }
 
 /// Serve a dialect of the tutorial: run commands, or take uploads, for anyone who connects

@@ -2,10 +2,17 @@
 
 mod columns;
 mod connect;
+mod dissect;
 mod drawing;
+mod explain;
+mod foreground;
+mod infer;
+mod regress;
 mod ruler;
 mod scene;
 mod serve;
+mod tap;
+mod torture;
 
 use std::process::ExitCode;
 
@@ -13,6 +20,7 @@ use unglue_lab::LabError;
 
 use crate::args::lab::{LabArgs, LabCommand};
 use crate::complaint::Complaint;
+use foreground::foreground;
 
 /// Runs a command of the lab.
 ///
@@ -23,6 +31,11 @@ pub(crate) fn run(args: LabArgs) -> Result<ExitCode, Complaint> {
         LabCommand::Serve(args) => serve::run(args),
         LabCommand::Connect(args) => connect::run(&args),
         LabCommand::Scene(args) => scene::run(&args),
+        LabCommand::Tap(args) => tap::run(args),
+        LabCommand::Torture(args) => torture::run(*args),
+        LabCommand::Infer(args) => infer::run(&args),
+        LabCommand::Explain(args) => explain::run(&args),
+        LabCommand::Dissect(args) => dissect::run(&args),
     }
 }
 

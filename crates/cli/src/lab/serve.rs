@@ -108,30 +108,6 @@ impl Log {
     }
 
     fn tell(&self, peer: SocketAddr, event: &Event<'_>) {
-        let _ = self.0.try_send(format!("{peer} {}\n", printable(&told(event))));
-    }
-}
-
-fn told(event: &Event<'_>) -> String {
-    match event {
-        Event::Connected => "connected".into(),
-        Event::Refused { clients } => format!("refused: {clients} clients are served already"),
-        Event::Ran { command, stderr, stdout } => {
-            format!("ran {}: {stderr} bytes of stderr, {stdout} of stdout", shown(command))
-        }
-        Event::Stored { name, bytes } => format!("stored {name}: {bytes} bytes"),
-        Event::Dropped { why } => format!("dropped: {why}"),
-        Event::Ended { error: None } => "left".into(),
-        Event::Ended { error: Some(error) } => format!("closed: {error}"),
-        other => format!("{other:?}"),
-    }
-}
-
-/// A command, short enough for a line.
-fn shown(command: &[u8]) -> String {
-    let text = String::from_utf8_lossy(command);
-    match text.char_indices().nth(60) {
-        Some((at, _)) => format!("`{}…`", &text[..at]),
-        None => format!("`{text}`"),
+        let _ = self.0.try_send(format!("{peer} {}\n", printable(&event.to_string())));
     }
 }

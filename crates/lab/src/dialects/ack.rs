@@ -4,14 +4,9 @@
 //! doesn't say where the length ends: if a network cuts `1024` after `10`, the client takes 10 bytes for the reply. It finds out
 //! when the rest comes behind the reply.
 
-use std::io::Write;
-use std::net::SocketAddr;
-use std::time::Duration;
-
-use super::exchange::{part, refuse_late, serve_commands, take_reply};
-use super::{Asks, Reply};
+use super::exchange::serve_commands;
+use super::measured::{self, Measure};
 use crate::LabError;
-use crate::coding::Coding;
 use crate::connection::Connection;
 use crate::server::{Service, Session};
 use crate::shell::Shell;
@@ -49,41 +44,32 @@ fn await_ready(connection: &mut Connection) -> Result<(), LabError> {
 }
 
 /// The client's half.
+pub type Client = measured::Client<Decimal>;
+
+/// A length in decimal digits, which is answered by [`READY`].
 #[derive(Debug)]
-pub struct Client {
-    connection: Connection,
-    coding: Coding,
-}
+pub struct Decimal;
 
-impl Client {
-    /// Connects. No wait is longer than `wait`.
-    ///
-    /// # Errors
-    /// [`LabError`]: nobody listens there.
-    pub fn connect(address: SocketAddr, wait: Duration, coding: Coding) -> Result<Client, LabError> {
-        Ok(Client::over(Connection::connect(address, wait)?, coding))
-    }
+impl Measure for Decimal {
+    type Seen = ();
 
-    /// A client on a connection that is there.
-    pub(crate) fn over(connection: Connection, coding: Coding) -> Client {
-        Client { connection, coding }
-    }
-
-    /// One `recv` for the length, and what else has come of it before the server was told to go on.
-    fn receive_length(&mut self) -> Result<u64, LabError> {
+    /// One `recv` for the length, and what else has come of it before the server is told to go on.
+    fn receive(connection: &mut Connection) -> Result<(u64, ()), LabError> {
         let mut digits = [0; DIGITS + 1];
-        let patience = self.connection.patience();
-        let mut got = self.connection.recv(&mut digits, "a reply's length", patience)?;
-        while got > 0 && got < digits.len() && self.connection.queued()? > 0 {
-            match self.connection.recv(&mut digits[got..], "a reply's length", patience)? {
+        let patience = connection.patience();
+        let mut got = connection.recv(&mut digits, "a reply's length", patience)?;
+        while got > 0 && got < digits.len() && connection.queued()? > 0 {
+            match connection.recv(&mut digits[got..], "a reply's length", patience)? {
                 0 => break,
                 n => got += n,
             }
         }
-        match got {
+        let length = match got {
             0 => Err(LabError::Cut { what: "a reply's length".into(), got: 0, wanted: 1 }),
             n => length_in(&digits[..n]),
-        }
+        }?;
+        connection.send_all(READY, "recv_ready")?;
+        Ok((length, ()))
     }
 }
 
@@ -96,21 +82,6 @@ fn length_in(digits: &[u8]) -> Result<u64, LabError> {
             "a length is a number in decimal digits and nothing else; the peer lost its place, or speaks another dialect",
         )
     })
-}
-
-impl Asks for Client {
-    fn ask(&mut self, command: &[u8], reply: &mut dyn Write) -> Result<Reply, LabError> {
-        refuse_late(self.connection.queued()?)?;
-        self.connection.send_all(&self.coding.to_wire(command), "a command")?;
-        let length = self.receive_length()?;
-        self.connection.send_all(READY, "recv_ready")?;
-        take_reply(&mut self.connection, length, self.coding, reply)?;
-        Ok(Reply::Came)
-    }
-
-    fn leave(self: Box<Self>, _: &mut dyn Write) -> Result<(), LabError> {
-        part(self.connection)
-    }
 }
 
 #[cfg(test)]

@@ -3,17 +3,12 @@
 //! The boundary is there, at last, at the cost of four bytes. What is left: `'i'` has the byte order of the machine that packs, and
 //! ends at 2,147,483,647; and commands still have no boundary.
 
-use std::io::Write;
-use std::net::SocketAddr;
-use std::time::Duration;
-
 use unglue_frame::Looks;
 use unglue_struct::Format;
 
-use super::exchange::{length_of, part, refuse_late, serve_commands, take_reply};
-use super::{Asks, Reply};
+use super::exchange::{length_of, serve_commands};
+use super::measured::{self, Measure};
 use crate::LabError;
-use crate::coding::Coding;
 use crate::connection::Connection;
 use crate::server::{Service, Session};
 use crate::shell::Shell;
@@ -39,54 +34,31 @@ pub(super) fn pack(length: usize) -> Result<Vec<u8>, LabError> {
 }
 
 /// The client's half.
+pub type Client = measured::Client<Packed>;
+
+/// A length as `struct.pack('i', n)` writes it.
 #[derive(Debug)]
-pub struct Client {
-    connection: Connection,
-    coding: Coding,
-}
+pub struct Packed;
 
-impl Client {
-    /// Connects. No wait is longer than `wait`.
-    ///
-    /// # Errors
-    /// [`LabError`]: nobody listens there.
-    pub fn connect(address: SocketAddr, wait: Duration, coding: Coding) -> Result<Client, LabError> {
-        Ok(Client::over(Connection::connect(address, wait)?, coding))
-    }
+impl Measure for Packed {
+    type Seen = [u8; 4];
 
-    /// A client on a connection that is there.
-    pub(crate) fn over(connection: Connection, coding: Coding) -> Client {
-        Client { connection, coding }
-    }
-}
-
-impl Asks for Client {
-    fn ask(&mut self, command: &[u8], reply: &mut dyn Write) -> Result<Reply, LabError> {
-        refuse_late(self.connection.queued()?)?;
-        self.connection.send_all(&self.coding.to_wire(command), "a command")?;
+    fn receive(connection: &mut Connection) -> Result<(u64, [u8; 4]), LabError> {
         let mut length = [0; 4];
-        self.connection.recv_exact(&mut length, "a reply's length")?;
-        let bytes = length_of(length, "a reply's length")?;
-        let taken = take_reply(&mut self.connection, bytes.into(), self.coding, reply);
-        taken.map_err(|error| doubted(length, bytes, error))?;
-        Ok(Reply::Came)
+        connection.recv_exact(&mut length, "a reply's length")?;
+        Ok((length_of(length, "a reply's length")?.into(), length))
     }
 
-    fn leave(self: Box<Self>, _: &mut dyn Write) -> Result<(), LabError> {
-        part(self.connection)
-    }
-}
-
-/// A reply that never came whole: perhaps its length was none.
-fn doubted(length: [u8; 4], bytes: u32, error: LabError) -> LabError {
-    match (Looks::of(&length), &error) {
-        (Some(looks), LabError::Cut { got, .. }) => {
-            LabError::malformed(format!("{bytes} as a reply's length, and {got} bytes behind it"), looks.to_string())
+    fn doubt(bytes: u64, seen: [u8; 4], error: LabError) -> LabError {
+        let rest = match &error {
+            LabError::Cut { got, .. } => format!("and {got} bytes behind it"),
+            LabError::Deadline { .. } => "and then not so many bytes".into(),
+            _ => return error,
+        };
+        match Looks::of(&seen) {
+            Some(looks) => LabError::malformed(format!("{bytes} as a reply's length, {rest}"), looks.to_string()),
+            None => error,
         }
-        (Some(looks), LabError::Deadline { .. }) => {
-            LabError::malformed(format!("{bytes} as a reply's length, and then not so many bytes"), looks.to_string())
-        }
-        _ => error,
     }
 }
 

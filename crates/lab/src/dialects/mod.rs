@@ -15,6 +15,7 @@ pub mod ack;
 mod exchange;
 pub mod header;
 pub mod len32;
+pub mod measured;
 pub mod raw;
 pub mod udp;
 
@@ -79,7 +80,11 @@ impl Dialect {
             Dialect::Raw => tcp(Box::new(raw::Raw(shell))),
             Dialect::Ack => tcp(Box::new(ack::Ack(shell))),
             Dialect::Len32 => tcp(Box::new(len32::Len32(shell))),
-            Dialect::Header => tcp(Box::<header::Header>::default()),
+            Dialect::Header => {
+                let serving = tcp(Box::<header::Header>::default())?;
+                header::sweep(&settings.folder);
+                Ok(serving)
+            }
             Dialect::Udp => {
                 let settings = Settings { packet: RECV, ..settings };
                 let server = UdpServer::new(settings)?.bind(address)?.activate()?;

@@ -3,12 +3,13 @@
 //! Datagrams have boundaries, so nothing sticks together, and an empty one is a message too. But one above 65,507 bytes isn't sent,
 //! and what is longer than the receiver's buffer is cut off for good.
 
-use std::io::{ErrorKind, Write};
+use std::io::{self, ErrorKind, Write};
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsFd as _;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags};
+use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 
 use super::exchange::unwritable;
@@ -82,9 +83,14 @@ impl Client {
         if woken.map_err(LabError::io("wait for a datagram"))? != Woken::Ready {
             return Ok(None);
         }
-        let (held, length) = recv(&self.socket, buffer, RecvFlags::TRUNC)
-            .map_err(|error| LabError::io("receive a datagram")(error.into()))?;
-        Ok(Some((held, length)))
+        match recv(&self.socket, buffer, RecvFlags::TRUNC) {
+            Ok((held, length)) => Ok(Some((held, length))),
+            Err(Errno::CONNREFUSED) => Err(LabError::Broken {
+                what: format!("could not receive a datagram: {}", io::Error::from(Errno::CONNREFUSED)),
+                advice: "nobody listens there: check the address, and that the server runs and is one for UDP".into(),
+            }),
+            Err(error) => Err(LabError::io("receive a datagram")(error.into())),
+        }
     }
 }
 

@@ -171,6 +171,32 @@ pub enum Event<'a> {
     },
 }
 
+/// As a line of a log: `ran `ls`: 0 bytes of stderr, 5 of stdout`.
+impl fmt::Display for Event<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Event::Connected => f.write_str("connected"),
+            Event::Refused { clients } => write!(f, "refused: {clients} clients are served already"),
+            Event::Ran { command, stderr, stdout } => {
+                write!(f, "ran {}: {stderr} bytes of stderr, {stdout} of stdout", beginning(command))
+            }
+            Event::Stored { name, bytes } => write!(f, "stored {name}: {bytes} bytes"),
+            Event::Dropped { why } => write!(f, "dropped: {why}"),
+            Event::Ended { error: None } => f.write_str("left"),
+            Event::Ended { error: Some(error) } => write!(f, "closed: {error}"),
+        }
+    }
+}
+
+/// A command, short enough for a line.
+fn beginning(command: &[u8]) -> String {
+    let text = String::from_utf8_lossy(command);
+    match text.char_indices().nth(60) {
+        Some((at, _)) => format!("`{}…`", &text[..at]),
+        None => format!("`{text}`"),
+    }
+}
+
 impl<'a> Event<'a> {
     /// A command has run.
     pub(crate) fn ran(command: &'a [u8], printed: &Printed) -> Event<'a> {

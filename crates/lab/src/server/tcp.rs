@@ -55,6 +55,13 @@ pub struct Request {
     pub peer: SocketAddr,
 }
 
+impl Request {
+    /// The connection itself, which blocks: for a server that does with it what [`ListeningTcpServer::handle`] doesn't.
+    pub fn into_stream(self) -> TcpStream {
+        self.stream
+    }
+}
+
 impl TcpServer {
     /// Makes the socket and sets its options.
     ///

@@ -1,12 +1,13 @@
 //! The servers' steps, one by one and all together.
 
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use unglue_lab::LabError;
+use unglue_lab::connection::Connection;
 use unglue_lab::dialects::header::{Commands, Header};
 use unglue_lab::server::{
     Datagram, DatagramService, Event, Family, ReceivingUdpServer, Session, Settings, TcpServer, UdpServer, Watch,
@@ -252,4 +253,47 @@ fn any_time_is_a_time_to_wait() {
         stopper.shut_down();
         running.join().expect("no panic").expect("it ends in order");
     });
+}
+
+#[test]
+fn a_connection_reads_and_writes_as_others_do() {
+    let server = TcpServer::new(Settings::default()).expect("made").bind("127.0.0.1:0".parse().expect("an address"));
+    let server = server.expect("bound").activate().expect("it listens");
+    let mut client = Connection::connect(server.address(), Duration::from_millis(200)).expect("it connects");
+    let request = server.accept().expect("no error").expect("a client");
+    // The connection itself, for whatever the server's steps don't do.
+    let peer = request.peer;
+    let mut stream = request.into_stream();
+    assert_eq!(stream.peer_addr().expect("it has one"), peer);
+    client.write_all(b"two\nlines\n").expect("sent");
+    let mut bytes = [0; 10];
+    stream.read_exact(&mut bytes).expect("they come");
+    assert_eq!(&bytes, b"two\nlines\n");
+    stream.write_all(b"and back\n").expect("sent");
+    let mut lines = BufReader::new(client);
+    let mut line = String::new();
+    lines.read_line(&mut line).expect("it comes");
+    assert_eq!(line, "and back\n");
+    // Nothing more comes: that is a time-out, and no end.
+    let late = lines.read_line(&mut line).expect_err("nothing comes");
+    assert_eq!(late.kind(), std::io::ErrorKind::TimedOut, "{late}");
+    drop(stream);
+    assert_eq!(lines.read_line(&mut line).expect("the end"), 0);
+}
+
+#[test]
+fn events_read_as_lines_of_a_log() {
+    let error = LabError::Stopped;
+    let long = "x".repeat(100);
+    let told = [
+        Event::Connected.to_string(),
+        Event::Ran { command: b"ls", stderr: 0, stdout: 5 }.to_string(),
+        Event::Ran { command: long.as_bytes(), stderr: 1, stdout: 0 }.to_string(),
+        Event::Ended { error: Some(&error) }.to_string(),
+    ];
+    let short = format!("ran `{}…`: 1 bytes of stderr, 0 of stdout", "x".repeat(60));
+    assert_eq!(
+        told,
+        ["connected", "ran `ls`: 0 bytes of stderr, 5 of stdout", &short, "closed: the server was shut down"]
+    );
 }

@@ -1,5 +1,6 @@
 //! `unglue lab`: our programs and Python's of the five dialects, each with the other, and the scenes.
 
+mod bytes;
 mod datagrams;
 mod encodings;
 mod peers;
@@ -8,5 +9,7 @@ mod raw;
 mod refusals;
 mod scenes;
 mod serving;
+mod tap;
+mod torture;
 mod uploads;
 mod whole;

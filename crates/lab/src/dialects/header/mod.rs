@@ -18,6 +18,7 @@ use crate::LabError;
 use crate::server::{Service, Session};
 pub use commands::{Call, Commands};
 pub use put::Uploader;
+pub(super) use store::sweep;
 
 /// The longest header that is read, in bytes.
 pub const LONGEST: u32 = 65_536;

@@ -2,10 +2,11 @@
 
 use std::fs::{self, File, Permissions};
 use std::io::Write as _;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use md5::{Digest as _, Md5};
+use rustix::fs::{FlockOperation, flock};
 use tempfile::NamedTempFile;
 
 use super::Call;
@@ -73,12 +74,39 @@ pub(super) fn put(call: &mut Call<'_, '_>) -> Result<(), LabError> {
     Ok(())
 }
 
+/// What the name of a file that isn't whole yet begins and ends with.
+const PART: (&str, &str) = (".unglue-", ".part");
+
+/// A file that isn't whole yet. It is locked as long as this server lives, so that another one doesn't sweep it.
 fn temporary(folder: &Path) -> Result<NamedTempFile, LabError> {
     fs::create_dir_all(folder).map_err(unstored(folder))?;
     // As open(2) does it: the umask takes its part.
     let mut named = tempfile::Builder::new();
-    named.prefix(".").suffix(".part").permissions(Permissions::from_mode(0o666));
-    named.tempfile_in(folder).map_err(unstored(folder))
+    named.prefix(PART.0).suffix(PART.1).permissions(Permissions::from_mode(0o666));
+    loop {
+        let file = named.tempfile_in(folder).map_err(unstored(folder))?;
+        // A server that has just started may sweep it before it is locked; then there is another.
+        let locked = flock(file.as_file(), FlockOperation::NonBlockingLockExclusive).is_ok();
+        if locked && file.as_file().metadata().is_ok_and(|file| file.nlink() > 0) {
+            return Ok(file);
+        }
+    }
+}
+
+/// Removes what a server that was killed in the middle of uploads has left. What can't be removed stays: it hinders nobody.
+pub(in crate::dialects) fn sweep(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let is_part = name.to_str().is_some_and(|name| name.starts_with(PART.0) && name.ends_with(PART.1));
+        if !is_part || !entry.file_type().is_ok_and(|kind| kind.is_file()) {
+            continue;
+        }
+        // One that is locked belongs to a server that lives.
+        let file = File::open(entry.path());
+        if file.is_ok_and(|file| flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok()) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
 }
 
 fn check(upload: &Upload, digest: Md5) -> Result<(), LabError> {
@@ -109,7 +137,19 @@ fn unstored(path: &Path) -> impl Fn(std::io::Error) -> LabError + use<> {
 
 #[cfg(test)]
 mod tests {
-    use super::last_part;
+    use super::*;
+
+    #[test]
+    fn what_a_dead_server_left_is_swept_and_nothing_else() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (left, file) = (folder.path().join(".unglue-abc123.part"), folder.path().join("a.part"));
+        fs::write(&left, "half").expect("written");
+        fs::write(&file, "a file of that name").expect("written");
+        let lives = temporary(folder.path()).expect("made");
+        sweep(folder.path());
+        assert!(!left.exists() && file.exists() && lives.path().exists());
+        sweep(&folder.path().join("nowhere"));
+    }
 
     #[test]
     fn only_the_last_part_of_a_name_counts() {

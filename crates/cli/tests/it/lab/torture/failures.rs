@@ -1,0 +1,179 @@
+//! What can't be tortured: one line says why, within seconds, and the exit code is 125.
+
+use std::fs;
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use super::{home, json, python, text, torture};
+use crate::lab::program::Program;
+use crate::lab::refusals::unglue;
+use crate::run::{UNGLUE, clean, until};
+
+/// A server that answers each connection with `hello`, and a client that prints what comes.
+const SERVER: &str = "import socket,sys\nl=socket.create_server(('127.0.0.1',int(sys.argv[1])))\nwhile True:\n c=l.accept()[0]\n c.recv(10)\n c.sendall(b'hello')\n c.close()\n";
+const CLIENT: &str = "import socket,sys\nc=socket.create_connection(('127.0.0.1',int(sys.argv[1])))\nc.sendall(b'hi')\nwhile d:=c.recv(10):\n sys.stdout.write(d.decode())\n";
+
+/// Runs a client, given as a shell script, against [`SERVER`], and gives what is said.
+#[track_caller]
+fn refused(flags: &[&str], client: &str, words: &str) {
+    let Some(python) = python() else {
+        eprintln!("skipped: there is no python3 for the server");
+        return;
+    };
+    let home = home();
+    fs::write(home.path().join("server.py"), SERVER).expect("written");
+    fs::write(home.path().join("client.py"), CLIENT).expect("written");
+    fs::write(home.path().join("client.sh"), client.replace("PYTHON", python)).expect("written");
+    let began = Instant::now();
+    let output = torture(home.path(), flags, &format!("exec {python} server.py {{port}}"), "sh client.sh {port}");
+    assert_eq!(output.status.code(), Some(125), "{}", text(&output));
+    assert!(text(&output).contains(words), "{}", text(&output));
+    assert!(began.elapsed() < Duration::from_secs(25), "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_client_that_never_connects() {
+    refused(&[], "echo no server >&2; exit 3", "the client never connected (exit code 3): no server");
+    refused(&["--timeout", "1"], "exec sleep 60", "the client did not connect within 1 s");
+}
+
+#[test]
+fn a_client_that_never_ends() {
+    let client = "PYTHON client.py $1; exec sleep 60";
+    refused(&["--timeout", "2"], client, "the client did not end within 2 s, and nothing was done to its bytes");
+}
+
+#[test]
+fn a_client_that_comes_out_otherwise_each_time() {
+    let client = "PYTHON client.py $1; echo $$";
+    refused(&[], client, "two clean runs differ, though nothing was done to their bytes: standard output");
+    let done = "the comparison `no-such-program` could not be run";
+    refused(&["--compare", "no-such-program"], "PYTHON client.py $1", done);
+}
+
+#[test]
+fn what_changes_can_be_left_out_of_the_comparison() {
+    let Some(python) = python() else {
+        eprintln!("skipped: there is no python3 for the server");
+        return;
+    };
+    let home = home();
+    fs::write(home.path().join("server.py"), SERVER).expect("written");
+    fs::write(home.path().join("client.py"), CLIENT).expect("written");
+    let client = format!("{python} client.py $1; echo; echo pid $$");
+    fs::write(home.path().join("client.sh"), client).expect("written");
+    let server = format!("exec {python} server.py {{port}}");
+    for compare in ["exit", "diff -I ^pid"] {
+        let flags = ["--json", "--runs", "3", "--compare", compare];
+        let output = torture(home.path(), &flags, &server, "sh client.sh {port}");
+        assert_eq!(output.status.code(), Some(0), "{compare}: {}", text(&output));
+        assert_eq!(json(&output)["runs"], 3);
+    }
+}
+
+#[test]
+fn a_server_that_the_cuts_end_is_a_finding() {
+    let Some(python) = python() else {
+        eprintln!("skipped: there is no python3 for the server");
+        return;
+    };
+    let home = home();
+    // It ends when the first read doesn't hold all.
+    let fragile = SERVER.replace("c.recv(10)", "assert c.recv(10)==b'hi'");
+    fs::write(home.path().join("server.py"), fragile).expect("written");
+    fs::write(home.path().join("client.py"), CLIENT).expect("written");
+    let (server, client) = (format!("exec {python} server.py {{port}}"), format!("{python} client.py {{port}}"));
+    for keep in [&["--json"][..], &["--json", "--keep-server"]] {
+        let output = torture(home.path(), keep, &server, &client);
+        assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+        let report = json(&output);
+        assert_eq!(report["cuts"][0]["says"], "cut after byte 1 of the client's 1st write", "{report:#}");
+        assert!(report["differences"].to_string().contains("AssertionError"), "{report:#}");
+    }
+}
+
+#[test]
+fn a_half_close_is_made_only_when_asked_for() {
+    let Some(python) = python() else {
+        eprintln!("skipped: there is no python3 for the server");
+        return;
+    };
+    let home = home();
+    // It answers a while later, and not to a client that has ended.
+    let server = SERVER.replace(
+        "c.sendall",
+        "c.settimeout(0.1)\n try:\n  if not c.recv(1): continue\n except OSError: pass\n c.sendall",
+    );
+    fs::write(home.path().join("server.py"), server).expect("written");
+    fs::write(home.path().join("client.py"), CLIENT).expect("written");
+    let (server, client) = (format!("exec {python} server.py {{port}}"), format!("{python} client.py {{port}}"));
+    let output = torture(home.path(), &["--json", "--runs", "4"], &server, &client);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    let output = torture(home.path(), &["--json", "--half-close"], &server, &client);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    let says = json(&output)["cuts"][0]["says"].clone();
+    assert_eq!(says, "an end behind the client's last write, before the client has ended");
+}
+
+#[test]
+fn a_target_that_refuses() {
+    let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("it has one").port();
+    let target = format!("127.0.0.1:{port}");
+    let client = "exec 3<>/dev/tcp/127.0.0.1/$UNGLUE_PORT; cat <&3";
+    let done = unglue(&["lab", "torture", "--to", &target, "--", "bash", "-c", client]).expect(125);
+    done.complains(&format!("could not connect to {target}: Connection refused"));
+}
+
+#[test]
+fn a_server_that_never_listens() {
+    let client = ["--", "true"];
+    let server = ["lab", "torture", "--server", "echo no port >&2; exit 4"];
+    let done = unglue(&[&server[..], &client].concat()).expect(125);
+    assert!(done.stderr.contains("the server never listened on port") && done.stderr.contains("no port"), "{done:?}");
+}
+
+#[test]
+fn wrong_usage_is_one_line() {
+    let cases: [(&[&str], &str); 8] = [
+        (&["--to", "127.0.0.1:1"], "<CLIENT>"),
+        (&["--", "true"], "--to"),
+        (&["--to", "127.0.0.1", "--", "true"], "it has no port"),
+        (&["--to", "127.0.0.1:1", "--frame", "u33", "--", "true"], "unglue frame list shows what there is"),
+        (&["--to", "127.0.0.1:1", "--runs", "0", "--", "true"], "--runs"),
+        (&["--to", "127.0.0.1:1", "--server", "x", "--", "true"], "--server"),
+        (&["--to", "127.0.0.1:1", "--test", "a.rb", "--", "true"], "name it .rs, .py, .go or .js"),
+        (&["--replay", "/nowhere"], "/nowhere can't be read"),
+    ];
+    for (words, why) in cases {
+        let done = unglue(&[&["lab", "torture"], words].concat()).expect(125);
+        assert!(done.stdout.is_empty(), "{words:?}: {done:?}");
+        done.complains(why);
+    }
+    let home = home();
+    let file = home.path().join("replay.json");
+    for (text, why) in [("", "it isn't a replay file"), ("{\"unglue_torture\":1}", "it isn't a replay file")] {
+        fs::write(&file, text).expect("written");
+        unglue(&["lab", "torture", "--replay", &file.display().to_string()]).expect(125).complains(why);
+    }
+    let done = unglue(&["lab", "torture", "--to", "127.0.0.1:1", "--", "/no/such/program"]).expect(125);
+    done.complains("could not start the client `/no/such/program`");
+}
+
+#[test]
+fn a_signal_ends_both_programs() {
+    let home = home();
+    let mark = home.path().join("begun");
+    let server = format!("touch {}; exec sleep 61.25", mark.display());
+    let mut command = clean(UNGLUE);
+    command.args(["lab", "torture", "--server", &server, "--", "sleep", "61.25"]).current_dir(home.path());
+    let torture = Program::start(&mut command);
+    until("the server's start", || mark.exists().then_some(()));
+    torture.signal(Signal::TERM);
+    assert_eq!(torture.finish().code, 143);
+    let processes = fs::read_dir("/proc").expect("it is there").flatten();
+    let left =
+        processes.filter(|one| fs::read(one.path().join("cmdline")).is_ok_and(|line| line == b"sleep\x0061.25\0"));
+    assert_eq!(left.count(), 0, "a program outlives its run");
+}
