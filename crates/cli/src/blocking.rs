@@ -27,7 +27,8 @@ pub(crate) async fn blocking<T: Send + 'static>(
 /// The system gives none.
 pub(crate) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
     let started = thread::Builder::new().name(name.into()).spawn(work);
-    let refused = |error| io::Error::other(format!("the system gives no thread: {error}; raise the limit (ulimit -u)"));
+    let refused =
+        |error| io::Error::other(format!("the system refused a new thread: {error}; raise the limit (ulimit -u)"));
     started.map(drop).map_err(refused)
 }
 

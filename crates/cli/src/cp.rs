@@ -32,7 +32,8 @@ pub(crate) fn run(args: &CpArgs) -> Result<ExitCode, Complaint> {
     let store = local_store::open()?;
     runtime::run(async {
         let client = access.connect().await?;
-        let mut signals = Signals::take().map_err(|error| Complaint::new(format!("no signals: {error}")))?;
+        let mut signals =
+            Signals::take().map_err(|error| Complaint::new(format!("signals can't be handled: {error}")))?;
         let copying = Copying { client, store, plan, port: args.connection.port };
         let ended = tokio::select! {
             code = copying.all() => Ok(ExitCode::from(code)),

@@ -20,7 +20,7 @@ pub(crate) fn open() -> Result<Store, Complaint> {
     Ok(match state_folder().and_then(|state| Partials::open(&state).ok()) {
         Some(partials) => {
             if let Err(error) = partials.sweep() {
-                tracing::debug!("temporary files of earlier clients were not swept: {error}");
+                tracing::debug!("temporary files of earlier clients were not removed: {error}");
             }
             store.with_partials(partials)
         }

@@ -10,7 +10,7 @@ use crate::complaint::Complaint;
 /// The command's own, or the system has no resources for a runtime.
 pub(crate) fn run<T>(command: impl Future<Output = Result<T, Complaint>>) -> Result<T, Complaint> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
-    let runtime = runtime.map_err(|error| Complaint::new(format!("the system gives no event loop: {error}")))?;
+    let runtime = runtime.map_err(|error| Complaint::new(format!("the system refused an event loop: {error}")))?;
     let result = runtime.block_on(async {
         let result = command.await;
         part().await;

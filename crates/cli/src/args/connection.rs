@@ -14,18 +14,18 @@ pub(crate) struct ConnectionArgs {
     /// The server's port [default: 7227]
     #[arg(short = 'P', long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) port: Option<u16>,
-    /// The private key to log in with; only this one is tried [env: UNGLUE_IDENTITY; default: the ssh-agent's keys,
+    /// Log in with this private key, and try no other [env: UNGLUE_IDENTITY; default: the ssh-agent's keys,
     /// ~/.ssh/id_ed25519, ~/.config/unglue/id_ed25519]
     #[arg(long, value_name = "FILE")]
     pub(crate) identity: Option<PathBuf>,
-    /// The known servers; only this file is read [env: UNGLUE_KNOWN_HOSTS; default: ~/.config/unglue/known_hosts,
+    /// Use only this file of known servers [env: UNGLUE_KNOWN_HOSTS; default: ~/.config/unglue/known_hosts,
     /// ~/.ssh/known_hosts]
     #[arg(long, value_name = "FILE")]
     pub(crate) known_hosts: Option<PathBuf>,
-    /// How long connecting and logging in may take (500ms, 3s); questions to you don't count
+    /// The limit for connecting and logging in (500ms, 3s); time for your answers doesn't count
     #[arg(long, value_name = "DUR", value_parser = parse_timeout)]
     pub(crate) connect_timeout: Option<Duration>,
-    /// Trust a server that isn't known yet, without asking; one whose key has changed is refused all the same
+    /// Add an unknown server without asking; a server whose key has changed is still refused
     #[arg(long)]
     pub(crate) accept_new: bool,
 }

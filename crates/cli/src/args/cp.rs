@@ -18,13 +18,13 @@ Examples:
   unglue cp ./a:b build.example:                        # a slash first: a local file
   unglue cp build.example:'~/notes.txt' .               # ~ is the home directory there, or the root
 
-A file appears under its name whole, verified and synced, or not at all. A file that is
-replaced keeps its mode, its access control list and its extended attributes; -p gives it the
-source's mode. A new file gets the mode that cp would give it there.
+A file appears under its name complete, verified and synced, or not at all. A file that is
+replaced keeps its mode, its access control list and its extended attributes; with -p it gets
+the source's mode. A new file gets the mode that cp would give it there.
 
---inplace overwrites a file where it is. It is for what can't be replaced, as a container's
-/etc/hosts, which is a mount point. A copy that breaks off then leaves a part of the new file:
-the promise of whole files (P7) doesn't hold for it.
+--inplace overwrites the file itself. It is for files that can't be replaced, such as
+/etc/hosts in a container, which is a mount point. An interrupted copy then leaves a part of
+the new file: the promise of whole files (P7) does not hold.
 
 Exit status: 0; 1 if something was not copied (each is named); 125 if unglue itself failed.";
 
@@ -32,10 +32,10 @@ Exit status: 0; 1 if something was not copied (each is named); 125 if unglue its
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES, override_usage = "unglue cp [OPTIONS] SRC… DST    (one side is [user@]HOST:PATH)")]
 pub(crate) struct CpArgs {
-    /// Keep the exact mode and the time of the last modification
+    /// Keep the exact mode and the modification time
     #[arg(short = 'p')]
     preserve: bool,
-    /// Overwrite the destination where it is; a copy that breaks off leaves a part of it
+    /// Overwrite the destination file itself; an interrupted copy leaves a part of it
     #[arg(long = "inplace")]
     in_place: bool,
     #[arg(required = true, num_args = 2.., value_name = "PATH")]

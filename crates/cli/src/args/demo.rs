@@ -2,9 +2,9 @@
 
 use clap::Args;
 
-/// See it work: commands and files over loopback, beside what a bare socket makes of them
+/// Show unglue at work on this machine, and the same commands over a bare socket
 ///
-/// Starts a server with throw-away keys in a temporary folder, and leaves nothing behind.
+/// Starts a server with temporary keys in a temporary directory, and removes everything at the end.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:

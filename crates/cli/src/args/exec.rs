@@ -25,31 +25,34 @@ Examples:
   unglue exec --outcome fd:3 build.example make 3>outcome.json
   unglue exec --env LANG --env CC=clang build.example make
 
-Everything from the first word behind HOST that is not an option is the command; -- may stand
+The command starts with the first word after HOST that is not an option. You may write --
 before it.
 
 The JSON object:
-  id           the operation's id; null if the server was not reached
-  outcome      one of {\"exited\": CODE}, {\"signalled\": NAME, \"core\": BOOL},
-               {\"timed_out\": {\"after_ms\": N}}, {\"spawn_failed\": {\"errno\": NAME, …}},
-               {\"refused\": FAULT} (nothing ran), {\"link_lost\": FAULT} (not known),
-               {\"corrupt\": FAULT}, {\"failed\": FAULT}
+  id           the operation's id; null if no request was sent
+  outcome      {\"exited\": CODE} or {\"signalled\": NAME, \"core\": BOOL}: how the command ended
+               {\"timed_out\": {\"after_ms\": N}}: it ran for too long and was killed
+               {\"spawn_failed\": {\"errno\": NAME, …}}, {\"refused\": FAULT} or
+               {\"unreachable\": FAULT}: nothing ran
+               {\"cancelled\": FAULT}: the client cancelled it, and it was killed
+               {\"unkillable\": FAULT}: it could not be killed, and still runs
+               {\"link_lost\": FAULT}: it is not known how it ended
+               {\"corrupt\": FAULT}: what arrived is not what was sent
+               {\"failed\": FAULT}: unglue itself failed
   stdout, stderr, stdin
                bytes, blake3, and end: eof, held_open (by a descendant), abandoned (by its
-               reader), cut (by the link); with --json data, as {\"text\": …} or
+               reader), cut (it broke off); with --json also data, as {\"text\": …} or
                {\"base64\": …}, and data_cut_at if that is not all
-  descendants  none, killed, left
-  wall_ms      from the request to the outcome
+  descendants  none, killed, left, unkillable
+  wall_ms      milliseconds from the request to the outcome
 
 Exit status:
   the command's own; 128+N if signal N ended it; 124 if it timed out; 126 if the
-  program could not be run; 127 if it was not found; 125 for everything that unglue
-  itself failed at.";
+  program could not be run; 127 if it was not found; 125 if unglue itself failed.";
 
 /// Run a command on another machine
 ///
-/// Both outputs are streamed as they come. The command gets /dev/null as its input unless -i is given, and a login's
-/// clean environment.
+/// Both outputs are written as they arrive. Without -i, the command reads /dev/null. It gets the environment of a login.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES, override_usage = "unglue exec [OPTIONS] [user@]HOST[:PORT] [--] PROGRAM [ARG]…\n       unglue exec [OPTIONS] [user@]HOST[:PORT] -c TEXT")]
 #[command(group(ArgGroup::new("what").args(["command", "shell"])))]
@@ -57,17 +60,16 @@ pub(crate) struct ExecArgs {
     /// Print one JSON object with the outcome and both outputs, and nothing else
     #[arg(long, conflicts_with = "outcome")]
     json: bool,
-    /// How much of each output the JSON object holds (65536, 64K, 8M) [default: 8M]
+    /// Keep at most this much of each output in the JSON object (65536, 64K, 8M) [default: 8M]
     #[arg(long, value_name = "BYTES", requires = "json", value_parser = parse_bytes)]
     json_cap: Option<u64>,
-    /// Write the JSON object, without the outputs, to a file or to an open file descriptor
+    /// Write the JSON object without the outputs to a file, or to an open file descriptor
     #[arg(long, value_name = "FILE|fd:N")]
     outcome: Option<OsString>,
     /// Feed standard input to the command
     #[arg(short = 'i', long)]
     stdin: bool,
-    /// Set a variable of the command's environment; a NAME alone passes on the variable of this client. May be
-    /// given more than once
+    /// Set a variable of the command's environment; NAME alone copies the variable from this client. May be repeated
     #[arg(long, value_name = "NAME[=VALUE]")]
     env: Vec<OsString>,
     /// The directory to run in [default: the home directory, or the server's root]
@@ -76,7 +78,7 @@ pub(crate) struct ExecArgs {
     /// Kill the command after this long (500ms, 10s, 2m, 1h30m)
     #[arg(long, value_name = "DUR", value_parser = parse_timeout)]
     timeout: Option<Duration>,
-    /// Leave the processes alone that outlive the command, rather than kill them
+    /// Don't kill the processes that outlive the command
     #[arg(long)]
     keep_descendants: bool,
     /// Run this text with sh -c
@@ -151,7 +153,7 @@ impl ExecArgs {
         match (&self.shell, self.command.first()) {
             (Some(text), _) => Ok(Exec::shell(text)),
             (None, None) => Err(format!(
-                "there is no command for {host}; write it behind the host: unglue exec {host} PROGRAM [ARG]…; to type commands \
+                "there is no command for {host}; write it after the host: unglue exec {host} PROGRAM [ARG]…; to type commands \
                  one by one: unglue repl {host}",
                 host = self.host
             )),

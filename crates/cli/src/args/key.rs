@@ -10,12 +10,12 @@ use super::target::HostArg;
 
 const EXAMPLES: &str = "\
 Examples:
-  unglue key init                          # a key pair, if ssh has none to share
+  unglue key init                          # make a key pair, if you have none
   unglue key show | ssh build.example 'cat >> ~/.ssh/authorized_keys'
   unglue key list
   unglue key trust build.example SHA256:…  # the fingerprint that `unglue serve` printed there";
 
-/// See and make keys, and trust servers
+/// Show and make keys, and trust servers
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct KeyArgs {
@@ -32,14 +32,14 @@ pub(crate) enum KeyCommand {
     Trust(TrustArgs),
 }
 
-/// Make an ed25519 key pair; a key that is there is never overwritten
+/// Make an ed25519 key pair; existing files are never overwritten
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
   unglue key init
   unglue key init -f ~/.ssh/id_ed25519 --passphrase")]
 pub(crate) struct InitArgs {
-    /// Where to put it; the public half goes beside it, with .pub [default: ~/.config/unglue/id_ed25519]
+    /// The file for the private key; the public key goes to the same name with .pub [default: ~/.config/unglue/id_ed25519]
     #[arg(short = 'f', long = "file", value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
     /// Ask for a passphrase to encrypt it with
@@ -49,10 +49,10 @@ pub(crate) struct InitArgs {
     pub(crate) comment: Option<String>,
 }
 
-/// Print the public key that would log in, as authorized_keys takes it
+/// Print the public key that would be tried first, as a line for authorized_keys
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
-The key's fingerprint and place go to standard error, so that the line alone is piped.
+The key's fingerprint and location go to standard error, so a pipe gets the line only.
 
 Examples:
   unglue key show >> ~/.ssh/authorized_keys
@@ -78,7 +78,7 @@ pub(crate) struct ListArgs {
     pub(crate) known_hosts: Option<PathBuf>,
 }
 
-/// Trust a server, if it proves to have the key with this fingerprint
+/// Trust a server, if its key has this fingerprint
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:

@@ -22,8 +22,8 @@ const EXAMPLES: &str = "\
 Examples:
   unglue lab scene sender                       # two sends, one recv: a first scene
   unglue lab scene --all                        # all of them
-  unglue lab serve raw                          # a server as the tutorial has it …
-  unglue lab connect raw 127.0.0.1:40123        # … and its client, at the address that it told
+  unglue lab serve raw                          # a server of the tutorial …
+  unglue lab connect raw 127.0.0.1:40123        # … and its client
   unglue lab infer capture.pcap                 # which framing do these bytes have?
   unglue lab explain 1195725856                 # what is this absurd length?
   unglue lab dissect capture.pcap --frame u32be # which messages are in it, in which packets?
@@ -32,16 +32,16 @@ The guides are docs/sticky-packets.md and docs/lab.md.";
 
 const SERVE: &str = "\
 Examples:
-  unglue lab serve raw                                # on a free port, which it tells
+  unglue lab serve raw                                # on a free port, which it prints
   unglue lab serve len32 --listen 127.0.0.1:8000
   unglue lab serve header --dir incoming              # uploads land in incoming/
   unglue lab serve ack --encoding gbk                 # for a client on Chinese Windows
 
 The dialects: raw (a line out, bytes back), udp (datagrams), ack (a length in decimal, and a
 wait for recv_ready), len32 (struct 'i' and the bytes), header (struct 'i', a JSON header, a
-file). None of them knows who its client is, so whoever can connect can run commands.
-A command ends after 60 s or 64 MiB, and what it left in the background ends with it; one more
-than 256 clients is refused.";
+file). No dialect authenticates its clients: every client that can connect can run commands.
+A command ends after 60 s or 64 MiB, and its background processes end with it. At most 256
+clients can be connected.";
 
 const CONNECT: &str = "\
 Examples:
@@ -50,22 +50,22 @@ Examples:
   echo 'put notes.txt' | unglue lab connect header 127.0.0.1:8000
   unglue lab connect ack 127.0.0.1:8000 --encoding gbk  # a server on Chinese Windows
 
-One command a line, until quit or the end of input. Replies go to standard output exactly as
-the dialect's rules take them, wrong ones included; what is to be said about them goes to
-standard error. header has one command: put FILE.";
+One command per line, until quit or the end of input. Replies go to standard output as the
+dialect's rules cut them, right or wrong; remarks about them go to standard error. header has
+one command: put FILE.";
 
 const SCENE: &str = "\
 Examples:
-  unglue lab scene                              # which there are
+  unglue lab scene                              # list the scenes
   unglue lab scene sender
   unglue lab scene nagle mtu --json
   unglue lab scene --all
   unglue lab scene --all --repeat 50            # is the result the same each time?
 
-nagle needs root for a network of its own; with --all it is skipped without, and told.
-With --json: what was called, `result` (the same in every run) and `measured` (which isn't).";
+nagle needs root to make a network of its own. Without root, --all reports that and skips it.
+With --json: the calls, `result` (the same in every run) and `measured` (differs between runs).";
 
-/// See why messages stick together, and find out what your own program's bytes are
+/// Show why messages stick together, and examine the bytes of your own programs
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct LabArgs {
@@ -92,16 +92,16 @@ pub(crate) enum LabCommand {
 pub(crate) struct LabServeArgs {
     /// The dialect: raw, udp, ack, len32 or header
     pub(crate) dialect: Dialect,
-    /// The address and port to listen at; port 0 picks a free one
+    /// The address and port to listen on; port 0 chooses a free port
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:0", value_parser = parse_address)]
     pub(crate) listen: SocketAddr,
-    /// Where uploads land; it is made if it isn't there
+    /// The directory for uploads; it is made if it does not exist
     #[arg(long, value_name = "DIR", default_value = "file_upload")]
     pub(crate) dir: PathBuf,
-    /// How text is spelt on the wire: utf-8 or gbk
+    /// The text encoding on the wire: utf-8 or gbk
     #[arg(long, value_name = "NAME", default_value = "utf-8")]
     pub(crate) encoding: Coding,
-    /// How long a client may make no progress in the middle of something, in seconds
+    /// How long to wait for a client that makes no progress, in seconds
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = parse_wait)]
     pub(crate) wait: Duration,
     /// Listen where other machines can connect
@@ -109,7 +109,7 @@ pub(crate) struct LabServeArgs {
     pub(crate) i_know_this_runs_commands_for_anyone: bool,
 }
 
-/// Connect to a dialect's server: one command a line, each reply as the dialect's rules take it
+/// Connect to a dialect's server: one command per line, each reply as the dialect's rules cut it
 #[derive(Debug, Args)]
 #[command(after_long_help = CONNECT)]
 pub(crate) struct LabConnectArgs {
@@ -118,10 +118,10 @@ pub(crate) struct LabConnectArgs {
     /// Where the server listens
     #[arg(value_name = "ADDR:PORT", value_parser = parse_address)]
     pub(crate) address: SocketAddr,
-    /// How text is spelt on the wire: utf-8 or gbk
+    /// The text encoding on the wire: utf-8 or gbk
     #[arg(long, value_name = "NAME", default_value = "utf-8")]
     pub(crate) encoding: Coding,
-    /// How long the server may be silent, in seconds
+    /// How long to wait for a silent server, in seconds
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = parse_wait)]
     pub(crate) wait: Duration,
 }

@@ -27,19 +27,19 @@ use crate::pystruct::StructCommand;
 
 const EXAMPLES: &str = "\
 Examples:
-  unglue demo                              # see it work, on this machine alone
-  unglue serve                             # on the machine that shall be reached
+  unglue demo                              # try it on this machine
+  unglue serve                             # run a server on the other machine
   unglue exec build.example uname -a
   unglue cp notes.txt build.example:
   unglue lab scene --all                   # why messages stick, on real sockets
 
--h is short; --help has examples, and so has `unglue help COMMAND`. UNGLUE_LOG=LEVEL writes a log to
-standard error: error, warn, info, debug or trace.
+-h lists the flags; --help and `unglue help COMMAND` add examples. UNGLUE_LOG=LEVEL writes a log
+to standard error: error, warn, info, debug or trace.
 
-Exit status: a remote command's own; 125 for everything that unglue itself failed at; the
-rest is in unglue exec --help.";
+Exit status: the remote command's own; 125 if unglue itself failed. unglue exec --help lists the
+others.";
 
-/// Run commands and move files on other machines, every message whole
+/// Run commands and copy files on other machines
 #[derive(Debug, Parser)]
 #[command(name = "unglue", version, after_long_help = EXAMPLES, max_term_width = 100)]
 pub(crate) struct CommandLine {

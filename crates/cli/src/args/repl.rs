@@ -8,16 +8,16 @@ use super::target::HostArg;
 /// What may be typed, for `help` too.
 pub(crate) const AT_THE_PROMPT: &str = "\
 At the prompt:
-  LINE               run the line with sh -c, and show its reply whole
-  cd [DIR]           go to a directory, which lasts; cd - goes back; cd DIR && LINE
-  put FILE [DST]     copy a file to the server; FILE may be a pattern, and may begin with ~
-  get FILE [DST]     fetch a file
+  LINE               run the line with sh -c, and show its whole reply
+  cd [DIR]           change the directory for all following lines; cd - goes back; cd DIR && LINE
+  put FILE [DST]     copy a file to the server; FILE may be a pattern, and may start with ~
+  get FILE [DST]     copy a file from the server
   history            list the lines typed so far
   help               show this
   quit, exit         leave; so does the end of input
 
-Ctrl-C interrupts the running command. Each line has a shell of its own, so variables
-don't last from one to the next.";
+Ctrl-C interrupts the running command. Each line runs in a new shell, so variables don't
+last.";
 
 fn after_help() -> String {
     format!(
@@ -28,7 +28,7 @@ Examples:
     )
 }
 
-/// Type commands, one a line, and see each reply whole
+/// Type commands, one per line, and see each whole reply
 #[derive(Debug, Args)]
 #[command(after_long_help = after_help())]
 pub(crate) struct ReplArgs {

@@ -9,38 +9,38 @@ use unglue::client::DEFAULT_PORT;
 const EXAMPLES: &str = "\
 Examples:
   unglue serve                                  # on 127.0.0.1:7227, for this user's keys
-  unglue serve --listen '[::]:7227'             # for other machines too, IPv4 and IPv6
+  unglue serve --listen '[::]:7227'             # also for other machines, IPv4 and IPv6
   unglue serve --root /srv/drop --allow files   # files below /srv/drop, and no commands
-  unglue serve --listen 127.0.0.1:0 --json      # a free port, told as JSON
+  unglue serve --listen 127.0.0.1:0 --json      # a free port, printed as JSON
   unglue serve --listen localhost:7300          # both 127.0.0.1 and ::1
 
-Who may log in is said by ~/.ssh/authorized_keys, as for ssh. --root confines files, not
-commands. The first SIGTERM or SIGINT lets running commands end for up to 10 s; the second
+The keys in ~/.ssh/authorized_keys may log in, as with ssh. --root confines files, not
+commands. After the first SIGTERM or SIGINT, running commands have 10 s to end; the second
 ends the server at once.";
 
-/// Serve this machine: run commands and move files for those whose keys are authorised
+/// Run a server on this machine: commands and files for clients with an authorised key
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct ServeArgs {
-    /// The address and port to listen at; a name is listened at with all its addresses, and port 0 picks a free one
+    /// The address and port to listen on; a name means all its addresses, and port 0 chooses a free port
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:7227", value_parser = parse_listen)]
     pub(crate) listen: String,
-    /// Keep all files beneath this directory [default: paths start at the home directory and may be absolute]
+    /// Keep all files below this directory [default: paths start at the home directory and may be absolute]
     #[arg(long, value_name = "DIR")]
     pub(crate) root: Option<PathBuf>,
     /// The operations that are allowed
     #[arg(long, value_name = "OPERATIONS", value_enum, value_delimiter = ',', default_value = "exec,files")]
     pub(crate) allow: Vec<Allowed>,
-    /// Where the server keeps what must outlive it [default: ~/.local/state/unglue]
+    /// Where the server keeps its host key and its records of temporary files [default: ~/.local/state/unglue]
     #[arg(long, value_name = "DIR")]
     pub(crate) state: Option<PathBuf>,
-    /// The host key [default: /etc/ssh/ssh_host_ed25519_key where it may be read, else one of its own]
+    /// The host key [default: /etc/ssh/ssh_host_ed25519_key if it can be read, else a key of its own]
     #[arg(long, value_name = "FILE")]
     pub(crate) host_key: Option<PathBuf>,
     /// The keys that may log in [default: ~/.ssh/authorized_keys]
     #[arg(long, value_name = "FILE")]
     pub(crate) authorized_keys: Option<PathBuf>,
-    /// Announce the address as a JSON object, and log in JSON
+    /// Print the address and the log as JSON
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -42,7 +42,7 @@ fn port_hint(remote: &Path) -> Option<String> {
     let text = remote.to_string_lossy();
     let (first, _) = text.split_once(':')?;
     let port: u16 = first.parse().ok()?;
-    Some(format!("{port} is read as a part of the path: for the port say -P {port}"))
+    Some(format!("{port} is read as a part of the path; to set the port, write -P {port}"))
 }
 
 /// A shell would have read a path that isn't there in another way.

@@ -18,7 +18,7 @@ const WIDTH: usize = 76;
 pub(super) async fn act(stage: &Stage, screen: &mut Screen) -> Result<(), Stopped> {
     screen.title(
         3,
-        &format!("The same commands over a bare socket, whose client takes one recv({RECV}) for one reply"),
+        &format!("The same commands over a bare socket, with a client that takes one recv({RECV}) for one reply"),
     )?;
     let script = Script::new(stage.served(), COMMANDS);
     let scene = spawn_blocking(move || enact(&script)).await.map_err(io::Error::from)?;
@@ -31,7 +31,10 @@ pub(super) async fn act(stage: &Stage, screen: &mut Screen) -> Result<(), Stoppe
     let text =
         format!("{wrong} of {} replies are wrong, and {late} bytes come after the last one", scene.exchanges.len());
     screen.remark(if wrong > 0 { Tone::Bad } else { Tone::Good }, &text)?;
-    screen.remark(Tone::Faint, "TCP carries bytes, not messages: nothing was lost, and nothing is where it belongs")
+    screen.remark(
+        Tone::Faint,
+        "TCP carries bytes, not messages: no byte was lost, but the replies are cut in the wrong places",
+    )
 }
 
 fn show(scene: &CutReply, index: usize, exchange: &Exchange, screen: &mut Screen) -> Result<(), Stopped> {

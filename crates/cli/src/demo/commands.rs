@@ -12,7 +12,7 @@ const SHOWN: usize = 30;
 
 /// Runs the commands and shows their replies.
 pub(super) async fn act(client: &Client, screen: &mut Screen) -> Result<(), Stopped> {
-    screen.title(1, "Commands: each reply whole, its streams apart, counted and digested at both ends")?;
+    screen.title(1, "Commands: each reply is complete; both streams are counted and digested at both ends")?;
     for command in COMMANDS {
         screen.prompt(command)?;
         let done = client.exec(&Exec::shell(command)).await?.collect(CAP).await;

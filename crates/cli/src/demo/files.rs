@@ -21,7 +21,7 @@ const PIECE: usize = 1 << 20;
 
 /// Sends a file to the server, fetches it back, and compares.
 pub(super) async fn act(client: &Client, stage: &Stage, screen: &mut Screen) -> Result<(), Stopped> {
-    screen.title(2, "Files: whole and verified under their name, or not there at all")?;
+    screen.title(2, "Files: complete and verified under their name, or not there at all")?;
     let folder = stage.folder().to_owned();
     let (made, back) = (folder.join("made.bin"), folder.join("back.bin"));
     let path = made.clone();

@@ -29,7 +29,8 @@ const COMMANDS: [&str; 4] = ["ls -l", "lllll", "pwd", "seq -w 1250000"];
 /// A part of it could not be shown.
 pub(crate) fn run(_: &DemoArgs) -> Result<ExitCode, Complaint> {
     runtime::run(async {
-        let mut signals = Signals::take().map_err(|error| Complaint::new(format!("no signals: {error}")))?;
+        let mut signals =
+            Signals::take().map_err(|error| Complaint::new(format!("signals can't be handled: {error}")))?;
         let stage = Stage::set()?;
         let ended = tokio::select! {
             played = play(&stage) => played,

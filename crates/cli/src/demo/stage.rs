@@ -79,7 +79,7 @@ impl Stage {
 }
 
 fn unset(error: &io::Error) -> Complaint {
-    Complaint::new(format!("the demo needs 300 MB in the temporary folder: {error}; TMPDIR names another"))
+    Complaint::new(format!("the demo needs 300 MB in the temporary directory: {error}; TMPDIR names another"))
 }
 
 fn served(folder: &Path) -> PathBuf {

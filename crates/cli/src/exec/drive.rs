@@ -120,10 +120,12 @@ async fn until_exited(
 
 fn leave(wish: Wish) -> Complaint {
     match wish {
-        Wish::Interrupt => Complaint::new("interrupted; the server ends what is left of the command").exit(INTERRUPTED),
+        Wish::Interrupt => {
+            Complaint::new("interrupted; the server kills what is left of the command").exit(INTERRUPTED)
+        }
         Wish::End(signal) => {
             let name = unglue::signal::name(signal.into());
-            Complaint::new(format!("ended by {name}; the server ends what is left of the command")).exit(128 + signal)
+            Complaint::new(format!("ended by {name}; the server kills what is left of the command")).exit(128 + signal)
         }
     }
 }

@@ -116,7 +116,8 @@ impl<W: Write> Encoder<W> {
             match given.get(name) {
                 None => {}
                 Some(number) => {
-                    let wrong = || Failure::Message(format!("{place}: its field {name} is no whole number above -1."));
+                    let wrong =
+                        || Failure::Message(format!("{place}: its field {name} is not a whole number of 0 or more."));
                     *value = number.as_u64().ok_or_else(wrong)?;
                 }
             }

@@ -40,7 +40,7 @@ pub(super) struct Message {
 /// Reads a line as [`frame`] writes it; only `data` must be there.
 pub(super) fn message(line: &[u8]) -> Result<Message, String> {
     let mut value: Map<String, Value> =
-        serde_json::from_slice(line).map_err(|error| format!("it is no JSON object: {error}"))?;
+        serde_json::from_slice(line).map_err(|error| format!("it is not a JSON object: {error}"))?;
     let fields = match value.remove("fields") {
         Some(Value::Object(fields)) => fields,
         None => Map::new(),

@@ -22,7 +22,9 @@ pub(super) fn trust(args: &TrustArgs) -> Result<String, Complaint> {
     let (shown, wanted) = (key.fingerprint(), args.fingerprint);
     if shown != wanted {
         let what = format!("the server at {target} has the host key {shown}, not {wanted}; it was not trusted");
-        return Err(Complaint::new(format!("{what}. Compare with what `unglue serve` printed over there")));
+        return Err(Complaint::new(format!(
+            "{what}. Compare it with the fingerprint that `unglue serve` printed there"
+        )));
     }
     match KnownHosts::load(&files.read).map_err(refused)?.lookup(&target.host, target.port, &key) {
         Verdict::Trusted { at } => Ok(format!("{target} is trusted already: {at}\n")),
@@ -44,8 +46,6 @@ async fn proved_key(target: &Target, append: std::path::PathBuf) -> Result<Publi
     match link::connect(target, &trust, &nobody, &LinkConfig::default()).await {
         Err(ConnectError::Unknown(unknown)) => Ok(unknown.key),
         Err(error) => Err(unglue::Fault::from(error).into()),
-        Ok(_) => {
-            Err(Complaint::new(format!("the server at {target} is trusted by no file, and was taken for trusted")))
-        }
+        Ok(_) => Err(Complaint::new(format!("no file trusts the server at {target}, but it was treated as trusted"))),
     }
 }

@@ -65,7 +65,7 @@ fn remark(reply: Reply, args: &LabConnectArgs) {
         Reply::Came => {}
         Reply::NotSent => say("the command was not sent: a datagram holds 65507 bytes at most"),
         Reply::Silence(wait) if dialect == Dialect::Udp => say(&format!(
-            "no whole answer came for {} s; it may be lost, or come later and be taken for the next one's",
+            "no complete answer arrived within {} s; it may be lost, or arrive later as the answer to the next command",
             wait.as_secs_f64()
         )),
         Reply::Silence(wait) => say(&format!(
@@ -84,7 +84,9 @@ fn upload_all(mut uploader: Uploader, mut typed: Typed) -> Result<(), Complaint>
     while let Some(line) = next(&mut typed, false)? {
         match file_in(&line) {
             Some(file) => failed |= !put(&mut uploader, file)?,
-            None => say(&format!("`{}` is no command here; write put FILE, or quit", String::from_utf8_lossy(&line))),
+            None => {
+                say(&format!("`{}` is not a command here; write put FILE, or quit", String::from_utf8_lossy(&line)))
+            }
         }
     }
     uploader.leave()?;

@@ -24,7 +24,8 @@ pub(crate) fn run(args: LabServeArgs) -> Result<ExitCode, Complaint> {
     refuse_others(&args)?;
     runtime::run(async move {
         // Before the announcement: whoever reads it may send a signal at once.
-        let mut signals = Signals::take().map_err(|error| Complaint::new(format!("no signals: {error}")))?;
+        let mut signals =
+            Signals::take().map_err(|error| Complaint::new(format!("signals can't be handled: {error}")))?;
         let (log, written) = Log::start()?;
         let server = start(args)?;
         announce(server.address());
@@ -102,7 +103,7 @@ impl Log {
             lines.into_iter().for_each(|line| drop(io::stderr().write_all(line.as_bytes())));
         };
         let started = thread::Builder::new().spawn(write);
-        started.map_err(|error| Complaint::new(format!("the system gives no thread: {error}")))?;
+        started.map_err(|error| Complaint::new(format!("the system refused a new thread: {error}")))?;
         Ok((Log(log), written))
     }
 

@@ -65,8 +65,9 @@ fn level() -> Result<Option<Level>, Complaint> {
 
 fn start(level: Level, json: bool) -> Result<(), Complaint> {
     let lines = Lines { json };
-    let queue = Queue::start(Box::new(move |dropped| lines.dropped(dropped)), Box::new(stderr))
-        .map_err(|error| Complaint::new(format!("the log has no thread: {error}; raise the limit (ulimit -u)")))?;
+    let queue = Queue::start(Box::new(move |dropped| lines.dropped(dropped)), Box::new(stderr)).map_err(|error| {
+        Complaint::new(format!("the log could not start its thread: {error}; raise the limit (ulimit -u)"))
+    })?;
     let log = tracing_subscriber::fmt()
         .with_max_level(level)
         .event_format(lines)

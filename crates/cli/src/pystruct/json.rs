@@ -130,5 +130,5 @@ pub(super) fn from_hex(hex: &[u8]) -> Result<Vec<u8>, String> {
 
 fn hex_digit(letter: u8) -> Result<u8, String> {
     let digit = char::from(letter).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    digit.ok_or_else(|| format!("'{}' is no hex digit", letter.escape_ascii()))
+    digit.ok_or_else(|| format!("'{}' is not a hex digit", letter.escape_ascii()))
 }

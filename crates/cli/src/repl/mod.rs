@@ -33,7 +33,7 @@ pub(crate) fn run(args: &ReplArgs) -> Result<ExitCode, Complaint> {
         let client = access.connect().await?;
         // An untrusted key is heard of here, before anything was typed in vain.
         client.welcome().await?;
-        let signals = Signals::take().map_err(|error| Complaint::new(format!("no signals: {error}")))?;
+        let signals = Signals::take().map_err(|error| Complaint::new(format!("signals can't be handled: {error}")))?;
         let history = local_store::state_folder().map(|state| state.join("history"));
         let typed =
             Typed::open(history).map_err(|error| Complaint::new(format!("standard input can't be read: {error}")))?;

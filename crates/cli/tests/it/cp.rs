@@ -306,7 +306,7 @@ fn a_failure_of_the_servers_is_told_as_such() {
 fn a_port_in_the_path_is_pointed_out() {
     let host = Host::start();
     let done = host.cp(["127.0.0.1:7300:gone", "."]).expect(1);
-    assert!(done.stderr.contains("; 7300 is read as a part of the path: for the port say -P 7300"), "{done:?}");
+    assert!(done.stderr.contains("; 7300 is read as a part of the path; to set the port, write -P 7300"), "{done:?}");
     let done = host.cp(["127.0.0.1:7300", "."]).expect(1);
     assert!(!done.stderr.contains("-P"), "{done:?}");
 }

@@ -36,7 +36,7 @@ fn wrong_usage_is_one_line_and_exits_with_125() {
         (&["flie"], "there is no command flie; if it is a server, write `unglue exec flie PROGRAM`"),
         (&["build.example"], "or `unglue repl build.example` to type commands; see: unglue --help"),
         (&["exec"], "<HOST>; see: unglue exec --help"),
-        (&["exec", "host"], "there is no command for host; write it behind the host: unglue exec host PROGRAM"),
+        (&["exec", "host"], "there is no command for host; write it after the host: unglue exec host PROGRAM"),
         (&["exec", "--evn", "A=1", "host", "ls"], "unexpected argument --evn"),
         (&["exec", "--jsn", "host", "ls"], "unexpected argument --jsn; did you mean --json?"),
         (&["exec", "host", "-t", "ls"], "unexpected argument -t; see: unglue exec --help"),

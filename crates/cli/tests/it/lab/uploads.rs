@@ -133,9 +133,9 @@ fn what_can_not_be_sent_is_told_and_the_rest_goes_on() {
     let told: Vec<&str> = done.stderr.lines().collect();
     let words = [
         "missing: can't be read",
-        "`ls -l` is no command",
-        "`put` is no command",
-        ".: is no regular file",
+        "`ls -l` is not a command",
+        "`put` is not a command",
+        ".: is not a regular file",
         "not every",
     ];
     assert_eq!(told.len(), words.len(), "{told:?}");

@@ -139,7 +139,7 @@ fn open(path: &Path) -> Result<(File, &str, u64), LabError> {
     let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;
     if !metadata.is_file() {
-        return Err(refused("is no regular file".into(), "nothing was sent; this dialect carries files only"));
+        return Err(refused("is not a regular file".into(), "nothing was sent; this dialect carries files only"));
     }
     let name = path.file_name().and_then(|name| name.to_str());
     let name =
