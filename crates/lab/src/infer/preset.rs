@@ -26,7 +26,9 @@ fn is_searched(notation: &str) -> bool {
 /// The presets that parse all streams.
 pub(super) fn named(corpus: &Corpus<'_>) -> Vec<Found> {
     let presets = presets().iter().map(|preset| (preset.notation, preset.meaning));
-    let named = presets.chain(protocols().iter().map(|protocol| (protocol.name, protocol.meaning)));
+    // The search finds those that the notation can say.
+    let beyond = protocols().iter().filter(|protocol| protocol.notation.is_none());
+    let named = presets.chain(beyond.map(|protocol| (protocol.name, protocol.meaning)));
     let others = named.filter(|(notation, _)| !is_searched(notation));
     others.filter_map(|(notation, meaning)| judge(corpus, notation, meaning)).collect()
 }
