@@ -16,6 +16,7 @@
 //! and shares its memory. It is a subreaper too: should a command kill its supervisor, the tree falls to the nursery,
 //! which kills it; should it stop its supervisor, the nursery continues it.
 
+mod cgroup;
 mod children;
 mod lookup;
 mod nursery;

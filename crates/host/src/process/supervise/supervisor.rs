@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
+use super::cgroup::Cgroup;
 use super::children::ChildEvents;
 use super::{lookup, tree};
 use crate::process::command::{Descendants, Left};
@@ -191,17 +192,26 @@ impl Supervisor {
         let deadline = Instant::now() + KILL_TIME;
         let command = self.command;
         let mut killed = HashSet::new();
+        let mut group = None;
         while self.reap_silently() {
             let pass = tree::kill_pass(&HashSet::new(), || {
                 self.reap_silently();
             });
-            let hopeless = pass.killed.is_empty() && !pass.refused.is_empty();
+            // Signals did not reach the whole tree: it runs away, or some of it is another user's.
+            let forced = if pass.settled && pass.refused.is_empty() {
+                Vec::new()
+            } else {
+                self.reap_silently();
+                let group = group.get_or_insert_with(Cgroup::new).as_ref();
+                group.map(|group| group.kill(|found| tree::each(found))).unwrap_or_default()
+            };
+            let hopeless = pass.killed.is_empty() && forced.is_empty() && !pass.refused.is_empty();
             if hopeless || Instant::now() > deadline {
                 // There are children, even if none can be seen.
                 let living = pass.killed.len() + pass.refused.len();
                 return (killed.len() as u32, living.max(1) as u32);
             }
-            killed.extend(pass.killed.into_iter().filter(|&pid| Some(pid) != command));
+            killed.extend(pass.killed.into_iter().chain(forced).filter(|&pid| Some(pid) != command));
             // While the tree runs away, every moment counts.
             if pass.settled {
                 let _ = self.events.wait(None, Some(KILL_ROUND));
