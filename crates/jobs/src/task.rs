@@ -161,7 +161,7 @@ impl Task {
                 return false;
             }
         }
-        !self.job.is_told()
+        !self.job.is_finished()
     }
 
     fn on_output_end(&mut self, output: Output, failure: Option<std::io::Error>) {

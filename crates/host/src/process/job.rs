@@ -10,7 +10,7 @@ use super::command::{Descendants, Exit, Left, Status};
 use super::error::JobError;
 use super::pool::Slot;
 use super::sys;
-use super::wire::{self, Report};
+use super::wire::{self, Notice};
 
 /// How long a supervisor may take to end a tree. It gives up by itself after a second and a half.
 const END_DEADLINE: Duration = Duration::from_secs(10);
@@ -85,12 +85,12 @@ impl Job {
                 self.given.left = true;
                 return Ok(JobEvent::TreeEnded(left));
             }
-            self.hear().await?;
+            self.receive().await?;
         }
     }
 
     /// Whether [`Job::event`] has given both events.
-    pub fn is_told(&self) -> bool {
+    pub fn is_finished(&self) -> bool {
         self.given.exit && self.given.left
     }
 
@@ -105,7 +105,7 @@ impl Job {
             if self.left.is_some() {
                 return Err(JobError::LetGo);
             }
-            self.hear().await?;
+            self.receive().await?;
         }
     }
 
@@ -134,7 +134,7 @@ impl Job {
                 if let Some(left) = self.left {
                     return Ok(left);
                 }
-                self.hear().await?;
+                self.receive().await?;
             }
         })
         .await
@@ -152,21 +152,21 @@ impl Job {
         Ok(())
     }
 
-    async fn hear(&mut self) -> Result<(), JobError> {
+    async fn receive(&mut self) -> Result<(), JobError> {
         let link = self.slot.as_mut().and_then(Slot::link_mut).ok_or(JobError::SupervisorLost)?;
-        match link.report().await.ok().flatten() {
-            Some(Report::Exited { wait_status, user, system, alone }) => {
+        match link.notice().await.ok().flatten() {
+            Some(Notice::Exited { wait_status, user, system, alone }) => {
                 self.exit = Some(Exit { status: status(wait_status), user, system });
                 if alone && !self.ending {
                     self.ended(Left::None);
                 }
                 Ok(())
             }
-            Some(Report::TreeEnded(left)) => {
+            Some(Notice::TreeEnded(left)) => {
                 self.ended(left);
                 Ok(())
             }
-            Some(Report::Born | Report::Started { .. } | Report::Refused { .. }) | None => {
+            Some(Notice::Ready | Notice::Started { .. } | Notice::Refused { .. }) | None => {
                 self.slot = None;
                 Err(JobError::SupervisorLost)
             }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rustix::io::Errno;
 use unglue_proto::{Blame, Code, Fault, Octets};
 
-use super::errno;
+use crate::errno;
 
 /// What the store was doing when it failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

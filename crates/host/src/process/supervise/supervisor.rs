@@ -14,7 +14,7 @@ use super::{lookup, tree};
 use crate::process::command::{Descendants, Left};
 use crate::process::socket;
 use crate::process::sys::{self, Wait};
-use crate::process::wire::{MESSAGE_MAX, Report, Request, Spawn, Step};
+use crate::process::wire::{MESSAGE_MAX, Notice, Request, Spawn, Step};
 
 /// How long a tree may take to die before the job ends as [`Left::Unkillable`]. Killed processes go within
 /// milliseconds, unless they hang in the kernel.
@@ -24,9 +24,9 @@ const KILL_ROUND: Duration = Duration::from_millis(20);
 /// How long one round of reaping may take. A tree that forks and ends as fast as it can has always one more dead process.
 const REAP_TIME: Duration = Duration::from_millis(5);
 /// How long a report is tried to be sent while the kernel has no memory for it.
-const REPORT_TIME: Duration = Duration::from_secs(5);
+const NOTICE_TIME: Duration = Duration::from_secs(5);
 /// How long to wait before it is tried again.
-const REPORT_RETRY: Duration = Duration::from_millis(10);
+const NOTICE_RETRY: Duration = Duration::from_millis(10);
 /// How often the unkillable are tried again once nobody waits for it.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -59,7 +59,7 @@ impl Supervisor {
         let buffer = vec![0; MESSAGE_MAX];
         let mut supervisor = Self { control, events, command: None, buffer, killing: false, more_dead: false };
         // If the server is gone already, the socket's end will tell.
-        let _ = supervisor.report(Report::Born);
+        let _ = supervisor.notify(Notice::Ready);
         while supervisor.step().is_ok() {}
         while supervisor.kill_tree().1 > 0 {
             std::thread::sleep(RETRY);
@@ -76,25 +76,25 @@ impl Supervisor {
         if ready.child || self.more_dead || !ready.socket {
             self.reap()?;
         }
-        if ready.socket { self.hear() } else { Ok(()) }
+        if ready.socket { self.receive() } else { Ok(()) }
     }
 
-    fn hear(&mut self) -> Result<(), Dismissed> {
+    fn receive(&mut self) -> Result<(), Dismissed> {
         let mut buffer = std::mem::take(&mut self.buffer);
         let received = socket::receive(&self.control, &mut buffer).map_err(|_| Dismissed)?;
-        let result = self.obey(&buffer[..received.length], received.fds);
+        let result = self.handle(&buffer[..received.length], received.fds);
         self.buffer = buffer;
         result
     }
 
-    fn obey(&mut self, message: &[u8], fds: Vec<OwnedFd>) -> Result<(), Dismissed> {
+    fn handle(&mut self, message: &[u8], fds: Vec<OwnedFd>) -> Result<(), Dismissed> {
         // No message, or none that this understands: the server is gone.
         match Request::decode(message).ok_or(Dismissed)? {
             // A second command while one runs: the server is confused, and the tree must not grow.
             Request::Spawn { .. } if self.command.is_some() => Err(Dismissed),
             Request::Spawn { stdin, memfd } => {
-                let report = self.spawn(message, fds, stdin, memfd);
-                self.report(report)
+                let notice = self.spawn(message, fds, stdin, memfd);
+                self.notify(notice)
             }
             Request::Signal(signal) => {
                 if let Some(pid) = self.command {
@@ -110,13 +110,13 @@ impl Supervisor {
 
     /// Sends a report. The server waits for it without a deadline, so it is sent again as long as the kernel has no memory
     /// for it; if that lasts, the end of the socket says enough.
-    fn report(&self, report: Report) -> Result<(), Dismissed> {
-        let deadline = Instant::now() + REPORT_TIME;
+    fn notify(&self, notice: Notice) -> Result<(), Dismissed> {
+        let deadline = Instant::now() + NOTICE_TIME;
         loop {
-            match socket::send(&self.control, &report.encode(), &[], true) {
+            match socket::send(&self.control, &notice.encode(), &[], true) {
                 Ok(()) => return Ok(()),
                 Err(Errno::AGAIN | Errno::NOBUFS | Errno::NOMEM) if Instant::now() < deadline => {
-                    std::thread::sleep(REPORT_RETRY);
+                    std::thread::sleep(NOTICE_RETRY);
                 }
                 Err(_) => return Err(Dismissed),
             }
@@ -124,20 +124,20 @@ impl Supervisor {
     }
 
     /// Starts the command that a request describes.
-    fn spawn(&mut self, message: &[u8], fds: Vec<OwnedFd>, stdin: bool, memfd: bool) -> Report {
+    fn spawn(&mut self, message: &[u8], fds: Vec<OwnedFd>, stdin: bool, memfd: bool) -> Notice {
         let mut fds = fds.into_iter();
         let body = if memfd { fds.next().and_then(|fd| read_from_start(fd).ok()) } else { None };
         let stdin = if stdin { fds.next() } else { None };
         let request = Spawn::decode(body.as_deref().unwrap_or(message));
         let (Some(request), Some(stdout), Some(stderr)) = (request, fds.next(), fds.next()) else {
-            return Report::Refused { step: Step::Request, errno: libc::EMFILE };
+            return Notice::Refused { step: Step::Request, errno: libc::EMFILE };
         };
         match start(&request, [stdin.as_ref().map(AsFd::as_fd), Some(stdout.as_fd()), Some(stderr.as_fd())]) {
             Ok(pid) => {
                 self.command = Some(pid);
-                Report::Started { pid: pid as u32 }
+                Notice::Started { pid: pid as u32 }
             }
-            Err((step, errno)) => Report::Refused { step, errno },
+            Err((step, errno)) => Notice::Refused { step, errno },
         }
     }
 
@@ -162,7 +162,7 @@ impl Supervisor {
         };
         if let Some((wait_status, user, system)) = exit {
             self.command = None;
-            self.report(Report::Exited { wait_status, user, system, alone: !any && !self.killing })?;
+            self.notify(Notice::Exited { wait_status, user, system, alone: !any && !self.killing })?;
         }
         Ok(any)
     }
@@ -179,7 +179,7 @@ impl Supervisor {
         let (killed, survivors) = self.kill_tree();
         let _ = rustix::process::setpriority_process(None, 0);
         self.killing = false;
-        self.report(Report::TreeEnded(match (killed, survivors) {
+        self.notify(Notice::TreeEnded(match (killed, survivors) {
             (0, 0) => Left::None,
             (killed, 0) => Left::Killed(killed),
             (_, survivors) => Left::Unkillable(survivors),
@@ -222,11 +222,11 @@ impl Supervisor {
 
     fn end_by_leaving(&mut self) -> Result<(), Dismissed> {
         if !self.reap()? {
-            return self.report(Report::TreeEnded(Left::None));
+            return self.notify(Notice::TreeEnded(Left::None));
         }
         let running = tree::descendants(&HashSet::new()).len().max(1) as u32;
         self.command = None;
-        let _ = self.report(Report::TreeEnded(Left::Running(running)));
+        let _ = self.notify(Notice::TreeEnded(Left::Running(running)));
         let _ = rustix::net::shutdown(&self.control, rustix::net::Shutdown::Both);
         while self.reap_silently() {
             let _ = self.events.wait(None, None);

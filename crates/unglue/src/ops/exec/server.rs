@@ -182,7 +182,7 @@ fn crowded() -> Fault {
 fn not_started(error: &SpawnError) -> Outcome {
     let step = match error {
         SpawnError::Invalid { .. } => return Outcome::Refused(Fault::user(Code::BadMessage, error.to_string())),
-        SpawnError::Stillborn | SpawnError::Lost | SpawnError::Deadline { .. } => {
+        SpawnError::NeverReady | SpawnError::Lost | SpawnError::Deadline { .. } => {
             return Outcome::Failed(Fault::system(Code::System, error.to_string()));
         }
         SpawnError::Program { .. } => SpawnStep::Program,
