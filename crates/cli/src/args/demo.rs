@@ -4,7 +4,7 @@ use clap::Args;
 
 /// See it work: commands and files over loopback, beside what a bare socket makes of them
 ///
-/// Starts a server with throw-away keys in a temporary folder, and leaves nothing behind.
+/// Starts a server with throw-away keys in a temporary directory, and leaves nothing behind.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:

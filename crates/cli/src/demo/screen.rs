@@ -40,9 +40,9 @@ impl Screen {
 
     /// Says what is set up.
     pub(super) fn opening(&mut self, stage: &Stage) -> Result<(), Stopped> {
-        let (address, folder) = (stage.address(), stage.folder().display());
+        let (address, directory) = (stage.address(), stage.directory().display());
         writeln!(self.0, "{TITLE}unglue demo{TITLE:#}: a server on {address}, its host key {}", stage.fingerprint())?;
-        writeln!(self.0, "{FAINT}keys and files are in {folder}, and gone at the end{FAINT:#}")?;
+        writeln!(self.0, "{FAINT}keys and files are in {directory}, and gone at the end{FAINT:#}")?;
         Ok(())
     }
 
@@ -50,7 +50,7 @@ impl Screen {
     pub(super) fn closing(&mut self, took: Duration) -> Result<(), Stopped> {
         writeln!(
             self.0,
-            "\n{FAINT}all of it in {:.1} s; the server ends, and the folder goes{FAINT:#}",
+            "\n{FAINT}all of it in {:.1} s; the server ends, and the directory goes{FAINT:#}",
             took.as_secs_f64()
         )?;
         self.0.flush()?;

@@ -18,7 +18,7 @@ const INTERRUPTS: [i32; 3] = [2, 15, 9];
 impl Session {
     /// Runs a line through the shell. Only the link's end is an error.
     pub(super) async fn reply(&mut self, text: OsString) -> Result<(), Complaint> {
-        let exec = self.folder.enter(Exec::shell(text));
+        let exec = self.directory.enter(Exec::shell(text));
         let running = self.client.exec(&exec).await?;
         let sinks = sinks().map_err(|error| Complaint::new(format!("this machine refused: {error}")))?;
         let outcome = see_through(running, sinks, &mut self.signals).await?;

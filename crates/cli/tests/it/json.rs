@@ -84,7 +84,7 @@ fn the_outcome_goes_to_an_open_descriptor() {
 #[test]
 fn nothing_runs_if_the_outcome_has_nowhere_to_go() {
     let host = Host::start();
-    for to in ["fd:9", "no-such-folder/outcome.json", "fd:1", "fd:-1", "fd:x"] {
+    for to in ["fd:9", "no-such-directory/outcome.json", "fd:1", "fd:-1", "fd:x"] {
         host.exec(&["--outcome", to], ["touch", "ran"]).expect(125).complains("--outcome");
     }
     assert!(!host.root().join("ran").exists());
