@@ -22,7 +22,7 @@ pub(crate) fn run(args: ServeArgs) -> Result<ExitCode, Complaint> {
     log::start_server_log(args.json)?;
     let json = args.json;
     runtime::run(async move {
-        // Before the announcement: whoever reads it may send a signal at once.
+        // Before the announcement: its reader may send a signal at once.
         let signals = Signals::take().map_err(|error| Complaint::new(format!("no signals: {error}")))?;
         if args.allows(Allowed::Files) && !args.allows(Allowed::Exec) && args.root.is_none() {
             // SECURITY.md has the whole of it.
@@ -76,7 +76,7 @@ fn announce(server: &Server, json: bool) {
     }
 }
 
-/// How long the second signal's end may take: clients are told, and temporary files are removed.
+/// How long the second signal's end may take: clients are sent a go-away, and temporary files are removed.
 const PARTING: Duration = Duration::from_secs(2);
 
 /// The first signal lets operations end, for a while; the second ends them. Commands' trees end with their supervisors, however

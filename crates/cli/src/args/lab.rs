@@ -27,7 +27,7 @@ Examples:
 
 The dialects: raw (a line out, bytes back), udp (datagrams), ack (a length in decimal, and a
 wait for recv_ready), len32 (struct 'i' and the bytes), header (struct 'i', a JSON header, a
-file). None of them knows who its client is, so whoever can connect can run commands.
+file). None of them authenticates its client, so everyone who can connect can run commands.
 A command ends after 60 s or 64 MiB, and what it left in the background ends with it; one more
 than 256 clients is refused.";
 

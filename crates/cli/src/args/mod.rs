@@ -28,7 +28,7 @@ use crate::pystruct::StructCommand;
 const EXAMPLES: &str = "\
 Examples:
   unglue demo                              # see it work, on this machine alone
-  unglue serve                             # on the machine that shall be reached
+  unglue serve                             # on the machine to be reached
   unglue exec build.example uname -a
   unglue cp notes.txt build.example:
   unglue lab scene --all                   # why messages stick, on real sockets

@@ -80,7 +80,7 @@ fn tell(outcome: &Outcome) {
     }
 }
 
-/// A link that ended is the end of the conversation; anything else is told, and the prompt comes back.
+/// A link that ended is the end of the conversation; anything else is reported, and the prompt comes back.
 pub(super) fn unless_lost(fault: Fault) -> Result<(), Complaint> {
     if matches!(fault.code, unglue::Code::LinkLost | unglue::Code::GoingAway) {
         return Err(fault.into());

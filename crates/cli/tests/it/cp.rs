@@ -294,7 +294,7 @@ fn standard_output_is_not_replaced_but_can_be_written() {
 }
 
 #[test]
-fn a_failure_of_the_servers_is_told_as_such() {
+fn a_failure_of_the_servers_is_reported_as_such() {
     let host = Host::start();
     let done = host.cp(["127.0.0.1:gone", "."]).expect(1);
     assert!(done.stderr.starts_with("unglue: 127.0.0.1:gone: on the server: "), "{done:?}");

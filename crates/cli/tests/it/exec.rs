@@ -125,7 +125,7 @@ fn a_reader_who_stalls_holds_up_neither_the_other_output_nor_a_signal() {
 }
 
 #[test]
-fn a_full_disk_under_standard_output_is_told() {
+fn a_full_disk_under_standard_output_is_reported() {
     let host = Host::start();
     let Ok(full) = std::fs::File::options().write(true).open("/dev/full") else {
         eprintln!("skipped: there is no /dev/full");

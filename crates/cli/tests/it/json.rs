@@ -39,7 +39,7 @@ fn every_kind_of_end_has_its_own_form() {
 }
 
 #[test]
-fn a_cut_is_told_and_the_digest_is_of_all() {
+fn a_cut_is_reported_and_the_digest_is_of_all() {
     let host = Host::start();
     let object = host.exec(&["--json", "--json-cap", "4"], ["printf", "hello"]).expect(0).json();
     assert_eq!(object["stdout"]["data"], json!({"text": "hell"}));
@@ -91,7 +91,7 @@ fn nothing_runs_if_the_outcome_has_nowhere_to_go() {
 }
 
 #[test]
-fn a_reader_who_left_is_told_in_the_outcome() {
+fn a_reader_who_left_is_reported_in_the_outcome() {
     let host = Host::start();
     let line = format!("\"$UNGLUE\" exec --outcome o.json {} -- yes | head -c 1 >/dev/null", host.target());
     let mut shell = clean("sh");

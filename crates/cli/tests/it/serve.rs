@@ -115,7 +115,7 @@ fn every_event_is_one_line_of_the_log() {
 }
 
 #[test]
-fn a_taken_address_is_told() {
+fn a_taken_address_is_reported() {
     let host = Host::start();
     let mut second = client(&host.home());
     second.args(["serve", "--state", "second", "--root", "root", "--listen", &host.target()]);

@@ -114,7 +114,7 @@ fn output_of_a_command_is_not_lost_without_a_word() {
 }
 
 #[test]
-fn a_machine_without_threads_is_told_in_one_line() {
+fn a_machine_without_threads_is_reported_in_one_line() {
     if !rustix::process::geteuid().is_root() {
         eprintln!("skipped: this needs root, to become a user without other processes");
         return;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::errno::errno_name;
 
-/// Why a command did not start. Nothing of it ran, except where [`SpawnError::is_unknown`] says otherwise.
+/// Why a command did not start. Nothing of it ran, except where [`SpawnError::is_unknown`] is true.
 #[derive(Debug, thiserror::Error)]
 pub enum SpawnError {
     /// The caller's mistake: such a command can't be handed to the kernel.

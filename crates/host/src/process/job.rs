@@ -12,7 +12,7 @@ use super::pool::Slot;
 use super::sys;
 use super::wire::{self, Notice};
 
-/// How long a supervisor may take to end a tree. It gives up by itself after a second and a half.
+/// How long a supervisor may take to end a tree. It reports the tree as unkillable after a second and a half.
 const END_DEADLINE: Duration = Duration::from_secs(10);
 
 /// The server's ends of a command's streams. All of them are non-blocking; the command's own ends are not.
@@ -49,7 +49,7 @@ pub struct Job {
     pid: u32,
     exit: Option<Exit>,
     left: Option<Left>,
-    /// The supervisor was asked to end the tree, and will say so whatever else it says before.
+    /// The supervisor was asked to end the tree, and will report its end, whatever else it reports before.
     ending: bool,
     /// What [`Job::event`] has given.
     given: Given,
@@ -110,7 +110,7 @@ impl Job {
     }
 
     /// Sends a signal to the command's process group, as long as the command's own process has not been reaped: its
-    /// number can't have passed to a stranger.
+    /// number can't belong to another process.
     pub fn signal(&self, signal: i32) -> Result<(), JobError> {
         let number = u8::try_from(signal).ok().filter(|&number| (1..=sys::SIGNAL_MAX).contains(&number.into()));
         let number = number.ok_or(JobError::NoSuchSignal { signal })?;
@@ -121,7 +121,7 @@ impl Job {
     }
 
     /// Ends the job: kills what is left of its tree, or lets it go. May be called while the command still runs;
-    /// with [`Descendants::Kill`], [`Job::exited`] then tells how that ended.
+    /// with [`Descendants::Kill`], [`Job::exited`] then gives how that ended.
     ///
     /// Where nothing was left when the command ended, which is the rule, this returns at once.
     pub async fn end_tree(&mut self, descendants: Descendants) -> Result<Left, JobError> {

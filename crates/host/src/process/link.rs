@@ -48,7 +48,7 @@ impl Link {
         socket::send(&self.socket, &wire::memfd_request(stdin), &all, false)
     }
 
-    /// Whether the supervisor has ever been heard of. If not, it can't have read any request.
+    /// Whether the supervisor has ever sent a notice. If not, it can't have read any request.
     pub(super) fn is_ready(&self) -> bool {
         self.ready
     }

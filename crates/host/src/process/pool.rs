@@ -102,7 +102,7 @@ impl Pool {
     /// Gives those who wait their turns, as far as the limits allow.
     fn call_next(self: &Arc<Self>) {
         while let Some((waiter, slot)) = self.next_turn() {
-            // Whoever gave up meanwhile drops the slot, which makes room for the next.
+            // A caller that stopped waiting meanwhile drops the slot, which makes room for the next.
             drop(waiter.send(slot));
         }
     }

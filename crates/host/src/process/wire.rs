@@ -56,7 +56,7 @@ pub(super) fn end_tree_request(descendants: Descendants) -> [u8; 2] {
     [END_TREE, u8::from(descendants == Descendants::Leave)]
 }
 
-/// The message that says "what to run is in the memfd".
+/// The message whose spawn request is in the memfd.
 pub(super) fn memfd_request(stdin: bool) -> [u8; 2] {
     [SPAWN, FLAG_MEMFD | if stdin { FLAG_STDIN } else { 0 }]
 }

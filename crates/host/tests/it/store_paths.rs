@@ -119,7 +119,7 @@ fn only_regular_files_are_read_or_written() {
 }
 
 #[test]
-fn what_the_system_refuses_is_told_by_name() {
+fn what_the_system_refuses_is_reported_by_name() {
     let fixture = Fixture::new();
     let store = fixture.confined();
     fs::write(fixture.root.join("file"), "").unwrap();

@@ -2,8 +2,8 @@
 
 mod amplification;
 mod chunking;
-mod farewell;
 mod foreign;
+mod go_away;
 mod golden;
 mod heartbeat;
 mod malformed;

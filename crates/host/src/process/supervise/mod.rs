@@ -31,7 +31,7 @@ use rustix::process::{Resource, Rlimit};
 
 use super::sys;
 
-/// Passes the soft limit of open files that commands shall have.
+/// Passes the soft limit of open files that commands get.
 pub(super) const OPEN_FILES_VARIABLE: &str = "UNGLUE_OPEN_FILES";
 
 /// Runs the spawner, and in time its supervisors; never returns.

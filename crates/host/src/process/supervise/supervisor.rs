@@ -23,7 +23,7 @@ const KILL_TIME: Duration = Duration::from_millis(1500);
 const KILL_ROUND: Duration = Duration::from_millis(20);
 /// How long one round of reaping may take. A tree that forks and ends as fast as it can has always one more dead process.
 const REAP_TIME: Duration = Duration::from_millis(5);
-/// How long a report is tried to be sent while the kernel has no memory for it.
+/// How long sending a notice is tried while the kernel has no memory for it.
 const NOTICE_TIME: Duration = Duration::from_secs(5);
 /// How long to wait before it is tried again.
 const NOTICE_RETRY: Duration = Duration::from_millis(10);
@@ -58,7 +58,7 @@ impl Supervisor {
         let _ = rustix::thread::set_name(c"unglue-super");
         let buffer = vec![0; MESSAGE_MAX];
         let mut supervisor = Self { control, events, command: None, buffer, killing: false, more_dead: false };
-        // If the server is gone already, the socket's end will tell.
+        // If the server is gone already, the socket has ended, which the next step sees.
         let _ = supervisor.notify(Notice::Ready);
         while supervisor.step().is_ok() {}
         while supervisor.kill_tree().1 > 0 {
@@ -108,8 +108,8 @@ impl Supervisor {
         }
     }
 
-    /// Sends a report. The server waits for it without a deadline, so it is sent again as long as the kernel has no memory
-    /// for it; if that lasts, the end of the socket says enough.
+    /// Sends a notice. The server waits for it without a deadline, so it is sent again as long as the kernel has no memory
+    /// for it; if that lasts, the end of the socket reports it.
     fn notify(&self, notice: Notice) -> Result<(), Dismissed> {
         let deadline = Instant::now() + NOTICE_TIME;
         loop {
@@ -167,7 +167,7 @@ impl Supervisor {
         Ok(any)
     }
 
-    /// The same where nobody needs to hear of it any more, or the socket's end tells them.
+    /// The same where the server no longer needs the notice, or sees the socket's end instead.
     fn reap_silently(&mut self) -> bool {
         self.reap().unwrap_or(true)
     }
@@ -243,7 +243,7 @@ fn read_from_start(fd: OwnedFd) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Starts a command in its directory; this process enters it first, so that a refusal is told apart from the program's.
+/// Starts a command in its directory; this process enters it first, so that a refusal is distinguished from the program's.
 fn start(request: &Spawn<'_>, stdio: [Option<BorrowedFd<'_>>; 3]) -> Result<i32, (Step, i32)> {
     rustix::process::chdir(request.cwd).map_err(|error| (Step::Cwd, error.raw_os_error()))?;
     let pid = lookup::first_runnable(request.argv[0], &request.env, |file| {
@@ -251,7 +251,7 @@ fn start(request: &Spawn<'_>, stdio: [Option<BorrowedFd<'_>>; 3]) -> Result<i32,
     });
     // Don't keep the directory's file system busy.
     let _ = rustix::process::chdir(c"/");
-    // posix_spawn(3) gives fork's errors and those of execve by the same way; these say nothing about the program.
+    // posix_spawn(3) gives fork's errors and those of execve by the same way; these are not about the program.
     let lacking = |errno| matches!(errno, libc::EAGAIN | libc::ENOMEM | libc::ENFILE | libc::EMFILE);
     pid.map_err(|errno| (if lacking(errno) { Step::Process } else { Step::Program }, errno))
 }

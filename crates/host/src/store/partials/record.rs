@@ -22,7 +22,7 @@ const VERSION: &[u8] = b"unglue partial 1";
 /// Two processes that start at once may meet a few times, not often.
 const TRIES: usize = 16;
 
-/// What a record says.
+/// The content of a record.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Entry {
     /// The root that must not be left on the way to `dir`, if there is one.

@@ -64,7 +64,7 @@ fn beyond_the_limit_commands_wait_in_order() {
 }
 
 #[test]
-fn whoever_stops_waiting_takes_nobody_s_turn() {
+fn a_caller_that_stops_waiting_takes_no_turn() {
     with_limits(Limits { most: 1, ..Limits::default() }, async |pool| {
         let (job, _pipes) = pool.spawn(&command(["sleep", "300"])).await.expect("it starts");
         let brief = Duration::from_millis(50);
@@ -111,7 +111,7 @@ fn supervisors_that_somebody_killed_are_replaced() {
 }
 
 #[test]
-fn a_program_that_makes_no_supervisors_is_told() {
+fn a_program_that_makes_no_supervisors_is_reported() {
     with_pool(async |_| {
         for program in ["/bin/true", "/bin/cat"] {
             let pool = Supervisors::new(SupervisorCommand::new(program), Limits::default()).expect("it starts");

@@ -69,7 +69,7 @@ fn exit_codes_and_signals_are_told_apart() {
 }
 
 #[test]
-fn a_core_is_told_as_the_kernel_tells_it() {
+fn a_core_is_reported_as_the_kernel_reports_it() {
     with_pool(async |pool| {
         let directory = tempfile::tempdir().expect("a directory");
         for limit in ["0", "unlimited"] {

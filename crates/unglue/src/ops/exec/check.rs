@@ -1,4 +1,4 @@
-//! What this end saw of a command's streams, compared with what the server says of them (promise P2).
+//! What this end saw of a command's streams, compared with what the server reports of them (promise P2).
 
 use tokio::sync::oneshot;
 use unglue_link::StreamError;
@@ -128,7 +128,7 @@ fn check_output(name: &str, theirs: &mut Option<Stream>, ours: Option<&Observed>
             *theirs = Some(ours.cut());
             Err(Outcome::LinkLost(fault.clone().into()))
         }
-        // The server could not read the output to its end, and says so.
+        // The server could not read the output to its end, and reports it.
         ObservedEnd::Cut(StreamError::Reset(_)) if reported.end == StreamEnd::Cut => Ok(()),
         ObservedEnd::Cut(StreamError::Reset(_)) => {
             let what = format!("{name} broke off after {} of {} bytes", ours.tally.bytes, reported.tally.bytes);

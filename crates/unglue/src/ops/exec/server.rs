@@ -103,7 +103,7 @@ pub(crate) async fn serve(
     conclude(sender, began, report).await
 }
 
-/// Passes on what the job and its holder have to tell each other, until the job has ended.
+/// Passes on the messages between the job and its holder, until the job has ended.
 async fn follow(mut job: Attachment, sender: &mut ControlSender, receiver: ControlReceiver) -> Result<Report, Fault> {
     let mut receiver = Some(receiver);
     loop {
