@@ -6,6 +6,7 @@ mod bugs;
 mod collect;
 mod corpus;
 mod cuts;
+mod maximum;
 mod memory;
 mod notation;
 mod oracles;
