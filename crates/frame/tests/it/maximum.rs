@@ -1,6 +1,6 @@
 //! The maximum itself is allowed, and one byte more is not, at both ends.
 
-use unglue_frame::{Deframer, EncodeError, Enframer, Fault, Framing};
+use unglue_frame::{Deframer, EncodeError, Enframer, Fault, Framing, Looks};
 
 /// Framings without an end; the limit is added to each.
 const NOTATIONS: [(&str, &str); 10] = [
@@ -60,4 +60,23 @@ fn an_encoder_writes_the_maximum_and_not_one_byte_more() {
         assert_eq!(encoded(limited, &[7; 100]), encoded(free, &[7; 100]), "{limited}");
         assert_eq!(encoded(limited, &[7; 101]), Err(EncodeError::TooLong { got: 101, limit: 100 }), "{limited}");
     }
+}
+
+#[test]
+fn a_decoder_that_skips_takes_the_maximum_and_skips_one_byte_more() {
+    for (free, notation) in [("u16be", "u16be(max=100, toolong=skip)"), ("varint", "varint(max=100, toolong=skip)")] {
+        let wire = |length| encoded(free, &vec![7; length]).expect(free);
+        assert_eq!(decoded(notation, &wire(100), 9), Ok(Some(vec![7; 100])), "{notation}");
+        assert_eq!(decoded(notation, &wire(101), 9), Ok(None), "{notation}");
+    }
+}
+
+/// The first four bytes of HTTP, read as a length that is one more than the maximum.
+#[test]
+fn one_byte_more_than_the_maximum_comes_with_what_the_length_looks_like() {
+    let announced = u32::from_be_bytes(*b"GET ");
+    let mut deframer = Deframer::new(Framing::u32be().max(u64::from(announced) - 1));
+    deframer.feed(b"GET ");
+    let fault = deframer.next().expect_err("it is too long").fault;
+    assert!(matches!(fault, Fault::TooLong { looks: Some(Looks::Http(_)), .. }), "{fault:?}");
 }
