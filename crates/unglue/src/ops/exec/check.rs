@@ -189,8 +189,21 @@ mod tests {
 
     #[test]
     fn a_whole_output_is_not_excused_by_a_server_that_calls_it_abandoned() {
-        let outcome = checked(&all(), |report| report.stdout = stream(b"", StreamEnd::Abandoned));
+        for data in [&b""[..], b"out"] {
+            let outcome = checked(&all(), |report| report.stdout = stream(data, StreamEnd::Abandoned));
+            assert!(matches!(outcome, Outcome::Corrupt(_)), "{outcome:?}");
+        }
+    }
+
+    #[test]
+    fn an_output_that_broke_off_is_corrupt_unless_the_server_reports_it_cut() {
+        let end = ObservedEnd::Cut(StreamError::Reset(Code::System));
+        let stdout = Observation::Made(Observed { tally: tally(b"o"), end });
+        let observations = Observations { stdout, ..all() };
+        let outcome = checked(&observations, |_| ());
         assert!(matches!(outcome, Outcome::Corrupt(_)), "{outcome:?}");
+        let outcome = checked(&observations, |report| report.stdout = stream(b"ou", StreamEnd::Cut));
+        assert_eq!(outcome, Outcome::exited(0));
     }
 
     #[test]
