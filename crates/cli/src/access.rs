@@ -14,7 +14,7 @@ use crate::host_prompt::agreed;
 use crate::passphrase;
 use crate::patience::{Asked, within};
 
-/// Which server, who asks, and whom to trust.
+/// Which server, which user and key, and which servers to trust.
 pub(crate) struct Access {
     pub(crate) address: Address,
     options: ClientOptions,

@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fault_is_told_with_its_advice() {
+    fn a_fault_is_reported_with_its_advice() {
         let fault = Fault::user(unglue::Code::NotAllowed, "no").advise("do that");
         assert_eq!(Complaint::from(fault), Complaint::new("no; do that"));
     }

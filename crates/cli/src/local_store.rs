@@ -17,7 +17,7 @@ pub(crate) fn open() -> Result<Store, Complaint> {
     let here = here.map_err(|error| Complaint::new(format!("there is no working directory: {error}")))?;
     let store = Store::home(&here).map_err(|error| Complaint::from(error.fault()))?;
     // Without a home there is no place for records; the copy itself doesn't need them.
-    Ok(match state_folder().and_then(|state| Partials::open(&state).ok()) {
+    Ok(match state_directory().and_then(|state| Partials::open(&state).ok()) {
         Some(partials) => {
             if let Err(error) = partials.sweep() {
                 tracing::debug!("temporary files of earlier clients were not removed: {error}");
@@ -29,7 +29,7 @@ pub(crate) fn open() -> Result<Store, Complaint> {
 }
 
 /// Where a client keeps what outlives it: `~/.local/state/unglue`.
-pub(crate) fn state_folder() -> Option<PathBuf> {
+pub(crate) fn state_directory() -> Option<PathBuf> {
     let home = std::env::home_dir().filter(|home| home.is_absolute())?;
     Some(home.join(".local/state/unglue"))
 }

@@ -29,12 +29,13 @@ pub(crate) fn completions(args: &CompletionsArgs) -> Result<ExitCode, Complaint>
 pub(crate) fn man(args: &ManArgs) -> Result<ExitCode, Complaint> {
     let mut command = CommandLine::command().disable_help_subcommand(true);
     command.build();
-    match &args.folder {
-        Some(folder) => {
-            let failed =
-                |error: io::Error| Complaint::new(format!("pages can't be written to {}: {error}", folder.display()));
-            std::fs::create_dir_all(folder).map_err(failed)?;
-            pages(&command, folder).map_err(failed)?;
+    match &args.directory {
+        Some(directory) => {
+            let failed = |error: io::Error| {
+                Complaint::new(format!("pages can't be written to {}: {error}", directory.display()))
+            };
+            std::fs::create_dir_all(directory).map_err(failed)?;
+            pages(&command, directory).map_err(failed)?;
         }
         None => {
             let page = page(&command);
@@ -45,10 +46,10 @@ pub(crate) fn man(args: &ManArgs) -> Result<ExitCode, Complaint> {
 }
 
 /// Writes the page of a command, and those of the commands below it.
-fn pages(command: &clap::Command, folder: &Path) -> io::Result<()> {
-    command.get_subcommands().try_for_each(|below| pages(below, folder))?;
+fn pages(command: &clap::Command, directory: &Path) -> io::Result<()> {
+    command.get_subcommands().try_for_each(|below| pages(below, directory))?;
     let name = Man::new(command.clone()).get_filename();
-    std::fs::write(folder.join(name), page(command)?)
+    std::fs::write(directory.join(name), page(command)?)
 }
 
 /// A page in roff (man(7)). What follows the options keeps its lines: examples are to be copied.

@@ -23,7 +23,7 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
-    /// Takes SIGINT, SIGTERM and SIGHUP over from now on, unless whoever started this process has it ignore them, as
+    /// Takes SIGINT, SIGTERM and SIGHUP over from now on, unless the process that started this one has it ignore them, as
     /// nohup(1) does, and a shell without job control for what it runs in the background.
     ///
     /// # Errors

@@ -197,8 +197,8 @@ impl Drop for Terminal {
 
 /// Adds a line to the history, which is its owner's alone: people type secrets.
 fn append(file: &PathBuf, line: &str) -> io::Result<()> {
-    if let Some(folder) = file.parent() {
-        std::fs::create_dir_all(folder)?;
+    if let Some(directory) = file.parent() {
+        std::fs::create_dir_all(directory)?;
     }
     let mut file = std::fs::File::options().append(true).create(true).mode(0o600).open(file)?;
     file.write_all(format!("{line}\n").as_bytes())

@@ -19,7 +19,7 @@ pub struct Started {
 /// Where a job's streams come from and go to.
 #[non_exhaustive]
 pub enum Stdio<O, I> {
-    /// Straight from and to whoever holds the job. A holder that reads slowly stalls the command, as a pipe does.
+    /// Directly from and to the holder of the job. A holder that reads slowly stalls the command, as a pipe does.
     Direct {
         /// Its input, if it has one.
         stdin: Option<I>,

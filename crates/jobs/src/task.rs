@@ -1,4 +1,4 @@
-//! The task that carries a job to its end. It reports what happens to [`Life`] and does what that says.
+//! The task that carries a job to its end. It reports what happens to [`Life`] and carries out its actions.
 //!
 //! It waits for everything at once: the processes, both outputs, the input, the holder's requests and the clock. So no signal
 //! waits for an output, and no output for the end of the tree.
@@ -161,7 +161,7 @@ impl Task {
                 return false;
             }
         }
-        !self.job.is_told()
+        !self.job.is_finished()
     }
 
     fn on_output_end(&mut self, output: Output, failure: Option<std::io::Error>) {

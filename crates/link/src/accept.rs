@@ -1,4 +1,4 @@
-//! The server's way to a link: each stage has its deadline, and each refusal says where it happened.
+//! The server's way to a link: each stage has its deadline, and each refusal names the stage.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -94,7 +94,7 @@ impl Acceptor {
     /// does. Dropped before that, it closes the connection.
     ///
     /// # Errors
-    /// The peer is refused, for the reason given; it has been told, if it listens.
+    /// The peer is refused, for the reason given; it has been sent the reason, if it reads.
     pub async fn accept(&self, tcp: TcpStream, peer: SocketAddr) -> Result<Accepted, Refusal> {
         let crowded = |error: Fault| Refusal { peer: peer.into(), stage: "admission", error: error.into() };
         let place = self.admission.enter(peer.ip()).await.map_err(crowded)?;
@@ -109,7 +109,7 @@ impl Acceptor {
     /// `ssh` server has connected. No TLS, no proof.
     ///
     /// # Errors
-    /// The peer doesn't say the hello that belongs here in time, or asks for another user.
+    /// The peer doesn't send the hello that belongs here in time, or asks for another user.
     pub async fn accept_trusted(
         &self,
         io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,

@@ -75,7 +75,7 @@ pub struct Connected {
     pub link: Link,
     /// To be spawned by the caller.
     pub driver: Driver,
-    /// The server's answer. Dropped if the server denies, or doesn't answer in time: [`Link::ended`] then says why.
+    /// The server's answer. Dropped if the server denies, or doesn't answer in time: [`Link::ended`] then gives the reason.
     pub welcome: oneshot::Receiver<Welcome>,
     /// The key that the server proved to have; `None` where the transport authenticates.
     pub host_key: Option<PublicKey>,
@@ -87,7 +87,7 @@ pub struct Connected {
 ///
 /// # Errors
 /// The server can't be reached, isn't an unglue server, isn't trusted, or wants a key that isn't there. A server that
-/// *denies* a key which was not offered first is heard of later, through the link.
+/// *denies* a key which was not offered first arrives later, through the link.
 pub async fn connect(
     target: &Target,
     trust: &HostTrust,
@@ -133,7 +133,7 @@ impl<E: Into<ConnectError>> From<E> for Attempt {
     }
 }
 
-/// One connection. The server is asked which key it accepts if there are several, or if `offer` says so.
+/// One connection. The server is asked which key it accepts if there are several, or if `offer` is set.
 async fn attempt(
     target: &Target,
     trust: &HostTrust,

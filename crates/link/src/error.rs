@@ -17,7 +17,7 @@ pub enum LinkError {
     /// This end closed the link in order.
     #[error("the link was closed")]
     Closed,
-    /// The other end closed the link in order, and said why if it had a reason.
+    /// The other end closed the link in order, and gave a reason if it had one.
     #[error("the other end closed the link{}", reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default())]
     ClosedByPeer {
         /// Its own words.
@@ -29,7 +29,7 @@ pub enum LinkError {
     /// The connection failed.
     #[error("the connection failed: {source}")]
     Io {
-        /// What the system said.
+        /// The system's error.
         source: Arc<io::Error>,
     },
     /// No connection could be opened.
@@ -37,13 +37,13 @@ pub enum LinkError {
     Unreachable {
         /// Where to.
         target: String,
-        /// What the system said.
+        /// The system's error.
         source: Arc<io::Error>,
     },
     /// The connection was opened, and came to nothing before there was a link.
     #[error("{target}: {source}")]
     Handshake {
-        /// Whom with.
+        /// The other end.
         target: String,
         /// What happened.
         source: Arc<LinkError>,
@@ -80,7 +80,7 @@ pub enum LinkError {
         advice: &'static str,
         /// Whether it is about the bytes of the other end.
         blame: Blame,
-        /// What TLS said.
+        /// TLS's error.
         source: Option<Arc<dyn Error + Send + Sync>>,
     },
     /// A key of our own, or a file about keys, can't be used.
@@ -97,7 +97,7 @@ pub enum LinkError {
         /// Why.
         source: Arc<ThreadError>,
     },
-    /// A rule of the protocol was broken, the login was denied, or the other end said that it failed.
+    /// A rule of the protocol was broken, the login was denied, or the other end reported a failure.
     #[error("{0}")]
     Fault(Fault),
 }

@@ -6,7 +6,7 @@
 //!   that authenticates by itself: a unix socket, an `ssh` process). A server gets one from an [`Acceptor`].
 //! - Each link comes with a [`Driver`], a future that the caller spawns; it moves the link's bytes until the link ends.
 //! - [`Link::open_bidirectional`], [`Link::open_unidirectional`], [`Link::accept`] and [`Link::claim`] give streams;
-//!   [`Link::ping`] says whether the other end is alive; [`Link::close`] and [`Link::ended`] end the link and say how it ended.
+//!   [`Link::ping`] reports whether the other end is alive; [`Link::close`] and [`Link::ended`] end the link and report how it ended.
 //! - What runs over a link is the caller's, and doesn't see what the link runs over.
 //!
 //! # Where things are

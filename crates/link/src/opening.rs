@@ -40,7 +40,7 @@ impl Opening {
                 answered();
             }
             if let Err(fault) = self.receive().await {
-                // The alert that says why goes out before the connection ends.
+                // The alert with the reason goes out before the connection ends.
                 let _ = self.send().await;
                 return Err(fault);
             }
@@ -59,7 +59,7 @@ impl Opening {
         self.wire.seal(&mut [IoSlice::new(message)])
     }
 
-    /// Sends what is queued; says whether anything was.
+    /// Sends what is queued; returns whether anything was.
     pub(crate) async fn send(&mut self) -> Result<bool, LinkError> {
         let mut flight = Vec::new();
         while self.wire.wants_write() {

@@ -11,7 +11,7 @@ use crate::error::LinkError;
 /// Which servers are trusted.
 #[derive(Debug, Clone)]
 pub struct HostTrust {
-    /// The files that say so.
+    /// The files that these entries are in.
     pub files: KnownHostsFiles,
     /// Whether a server that no file knows is added, rather than refused.
     pub accept_new: bool,

@@ -1,7 +1,7 @@
 //! What went wrong, who erred, and what to do: the one error type that travels.
 //!
 //! A [`Fault`] is two sentences and a [`Code`]. Programs match on the code (and on `errno` and `path`, where the system
-//! gave one); people read `what` and `advice`. The [`Blame`] says where to look first.
+//! gave one); people read `what` and `advice`. The [`Blame`] is where to look first.
 
 use std::fmt;
 

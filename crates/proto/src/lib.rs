@@ -1,4 +1,4 @@
-//! The session protocol of unglue, sans-IO: what is said over a link and how many streams share it.
+//! The session protocol of unglue, sans-IO: the messages of a link, and how many streams share it.
 //!
 //! Nothing here opens a socket, reads a clock or draws a random number. Bytes, instants and identifiers are
 //! arguments; bytes and events are results. `PROTOCOL.md` describes the same wire for other languages.
@@ -7,7 +7,7 @@
 //! |---|---|
 //! | [`mux`] | many streams, each with its own credit, over one ordered byte stream |
 //! | [`control`] | JSON messages inside one stream: a `u32be` length, then that many bytes |
-//! | [`message`] | what the messages say: authentication, exec, put, get, outcomes |
+//! | [`message`] | the content of the messages: authentication, exec, put, get, outcomes |
 //! | [`life`] | a job's life: what happened to a command, and what to do about it |
 //! | [`fault`] | what went wrong, whose fault it was, and what to do about it |
 //! | [`limits`] | a number for every buffer, count and deadline |

@@ -1,7 +1,7 @@
 //! A job's life as a pure state machine: what has happened to a command goes in, what to do about it comes out.
 //!
 //! The caller reports each fact once by a `handle_*` method, in whatever order the facts come, and then carries out every
-//! [`Action`] that [`Life::poll_action`] gives. [`Life::poll_timeout`] says when to call [`Life::handle_timeout`]. The last
+//! [`Action`] that [`Life::poll_action`] gives. [`Life::poll_timeout`] gives the time to call [`Life::handle_timeout`]. The last
 //! action is [`Action::Conclude`]; nothing that is reported after it has an effect.
 //!
 //! ```text
@@ -101,7 +101,7 @@ enum TreeState {
     /// It was asked to end, and has until then.
     Ending(Instant),
     Ended(Tree),
-    /// Nothing more will be heard of it.
+    /// No more events of it will come.
     Lost,
 }
 
@@ -179,7 +179,7 @@ impl Life {
         self.advance();
     }
 
-    /// Nothing more will be heard of the command's processes: their supervisor is gone, or doesn't answer.
+    /// No more reports of the command's processes will come: their supervisor is gone, or doesn't answer.
     pub fn handle_loss(&mut self, fault: Fault) {
         self.cause.get_or_insert(Cause::Failed(fault));
         if !matches!(self.tree, TreeState::Ended(_)) {
@@ -276,7 +276,7 @@ impl Life {
         }
     }
 
-    /// Whether nothing more will be heard of the command's own process.
+    /// Whether no more reports of the command's own process will come.
     fn is_over(&self) -> bool {
         self.exit.is_some() || matches!(self.tree, TreeState::Lost | TreeState::Ended(Tree::Unkillable(_)))
     }

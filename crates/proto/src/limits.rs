@@ -1,6 +1,8 @@
-//! A number for every buffer, count and deadline of the protocol, in one place.
+//! The sizes, counts and deadlines of the protocol and their defaults, in one place. A server's own (how long a connection may wait
+//! for a place, how long a tree is killed) stand beside the code that keeps them.
 //!
-//! Sizes are in bytes. Both ends of `unglue/1` hold to these; a peer that exceeds one is at fault.
+//! Sizes are in bytes. A peer that exceeds a size or a count of the
+//! wire is at fault; budgets over a link and over a server refuse with [`crate::Code::Busy`], or make a writer wait.
 
 use std::time::Duration;
 
@@ -13,7 +15,7 @@ pub const CONTROL_MESSAGE: usize = 4 * 1024 * 1024;
 /// The longest message before authentication has succeeded.
 pub const AUTH_MESSAGE: usize = 16 * 1024;
 
-/// Keys that one connection may offer or prove before it is refused (DESIGN section 4).
+/// Keys that a client may name in the one offer that a connection has; more are refused, and so is a second offer.
 pub const AUTH_TRIES: usize = 6;
 
 /// Credit that a new stream starts with: what its reader may be sent before it has read anything.
@@ -83,7 +85,7 @@ pub const SIGNATURE: Duration = Duration::from_secs(60);
 /// From the client's hello to the server's welcome: the server may read files on a slow file system meanwhile.
 pub const WELCOME: Duration = Duration::from_secs(25);
 
-/// From the end of a transfer's data to the message that says what was sent. It is sent at once.
+/// From the end of a transfer's data to the message that reports what was sent. It is sent at once.
 pub const FINAL_MESSAGE: Duration = Duration::from_secs(30);
 
 /// How long an ended command's streams are drained before a surviving descendant is cut off.
@@ -92,14 +94,14 @@ pub const DRAIN: Duration = Duration::from_millis(200);
 /// How long a command may wait for its turn where as many run as the server allows. Then it is refused.
 pub const TURN: Duration = Duration::from_secs(60);
 
-/// How long a server may take to say that a command has started: its turn, its start, and some time for the network.
+/// How long a server may take to report that a command has started: its turn, its start, and some time for the network.
 pub const START: Duration = Duration::from_secs(90);
 
-/// How long a server may take to say how a command ended, once the command has exited and its outputs have ended.
+/// How long a server may take to report how a command ended, once the command has exited and its outputs have ended.
 pub const OUTCOME: Duration = Duration::from_secs(30);
 
 /// How long a tree of processes may take to end once it was asked to. A supervisor reports within two seconds.
 pub const TREE_END: Duration = Duration::from_secs(10);
 
-/// How long a server that was told to stop waits for the operations under way.
+/// How long a server that was asked to stop waits for the operations under way.
 pub const GO_AWAY_GRACE: Duration = Duration::from_secs(10);

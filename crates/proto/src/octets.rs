@@ -138,3 +138,20 @@ mod tests {
         assert!(serde_json::from_str::<Octets>(r#"{"base64":"?"}"#).is_err());
     }
 }
+
+#[cfg(test)]
+mod conversions {
+    use super::*;
+    use std::ffi::{OsStr, OsString};
+    use std::os::unix::ffi::OsStrExt as _;
+
+    #[test]
+    fn they_keep_every_byte() {
+        let bytes = b"a\xff b";
+        let octets = Octets::from(bytes.to_vec());
+        assert_eq!(octets.as_bytes(), bytes);
+        assert_eq!(Octets::from(OsStr::from_bytes(bytes)), octets);
+        assert_eq!(format!("{octets:?}"), "\"a\\xff b\"");
+        assert_eq!(OsString::from(octets).as_bytes(), bytes);
+    }
+}

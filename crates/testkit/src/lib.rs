@@ -7,16 +7,16 @@
 //! | [`clock`] | time that moves by hand |
 //! | [`heap`] | how much memory a thread holds |
 //! | [`relay`] | a TCP relay that cuts, stalls, delays, drops and breaks what it carries |
-//! | [`strangers`] | peers that misbehave before they have said who they are |
+//! | [`misbehaving`] | peers that misbehave before they have authenticated |
 //!
 //! Never published, and only ever a dev-dependency.
 
 pub mod chopper;
 pub mod clock;
 pub mod heap;
+pub mod misbehaving;
 pub mod prng;
 pub mod relay;
-pub mod strangers;
 
 pub use clock::Clock;
 pub use prng::Prng;

@@ -19,10 +19,10 @@ use unglue_proto::{Code, Fault};
 use crate::ops::exec::{self, Exec, Running};
 use crate::ops::transfer::{self, Download, TransferOptions, Upload};
 
-/// The port that a server listens on unless it is told otherwise.
+/// The port that a server listens on by default.
 pub const DEFAULT_PORT: u16 = 7227;
 
-/// Whom to connect to: `[user@]host[:port]`, an IPv6 address with a port in brackets.
+/// The server to connect to: `[user@]host[:port]`, an IPv6 address with a port in brackets.
 ///
 /// ```
 /// use unglue::Address;
@@ -41,7 +41,7 @@ pub struct Address {
 }
 
 impl Address {
-    /// Reads `[user@]host[:port]`; the second part says whether a port was named.
+    /// Reads `[user@]host[:port]`; the second part is whether a port was named.
     ///
     /// # Errors
     /// [`Code::BadMessage`]: what is wrong with the text.
@@ -261,7 +261,7 @@ impl Client {
         self.host_key.as_ref()
     }
 
-    /// Asks the server for a sign of life: how long its answer took. With a deadline of the caller's own, this tells within a
+    /// Asks the server for a sign of life: how long its answer took. With a deadline of the caller's own, this shows within a
     /// second that the link is dead.
     ///
     /// # Errors
@@ -309,7 +309,7 @@ impl Client {
         transfer::get(&self.link, from.as_ref(), download, options).await
     }
 
-    /// Waits until the link has ended, and says how.
+    /// Waits until the link has ended, and returns how.
     pub async fn ended(&self) -> Fault {
         self.link.ended().await.into()
     }

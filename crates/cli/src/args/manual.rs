@@ -26,5 +26,5 @@ Examples:
 pub(crate) struct ManArgs {
     /// Where to write unglue.1, unglue-exec.1 and so on
     #[arg(value_name = "DIR")]
-    pub(crate) folder: Option<PathBuf>,
+    pub(crate) directory: Option<PathBuf>,
 }

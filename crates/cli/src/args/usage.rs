@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_usage_is_told_in_one_line() {
+    fn wrong_usage_is_reported_in_one_line() {
         for (words, what) in [
             (&["exec"][..], "required arguments were not provided: <HOST>"),
             (&["cp", "a"], "2 values required"),
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_in_the_place_of_a_command_is_told_what_there_is() {
+    fn a_server_in_the_place_of_a_command_gets_a_list_of_what_there_is() {
         let said = said(&["build.example"]);
         assert!(
             said.contains("unglue exec build.example PROGRAM") && said.contains("unglue repl build.example"),

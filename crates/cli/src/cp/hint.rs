@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_is_told_with_the_line_that_copies_it() {
+    fn a_directory_is_reported_with_the_line_that_copies_it() {
         let fault = Fault::user(Code::PathRefused, "it is a directory").errno("EISDIR").at("a/it's").advise("no");
         let up = plan(Way::Up { sources: vec!["a/it's".into()], destination: "b".into() });
         let told = advised(fault.clone(), &up, Some(7300), "a/it's".as_ref()).advice;
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_is_told_with_the_line_that_expands_it() {
+    fn a_pattern_is_reported_with_the_line_that_expands_it() {
         let fault = Fault::user(Code::System, "can't open").errno("ENOENT").at("logs/*.log").on(Side::Server);
         let told = advised(fault, &down("logs/*.log"), Some(1), "logs/*.log".as_ref()).advice;
         assert!(told.ends_with("unglue exec [::1]:1 -c 'tar -cf - -- logs/*.log' | tar -C to -xf -"), "{told}");

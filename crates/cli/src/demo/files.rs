@@ -22,12 +22,12 @@ const PIECE: usize = 1 << 20;
 /// Sends a file to the server, fetches it back, and compares.
 pub(super) async fn act(client: &Client, stage: &Stage, screen: &mut Screen) -> Result<(), Stopped> {
     screen.title(2, "Files: complete and verified under their name, or not there at all")?;
-    let folder = stage.folder().to_owned();
-    let (made, back) = (folder.join("made.bin"), folder.join("back.bin"));
+    let directory = stage.directory().to_owned();
+    let (made, back) = (directory.join("made.bin"), directory.join("back.bin"));
     let path = made.clone();
     let digest = blocking(move || make(&path)).await?;
     screen.remark(Tone::Faint, &format!("made a file of {} bytes, blake3 {}…", count(SIZE), short(&digest)))?;
-    let store = Store::home(&folder).map_err(|error| Complaint::from(error.fault()))?;
+    let store = Store::home(&directory).map_err(|error| Complaint::from(error.fault()))?;
 
     screen.prompt("put made.bin there.bin")?;
     let bar = Bar::of("there.bin");

@@ -40,9 +40,9 @@ impl Screen {
 
     /// Says what is set up.
     pub(super) fn opening(&mut self, stage: &Stage) -> Result<(), Stopped> {
-        let (address, folder) = (stage.address(), stage.folder().display());
+        let (address, directory) = (stage.address(), stage.directory().display());
         writeln!(self.0, "{TITLE}unglue demo{TITLE:#}: a server on {address}, its host key {}", stage.fingerprint())?;
-        writeln!(self.0, "{FAINT}keys and files are in {folder}, which is removed at the end{FAINT:#}")?;
+        writeln!(self.0, "{FAINT}keys and files are in {directory}, which is removed at the end{FAINT:#}")?;
         Ok(())
     }
 

@@ -68,7 +68,7 @@ async fn execute(access: &Access, exec: &Exec, outcome: &OutcomeTo) -> Ended {
     let started = Instant::now();
     let mut ended = drive(&client, exec, destinations).await.unwrap_or_else(Ended::after_the_request);
     if ended.report.wall_us == 0 {
-        // The server has not said how long it took.
+        // The server has not reported how long it took.
         ended.report.wall_us = started.elapsed().as_micros() as u64;
     }
     ended

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use unglue::{Exit, Left, Outcome, Report, Stream, StreamEnd};
 
-/// The whole object. Every field is always there; `null` says that it isn't known, or doesn't apply.
+/// The whole object. Every field is always there; `null` means that it isn't known, or doesn't apply.
 #[derive(Debug, Serialize)]
 pub(crate) struct Object<'a> {
     /// The operation's id; `null` if it didn't come to an operation.
@@ -90,7 +90,7 @@ fn whole_characters(data: &[u8]) -> usize {
 }
 
 impl<'a> Object<'a> {
-    /// The object of a report. `kept` is what standard output and standard error said, if it shall be in there.
+    /// The object of a report. `kept` is the beginning of standard output and standard error, if it belongs in there.
     pub(crate) fn new(id: Option<&'a str>, report: &'a Report, kept: Option<(Kept, Kept)>) -> Object<'a> {
         let (stdout, stderr) = kept.map_or((None, None), |(stdout, stderr)| (Some(stdout), Some(stderr)));
         Object {
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_is_told_and_splits_no_character() {
+    fn a_cut_is_reported_and_splits_no_character() {
         let kept = kept(3, &[b"na\xc3\xafve"]);
         assert!(kept.cut);
         assert_eq!(kept.into_data(), Data::Text("na".into()));

@@ -23,7 +23,7 @@ pub(crate) enum Destination {
 pub(crate) struct Pumped {
     /// The beginning, if it was to be kept.
     pub(crate) kept: Option<Kept>,
-    /// Why it was given up here, if it was.
+    /// Why this end stopped reading it, if it did.
     pub(crate) given_up: Option<io::Error>,
 }
 
@@ -34,8 +34,8 @@ impl Pumped {
     }
 }
 
-/// Moves the whole output. If it can't be written, the output is given up, and the command is told as any local one
-/// would be; the report tells the rest.
+/// Moves the whole output. If it can't be written, the output is stopped, and the command gets SIGPIPE as a local one
+/// would; the report has the rest.
 pub(crate) async fn pump(output: Option<Output>, mut destination: Destination) -> Pumped {
     let mut given_up = None;
     if let Some(mut output) = output {

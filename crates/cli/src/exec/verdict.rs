@@ -27,7 +27,7 @@ pub(crate) fn verdict(outcome: &Outcome) -> Result<u8, Complaint> {
     }
 }
 
-/// As shells tell it: the code, or 128 and the signal's number.
+/// As shells report it: the code, or 128 and the signal's number.
 ///
 /// # Errors
 /// This version doesn't know this way to end, or the signal.

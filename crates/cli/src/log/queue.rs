@@ -17,7 +17,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 
 /// Makes the line that reports how many were dropped.
 type Dropped = Box<dyn Fn(u64) -> String + Send>;
-/// Writes some of the bytes, and says how many.
+/// Writes some of the bytes, and returns how many.
 type Output = Box<dyn Fn(&[u8]) -> io::Result<usize> + Send>;
 
 /// The queue, and the thread that empties it.

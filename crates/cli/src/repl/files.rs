@@ -24,7 +24,7 @@ impl Session {
                 return Ok(());
             }
         };
-        let to = self.folder.path(&to.map(|to| to.text()).unwrap_or_default());
+        let to = self.directory.path(&to.map(|to| to.text()).unwrap_or_default());
         // Several files need a directory, which a path with a slash at its end must be.
         let to = if files.len() > 1 { to.join("") } else { to };
         for file in files {
@@ -49,7 +49,7 @@ impl Session {
     pub(super) async fn get(&mut self, file: Word, to: Option<Word>) -> Result<(), Complaint> {
         let store = local_store::open()?;
         let file = file.text();
-        let from = self.folder.path(&file);
+        let from = self.directory.path(&file);
         let to = to.map_or_else(|| PathBuf::from("."), |to| local_files::path(&to));
         let bar = Bar::of(&file.to_string_lossy());
         let options = TransferOptions::default().progress(bar.listener());

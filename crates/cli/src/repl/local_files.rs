@@ -78,11 +78,11 @@ mod tests {
 
     #[test]
     fn patterns_are_expanded_and_quoted_ones_are_names() {
-        let folder = tempfile::tempdir().expect("a folder");
+        let directory = tempfile::tempdir().expect("a directory");
         for name in ["a.txt", "b.txt", ".c.txt", "d*.txt", "dx.txt"] {
-            std::fs::write(folder.path().join(name), "").expect("written");
+            std::fs::write(directory.path().join(name), "").expect("written");
         }
-        let at = folder.path().to_str().expect("text");
+        let at = directory.path().to_str().expect("text");
         let names = |pattern: &str| {
             let files = files(&word(&format!("{at}/{pattern}")));
             files.map(|files| files.iter().map(|f| f.file_name().expect("a name").to_owned()).collect::<Vec<_>>())

@@ -1,7 +1,7 @@
 //! `unglue repl`: one command a line, each reply whole.
 
+mod directory;
 mod files;
-mod folder;
 mod line;
 mod local_files;
 mod reply;
@@ -18,7 +18,7 @@ use crate::complaint::{Complaint, printable, say};
 use crate::signals::{Signals, Wish};
 use crate::typed::{self, Next, PROMPT, Terminal, Typed};
 use crate::{local_store, runtime, standard};
-use folder::Folder;
+use directory::Directory;
 use line::{Joined, Line};
 
 /// Runs the command line.
@@ -34,11 +34,11 @@ pub(crate) fn run(args: &ReplArgs) -> Result<ExitCode, Complaint> {
         // An untrusted key is heard of here, before anything was typed in vain.
         client.welcome().await?;
         let signals = Signals::take().map_err(|error| Complaint::new(format!("signals can't be handled: {error}")))?;
-        let history = local_store::state_folder().map(|state| state.join("history"));
+        let history = local_store::state_directory().map(|state| state.join("history"));
         let typed =
             Typed::open(history).map_err(|error| Complaint::new(format!("standard input can't be read: {error}")))?;
         let host = args.host.to_string();
-        let mut session = Session { client, signals, host, folder: Folder::default(), left: false };
+        let mut session = Session { client, signals, host, directory: Directory::default(), left: false };
         if typed.is_terminal() {
             session.find_top().await?;
         }
@@ -53,7 +53,7 @@ struct Session {
     client: Client,
     signals: Signals,
     host: String,
-    folder: Folder,
+    directory: Directory,
     /// The user has said `quit`.
     left: bool,
 }
@@ -81,7 +81,7 @@ impl Session {
 
     /// The server and the directory, before the sign to type.
     fn prompt(&self) -> String {
-        match self.folder.shown() {
+        match self.directory.shown() {
             shown if shown.is_empty() => format!("{} {PROMPT}", self.host),
             shown => format!("{}:{shown} {PROMPT}", self.host),
         }
@@ -90,8 +90,8 @@ impl Session {
     async fn obey(&mut self, mut line: Line, lines: &[String]) -> Result<(), Complaint> {
         while let Line::Then(cd, joined, rest) = line {
             let done = match *cd {
-                Line::Cd(to) => self.change_folder(folder::To::Typed(to)).await?,
-                _ => self.change_folder(folder::To::Before).await?,
+                Line::Cd(to) => self.change_directory(directory::To::Typed(to)).await?,
+                _ => self.change_directory(directory::To::Before).await?,
             };
             match (joined, done) {
                 (Joined::IfDone, false) | (Joined::IfNot, true) => return Ok(()),
@@ -110,8 +110,8 @@ impl Session {
                 say(&format!("wrong usage; write: {usage}"));
                 Ok(())
             }
-            Line::Cd(to) => self.change_folder(folder::To::Typed(to)).await.map(|_| ()),
-            Line::CdBack => self.change_folder(folder::To::Before).await.map(|_| ()),
+            Line::Cd(to) => self.change_directory(directory::To::Typed(to)).await.map(|_| ()),
+            Line::CdBack => self.change_directory(directory::To::Before).await.map(|_| ()),
             Line::Put(files, to) => self.put(files, to).await,
             Line::Get(file, to) => self.get(file, to).await,
             Line::Shell(text) => self.reply(text).await,

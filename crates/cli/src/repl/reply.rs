@@ -18,7 +18,7 @@ const INTERRUPTS: [i32; 3] = [2, 15, 9];
 impl Session {
     /// Runs a line through the shell. Only the link's end is an error.
     pub(super) async fn reply(&mut self, text: OsString) -> Result<(), Complaint> {
-        let exec = self.folder.enter(Exec::shell(text));
+        let exec = self.directory.enter(Exec::shell(text));
         let running = self.client.exec(&exec).await?;
         let sinks = sinks().map_err(|error| Complaint::new(format!("this machine refused: {error}")))?;
         let outcome = see_through(running, sinks, &mut self.signals).await?;
@@ -80,7 +80,7 @@ fn tell(outcome: &Outcome) {
     }
 }
 
-/// A link that ended is the end of the conversation; anything else is told, and the prompt comes back.
+/// A link that ended is the end of the conversation; anything else is reported, and the prompt comes back.
 pub(super) fn unless_lost(fault: Fault) -> Result<(), Complaint> {
     if matches!(fault.code, unglue::Code::LinkLost | unglue::Code::GoingAway) {
         return Err(fault.into());

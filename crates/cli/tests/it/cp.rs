@@ -18,8 +18,8 @@ fn remote(path: &[u8]) -> OsString {
 /// Names that go wrong where a shell or a terminal sees them.
 const ODD_NAMES: [&[u8]; 6] = [b"a b", b"line\nbreak", b"\xff\xfe", b"-rf", b"'\"$(touch x)", b"c:d"];
 
-fn names(folder: &Path) -> Vec<OsString> {
-    let entries = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").file_name());
+fn names(directory: &Path) -> Vec<OsString> {
+    let entries = fs::read_dir(directory).expect("a directory").map(|entry| entry.expect("an entry").file_name());
     let mut names: Vec<OsString> = entries.collect();
     names.sort();
     names
@@ -136,8 +136,8 @@ fn what_leaves_the_root_is_refused_and_nothing_is_written() {
 fn a_failed_copy_leaves_the_old_file() {
     let host = Host::start();
     fs::write(host.home().join("old"), "old").expect("written");
-    fs::create_dir(host.root().join("folder")).expect("made");
-    host.cp(["127.0.0.1:folder", "old"]).expect(1);
+    fs::create_dir(host.root().join("directory")).expect("made");
+    host.cp(["127.0.0.1:directory", "old"]).expect(1);
     host.cp(["127.0.0.1:missing", "old"]).expect(1);
     assert_eq!(fs::read(host.home().join("old")).expect("it is there"), b"old");
 }
@@ -207,9 +207,9 @@ fn a_replaced_file_keeps_its_mode_both_ways() {
     fs::write(host.home().join("new"), "new").expect("written");
     chmod(&host.home().join("new"), 0o644);
     for (old, bits) in [("secret", 0o600), ("script", 0o755)] {
-        for folder in [host.root(), host.home()] {
-            fs::write(folder.join(old), "old").expect("written");
-            chmod(&folder.join(old), bits);
+        for directory in [host.root(), host.home()] {
+            fs::write(directory.join(old), "old").expect("written");
+            chmod(&directory.join(old), bits);
         }
         host.cp(["new", &format!("127.0.0.1:{old}")]).expect(0);
         host.cp([&format!("127.0.0.1:{old}"), old]).expect(0);
@@ -294,7 +294,7 @@ fn standard_output_is_not_replaced_but_can_be_written() {
 }
 
 #[test]
-fn a_failure_of_the_servers_is_told_as_such() {
+fn a_failure_of_the_servers_is_reported_as_such() {
     let host = Host::start();
     let done = host.cp(["127.0.0.1:gone", "."]).expect(1);
     assert!(done.stderr.starts_with("unglue: 127.0.0.1:gone: on the server: "), "{done:?}");

@@ -10,13 +10,13 @@ use rustix::process::Signal;
 use super::host::client;
 use super::run::{finish, start, until};
 
-fn is_empty(folder: &Path) -> bool {
-    fs::read_dir(folder).expect("a folder").next().is_none()
+fn is_empty(directory: &Path) -> bool {
+    fs::read_dir(directory).expect("a directory").next().is_none()
 }
 
 #[test]
 fn it_shows_the_main_job_and_leaves_nothing_behind() {
-    let (home, temporary) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let (home, temporary) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
     let done = finish(client(home.path()).arg("demo").env("TMPDIR", temporary.path())).expect(0);
     assert!(done.took < Duration::from_secs(10), "{:?}", done.took);
     let shown = done.text();
@@ -39,10 +39,10 @@ fn it_shows_the_main_job_and_leaves_nothing_behind() {
 
 #[test]
 fn an_interrupt_leaves_nothing_behind_either() {
-    let (home, temporary) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let (home, temporary) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
     let mut demo = client(home.path());
     let running = start(demo.arg("demo").env("TMPDIR", temporary.path()).stdin(Stdio::null()));
-    until("the demo's folder", || (!is_empty(temporary.path())).then_some(()));
+    until("the demo's directory", || (!is_empty(temporary.path())).then_some(()));
     std::thread::sleep(Duration::from_millis(100));
     running.signal(Signal::INT);
     running.finish().expect(130).complains("interrupted");
@@ -51,7 +51,7 @@ fn an_interrupt_leaves_nothing_behind_either() {
 
 #[test]
 fn a_reader_who_left_ends_it() {
-    let (home, temporary) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let (home, temporary) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
     let mut shell = super::run::clean("bash");
     shell.args(["-c", "set -o pipefail; \"$0\" demo | head -n 1", super::run::UNGLUE]);
     let done =

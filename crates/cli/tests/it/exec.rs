@@ -20,7 +20,7 @@ fn the_exit_code_says_how_it_ended() {
     host.shell(&[], "kill -TERM $$").expect(143);
     host.exec(&[], ["no-such-program"]).expect(127).complains("no-such-program");
     host.exec(&[], ["/etc/passwd"]).expect(126).complains("/etc/passwd");
-    host.exec(&["--cwd", "no-such-folder"], ["true"]).expect(125).complains("no-such-folder");
+    host.exec(&["--cwd", "no-such-directory"], ["true"]).expect(125).complains("no-such-directory");
     host.exec(&["--timeout", "200ms"], ["sleep", "60"]).expect(124).complains("0.2 s");
 }
 
@@ -60,10 +60,10 @@ fn the_environment_is_clean_but_for_what_is_asked() {
 #[test]
 fn a_command_runs_in_the_root_unless_told_otherwise() {
     let host = Host::start();
-    std::fs::create_dir(host.root().join("sub folder")).expect("made");
+    std::fs::create_dir(host.root().join("sub directory")).expect("made");
     assert_eq!(host.exec(&[], ["pwd"]).expect(0).text().trim_end(), host.root().to_str().expect("text"));
-    let sub = host.exec(&["--cwd", "sub folder"], ["pwd"]).expect(0);
-    assert_eq!(sub.text().trim_end(), host.root().join("sub folder").to_str().expect("text"));
+    let sub = host.exec(&["--cwd", "sub directory"], ["pwd"]).expect(0);
+    assert_eq!(sub.text().trim_end(), host.root().join("sub directory").to_str().expect("text"));
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn a_reader_who_stalls_holds_up_neither_the_other_output_nor_a_signal() {
 }
 
 #[test]
-fn a_full_disk_under_standard_output_is_told() {
+fn a_full_disk_under_standard_output_is_reported() {
     let host = Host::start();
     let Ok(full) = std::fs::File::options().write(true).open("/dev/full") else {
         eprintln!("skipped: there is no /dev/full");

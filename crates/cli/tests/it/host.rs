@@ -14,7 +14,7 @@ use super::run::{Finished, UNGLUE, clean, finish, finish_with, until};
 
 /// A running server.
 pub(super) struct Host {
-    folder: TempDir,
+    directory: TempDir,
     server: Child,
     pub(super) port: u16,
     pub(super) fingerprint: String,
@@ -47,8 +47,8 @@ impl Host {
     }
 
     fn set_up(flags: &[&str], log: Option<Stdio>) -> Host {
-        let folder = tempfile::Builder::new().prefix("unglue-cli-").tempdir().expect("a folder");
-        let path = folder.path().canonicalize().expect("it is there");
+        let directory = tempfile::Builder::new().prefix("unglue-cli-").tempdir().expect("a directory");
+        let path = directory.path().canonicalize().expect("it is there");
         fs::create_dir(path.join("root")).expect("a root");
         let key = |name: &str| {
             finish(client(&path).args(["key", "init", "-f"]).arg(path.join(name))).expect(0);
@@ -59,7 +59,7 @@ impl Host {
         let (server, announced) = serve(&path, flags, log);
         let port = announced["address"].as_str().and_then(|address| address.rsplit(':').next()).expect("a port");
         let fingerprint = announced["fingerprint"].as_str().expect("a fingerprint").to_owned();
-        Host { server, port: port.parse().expect("a number"), fingerprint, folder }
+        Host { server, port: port.parse().expect("a number"), fingerprint, directory }
     }
 
     /// `127.0.0.1:PORT`.
@@ -67,9 +67,9 @@ impl Host {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// The folder of keys, which is the client's home.
+    /// The directory of keys, which is the client's home.
     pub(super) fn home(&self) -> PathBuf {
-        self.folder.path().canonicalize().expect("it is there")
+        self.directory.path().canonicalize().expect("it is there")
     }
 
     /// What the server serves.

@@ -74,8 +74,8 @@ fn a_private_key_is_in_no_core_dump() {
     // The processes that are started inherit it.
     let maximum = getrlimit(Resource::Core).maximum;
     setrlimit(Resource::Core, Rlimit { current: maximum, maximum }).expect("up to the maximum");
-    let folder = tempfile::tempdir().expect("a directory");
-    let mut sleep = clean("sleep").arg("30").current_dir(folder.path()).spawn().expect("it starts");
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut sleep = clean("sleep").arg("30").current_dir(directory.path()).spawn().expect("it starts");
     if !crash(&mut sleep) {
         eprintln!("skipped: this machine writes no core dumps");
         return;

@@ -39,7 +39,7 @@ fn every_kind_of_end_has_its_own_form() {
 }
 
 #[test]
-fn a_cut_is_told_and_the_digest_is_of_all() {
+fn a_cut_is_reported_and_the_digest_is_of_all() {
     let host = Host::start();
     let object = host.exec(&["--json", "--json-cap", "4"], ["printf", "hello"]).expect(0).json();
     assert_eq!(object["stdout"]["data"], json!({"text": "hell"}));
@@ -84,14 +84,14 @@ fn the_outcome_goes_to_an_open_descriptor() {
 #[test]
 fn nothing_runs_if_the_outcome_has_nowhere_to_go() {
     let host = Host::start();
-    for to in ["fd:9", "no-such-folder/outcome.json", "fd:1", "fd:-1", "fd:x"] {
+    for to in ["fd:9", "no-such-directory/outcome.json", "fd:1", "fd:-1", "fd:x"] {
         host.exec(&["--outcome", to], ["touch", "ran"]).expect(125).complains("--outcome");
     }
     assert!(!host.root().join("ran").exists());
 }
 
 #[test]
-fn a_reader_who_left_is_told_in_the_outcome() {
+fn a_reader_who_left_is_reported_in_the_outcome() {
     let host = Host::start();
     let line = format!("\"$UNGLUE\" exec --outcome o.json {} -- yes | head -c 1 >/dev/null", host.target());
     let mut shell = clean("sh");

@@ -8,7 +8,7 @@ use super::run::finish;
 
 #[test]
 fn a_key_is_made_once() {
-    let home = tempfile::tempdir().expect("a folder");
+    let home = tempfile::tempdir().expect("a directory");
     let made = finish(client(home.path()).args(["key", "init"])).expect(0);
     let path = home.path().join(".config/unglue/id_ed25519");
     assert_eq!(fs::metadata(&path).expect("a key").mode() & 0o777, 0o600);
@@ -21,7 +21,7 @@ fn a_key_is_made_once() {
 
 #[test]
 fn the_shown_line_is_what_authorized_keys_takes() {
-    let home = tempfile::tempdir().expect("a folder");
+    let home = tempfile::tempdir().expect("a directory");
     finish(client(home.path()).args(["key", "show"])).expect(125).complains("unglue key init");
     finish(client(home.path()).args(["key", "init", "--comment", "ada here"])).expect(0);
     let shown = finish(client(home.path()).args(["key", "show"])).expect(0);
@@ -32,7 +32,7 @@ fn the_shown_line_is_what_authorized_keys_takes() {
 
 #[test]
 fn keys_are_listed_in_the_order_in_which_they_are_tried() {
-    let home = tempfile::tempdir().expect("a folder");
+    let home = tempfile::tempdir().expect("a directory");
     let list = || finish(client(home.path()).args(["key", "list"])).expect(0).text().to_owned();
     assert!(list().contains("none; make one with: unglue key init"));
     finish(client(home.path()).args(["key", "init"])).expect(0);

@@ -11,7 +11,7 @@ use super::run::{finish, start, until};
 
 #[test]
 fn it_says_where_it_listens() {
-    let home = tempfile::tempdir().expect("a folder");
+    let home = tempfile::tempdir().expect("a directory");
     let mut server = client(home.path())
         .args(["serve", "--listen", "127.0.0.1:0", "--state", "state", "--root", "."])
         .stdin(Stdio::null())
@@ -88,7 +88,7 @@ fn the_second_signal_leaves_no_temporary_file() {
     std::fs::File::create(host.home().join("f")).and_then(|file| file.set_len(64 << 30)).expect("a large file");
     let port = host.port.to_string();
     let client = start(host.client(["cp", "-P", &port, "f", "127.0.0.1:"]).stdin(Stdio::null()));
-    let names = || std::fs::read_dir(host.root()).expect("a folder").count();
+    let names = || std::fs::read_dir(host.root()).expect("a directory").count();
     until("the temporary file", || (names() > 0).then_some(()));
     host.signal(Signal::TERM);
     until("the first signal's line", || host.log().contains("stopping").then_some(()));
@@ -115,7 +115,7 @@ fn every_event_is_one_line_of_the_log() {
 }
 
 #[test]
-fn a_taken_address_is_told() {
+fn a_taken_address_is_reported() {
     let host = Host::start();
     let mut second = client(&host.home());
     second.args(["serve", "--state", "second", "--root", "root", "--listen", &host.target()]);
@@ -124,7 +124,7 @@ fn a_taken_address_is_told() {
 
 #[test]
 fn files_without_a_root_are_warned_about() {
-    let home = tempfile::tempdir().expect("a folder");
+    let home = tempfile::tempdir().expect("a directory");
     let log = |flags: &[&str]| {
         let mut command = client(home.path());
         command.args(["serve", "--listen", "127.0.0.1:0", "--state", "state"]).args(flags);
@@ -143,7 +143,7 @@ fn files_without_a_root_are_warned_about() {
 #[test]
 fn a_name_is_listened_at_with_all_its_addresses() {
     use std::net::{TcpStream, ToSocketAddrs as _};
-    let home = tempfile::tempdir().expect("a folder");
+    let home = tempfile::tempdir().expect("a directory");
     let mut command = client(home.path());
     command.args(["serve", "--listen", "localhost:0", "--state", "state", "--root", ".", "--json"]);
     let server = start(command.stdin(Stdio::null()));

@@ -50,7 +50,7 @@ fn the_second_interrupt_ends_the_client_and_with_it_the_command() {
 }
 
 #[test]
-fn a_client_that_is_told_to_end_closes_its_link() {
+fn a_client_that_is_asked_to_end_closes_its_link() {
     let host = Host::start();
     for (signal, code) in [(Signal::TERM, 143), (Signal::HUP, 129)] {
         let (client, pid) = running(&host, ":", "setsid sleep 60 & sleep 60");

@@ -31,7 +31,7 @@ const PRINTING: [(&[&str], &str); 17] = [
 
 /// Runs a command line in an empty home with this standard output.
 fn run(words: &[&str], input: &str, stdout: impl Into<Stdio>) -> Finished {
-    let home = tempfile::tempdir().expect("a folder");
+    let home = tempfile::tempdir().expect("a directory");
     let (reader, mut writer) = pipe().expect("a pipe");
     // It fits into the pipe.
     writer.write_all(input.as_bytes()).expect("written");
@@ -114,27 +114,27 @@ fn output_of_a_command_is_not_lost_without_a_word() {
 }
 
 #[test]
-fn a_machine_without_threads_is_told_in_one_line() {
+fn a_machine_without_threads_is_reported_in_one_line() {
     if !rustix::process::geteuid().is_root() {
         eprintln!("skipped: this needs root, to become a user without other processes");
         return;
     }
-    let folder = tempfile::tempdir().expect("a folder");
-    std::fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).expect("it is ours");
-    let program = folder.path().join("unglue");
+    let directory = tempfile::tempdir().expect("a directory");
+    std::fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).expect("it is ours");
+    let program = directory.path().join("unglue");
     std::fs::copy(UNGLUE, &program).expect("it is copied");
     let mut key = Command::new(&program);
-    std::fs::create_dir(folder.path().join("home")).expect("made");
-    finish(key.args(["key", "init"]).env("HOME", folder.path().join("home"))).expect(0);
+    std::fs::create_dir(directory.path().join("home")).expect("made");
+    finish(key.args(["key", "init"]).env("HOME", directory.path().join("home"))).expect(0);
     for given in ["home", "home/.config", "home/.config/unglue", "home/.config/unglue/id_ed25519"] {
-        std::os::unix::fs::chown(folder.path().join(given), Some(61234), None).expect("given");
+        std::os::unix::fs::chown(directory.path().join(given), Some(61234), None).expect("given");
     }
     for words in [&["exec", "localhost:1", "true"][..], &["cp", "-P", "1", "f", "localhost:"], &["repl", "localhost:1"]]
     {
         let mut limited = clean("setpriv");
         limited.args(["--reuid", "61234", "--regid", "61234", "--clear-groups", "bash", "-c"]);
         limited.arg("ulimit -u 1; exec \"$0\" \"$@\"").arg(&program).args(words);
-        limited.current_dir(folder.path()).env("HOME", folder.path().join("home"));
+        limited.current_dir(directory.path()).env("HOME", directory.path().join("home"));
         finish(&mut limited).expect(125).complains("thread");
     }
 }

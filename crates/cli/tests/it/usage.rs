@@ -3,7 +3,7 @@
 use super::run::{Finished, UNGLUE, clean, finish};
 
 fn unglue(words: &[&str]) -> Finished {
-    let home = tempfile::tempdir().expect("a folder");
+    let home = tempfile::tempdir().expect("a directory");
     finish(clean(UNGLUE).args(words).env("HOME", home.path()).current_dir(home.path()))
 }
 
@@ -79,12 +79,13 @@ fn completions_and_manual_pages_are_made() {
         assert!(unglue(&["completions", shell]).expect(0).text().contains("unglue"));
     }
     assert!(unglue(&["man"]).expect(0).text().contains(".TH unglue"));
-    let folder = tempfile::tempdir().expect("a folder");
-    unglue(&["man", folder.path().to_str().expect("text")]).expect(0);
+    let directory = tempfile::tempdir().expect("a directory");
+    unglue(&["man", directory.path().to_str().expect("text")]).expect(0);
     for page in ["unglue.1", "unglue-exec.1", "unglue-key-trust.1"] {
-        assert!(folder.path().join(page).is_file(), "{page}");
+        assert!(directory.path().join(page).is_file(), "{page}");
     }
-    let Ok(read) = std::process::Command::new("man").arg("-l").arg(folder.path().join("unglue-exec.1")).output() else {
+    let Ok(read) = std::process::Command::new("man").arg("-l").arg(directory.path().join("unglue-exec.1")).output()
+    else {
         eprintln!("skipped: there is no `man` to read a page with");
         return;
     };

@@ -9,6 +9,7 @@ mod custom;
 mod cuts;
 mod ends;
 mod framed;
+mod maximum;
 mod memory;
 mod migration;
 mod notation;

@@ -17,7 +17,7 @@ pub struct Account {
     pub uid: u32,
     /// The number of the login group.
     pub gid: u32,
-    /// The home directory: `HOME` of this process where that is a folder of this user's own, as under a login or in a
+    /// The home directory: `HOME` of this process where that is a directory of this user's own, as under a login or in a
     /// sandbox, else what the user's entry says (a service without `HOME`, `sudo` that kept another user's).
     pub home: PathBuf,
     /// The login shell; `/bin/sh` where the entry has none.

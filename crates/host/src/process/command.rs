@@ -34,7 +34,7 @@ impl Command {
     }
 }
 
-/// How the command's own process ended, as `wait4(2)` tells it.
+/// How the command's own process ended, as `wait4(2)` reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exit {
     /// The status it left.

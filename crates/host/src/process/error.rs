@@ -1,11 +1,13 @@
-//! What can go wrong with a command, and who erred.
+//! What can go wrong with a command, and whose error it is.
 
 use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Why a command did not start. Nothing of it ran, except where [`SpawnError::is_unknown`] says otherwise.
+use crate::errno::errno_name;
+
+/// Why a command did not start. Nothing of it ran, except where [`SpawnError::is_unknown`] is true.
 #[derive(Debug, thiserror::Error)]
 pub enum SpawnError {
     /// The caller's mistake: such a command can't be handed to the kernel.
@@ -38,12 +40,12 @@ pub enum SpawnError {
         /// The system's answer.
         source: io::Error,
     },
-    /// Several supervisors in a row died before they were born.
+    /// Several supervisors in a row ended before they were ready.
     #[error(
-        "no supervisor came to life to run the command: several in a row died before they began. The program that is \
-         started for it must call supervise_main"
+        "no supervisor could run the command: several in a row ended before they were ready. The program that is \
+         started as a supervisor must call supervise_main"
     )]
-    Stillborn,
+    NeverReady,
     /// The supervisor died before it answered. Whether the command ran is unknown; it runs no longer.
     #[error("the supervisor died before it answered: whether the command ran is unknown, but it runs no longer")]
     Lost,
@@ -61,7 +63,7 @@ impl SpawnError {
         match self {
             Self::Program { errno, .. } | Self::Cwd { errno, .. } => Some(*errno),
             Self::System { source, .. } => source.raw_os_error(),
-            Self::Invalid { .. } | Self::Stillborn | Self::Lost | Self::Deadline { .. } => None,
+            Self::Invalid { .. } | Self::NeverReady | Self::Lost | Self::Deadline { .. } => None,
         }
     }
 
@@ -109,39 +111,4 @@ fn errno_text(errno: i32) -> String {
         Some(name) => format!("{name}, {text}"),
         None => text,
     }
-}
-
-/// The symbol of an error number that starting a process can give (`execve(2)`, `posix_spawn(3)`, `chdir(2)`).
-///
-/// ```
-/// assert_eq!(unglue_host::process::errno_name(2), Some("ENOENT"));
-/// ```
-pub fn errno_name(errno: i32) -> Option<&'static str> {
-    Some(match errno {
-        libc::E2BIG => "E2BIG",
-        libc::EACCES => "EACCES",
-        libc::EAGAIN => "EAGAIN",
-        libc::EFAULT => "EFAULT",
-        libc::EINTR => "EINTR",
-        libc::EINVAL => "EINVAL",
-        libc::EIO => "EIO",
-        libc::EISDIR => "EISDIR",
-        libc::ELIBBAD => "ELIBBAD",
-        libc::ELOOP => "ELOOP",
-        libc::EMFILE => "EMFILE",
-        libc::ENAMETOOLONG => "ENAMETOOLONG",
-        libc::ENFILE => "ENFILE",
-        libc::ENODEV => "ENODEV",
-        libc::ENOENT => "ENOENT",
-        libc::ENOEXEC => "ENOEXEC",
-        libc::ENOMEM => "ENOMEM",
-        libc::ENOSYS => "ENOSYS",
-        libc::ENOTDIR => "ENOTDIR",
-        libc::EPERM => "EPERM",
-        libc::ESTALE => "ESTALE",
-        libc::ETIMEDOUT => "ETIMEDOUT",
-        libc::ETOOMANYREFS => "ETOOMANYREFS",
-        libc::ETXTBSY => "ETXTBSY",
-        _ => return None,
-    })
 }

@@ -12,7 +12,7 @@ pub trait InputSource: Send {
     /// The next bytes; `None` is the end that the writer meant. Cancelling it loses nothing.
     ///
     /// # Errors
-    /// The input broke off; the text says how.
+    /// The input broke off; the text is the reason.
     fn next(&mut self) -> impl Future<Output = Result<Option<Bytes>, String>> + Send;
 }
 

@@ -10,9 +10,9 @@ use super::command::{Descendants, Exit, Left, Status};
 use super::error::JobError;
 use super::pool::Slot;
 use super::sys;
-use super::wire::{self, Report};
+use super::wire::{self, Notice};
 
-/// How long a supervisor may take to end a tree. It gives up by itself after a second and a half.
+/// How long a supervisor may take to end a tree. It reports the tree as unkillable after a second and a half.
 const END_DEADLINE: Duration = Duration::from_secs(10);
 
 /// The server's ends of a command's streams. All of them are non-blocking; the command's own ends are not.
@@ -49,7 +49,7 @@ pub struct Job {
     pid: u32,
     exit: Option<Exit>,
     left: Option<Left>,
-    /// The supervisor was asked to end the tree, and will say so whatever else it says before.
+    /// The supervisor was asked to end the tree, and will report its end, whatever else it reports before.
     ending: bool,
     /// What [`Job::event`] has given.
     given: Given,
@@ -85,12 +85,12 @@ impl Job {
                 self.given.left = true;
                 return Ok(JobEvent::TreeEnded(left));
             }
-            self.hear().await?;
+            self.receive().await?;
         }
     }
 
     /// Whether [`Job::event`] has given both events.
-    pub fn is_told(&self) -> bool {
+    pub fn is_finished(&self) -> bool {
         self.given.exit && self.given.left
     }
 
@@ -105,12 +105,12 @@ impl Job {
             if self.left.is_some() {
                 return Err(JobError::LetGo);
             }
-            self.hear().await?;
+            self.receive().await?;
         }
     }
 
     /// Sends a signal to the command's process group, as long as the command's own process has not been reaped: its
-    /// number can't have passed to a stranger.
+    /// number can't belong to another process.
     pub fn signal(&self, signal: i32) -> Result<(), JobError> {
         let number = u8::try_from(signal).ok().filter(|&number| (1..=sys::SIGNAL_MAX).contains(&number.into()));
         let number = number.ok_or(JobError::NoSuchSignal { signal })?;
@@ -121,7 +121,7 @@ impl Job {
     }
 
     /// Ends the job: kills what is left of its tree, or lets it go. May be called while the command still runs;
-    /// with [`Descendants::Kill`], [`Job::exited`] then tells how that ended.
+    /// with [`Descendants::Kill`], [`Job::exited`] then gives how that ended.
     ///
     /// Where nothing was left when the command ended, which is the rule, this returns at once.
     pub async fn end_tree(&mut self, descendants: Descendants) -> Result<Left, JobError> {
@@ -134,7 +134,7 @@ impl Job {
                 if let Some(left) = self.left {
                     return Ok(left);
                 }
-                self.hear().await?;
+                self.receive().await?;
             }
         })
         .await
@@ -152,21 +152,21 @@ impl Job {
         Ok(())
     }
 
-    async fn hear(&mut self) -> Result<(), JobError> {
+    async fn receive(&mut self) -> Result<(), JobError> {
         let link = self.slot.as_mut().and_then(Slot::link_mut).ok_or(JobError::SupervisorLost)?;
-        match link.report().await.ok().flatten() {
-            Some(Report::Exited { wait_status, user, system, alone }) => {
+        match link.notice().await.ok().flatten() {
+            Some(Notice::Exited { wait_status, user, system, alone }) => {
                 self.exit = Some(Exit { status: status(wait_status), user, system });
                 if alone && !self.ending {
                     self.ended(Left::None);
                 }
                 Ok(())
             }
-            Some(Report::TreeEnded(left)) => {
+            Some(Notice::TreeEnded(left)) => {
                 self.ended(left);
                 Ok(())
             }
-            Some(Report::Born | Report::Started { .. } | Report::Refused { .. }) | None => {
+            Some(Notice::Ready | Notice::Started { .. } | Notice::Refused { .. }) | None => {
                 self.slot = None;
                 Err(JobError::SupervisorLost)
             }

@@ -9,7 +9,7 @@ use tokio::io::Interest;
 use tokio::net::UnixDatagram;
 
 use super::socket;
-use super::wire::{self, MESSAGE_MAX, REPORT_SIZE, Report};
+use super::wire::{self, MESSAGE_MAX, NOTICE_SIZE, Notice};
 
 /// A supervisor, as the server holds it. Dropping it makes the supervisor kill what it runs, and end.
 ///
@@ -17,14 +17,14 @@ use super::wire::{self, MESSAGE_MAX, REPORT_SIZE, Report};
 #[derive(Debug)]
 pub(super) struct Link {
     socket: UnixDatagram,
-    born: bool,
+    ready: bool,
 }
 
 impl Link {
     /// Takes a socket of [`socket::pair`]. Must be called within the runtime.
     pub(super) fn new(socket: OwnedFd) -> io::Result<Self> {
         rustix::io::ioctl_fionbio(&socket, true)?;
-        Ok(Self { socket: UnixDatagram::from_std(socket.into())?, born: false })
+        Ok(Self { socket: UnixDatagram::from_std(socket.into())?, ready: false })
     }
 
     /// Sends a small request. Some hundreds fit the queue of a supervisor that doesn't read; the next is `EAGAIN`.
@@ -48,23 +48,23 @@ impl Link {
         socket::send(&self.socket, &wire::memfd_request(stdin), &all, false)
     }
 
-    /// Whether the supervisor has ever been heard of. If not, it can't have read any request.
-    pub(super) fn is_born(&self) -> bool {
-        self.born
+    /// Whether the supervisor has ever sent a notice. If not, it can't have read any request.
+    pub(super) fn is_ready(&self) -> bool {
+        self.ready
     }
 
     /// The next report; `None` once the supervisor is gone, or its message doesn't parse. May be cancelled at any time.
     ///
     /// # Errors
     /// Receiving failed. The supervisor may well live, and have done what it was asked.
-    pub(super) async fn report(&mut self) -> io::Result<Option<Report>> {
+    pub(super) async fn notice(&mut self) -> io::Result<Option<Notice>> {
         loop {
-            let mut buffer = [0; REPORT_SIZE];
+            let mut buffer = [0; NOTICE_SIZE];
             let receive = || Ok(socket::receive(&self.socket, &mut buffer)?);
             let received = self.socket.async_io(Interest::READABLE, receive).await?;
-            match Report::decode(&buffer[..received.length]) {
-                Some(Report::Born) => self.born = true,
-                report => return Ok(report),
+            match Notice::decode(&buffer[..received.length]) {
+                Some(Notice::Ready) => self.ready = true,
+                notice => return Ok(notice),
             }
         }
     }

@@ -23,7 +23,7 @@
 //! ```
 //!
 //! What it doesn't hold against: a command that runs as this same user may kill the helpers. Killing its supervisor, or
-//! the nursery (the process that forks supervisors), frees nothing; killing both, as `kill -9 -1` does, frees what
+//! the spawner (the process that forks supervisors), frees nothing; killing both, as `kill -9 -1` does, frees what
 //! is left. A process that a command had *another* service start (cron, `systemd-run`, a container engine) is no
 //! descendant of it.
 
@@ -33,22 +33,23 @@ mod error;
 mod input;
 mod job;
 mod link;
-mod nursery;
 mod output;
 mod pool;
 mod socket;
+mod spawner;
 mod supervise;
 mod supervisors;
 mod sys;
 mod wire;
 
+pub use crate::errno::errno_name;
 pub use account::{Account, login_environment};
 pub use command::{Command, Descendants, Exit, Left, Status};
-pub use error::{JobError, SpawnError, errno_name};
+pub use error::{JobError, SpawnError};
 pub use input::{InputEnd, InputSource, feed};
 pub use job::{Job, JobEvent, Pipes};
-pub use nursery::{SupervisorCommand, supervise_if_asked};
 pub use output::{LastCall, OutputPump, OutputSink, Pumped, SinkClosed};
 pub use pool::Limits;
+pub use spawner::{SupervisorCommand, supervise_if_asked};
 pub use supervise::supervise_main;
 pub use supervisors::{Supervisors, WIDE_PIPE, widen};

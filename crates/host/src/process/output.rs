@@ -1,6 +1,6 @@
 //! What a command prints: from its pipe to wherever it goes.
 //!
-//! An [`OutputPump`] reads one pipe until every writer has closed it, its sink wants no more, or [`LastCall`] says that what
+//! An [`OutputPump`] reads one pipe until every writer has closed it, its sink wants no more, or [`LastCall`] announces that what
 //! the pipe holds now is the last of it. What the command itself wrote is never cut: only the waiting for more is.
 
 use std::future::Future;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::link::Link;
-use super::nursery::{Nursery, SupervisorCommand};
+use super::spawner::{Spawner, SupervisorCommand};
 
 /// A start is work for more than one process (server, supervisor, the command itself), which take turns: with fewer under way
 /// a core waits now and then for one of them to be woken.
@@ -35,7 +35,7 @@ impl Default for Limits {
 }
 
 pub(super) struct Pool {
-    nursery: Mutex<Nursery>,
+    spawner: Mutex<Spawner>,
     state: Mutex<State>,
     limits: Limits,
     /// So many commands are being started at once; more would only queue for the cores.
@@ -56,15 +56,15 @@ struct State {
 }
 
 impl Pool {
-    /// Starts the nursery and the warm supervisors.
+    /// Starts the spawner and the warm supervisors.
     pub(super) fn new(command: SupervisorCommand, limits: Limits) -> io::Result<Arc<Self>> {
-        let mut nursery = Nursery::new(command)?;
+        let mut spawner = Spawner::new(command)?;
         let now = Instant::now();
-        let idle = (0..limits.warm.min(limits.most)).map(|_| Ok((nursery.supervisor()?, now)));
+        let idle = (0..limits.warm.min(limits.most)).map(|_| Ok((spawner.supervisor()?, now)));
         let state = State { idle: idle.collect::<io::Result<_>>()?, ..State::default() };
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Arc::new(Self {
-            nursery: Mutex::new(nursery),
+            spawner: Mutex::new(spawner),
             state: Mutex::new(state),
             limits,
             starting_most: STARTING_PER_CORE * cores,
@@ -94,7 +94,7 @@ impl Pool {
         self.call_next();
         let mut slot = turn.await.map_err(|_| io::Error::other("the pool of supervisors was closed"))?;
         if slot.link.is_none() {
-            slot.link = Some(self.nursery.lock().unwrap_or_else(PoisonError::into_inner).supervisor()?);
+            slot.link = Some(self.spawner.lock().unwrap_or_else(PoisonError::into_inner).supervisor()?);
         }
         Ok(slot)
     }
@@ -102,7 +102,7 @@ impl Pool {
     /// Gives those who wait their turns, as far as the limits allow.
     fn call_next(self: &Arc<Self>) {
         while let Some((waiter, slot)) = self.next_turn() {
-            // Whoever gave up meanwhile drops the slot, which makes room for the next.
+            // A caller that stopped waiting meanwhile drops the slot, which makes room for the next.
             drop(waiter.send(slot));
         }
     }

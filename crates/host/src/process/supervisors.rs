@@ -11,12 +11,12 @@ use tokio::net::unix::pipe;
 use super::command::Command;
 use super::error::SpawnError;
 use super::job::{Job, Pipes};
-use super::nursery::SupervisorCommand;
 use super::pool::{Limits, Pool, Slot};
-use super::wire::{self, Report, Step};
+use super::spawner::SupervisorCommand;
+use super::wire::{self, Notice, Step};
 
 /// So many new supervisors are tried in a row before something must be wrong with all of them.
-const BIRTHS: usize = 3;
+const NEW_SUPERVISORS: usize = 3;
 
 /// The processes that own commands. Clones share them.
 ///
@@ -39,14 +39,14 @@ impl Supervisors {
     /// Cancelling it kills the command if it has started.
     pub async fn spawn(&self, command: &Command) -> Result<(Job, Pipes), SpawnError> {
         let request = wire::spawn_request(command)?;
-        for _ in 0..self.pool.idle() + BIRTHS {
+        for _ in 0..self.pool.idle() + NEW_SUPERVISORS {
             let acquired = self.pool.acquire().await;
             let slot = acquired.map_err(|source| SpawnError::System { step: "starting a supervisor", source })?;
             if let Some(started) = self.start(slot, command, &request).await? {
                 return Ok(started);
             }
         }
-        Err(SpawnError::Stillborn)
+        Err(SpawnError::NeverReady)
     }
 
     /// Starts a command under this supervisor; `None` if that turns out to be dead, and to have run nothing: it was
@@ -66,19 +66,19 @@ impl Supervisors {
             Err(error) => return Err(SpawnError::System { step: "asking the supervisor", source: error.into() }),
         }
         let after = self.pool.limits().spawn_deadline;
-        match tokio::time::timeout(after, link.report()).await {
-            Ok(Ok(Some(Report::Started { pid }))) => {
+        match tokio::time::timeout(after, link.notice()).await {
+            Ok(Ok(Some(Notice::Started { pid }))) => {
                 slot.started();
                 let pipes = ours.register().map_err(|source| SpawnError::System { step: "watching pipes", source })?;
                 Ok(Some((Job::new(slot, pid), pipes)))
             }
-            Ok(Ok(Some(Report::Refused { step, errno }))) => {
+            Ok(Ok(Some(Notice::Refused { step, errno }))) => {
                 if step != Step::Supervisor {
                     slot.give_back();
                 }
                 Err(refused(command, step, errno))
             }
-            Ok(Ok(None)) if !link.is_born() => Ok(None),
+            Ok(Ok(None)) if !link.is_ready() => Ok(None),
             // It may have started the command: another supervisor must not start it again.
             Ok(_) => Err(SpawnError::Lost),
             Err(_) => Err(SpawnError::Deadline { after }),

@@ -1,4 +1,4 @@
-//! What the server and a supervisor say to each other, over one `SOCK_SEQPACKET` socket.
+//! The messages between the server and a supervisor, over one `SOCK_SEQPACKET` socket.
 //!
 //! Both ends are the same binary, so there are no versions; both still refuse what doesn't parse.
 //!
@@ -56,7 +56,7 @@ pub(super) fn end_tree_request(descendants: Descendants) -> [u8; 2] {
     [END_TREE, u8::from(descendants == Descendants::Leave)]
 }
 
-/// The message that says "what to run is in the memfd".
+/// The message whose spawn request is in the memfd.
 pub(super) fn memfd_request(stdin: bool) -> [u8; 2] {
     [SPAWN, FLAG_MEMFD | if stdin { FLAG_STDIN } else { 0 }]
 }
@@ -136,11 +136,11 @@ pub(super) enum Step {
     Program,
 }
 
-/// What a supervisor tells the server.
+/// What a supervisor reports to the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Report {
-    /// The first report of all: until it has come, no request can have been read.
-    Born,
+pub(super) enum Notice {
+    /// The first notice of all: until it has come, the supervisor has read no request.
+    Ready,
     Started {
         pid: u32,
     },
@@ -158,12 +158,12 @@ pub(super) enum Report {
     TreeEnded(Left),
 }
 
-pub(super) const REPORT_SIZE: usize = 32;
+pub(super) const NOTICE_SIZE: usize = 32;
 
-impl Report {
-    pub(super) fn encode(self) -> [u8; REPORT_SIZE] {
+impl Notice {
+    pub(super) fn encode(self) -> [u8; NOTICE_SIZE] {
         let words: [u64; 4] = match self {
-            Self::Born => [5, 0, 0, 0],
+            Self::Ready => [5, 0, 0, 0],
             Self::Started { pid } => [1, pid.into(), 0, 0],
             Self::Refused { step, errno } => [2, step as u64, errno as u64, 0],
             Self::Exited { wait_status, user, system, alone } => {
@@ -177,7 +177,7 @@ impl Report {
                 Left::Unkillable(count) => [4, 3, count.into(), 0],
             },
         };
-        let mut out = [0; REPORT_SIZE];
+        let mut out = [0; NOTICE_SIZE];
         for (place, word) in out.chunks_exact_mut(8).zip(words) {
             place.copy_from_slice(&word.to_le_bytes());
         }
@@ -185,10 +185,10 @@ impl Report {
     }
 
     pub(super) fn decode(message: &[u8]) -> Option<Self> {
-        let message: &[u8; REPORT_SIZE] = message.try_into().ok()?;
+        let message: &[u8; NOTICE_SIZE] = message.try_into().ok()?;
         let word = |at: usize| u64::from_le_bytes(std::array::from_fn(|i| message[at * 8 + i]));
         Some(match (word(0), word(1)) {
-            (5, _) => Self::Born,
+            (5, _) => Self::Ready,
             (1, pid) => Self::Started { pid: pid.try_into().ok()? },
             (2, step) => {
                 let steps = [Step::Supervisor, Step::Request, Step::Cwd, Step::Process, Step::Program];
@@ -253,24 +253,24 @@ mod tests {
     }
 
     #[test]
-    fn reports_come_back_as_they_were_sent() {
+    fn notices_come_back_as_they_were_sent() {
         let (user, system) = (Duration::from_micros(12), Duration::from_secs(4000));
-        for report in [
-            Report::Born,
-            Report::Started { pid: 4_194_303 },
-            Report::Refused { step: Step::Cwd, errno: libc::ENOENT },
-            Report::Refused { step: Step::Process, errno: libc::EAGAIN },
-            Report::Refused { step: Step::Program, errno: libc::E2BIG },
-            Report::Exited { wait_status: 0x8b, user, system, alone: true },
-            Report::Exited { wait_status: 0x300, user, system, alone: false },
-            Report::TreeEnded(Left::None),
-            Report::TreeEnded(Left::Killed(7)),
-            Report::TreeEnded(Left::Running(1)),
-            Report::TreeEnded(Left::Unkillable(2)),
+        for notice in [
+            Notice::Ready,
+            Notice::Started { pid: 4_194_303 },
+            Notice::Refused { step: Step::Cwd, errno: libc::ENOENT },
+            Notice::Refused { step: Step::Process, errno: libc::EAGAIN },
+            Notice::Refused { step: Step::Program, errno: libc::E2BIG },
+            Notice::Exited { wait_status: 0x8b, user, system, alone: true },
+            Notice::Exited { wait_status: 0x300, user, system, alone: false },
+            Notice::TreeEnded(Left::None),
+            Notice::TreeEnded(Left::Killed(7)),
+            Notice::TreeEnded(Left::Running(1)),
+            Notice::TreeEnded(Left::Unkillable(2)),
         ] {
-            assert_eq!(Report::decode(&report.encode()), Some(report));
+            assert_eq!(Notice::decode(&notice.encode()), Some(notice));
         }
-        assert_eq!(Report::decode(&[0; REPORT_SIZE]), None);
-        assert_eq!(Report::decode(&[1; 3]), None);
+        assert_eq!(Notice::decode(&[0; NOTICE_SIZE]), None);
+        assert_eq!(Notice::decode(&[1; 3]), None);
     }
 }

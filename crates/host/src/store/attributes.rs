@@ -167,7 +167,7 @@ fn remove_acl(file: &File) -> Result<(), Errno> {
     }
 }
 
-/// Whether a name is where something is mounted. Kernels before 5.8 don't tell.
+/// Whether a name is where something is mounted. Kernels before 5.8 don't report it.
 pub(super) fn is_mount_point(dir: &OwnedFd, name: &OsStr) -> bool {
     let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
     let attributes = rustix::fs::statx(dir, name, flags, rustix::fs::StatxFlags::empty());

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rustix::io::Errno;
 use unglue_proto::{Blame, Code, Fault, Octets};
 
-use super::errno;
+use crate::errno;
 
 /// What the store was doing when it failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -465,7 +465,7 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_source_is_told_with_both_figures() {
+    fn a_changed_source_is_reported_with_both_figures() {
         let change = Change::Shrank { from: 10, to: 3 };
         let error = StoreError::new(Op::Read, Path::new("log"), Problem::Changed(change));
         assert_eq!(error.to_string(), "\"log\" shrank from 10 to 3 bytes while it was read");

@@ -58,7 +58,6 @@
 
 mod attributes;
 mod disk;
-mod errno;
 mod error;
 mod in_place;
 mod incoming;

@@ -54,7 +54,7 @@ impl Reading {
         Ok(Reading { reach: reach.clone(), path: path.to_owned(), file, before, read: 0, made_up })
     }
 
-    /// The size when it was opened, in bytes. A forecast: files of `/proc` say 0 whatever is in them.
+    /// The size when it was opened, in bytes. A forecast: files of `/proc` have size 0 whatever is in them.
     pub fn size(&self) -> u64 {
         self.before.st_size as u64
     }
@@ -86,7 +86,7 @@ impl Reading {
         FileId::of(&self.before)
     }
 
-    /// Reads up to `buffer.len()` bytes and says how many; 0 is the end, unless `buffer` is empty.
+    /// Reads up to `buffer.len()` bytes and returns how many; 0 is the end, unless `buffer` is empty.
     ///
     /// What is appended meanwhile is not read, or a log that grows faster than the link would have no end:
     /// [`finish`](Self::finish) reports it.
@@ -108,7 +108,7 @@ impl Reading {
     /// Succeeds with the number of bytes read if the file is still the same: size, time of modification and time of
     /// change (which any write, `chmod` or rename moves) are what they were, and its path still leads to it.
     ///
-    /// Errors: [`Problem::Changed`], which says how. It is as strict as `tar`'s "file changed as we read it".
+    /// Errors: [`Problem::Changed`], with the difference. It is as strict as `tar`'s "file changed as we read it".
     pub fn finish(self) -> Result<u64, StoreError> {
         let after = fstat(&self.file).map_err(|errno| self.failed(errno))?;
         match self.change(&after) {

@@ -43,7 +43,7 @@ pub trait Source: Send {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Facts {
-    /// The number of bytes that will come; `None` where only the end tells.
+    /// The number of bytes that will come; `None` where only the end shows it.
     pub size: Option<u64>,
     /// The permission bits, set-id and sticky bits left out.
     pub mode: u32,

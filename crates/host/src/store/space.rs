@@ -1,4 +1,4 @@
-//! Whether an announced size fits, so that a full disk is told before the bytes are sent.
+//! Whether an announced size fits, so that a full disk is reported before the bytes are sent.
 //!
 //! Nothing is reserved: a peer's announcement must not cost a machine its disk or, on tmpfs, its memory. Nor would
 //! `fallocate` make a transfer faster: 2 GiB took as long with it on ext4, and 0.6 s longer on tmpfs, which fills the
@@ -32,7 +32,7 @@ pub(super) fn check(dir: impl AsFd, needed: u64) -> Result<(), Problem> {
     }
 }
 
-/// What this user may still fill, in bytes; nothing where the file system doesn't say.
+/// What this user may still fill, in bytes; nothing where the file system doesn't report it.
 fn available(dir: impl AsFd) -> Option<u64> {
     let compressing = fstatfs(&dir).is_ok_and(|fs| COMPRESSING.contains(&(fs.f_type as u32)));
     let fs = fstatvfs(&dir).ok().filter(|fs| fs.f_blocks > 0 && !compressing)?;

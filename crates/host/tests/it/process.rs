@@ -90,14 +90,14 @@ fn marked(mut command: Command, mark: &str) -> (Command, Mark) {
 struct Mark(String);
 
 impl Mark {
-    /// The live processes that bear it.
+    /// The live processes that have it.
     fn alive(&self) -> Vec<i32> {
         let wanted = format!("UNGLUE_TEST_MARK={}", self.0);
-        let bears = |pid: &i32| {
+        let has_it = |pid: &i32| {
             let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
             environment.split(|&byte| byte == 0).any(|entry| entry == wanted.as_bytes())
         };
-        pids().into_iter().filter(bears).collect()
+        pids().into_iter().filter(has_it).collect()
     }
 
     /// Waits until none is left; fails after the two seconds that are promised.

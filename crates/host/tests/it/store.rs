@@ -17,7 +17,7 @@ use unglue_proto::message::Time;
 /// The user that tests become where they must not be root.
 const NOBODY: u32 = 65534;
 
-/// A folder with a root in it, a place outside of the root, and a store.
+/// A directory with a root in it, a place outside of the root, and a store.
 pub(crate) struct Fixture {
     pub(crate) top: TempDir,
     pub(crate) root: PathBuf,
@@ -36,8 +36,8 @@ impl Fixture {
 
     fn at(top: TempDir) -> Fixture {
         let (root, outside) = (top.path().join("root"), top.path().join("outside"));
-        for folder in [&root, &outside] {
-            fs::create_dir(folder).unwrap();
+        for directory in [&root, &outside] {
+            fs::create_dir(directory).unwrap();
         }
         Fixture { root, outside, top }
     }
@@ -50,8 +50,8 @@ impl Fixture {
     /// Gives everything to the user that [`as_ordinary_user`] becomes.
     pub(crate) fn give_away(&self) {
         if rustix::process::geteuid().is_root() {
-            for folder in [self.top.path(), &self.root, &self.outside] {
-                chown(folder, Some(NOBODY), Some(NOBODY)).unwrap();
+            for directory in [self.top.path(), &self.root, &self.outside] {
+                chown(directory, Some(NOBODY), Some(NOBODY)).unwrap();
             }
         }
     }
@@ -118,9 +118,9 @@ pub(crate) fn get(store: &Store, path: impl AsRef<Path>) -> Result<Vec<u8>, Stor
     Ok(bytes)
 }
 
-/// The names in a folder, sorted.
-pub(crate) fn names(folder: &Path) -> Vec<OsString> {
-    let mut names: Vec<_> = fs::read_dir(folder).unwrap().map(|item| item.unwrap().file_name()).collect();
+/// The names in a directory, sorted.
+pub(crate) fn names(directory: &Path) -> Vec<OsString> {
+    let mut names: Vec<_> = fs::read_dir(directory).unwrap().map(|item| item.unwrap().file_name()).collect();
     names.sort();
     names
 }
@@ -328,7 +328,7 @@ fn what_may_not_be_written_is_not_replaced() {
         let error = put(&store, "file", b"new").unwrap_err();
         assert_eq!((error.op(), error.problem()), (Op::Create, &Problem::DirectoryClosed));
         put_with(&store, "file", b"old", WriteOptions { in_place: true, ..WriteOptions::default() }).unwrap();
-        assert_eq!(problem(put(&store, "new", b"new"), "new"), denied, "a read-only folder");
+        assert_eq!(problem(put(&store, "new", b"new"), "new"), denied, "a read-only directory");
 
         fs::set_permissions(&fixture.root, fs::Permissions::from_mode(0o755)).unwrap();
         assert_eq!(fs::read(&file).unwrap(), b"old");
@@ -337,7 +337,7 @@ fn what_may_not_be_written_is_not_replaced() {
 }
 
 #[test]
-fn anothers_file_in_a_sticky_folder_is_refused_before_it_is_sent() {
+fn anothers_file_in_a_sticky_directory_is_refused_before_it_is_sent() {
     if !rustix::process::geteuid().is_root() {
         eprintln!("skipped: needs a file of another user");
         return;

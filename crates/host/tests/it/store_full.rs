@@ -13,21 +13,21 @@ use unglue_proto::message::Time;
 
 use crate::store::{get, names, put, put_with, within};
 
-/// Names the folder that a child's part works in.
-const FOLDER: &str = "UNGLUE_TEST_STORE_FULL";
+/// Names the directory that a child's part works in.
+const DIRECTORY: &str = "UNGLUE_TEST_STORE_FULL";
 
-/// The folder, if this process is the child that a test has started.
-fn folder() -> Option<PathBuf> {
-    std::env::var_os(FOLDER).map(PathBuf::from)
+/// The directory, if this process is the child that a test has started.
+fn directory() -> Option<PathBuf> {
+    std::env::var_os(DIRECTORY).map(PathBuf::from)
 }
 
-/// Runs `part` of this module in a child, prepared by a shell script that ends in `exec "$@"` and finds the folder in
+/// Runs `part` of this module in a child, prepared by a shell script that ends in `exec "$@"` and finds the directory in
 /// `$0`. False if `script` ends with 77: what it prepares isn't to be had here.
 fn in_child(part: &str, script: &str) -> bool {
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let mut command = Command::new("sh");
-    command.arg("-c").arg(script).arg(folder.path()).arg(std::env::current_exe().unwrap());
-    command.args(["--exact", &format!("store_full::{part}"), "--nocapture"]).env(FOLDER, folder.path());
+    command.arg("-c").arg(script).arg(directory.path()).arg(std::env::current_exe().unwrap());
+    command.args(["--exact", &format!("store_full::{part}"), "--nocapture"]).env(DIRECTORY, directory.path());
     let Output { status, stdout, stderr } = within(60, move || command.output().unwrap());
     let (stdout, stderr) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
     if status.code() == Some(77) {
@@ -38,7 +38,7 @@ fn in_child(part: &str, script: &str) -> bool {
     true
 }
 
-/// Mounts a tmpfs with these options over the folder, then runs the part.
+/// Mounts a tmpfs with these options over the directory, then runs the part.
 fn on_tmpfs(part: &str, options: &str, then: &str) -> bool {
     let root = if rustix::process::geteuid().is_root() { "" } else { "--map-root-user" };
     let script = format!(
@@ -60,10 +60,10 @@ fn write(store: &Store, path: &str, size: usize, announced: u64) -> Result<(), S
     incoming.commit()
 }
 
-/// The folder holds `file` with `old` in it, and nothing else.
-fn untouched(folder: &Path) {
-    assert_eq!(names(folder), ["file"]);
-    assert_eq!(fs::read(folder.join("file")).unwrap(), b"old");
+/// The directory holds `file` with `old` in it, and nothing else.
+fn untouched(directory: &Path) {
+    assert_eq!(names(directory), ["file"]);
+    assert_eq!(fs::read(directory.join("file")).unwrap(), b"old");
 }
 
 #[test]
@@ -73,19 +73,19 @@ fn a_full_disk_keeps_the_old_file() {
 
 #[test]
 fn part_full_disk() {
-    let Some(folder) = folder() else { return };
-    let store = Store::confined(&folder).unwrap();
+    let Some(directory) = directory() else { return };
+    let store = Store::confined(&directory).unwrap();
     put(&store, "file", b"old").unwrap();
 
     let late = write(&store, "file", 2 << 20, 0).unwrap_err();
     assert_eq!((late.op(), late.problem()), (Op::Write, &Problem::System(Errno::NOSPC)));
-    untouched(&folder);
+    untouched(&directory);
 
     let early = write(&store, "file", 2 << 20, 2 << 20).unwrap_err();
     let Problem::NoSpace { needed, available } = *early.problem() else { panic!("{early}") };
     assert_eq!((early.op(), early.errno().as_deref(), needed), (Op::Create, Some("ENOSPC"), 2 << 20));
     assert!(available < 1 << 20, "{available}");
-    untouched(&folder);
+    untouched(&directory);
 
     write(&store, "file", 500 << 10, 500 << 10).unwrap();
     assert_eq!(get(&store, "file").unwrap().len(), 500 << 10);
@@ -98,12 +98,12 @@ fn no_inode_left_keeps_the_old_file() {
 
 #[test]
 fn part_no_inode() {
-    let Some(folder) = folder() else { return };
-    let store = Store::confined(&folder).unwrap();
-    fs::write(folder.join("file"), "old").unwrap();
+    let Some(directory) = directory() else { return };
+    let store = Store::confined(&directory).unwrap();
+    fs::write(directory.join("file"), "old").unwrap();
     let error = put(&store, "file", b"new").unwrap_err();
     assert_eq!((error.op(), error.problem()), (Op::Create, &Problem::System(Errno::NOSPC)));
-    untouched(&folder);
+    untouched(&directory);
 }
 
 #[test]
@@ -113,15 +113,15 @@ fn a_used_up_quota_keeps_the_old_file() {
 
 #[test]
 fn part_quota() {
-    let Some(folder) = folder() else { return };
-    let store = Store::confined(&folder).unwrap();
+    let Some(directory) = directory() else { return };
+    let store = Store::confined(&directory).unwrap();
     put(&store, "file", b"old").unwrap();
     match write(&store, "file", 2 << 20, 0) {
         Err(error) => assert_eq!(error.errno().as_deref(), Some("EDQUOT")),
         // CAP_SYS_RESOURCE may exceed quotas.
         Ok(()) => return eprintln!("skipped: the quota doesn't bind this user"),
     }
-    untouched(&folder);
+    untouched(&directory);
 }
 
 #[test]
@@ -131,13 +131,13 @@ fn a_read_only_file_system_keeps_the_old_file() {
 
 #[test]
 fn part_read_only() {
-    let Some(folder) = folder() else { return };
-    let store = Store::confined(&folder).unwrap();
+    let Some(directory) = directory() else { return };
+    let store = Store::confined(&directory).unwrap();
     for path in ["file", "new"] {
         let error = put(&store, path, b"new").unwrap_err();
         assert_eq!(error.errno().as_deref(), Some("EROFS"), "{error}");
     }
-    untouched(&folder);
+    untouched(&directory);
 }
 
 #[test]
@@ -147,18 +147,18 @@ fn the_file_size_limit_is_an_error_and_kills_nobody() {
 
 #[test]
 fn part_file_size() {
-    let Some(folder) = folder() else { return };
-    let store = Store::confined(&folder).unwrap();
+    let Some(directory) = directory() else { return };
+    let store = Store::confined(&directory).unwrap();
     put(&store, "file", b"old").unwrap();
     for announced in [0, 2 << 20] {
         let error = write(&store, "file", 2 << 20, announced).unwrap_err();
         assert!(matches!(error.problem(), Problem::TooLarge { .. }), "{error}");
         assert_eq!(error.errno().as_deref(), Some("EFBIG"));
-        untouched(&folder);
+        untouched(&directory);
     }
 }
 
-/// Lets the `when`th call of `syscall` on the folder fail with EIO.
+/// Lets the `when`th call of `syscall` on the directory fail with EIO.
 fn with_fault(part: &str, syscall: &str, when: u32) {
     let injection = format!("-e trace={syscall} -e inject={syscall}:error=EIO:when={when}");
     in_child(
@@ -174,37 +174,37 @@ fn with_fault(part: &str, syscall: &str, when: u32) {
 fn a_failing_disk_keeps_the_old_file() {
     with_fault("part_sync_fails", "fsync", 1);
     with_fault("part_rename_fails", "renameat,renameat2", 1);
-    with_fault("part_folder_sync_fails", "fsync", 2);
+    with_fault("part_directory_sync_fails", "fsync", 2);
 }
 
 fn put_on_failing_disk() -> Option<(PathBuf, StoreError)> {
-    let folder = folder()?;
-    fs::write(folder.join("file"), "old").unwrap();
-    let store = Store::confined(&folder).unwrap();
+    let directory = directory()?;
+    fs::write(directory.join("file"), "old").unwrap();
+    let store = Store::confined(&directory).unwrap();
     let options =
         WriteOptions { mode: 0o644, modified: Some(Time { seconds: 0, nanoseconds: 0 }), ..WriteOptions::default() };
     let error = put_with(&store, "file", b"new", options).unwrap_err();
-    Some((folder, error))
+    Some((directory, error))
 }
 
 #[test]
 fn part_sync_fails() {
-    let Some((folder, error)) = put_on_failing_disk() else { return };
+    let Some((directory, error)) = put_on_failing_disk() else { return };
     assert_eq!((error.op(), error.problem()), (Op::Sync, &Problem::System(Errno::IO)));
-    untouched(&folder);
+    untouched(&directory);
 }
 
 #[test]
 fn part_rename_fails() {
-    let Some((folder, error)) = put_on_failing_disk() else { return };
+    let Some((directory, error)) = put_on_failing_disk() else { return };
     assert_eq!((error.op(), error.problem()), (Op::Rename, &Problem::System(Errno::IO)));
-    untouched(&folder);
+    untouched(&directory);
 }
 
 #[test]
-fn part_folder_sync_fails() {
-    let Some((folder, error)) = put_on_failing_disk() else { return };
+fn part_directory_sync_fails() {
+    let Some((directory, error)) = put_on_failing_disk() else { return };
     assert_eq!(error.problem(), &Problem::NotDurable(Errno::IO));
-    assert_eq!(names(&folder), ["file"]);
-    assert_eq!(fs::read(folder.join("file")).unwrap(), b"new");
+    assert_eq!(names(&directory), ["file"]);
+    assert_eq!(fs::read(directory.join("file")).unwrap(), b"new");
 }

@@ -14,8 +14,8 @@ use unglue_host::store::{Partials, Problem, Store, WriteOptions};
 
 use crate::store::{Fixture, names, problem, put, within};
 
-/// Names the fixture's folder to the child that is to be killed.
-const FOLDER: &str = "UNGLUE_TEST_STORE_PARTIALS";
+/// Names the fixture's directory to the child that is to be killed.
+const DIRECTORY: &str = "UNGLUE_TEST_STORE_PARTIALS";
 
 /// Where the fixture keeps its state.
 fn state(fixture: &Fixture) -> PathBuf {
@@ -37,7 +37,7 @@ struct Writer(Child);
 impl Writer {
     fn start(fixture: &Fixture) -> Writer {
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", "store_partials::part_writer", "--nocapture"]).env(FOLDER, fixture.top.path());
+        command.args(["--exact", "store_partials::part_writer", "--nocapture"]).env(DIRECTORY, fixture.top.path());
         let mut writer = Writer(command.stdout(Stdio::piped()).stdin(Stdio::piped()).spawn().unwrap());
         let lines = BufReader::new(writer.0.stdout.take().unwrap()).lines();
         within(30, move || lines.map_while(Result::ok).find(|line| line.contains("half written"))).expect("a line");
@@ -57,7 +57,7 @@ impl Drop for Writer {
 
 #[test]
 fn part_writer() {
-    let Some(top) = std::env::var_os(FOLDER).map(PathBuf::from) else { return };
+    let Some(top) = std::env::var_os(DIRECTORY).map(PathBuf::from) else { return };
     let partials = Partials::open(&top.join("state")).unwrap();
     let confined = Store::confined(&top.join("root")).unwrap().with_partials(partials.clone());
     let home = Store::home(&top.join("outside")).unwrap().with_partials(partials);
@@ -85,8 +85,9 @@ fn prepared() -> Fixture {
 
 /// All the temporary files of the fixture.
 fn temporary(fixture: &Fixture) -> Vec<PathBuf> {
-    let folders = [fixture.root.clone(), fixture.root.join("dir"), fixture.outside.clone()];
-    let paths = folders.iter().flat_map(|folder| names(folder).into_iter().map(move |name| folder.join(name)));
+    let directories = [fixture.root.clone(), fixture.root.join("dir"), fixture.outside.clone()];
+    let paths =
+        directories.iter().flat_map(|directory| names(directory).into_iter().map(move |name| directory.join(name)));
     paths.filter(|path| path.file_name().is_some_and(|name| name.as_bytes().starts_with(b"."))).collect()
 }
 
@@ -194,7 +195,7 @@ fn records_without_a_file_are_cleared_away() {
     leave_record(&fixture, "empty.record", b"");
     leave_record(&fixture, "part.record", b"unglue partial 1\0/srv/ro");
     leave_record(&fixture, "renamed.record", &record_of(&fixture.root, ".file.unglue-01234567"));
-    leave_record(&fixture, "folder-gone.record", &record_of(&fixture.root.join("no"), ".file.unglue-01234567"));
+    leave_record(&fixture, "directory-gone.record", &record_of(&fixture.root.join("no"), ".file.unglue-01234567"));
     let swept = partials(&fixture).sweep().unwrap();
     assert_eq!((swept.removed.len(), swept.living, swept.failed.len()), (0, 0, 0), "{swept:?}");
     assert_eq!(records(&fixture).len(), 0);
@@ -204,8 +205,8 @@ fn records_without_a_file_are_cleared_away() {
 fn records_that_others_may_write_are_not_believed() {
     let fixture = prepared();
     partials(&fixture);
-    let folder = state(&fixture).join("partials");
-    assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
-    fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).unwrap();
-    assert_eq!(problem(Partials::open(&state(&fixture)), &folder), Problem::System(Errno::PERM));
+    let directory = state(&fixture).join("partials");
+    assert_eq!(fs::metadata(&directory).unwrap().permissions().mode() & 0o777, 0o700);
+    fs::set_permissions(&directory, fs::Permissions::from_mode(0o777)).unwrap();
+    assert_eq!(problem(Partials::open(&state(&fixture)), &directory), Problem::System(Errno::PERM));
 }

@@ -65,18 +65,18 @@ fn links_within_the_root_are_followed() {
     let fixture = Fixture::new();
     let store = fixture.confined();
     fs::create_dir_all(fixture.root.join("a/b")).unwrap();
-    symlink("a/b", fixture.root.join("folder")).unwrap();
+    symlink("a/b", fixture.root.join("directory")).unwrap();
     symlink("../file", fixture.root.join("a/b/up")).unwrap();
-    symlink("folder/up", fixture.root.join("chain")).unwrap();
+    symlink("directory/up", fixture.root.join("chain")).unwrap();
     fs::write(fixture.root.join("a/file"), "old").unwrap();
 
-    put(&store, "folder/new", b"1").unwrap();
+    put(&store, "directory/new", b"1").unwrap();
     assert_eq!(fs::read(fixture.root.join("a/b/new")).unwrap(), b"1");
     put(&store, "chain", b"2").unwrap();
     assert_eq!(fs::read(fixture.root.join("a/file")).unwrap(), b"2");
     assert_eq!(get(&store, "chain").unwrap(), b"2");
     assert!(fixture.root.join("chain").is_symlink(), "the link itself stays");
-    assert_eq!(store.destination("folder".as_ref(), "n".as_ref()).unwrap(), Path::new("folder/n"));
+    assert_eq!(store.destination("directory".as_ref(), "n".as_ref()).unwrap(), Path::new("directory/n"));
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn only_regular_files_are_read_or_written() {
 }
 
 #[test]
-fn what_the_system_refuses_is_told_by_name() {
+fn what_the_system_refuses_is_reported_by_name() {
     let fixture = Fixture::new();
     let store = fixture.confined();
     fs::write(fixture.root.join("file"), "").unwrap();
@@ -135,8 +135,8 @@ fn what_the_system_refuses_is_told_by_name() {
     assert_eq!(error.errno().as_deref(), Some("ENOENT"));
 }
 
-/// Makes `inside` a link out of the root and a folder again, until told to stop.
-fn swap_folder(root: &Path, stop: &AtomicBool) {
+/// Makes `inside` a link out of the root and a directory again, until told to stop.
+fn swap_directory(root: &Path, stop: &AtomicBool) {
     let (inside, link) = (root.join("inside"), root.join("link"));
     while !stop.load(Ordering::Relaxed) {
         renameat_with(CWD, &inside, CWD, &link, RenameFlags::EXCHANGE).unwrap();
@@ -145,12 +145,12 @@ fn swap_folder(root: &Path, stop: &AtomicBool) {
 
 /// Makes `inside/leaf` a link out of the root and a file again, until told to stop.
 fn swap_leaf(root: &Path, stop: &AtomicBool) {
-    let folder = fs::File::open(root.join("inside")).unwrap();
+    let directory = fs::File::open(root.join("inside")).unwrap();
     while !stop.load(Ordering::Relaxed) {
-        symlinkat("../../outside/leaf", &folder, "next").unwrap();
-        renameat(&folder, "next", &folder, "leaf").unwrap();
-        openat(&folder, "next", OFlags::CREATE | OFlags::WRONLY, Mode::RUSR | Mode::WUSR).unwrap();
-        renameat(&folder, "next", &folder, "leaf").unwrap();
+        symlinkat("../../outside/leaf", &directory, "next").unwrap();
+        renameat(&directory, "next", &directory, "leaf").unwrap();
+        openat(&directory, "next", OFlags::CREATE | OFlags::WRONLY, Mode::RUSR | Mode::WUSR).unwrap();
+        renameat(&directory, "next", &directory, "leaf").unwrap();
     }
 }
 
@@ -199,8 +199,8 @@ fn write_while(swap: impl Fn(&Path, &AtomicBool) + Sync, path: &str) {
 }
 
 #[test]
-fn a_folder_swapped_for_a_link_during_a_write_leads_nowhere() {
-    within(120, || write_while(swap_folder, "inside/new"));
+fn a_directory_swapped_for_a_link_during_a_write_leads_nowhere() {
+    within(120, || write_while(swap_directory, "inside/new"));
 }
 
 #[test]

@@ -48,13 +48,13 @@ fn an_unchanged_source_is_whole() {
 }
 
 #[test]
-fn a_source_that_grows_is_told() {
+fn a_source_that_grows_is_reported() {
     let change = changed(|path| OpenOptions::new().append(true).open(path).unwrap().write_all(b"more").unwrap());
     assert_eq!(change, Change::Grew { from: SIZE, to: SIZE + 4 });
 }
 
 #[test]
-fn a_source_that_shrinks_is_told() {
+fn a_source_that_shrinks_is_reported() {
     let change = changed(|path| OpenOptions::new().write(true).open(path).unwrap().set_len(60_000).unwrap());
     assert_eq!(change, Change::Shrank { from: SIZE, to: 60_000 });
     // Below what was read already.
@@ -63,7 +63,7 @@ fn a_source_that_shrinks_is_told() {
 }
 
 #[test]
-fn a_source_that_shrinks_and_grows_back_is_told() {
+fn a_source_that_shrinks_and_grows_back_is_reported() {
     let change = changed(|path| {
         let file = OpenOptions::new().write(true).open(path).unwrap();
         file.set_len(10).unwrap();
@@ -73,7 +73,7 @@ fn a_source_that_shrinks_and_grows_back_is_told() {
 }
 
 #[test]
-fn a_source_that_is_rewritten_in_place_is_told() {
+fn a_source_that_is_rewritten_in_place_is_reported() {
     let change = changed(|path| OpenOptions::new().write(true).open(path).unwrap().write_all(b"y").unwrap());
     assert_eq!(change, Change::Touched);
     // Even if the time of modification is set back: the time of change can't be.
@@ -87,7 +87,7 @@ fn a_source_that_is_rewritten_in_place_is_told() {
 }
 
 #[test]
-fn a_source_that_vanishes_or_is_replaced_is_told() {
+fn a_source_that_vanishes_or_is_replaced_is_reported() {
     assert_eq!(changed(|path| fs::remove_file(path).unwrap()), Change::Vanished);
     assert_eq!(changed(|path| fs::rename(&path, path.with_extension("1")).unwrap()), Change::Vanished);
     let change = changed(|path| {

@@ -32,7 +32,7 @@ use std::path::{Path, PathBuf};
 /// The longest file that is read: two hundred thousand hashed hosts.
 const MAX_FILE: usize = 32 * 1024 * 1024;
 
-/// The port whose entries bear no port.
+/// The port whose entries name no port.
 const SSH_PORT: u16 = 22;
 
 /// Which files are read, and which one a newly trusted host is added to.

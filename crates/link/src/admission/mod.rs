@@ -44,7 +44,7 @@ struct Signals {
     _evicted: oneshot::Sender<()>,
 }
 
-/// A connection's place; given up when dropped.
+/// A connection's place; freed when dropped.
 pub struct Place {
     admission: Admission,
     number: Number,
@@ -107,7 +107,7 @@ impl Admission {
 }
 
 impl Place {
-    /// Waits until this connection has to go; says why.
+    /// Waits until this connection has to go; returns the reason.
     pub async fn evicted(&self) -> Fault {
         // Nothing is ever sent: an error means that the sender was dropped.
         let _ = (&mut *self.evicted.lock().await).await;

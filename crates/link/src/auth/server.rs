@@ -22,10 +22,10 @@ const LOGIN_IDLE: Duration = Duration::from_secs(10);
 
 /// Says who may log in.
 pub trait Gatekeeper: Send + Sync {
-    /// What a principal that was let in is told.
+    /// The welcome of a principal that was let in.
     fn welcome(&self, principal: &Principal) -> Welcome;
 
-    /// Whom this key makes its owner, who asks for this user (`None`: the server's own). May read files: it runs on a
+    /// The principal of this key's owner, which asks for this user (`None`: the server's own). May read files: it runs on a
     /// thread of the logins.
     ///
     /// # Errors
@@ -176,7 +176,7 @@ pub(crate) fn reply(answer: &Answer) -> Result<Vec<u8>, Fault> {
 /// is told what it can do.
 pub(crate) fn denial(error: &LinkError) -> Result<Vec<u8>, Fault> {
     let fault = Fault::from(error.clone());
-    let told = match fault.code {
+    let sent = match fault.code {
         _ if matches!(error, LinkError::Thread { .. }) => {
             Fault::system(Code::System, format!("on the server, {}", fault.what))
                 .advise("its owner can raise the limits; trying again later may help")
@@ -188,7 +188,7 @@ pub(crate) fn denial(error: &LinkError) -> Result<Vec<u8>, Fault> {
             .advise("nothing is wrong with the key: try again later; the server's log says what failed"),
         _ => fault,
     };
-    message(&FromServer::Denied(told))
+    message(&FromServer::Denied(sent))
 }
 
 fn parse_key(line: &str) -> Result<PublicKey, Fault> {
@@ -202,7 +202,7 @@ mod tests {
     use unglue_proto::PROTOCOL;
     use unglue_proto::message::auth::Proof;
 
-    /// Lets in the owners of these keys.
+    /// Lets in the owners of the keys that it has.
     struct Keys(Vec<PublicKey>);
 
     impl Gatekeeper for Keys {
@@ -274,9 +274,9 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let examined = runtime.block_on(logins.examine(examiner(), hello(&key(1), &key(1))));
         let source = Arc::new(examined.err().expect("there is no thread"));
-        let told = denial(&LinkError::Thread { what: "the key was not looked up", source }).expect("it is short");
-        let told = String::from_utf8_lossy(&told);
-        assert!(told.contains("no thread could be started") && told.contains("\"system\""), "{told}");
-        assert!(!told.contains("did not accept your key"), "{told}");
+        let sent = denial(&LinkError::Thread { what: "the key was not looked up", source }).expect("it is short");
+        let sent = String::from_utf8_lossy(&sent);
+        assert!(sent.contains("no thread could be started") && sent.contains("\"system\""), "{sent}");
+        assert!(!sent.contains("did not accept your key"), "{sent}");
     }
 }

@@ -47,7 +47,7 @@ pub(crate) struct Start {
 /// Takes the peer's opening message off the front of its bytes. `Some` once it is through, with what lies behind it.
 pub(crate) type OpeningExchange = Box<dyn FnMut(&[u8]) -> Result<Option<Vec<u8>>, Fault> + Send>;
 
-/// The future that moves a link's bytes until the link ends; its output says how it ended.
+/// The future that moves a link's bytes until the link ends; its output is how it ended.
 pub struct Driver {
     shared: Arc<Shared>,
     io: BoxedIo,
@@ -67,7 +67,7 @@ pub struct Driver {
 
 enum Phase {
     Open,
-    /// Everything is being flushed; the link then ends as the fault says.
+    /// Everything is being flushed; the link then ends with the fault.
     Closing(LinkError, Instant),
     /// Our direction is shut; the peer may still be sending, and must not see a reset before it has read our final messages.
     Lingering(LinkError, Instant),

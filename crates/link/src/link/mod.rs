@@ -233,7 +233,7 @@ impl Link {
     /// The next control stream that the peer has opened. Dropped, it has taken none.
     ///
     /// # Errors
-    /// The link has ended; it says how.
+    /// The link has ended, and this is how.
     pub async fn accept(&self) -> Result<(SendStream, RecvStream), StreamError> {
         let accepted = wait_in(
             &self.shared,
@@ -262,7 +262,7 @@ impl Link {
         Ok(RecvStream::new(self.shared.clone(), id))
     }
 
-    /// Takes no new streams from now on; the peer is told why. Open ones go on.
+    /// Takes no new streams from now on; the peer is sent the reason. Open ones go on.
     pub fn go_away(&self, code: Code, reason: &str) {
         self.shared.lock().mux.go_away(code, reason);
         self.shared.wake_driver();
@@ -298,7 +298,7 @@ impl Link {
         .await
     }
 
-    /// Waits until the link has ended, and says how: [`LinkError::Closed`] when this end closed it in order.
+    /// Waits until the link has ended, and returns how: [`LinkError::Closed`] when this end closed it in order.
     pub async fn ended(&self) -> LinkError {
         wait_in(&self.shared, |state| &mut state.watchers, |state| state.lost.clone()).await
     }

@@ -59,7 +59,7 @@ impl SendStream {
     /// Writes all of `data`, waiting for room as often as need be. Cancelled, it has written some prefix of it.
     ///
     /// # Errors
-    /// The reader gave up, or the link has ended.
+    /// The reader stopped the stream, or the link has ended.
     pub async fn write_all(&mut self, mut data: Bytes) -> Result<(), StreamError> {
         poll_fn(|cx| self.poll_write_all(cx, &mut data)).await
     }
@@ -67,7 +67,7 @@ impl SendStream {
     /// Takes some of `data` off its front, at least a byte unless it is empty; waits where there is no room for one.
     ///
     /// # Errors
-    /// The reader gave up, or the link has ended.
+    /// The reader stopped the stream, or the link has ended.
     pub fn poll_write(&mut self, cx: &mut Context<'_>, data: &mut Bytes) -> Poll<Result<(), StreamError>> {
         let before = data.len();
         match self.poll_write_all(cx, data) {
@@ -110,7 +110,7 @@ impl SendStream {
         self.shared.wake_driver();
     }
 
-    /// Gives the stream up: the reader is told, with `code`, that what it has is not all.
+    /// Resets the stream: the reader gets `code`, so that it knows that what it has is not all.
     pub fn reset(mut self, code: Code) {
         self.give_up(code);
     }
@@ -131,7 +131,7 @@ impl Drop for SendStream {
     }
 }
 
-/// The reading half. Dropped before its end, it tells the writer that nobody reads.
+/// The reading half. Dropped before its end, it sends the writer a stop.
 pub struct RecvStream {
     shared: Arc<Shared>,
     id: StreamId,
@@ -146,7 +146,7 @@ impl RecvStream {
     /// Reads at most `max` bytes, at least one; `None` is the end that the writer meant.
     ///
     /// # Errors
-    /// The writer gave up, or the link has ended: what was read so far is not all.
+    /// The writer reset the stream, or the link has ended: what was read so far is not all.
     pub async fn read(&mut self, max: usize) -> Result<Option<Bytes>, StreamError> {
         let mut read = Reading { stream: self, waits: false };
         poll_fn(|cx| {

@@ -84,7 +84,7 @@ pub(crate) fn connect() -> Result<Connection, LinkError> {
     config.alpn_protocols = vec![PROTOCOL.as_bytes().to_vec()];
     config.resumption = rustls::client::Resumption::disabled();
     config.enable_sni = false;
-    // A name is asked for, and never sent: the host key says who it is.
+    // A name is asked for, and never sent: the host key identifies it.
     let name = ServerName::try_from("unglue").map_err(|error| LinkError::tls("TLS did not start", error))?;
     let mut tls = ClientConnection::new(Arc::new(config), name).map_err(failed)?;
     tls.set_buffer_limit(None);

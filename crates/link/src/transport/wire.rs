@@ -19,7 +19,7 @@ pub(crate) enum Wire {
     Tls(Box<Connection>),
 }
 
-/// What else the peer said.
+/// What the peer did besides sending bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Received {
     /// More may follow.
@@ -57,7 +57,7 @@ impl Wire {
         }
     }
 
-    /// Writes some of what is to be sent, and says how much `io` took.
+    /// Writes some of what is to be sent, and returns how much `io` took.
     pub(crate) fn write_to(&mut self, io: &mut dyn Write) -> io::Result<usize> {
         match self {
             Wire::Plain(queue) => {
@@ -131,7 +131,7 @@ fn deliver_all(tls: &mut Connection, deliver: &mut impl FnMut(&[u8]) -> Result<(
     Ok(())
 }
 
-/// What a failure of TLS says about the peer.
+/// The error for a failure of TLS.
 fn tls_error(error: rustls::Error) -> LinkError {
     use rustls::Error::*;
     let (what, advice) = match &error {

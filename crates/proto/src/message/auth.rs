@@ -88,7 +88,7 @@ pub struct Welcome {
     pub protocol: String,
     /// The program at the other end.
     pub agent: String,
-    /// The user whom the operations run as.
+    /// The user that the operations run as.
     pub user: String,
     /// The operations that the server's settings allow: `exec`, `files`.
     pub allow: Vec<String>,

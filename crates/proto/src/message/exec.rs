@@ -11,7 +11,7 @@
 //!                                              ◀─  outcome (once both streams have ended)
 //! ```
 //!
-//! Instead of all that the server may say `refused`: nothing ran. `outcome` or `refused` is the final message. A control
+//! Instead of all that the server may send `refused`: nothing ran. `outcome` or `refused` is the final message. A control
 //! stream that ends without one is a lost link, never a success.
 
 use std::fmt;
@@ -164,11 +164,11 @@ tagged! {
         "unkillable" => Unkillable(Fault),
         /// The server refused the request; nothing ran.
         "refused" => Refused(Fault),
-        /// There was no connection; nothing ran. Only a client says this.
+        /// There was no connection; nothing ran. Only a client reports this.
         "unreachable" => Unreachable(Fault),
-        /// The link ended first: whether the command finished is not known. Only a client says this.
+        /// The link ended first: whether the command finished is not known. Only a client reports this.
         "link_lost" => LinkLost(Fault),
-        /// The command ended, but what arrived of it isn't what was sent. Only a client says this.
+        /// The command ended, but what arrived of it isn't what was sent. Only a client reports this.
         "corrupt" => Corrupt(Fault),
         /// unglue itself failed while the command ran.
         "failed" => Failed(Fault),

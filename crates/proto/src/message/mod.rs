@@ -1,4 +1,4 @@
-//! What the control messages say.
+//! The control messages.
 //!
 //! Each operation has a module with its request and the messages that follow, in the order in which they travel. Every
 //! message is a JSON object with one key, its kind.
@@ -88,7 +88,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Holds what the receiver saw against what the sender says that it sent.
+    /// Compares what the receiver counted with what the sender reports that it sent.
     ///
     /// # Errors
     /// [`Code::Mismatch`], with both figures.

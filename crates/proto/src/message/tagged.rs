@@ -1,4 +1,4 @@
-//! Messages that are told apart by one key, with room for those of later versions.
+//! Messages that one key distinguishes, with room for those of later versions.
 //!
 //! On the wire such a message is a JSON object with exactly one key, its *kind*: `{"signal": "SIGINT"}`. The kind is read
 //! before the body, so a kind of a later version becomes `Unknown`, whatever its body looks like, and the receiver decides

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! The receiver compares count and digest before it renames its temporary file to the final name, and a `put`'s
-//! outcome says `done` only after file and directory are synced (promise P7). Either side may send `failed` instead.
+//! outcome is `done` only after file and directory are synced (promise P7). Either side may send `failed` instead.
 
 use serde::{Deserialize, Deserializer, Serialize};
 

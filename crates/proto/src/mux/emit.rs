@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::frame::Kind;
 use super::quota::Admission;
-use super::{Direction, Event, Farewell, Mux, Output, Stream, StreamId};
+use super::{Direction, Event, GoAway, Mux, Output, Stream, StreamId};
 
 impl Mux {
     /// Appends frames to `out` until it has grown by `budget` bytes or more, or nothing is left to send. Returns
@@ -26,16 +26,16 @@ impl Mux {
     /// Whether [`Mux::poll_output`] has something to give.
     pub fn has_output(&self) -> bool {
         self.heartbeat.has_output()
-            || matches!(self.farewell, Farewell::Due(..))
+            || matches!(self.go_away, GoAway::Due(..))
             || self.remote.iter().any(Admission::owes)
             || !self.control.is_empty()
             || !self.data.is_empty()
     }
 
     fn emit_link_frames(&mut self, out: &mut impl Output) {
-        if let Farewell::Due(code, reason) = &self.farewell {
+        if let GoAway::Due(code, reason) = &self.go_away {
             self.writer.write_go_away(*code, reason, out);
-            self.farewell = Farewell::Sent;
+            self.go_away = GoAway::Sent;
         }
         self.heartbeat.emit(&self.writer, out);
         for direction in Direction::BOTH {

@@ -52,7 +52,7 @@ pub(super) fn deframer() -> Deframer {
     Deframer::new(framing())
 }
 
-/// A frame of the peer's.
+/// A frame that the peer sent.
 pub(super) struct Frame<'a> {
     pub(super) kind: Kind,
     pub(super) stream: u64,
@@ -107,7 +107,7 @@ impl<'a> Frame<'a> {
     }
 }
 
-/// What the deframer says of bytes that are no frame.
+/// The fault for bytes that are not a frame.
 pub(super) fn malformed(error: DecodeError) -> Fault {
     Fault::peer(Code::BadFrame, error.to_string())
 }

@@ -10,7 +10,7 @@ use crate::{Code, Fault};
 pub(super) struct Heartbeat {
     every: Duration,
     silence: Duration,
-    heard: Instant,
+    last_received: Instant,
     sent: Instant,
     due: bool,
     /// The number of our last ping that asks for an answer; 0 before the first.
@@ -27,7 +27,7 @@ impl Heartbeat {
         Heartbeat {
             every: config.heartbeat,
             silence: config.silence,
-            heard: now,
+            last_received: now,
             sent: now,
             due: false,
             asked: 0,
@@ -38,7 +38,7 @@ impl Heartbeat {
     }
 
     pub(super) fn received(&mut self, now: Instant) {
-        self.heard = now;
+        self.last_received = now;
     }
 
     pub(super) fn sent(&mut self, now: Instant) {
@@ -90,19 +90,19 @@ impl Mux {
     /// When [`Mux::handle_timeout`] wants to be called.
     pub fn poll_timeout(&self) -> Instant {
         let heartbeat = &self.heartbeat;
-        let silence = heartbeat.heard + heartbeat.silence;
+        let silence = heartbeat.last_received + heartbeat.silence;
         if heartbeat.due { silence } else { silence.min(heartbeat.sent + heartbeat.every) }
     }
 
     /// Sends a heartbeat where one is due.
     ///
     /// # Errors
-    /// [`Code::LinkLost`] if the peer has been silent for [`Config::silence`]. It is told why, should it come back.
+    /// [`Code::LinkLost`] if the peer has been silent for [`Config::silence`]. It is sent the reason, should it come back.
     pub fn handle_timeout(&mut self, now: Instant) -> Result<(), Fault> {
         let heartbeat = &mut self.heartbeat;
-        if now >= heartbeat.heard + heartbeat.silence {
-            let silence = now.duration_since(heartbeat.heard).as_secs();
-            self.say_farewell(Code::LinkLost, &format!("nothing had arrived from you for {silence} s"));
+        if now >= heartbeat.last_received + heartbeat.silence {
+            let silence = now.duration_since(heartbeat.last_received).as_secs();
+            self.prepare_go_away(Code::LinkLost, &format!("nothing had arrived from you for {silence} s"));
             return Err(Fault::system(Code::LinkLost, format!("nothing has arrived for {silence} s"))
                 .advise("the network or the other end is down"));
         }

@@ -5,14 +5,14 @@ use std::time::Instant;
 use unglue_frame::Deframer;
 
 use super::frame::{self, Frame, Kind};
-use super::{Direction, Event, Farewell, Mux, Stream, StreamId};
+use super::{Direction, Event, GoAway, Mux, Stream, StreamId};
 use crate::{Code, Fault};
 
 impl Mux {
     /// Takes bytes from the link, in any chunks.
     ///
     /// # Errors
-    /// The peer broke the protocol; the fault says at which byte of the link. The link is unusable then.
+    /// The peer broke the protocol; the fault names the byte of the link. The link is unusable then.
     pub fn handle_input(&mut self, input: &[u8], now: Instant) -> Result<(), Fault> {
         if !input.is_empty() {
             self.heartbeat.received(now);
@@ -23,7 +23,7 @@ impl Mux {
         match self.handle_frames(&mut deframer, input) {
             Ok(()) => self.deframer = Some(deframer),
             Err(fault) => {
-                self.say_farewell(fault.code, &fault.what);
+                self.prepare_go_away(fault.code, &fault.what);
                 return Err(fault);
             }
         }
@@ -89,9 +89,9 @@ impl Mux {
         Ok(())
     }
 
-    /// Tells of a new stream; refuses an operation that comes after the go-away.
+    /// Reports a new stream; refuses an operation that comes after the go-away.
     fn admit(&mut self, id: StreamId) {
-        if matches!(self.farewell, Farewell::None) || id.direction() == Direction::Unidirectional {
+        if matches!(self.go_away, GoAway::None) || id.direction() == Direction::Unidirectional {
             self.events.push_back(Event::Opened(id));
         } else {
             self.reset(id, Code::GoingAway);

@@ -8,15 +8,15 @@
 //! - When [`Mux::poll_timeout`] has passed, first give it the bytes that have arrived meanwhile, then call
 //!   [`Mux::handle_timeout`]. So an end that was stopped and goes on does not declare its peer dead.
 //! - Streams are opened with [`Mux::open`] or by the peer ([`Event::Opened`]), and used with [`Mux::write`],
-//!   [`Mux::finish`], [`Mux::read`], [`Mux::reset`] and [`Mux::stop`]. Nothing blocks: what can't go on now says so, and
-//!   an event tells when it can.
+//!   [`Mux::finish`], [`Mux::read`], [`Mux::reset`] and [`Mux::stop`]. Nothing blocks: a call that can't go on now returns at once, and
+//!   an event follows when it can.
 //!
 //! # What holds
 //!
 //! - A stream whose reader stops holds at most its window at the receiver and [`limits::SEND_BUFFER`] at the sender, and
 //!   delays no other stream: there is no credit for the connection as a whole. What all streams hold together is bounded by
 //!   [`Memory`]: windows stop growing, and a stream that brings more than fits is refused.
-//! - A stream counts against its opener's limit until the other end has read its end or given it up. So the end that accepts a
+//! - A stream counts against its opener's limit until the other end has read its end or stopped it. So the end that accepts a
 //!   stream must do one of the two in the end, also where the operation that it belongs to is refused.
 //! - Bidirectional streams (control) are sent before unidirectional ones (data); among each kind, one frame in turn.
 //! - Nothing is allocated because the peer announced it.
@@ -98,12 +98,12 @@ pub struct Mux {
     events: VecDeque<Event>,
     heartbeat: Heartbeat,
     memory: Accounts,
-    farewell: Farewell,
+    go_away: GoAway,
     peer_left: Option<Code>,
 }
 
 /// Our own go-away.
-enum Farewell {
+enum GoAway {
     None,
     Due(Code, String),
     Sent,
@@ -129,7 +129,7 @@ impl Mux {
             events: VecDeque::new(),
             heartbeat: Heartbeat::new(now, config),
             memory: Accounts::new(&config.memory),
-            farewell: Farewell::None,
+            go_away: GoAway::None,
             peer_left: None,
         }
     }
@@ -143,7 +143,7 @@ impl Mux {
         let opening = &mut self.local[direction as usize];
         let Some(ordinal) = opening.open() else {
             if opening.is_exhausted() {
-                // No event will ever come: this link has served its time.
+                // No event will ever come: all numbers of streams are used.
                 self.peer_left.get_or_insert(Code::LimitExceeded);
             }
             return None;
@@ -153,25 +153,26 @@ impl Mux {
         Some(id)
     }
 
-    /// Why the peer takes no new streams, if it has said so.
+    /// Why this end opens no more operations: the code of the peer's go-away, or [`Code::LimitExceeded`] once the link has used all
+    /// stream numbers. `None` while it may open them.
     pub fn peer_left(&self) -> Option<Code> {
         self.peer_left
     }
 
-    /// Takes no new operations (bidirectional streams) from now on and tells the peer why. Open ones go on, with whatever
+    /// Takes no new operations (bidirectional streams) from now on and sends the peer the reason. Open ones go on, with whatever
     /// unidirectional streams they need.
     pub fn go_away(&mut self, code: Code, reason: &str) {
-        if matches!(self.farewell, Farewell::None) {
-            self.say_farewell(code, reason);
+        if matches!(self.go_away, GoAway::None) {
+            self.prepare_go_away(code, reason);
         }
     }
 
-    fn say_farewell(&mut self, code: Code, reason: &str) {
+    fn prepare_go_away(&mut self, code: Code, reason: &str) {
         let mut reason = reason.to_owned();
         while reason.len() > limits::GO_AWAY_REASON {
             reason.pop();
         }
-        self.farewell = Farewell::Due(code, reason);
+        self.go_away = GoAway::Due(code, reason);
     }
 
     /// The number of streams that are open or not yet read to their end.
@@ -203,7 +204,7 @@ impl Mux {
         }
     }
 
-    /// Gives this direction of a stream up: what was written and not yet sent is dropped, and the reader is told.
+    /// Resets this direction of a stream: what was written and not yet sent is dropped, and the reader is sent a reset.
     pub fn reset(&mut self, id: StreamId, code: Code) {
         if let Some(send) = self.streams.get_mut(&id).and_then(|stream| stream.send.as_mut()) {
             send.reset(code, &mut self.memory.unsent);
@@ -242,7 +243,7 @@ impl Mux {
         read
     }
 
-    /// Gives up reading a stream: what arrived is dropped, and the writer is told.
+    /// Stops reading a stream: what arrived is dropped, and the writer is sent a stop.
     pub fn stop(&mut self, id: StreamId, code: Code) {
         if let Some(recv) = self.streams.get_mut(&id).and_then(|stream| stream.recv.as_mut()) {
             recv.stop(code, &mut self.memory);

@@ -1,6 +1,6 @@
 //! How many streams each end may have open: QUIC's rule (RFC 9000 section 4.6).
 //!
-//! The receiver counts a stream until nothing of it is left, its unread bytes included, and tells the opener up to which
+//! The receiver counts a stream until nothing of it is left, its unread bytes included, and reports to the opener up to which
 //! one it may go. So the opener can't be wrong about the count, and streams that nobody reads are bounded too.
 
 use super::Direction;
@@ -84,7 +84,7 @@ impl Admission {
         self.forgotten += 1;
     }
 
-    /// Whether the peer is to be told that it may open more: once it has less than half of its limit left.
+    /// Whether the peer gets a frame that lets it open more: once it has less than half of its limit left.
     pub(super) fn owes(&self) -> bool {
         self.deserved() > self.allowed && self.allowed - self.next < self.limit / 2
     }

@@ -17,7 +17,7 @@ pub enum Read {
     Blocked,
     /// The writer finished, and everything before it has been read.
     Finished,
-    /// The writer gave up, or this end did.
+    /// The writer reset it, or this end stopped it.
     Reset(Code),
 }
 
@@ -31,7 +31,7 @@ pub(super) struct RecvHalf {
     held: u64,
     end: End,
     stop: Stop,
-    /// What the reader is told after a stop.
+    /// What the reader gets after a stop.
     stopped_with: Code,
     /// Whether the reader has been given the end.
     consumed: bool,
@@ -148,14 +148,14 @@ impl RecvHalf {
     }
 
     pub(super) fn stop(&mut self, code: Code, memory: &mut Accounts) {
-        let told = self.stop != Stop::No;
+        let stopped = self.stop != Stop::No;
         self.ignore(memory);
-        if !told && self.end == End::Open {
+        if !stopped && self.end == End::Open {
             self.stop = Stop::Due(code);
         }
     }
 
-    /// There is no room for its bytes: the writer is told to stop, and the reader that it was refused.
+    /// There is no room for its bytes: the writer is sent a stop, and the reader gets a refusal.
     pub(super) fn refuse(&mut self, code: Code, memory: &mut Accounts) {
         if self.stop == Stop::No {
             self.stopped_with = code;

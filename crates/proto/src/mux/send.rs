@@ -21,7 +21,7 @@ pub(super) struct SendHalf {
     queued: usize,
     /// Queued bytes beyond the reserve: the link was charged for them.
     held: u64,
-    /// Whether a writer was told to wait for room.
+    /// Whether a writer waits for room.
     blocked: bool,
     sent: u64,
     credit: u64,
@@ -33,7 +33,7 @@ enum State {
     Open,
     /// The writer has finished; the queue and the end are still to be sent.
     Finishing,
-    /// To be told to the reader.
+    /// To be sent to the reader.
     Resetting(Code),
     /// The end was sent.
     Finished,

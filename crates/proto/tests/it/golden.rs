@@ -12,16 +12,16 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 /// Where the vectors of this version are.
-fn folder() -> PathBuf {
+fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/unglue-1")
 }
 
 /// Asserts that `bytes` are those of the vector, or writes them there if that was asked for. Gives the vector's bytes.
 #[track_caller]
 fn check(name: &str, meaning: &str, bytes: &[u8]) -> Vec<u8> {
-    let path = folder().join(name).with_extension("hex");
+    let path = directory().join(name).with_extension("hex");
     if env::var("UNGLUE_GOLDEN").is_ok_and(|value| value == "write") {
-        fs::create_dir_all(path.parent().expect("a folder")).expect("a folder for the vectors");
+        fs::create_dir_all(path.parent().expect("a directory")).expect("a directory for the vectors");
         fs::write(&path, render(meaning, bytes)).expect("written");
     }
     let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -56,7 +56,7 @@ fn parse(text: &str) -> Vec<u8> {
 
 /// The vectors of a part, by name without extension.
 fn names(part: &str) -> Vec<String> {
-    let entries = fs::read_dir(folder().join(part)).expect("a folder of vectors");
+    let entries = fs::read_dir(directory().join(part)).expect("a directory of vectors");
     let name = |entry: fs::DirEntry| entry.path().file_stem().expect("a name").to_string_lossy().into_owned();
     let mut names: Vec<_> = entries.map(|entry| format!("{part}/{}", name(entry.expect("an entry")))).collect();
     names.sort();

@@ -3,8 +3,8 @@
 mod amplification;
 mod chunking;
 mod corpus;
-mod farewell;
 mod foreign;
+mod go_away;
 mod golden;
 mod heartbeat;
 mod malformed;

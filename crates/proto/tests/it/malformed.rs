@@ -146,7 +146,7 @@ fn frames_for_closed_streams_are_ignored() {
 }
 
 #[test]
-fn a_fault_is_final_and_the_peer_is_told() {
+fn a_fault_is_final_and_is_sent_to_the_peer() {
     let clock = Clock::new();
     let mut server = Mux::new(Role::Server, clock.now());
     assert!(server.handle_input(&frame(99, StreamId(0), b""), clock.now()).is_err());

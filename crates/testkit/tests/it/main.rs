@@ -1,4 +1,4 @@
 //! The test kit does what it says: otherwise the tests that use it prove nothing.
 
+mod misbehaving;
 mod relay;
-mod strangers;

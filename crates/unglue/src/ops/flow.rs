@@ -1,7 +1,7 @@
 //! Bytes between a store and a stream.
 //!
 //! Any [`Source`] can be sent and any [`Sink`] filled. Both hold a few pieces, so that reading, digesting, encrypting and
-//! writing overlap; while a peer says nothing they hold no thread.
+//! writing overlap; while a peer sends nothing they hold no thread.
 
 use std::future::Future;
 
@@ -53,7 +53,7 @@ pub(crate) async fn send(
     Ok(tally)
 }
 
-/// Why a sink was not filled. `E` says why the sender didn't send all of it.
+/// Why a sink was not filled. `E` is why the sender didn't send all of it.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReceiveError<E> {
     /// It can't be written.
@@ -62,13 +62,13 @@ pub(crate) enum ReceiveError<E> {
     /// The sender stopped, or the link has ended.
     #[error(transparent)]
     Stream(#[from] StreamError),
-    /// The sender said why it stopped, or that could not be understood.
+    /// The sender reported why it stopped, or sent a message that could not be read.
     #[error("{0}")]
     Sender(E),
     /// More than announced came.
     #[error("more than the {0} bytes came that were announced")]
     TooMany(u64),
-    /// The data ended, and nothing says what it was.
+    /// The data ended, and no figures came.
     #[error("all data has come, but within {} s nothing said how many bytes it was", FINAL_MESSAGE.as_secs())]
     Unsaid,
     /// What came is not what was sent.
@@ -76,7 +76,7 @@ pub(crate) enum ReceiveError<E> {
     Mismatch(Fault),
 }
 
-/// Receives the whole stream, waits for what the sender says that it sent, and commits the sink if both agree. In every other
+/// Receives the whole stream, waits for the sender's figures, and commits the sink if both agree. In every other
 /// case the sink is discarded before this returns.
 ///
 /// `most` bytes may come at most. `progress` is called with the bytes received so far.
@@ -107,7 +107,7 @@ async fn verified<E>(
     sent: impl Future<Output = Result<Tally, E>>,
 ) -> Result<Tally, ReceiveError<E>> {
     let received = match fill(sink, stream, most, progress).await {
-        // A sender that stopped says why in its own words.
+        // A sender that stopped reports the reason itself.
         Err(stopped @ ReceiveError::Stream(_)) => Err(stopped),
         received => Ok(received?),
     };

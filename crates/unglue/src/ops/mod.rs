@@ -13,7 +13,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::Serialize;
 use unglue_proto::Fault;
 
-/// Runs an exchange to its end even if whoever asked for it doesn't wait: the streams that an answer names are taken and
+/// Runs an exchange to its end even if the caller doesn't wait: the streams that an answer names are taken and
 /// let go then, rather than left on the link for ever.
 pub(crate) async fn unbroken<T: Send + 'static>(
     exchange: impl Future<Output = Result<T, Fault>> + Send + 'static,

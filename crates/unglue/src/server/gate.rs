@@ -34,7 +34,7 @@ impl Gatekeeper for Gate {
 
     /// The file is read afresh each time, so that a key that was removed is refused on the next connection.
     fn authorise(&self, user: Option<&str>, key: &PublicKey) -> Result<Principal, Denial> {
-        // First the key: nobody else learns whom this server serves.
+        // First the key: only the owner of an authorised key learns which user this server serves.
         self.keys.check(key)?;
         if let Some(other) = user.filter(|user| *user != self.user) {
             return Err(Denial::AnotherUser { asked: other.to_owned(), serves: self.user.clone() });

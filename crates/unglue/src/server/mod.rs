@@ -165,7 +165,7 @@ fn link_config(options: &ServerOptions) -> LinkConfig {
 pub struct Ending(watch::Sender<Stage>);
 
 impl Ending {
-    /// Takes no new connections and operations, and tells the clients. [`Server::join`] returns when the operations
+    /// Takes no new connections and operations, and sends the clients a go-away. [`Server::join`] returns when the operations
     /// under way are done, or [`unglue_proto::limits::GO_AWAY_GRACE`] has passed.
     pub fn leave(&self) {
         self.0.send_if_modified(|stage| advance(stage, Stage::Leaving));

@@ -110,7 +110,7 @@ impl Context {
         }
     }
 
-    /// Answers a request that says too little to be an operation.
+    /// Answers a request that lacks what an operation needs.
     async fn refuse(&self, event: &str, fault: Fault, control: Control) {
         tracing::warn!(event, peer = %self.peer, why = %fault.what);
         // The client may have gone.

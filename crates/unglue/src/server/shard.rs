@@ -21,7 +21,7 @@ use crate::ops::exec::Runner;
 const FULL: Duration = Duration::from_millis(20);
 /// How many unauthenticated connections are evicted then, so that the next ones find room.
 const ROOM: usize = 16;
-/// How long what was under way may take to end, once it was told to.
+/// How long what was under way may take to end, once it was asked to.
 const ENDING: Duration = Duration::from_secs(2);
 
 pub(super) struct Shard {
@@ -38,7 +38,7 @@ impl Shard {
         Ok(Shard { shared, stage, connections })
     }
 
-    /// Starts a thread with a runtime of its own. It ends when `stage` says so.
+    /// Starts a thread with a runtime of its own. It ends when `stage` does.
     pub(super) fn start(
         number: usize,
         listener: &StdTcpListener,

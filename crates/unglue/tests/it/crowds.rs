@@ -6,19 +6,19 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 use unglue::{Client, Exec};
 use unglue_proto::message::auth::FromServer;
+use unglue_testkit::misbehaving::{Misbehaviour, Visit, allow_open_files};
 use unglue_testkit::relay::{Relay, Towards};
-use unglue_testkit::strangers::{Stranger, Visit, allow_open_files};
 
 use crate::daemon::Daemon;
 use crate::raw::Raw;
 use crate::site::{Site, address_of, code, run, soon, within};
-use crate::strangers;
+use crate::unauthenticated;
 
 /// Connections at once on their way: fewer than a listener's queue holds.
 const AT_ONCE: usize = 256;
 
 /// Opens visits from these addresses, which stay as long as the result is kept. Those that are turned away are left out.
-async fn crowd(server: SocketAddr, visitors: Vec<(IpAddr, Stranger)>) -> Vec<Visit> {
+async fn crowd(server: SocketAddr, visitors: Vec<(IpAddr, Misbehaviour)>) -> Vec<Visit> {
     let mut visits = Vec::with_capacity(visitors.len());
     for wave in visitors.chunks(AT_ONCE) {
         let mut arriving = JoinSet::new();
@@ -71,7 +71,7 @@ fn idle_connections_of_500_addresses_keep_no_distant_login_out() {
             relays.push(relay);
         }
         let before = daemon.memory();
-        let kinds = [Stranger::Mute, Stranger::Mute, Stranger::HalfHello, Stranger::HalfHandshake];
+        let kinds = [Misbehaviour::Mute, Misbehaviour::Mute, Misbehaviour::HalfHello, Misbehaviour::HalfHandshake];
         let visitors = (0..3000).map(|number| (machine(number % 500), kinds[number % kinds.len()])).collect();
         let address = daemon.address();
         let crowd = tokio::spawn(async move { crowd(address, visitors).await });
@@ -104,7 +104,7 @@ fn four_thousand_connections_from_one_address_fail_no_login_of_another() {
         let site = Site::new();
         let daemon = Daemon::start(&site);
         let address = daemon.address();
-        let visitors = vec![(machine(7), Stranger::Mute); 4000];
+        let visitors = vec![(machine(7), Misbehaviour::Mute); 4000];
         let crowd = tokio::spawn(async move { crowd(address, visitors).await });
         let (mut done, mut slowest) = (0, Duration::ZERO);
         while !crowd.is_finished() || done < 30 {
@@ -163,13 +163,13 @@ fn who_has_shown_a_key_keeps_its_place() {
         let site = Site::new();
         let daemon = Daemon::start(&site);
         let mut hesitant = Raw::connect(daemon.address()).await;
-        hesitant.say(&strangers::offer(1, &site.key)).await.expect("it is sent");
+        hesitant.say(&unauthenticated::offer(1, &site.key)).await.expect("it is sent");
         assert!(matches!(hesitant.hear().await, Some(FromServer::Sign(_))));
-        let visitors = (0..2000).map(|number| (machine(number % 500), Stranger::HalfHandshake)).collect();
+        let visitors = (0..2000).map(|number| (machine(number % 500), Misbehaviour::HalfHandshake)).collect();
         let visits = crowd(daemon.address(), visitors).await;
         tokio::time::sleep(Duration::from_secs(2)).await;
         assert!(daemon.logged(&["refused", "admission", "least progress"]) > 0, "there was always a place");
-        let hello = strangers::hello(&site.key, &hesitant.exporter());
+        let hello = unauthenticated::hello(&site.key, &hesitant.exporter());
         hesitant.say(&hello).await.expect("it is sent");
         let answer = soon(10, "the welcome", hesitant.hear()).await;
         assert!(matches!(answer, Some(FromServer::Welcome(_))), "{answer:?}");
@@ -186,7 +186,7 @@ fn visitors_that_use_up_the_descriptors_make_room_for_a_login() {
     within(120, async || {
         let site = Site::new();
         let daemon = Daemon::start_as(&site.path(""), &["prlimit", "--nofile=300:300"]);
-        let visitors = (0..1000).map(|number| (machine(number % 200), Stranger::Mute)).collect();
+        let visitors = (0..1000).map(|number| (machine(number % 200), Misbehaviour::Mute)).collect();
         let visits = crowd(daemon.address(), visitors).await;
         for number in 0..10 {
             login(&site, daemon.address()).await.unwrap_or_else(|error| panic!("login {number}: {error}"));

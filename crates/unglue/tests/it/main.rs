@@ -18,9 +18,9 @@ mod site;
 mod soak;
 mod stalls;
 mod stopped;
-mod strangers;
 mod transfers;
 mod tree;
+mod unauthenticated;
 mod uploads;
 mod versions;
 

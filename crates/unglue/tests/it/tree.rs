@@ -25,14 +25,14 @@ impl Mark {
         exec.env(VARIABLE, &self.0)
     }
 
-    /// The live processes that bear it.
+    /// The live processes that have it.
     pub(crate) fn alive(&self) -> Vec<i32> {
         let wanted = format!("{VARIABLE}={}", self.0);
-        let bears = |pid: &i32| {
+        let has_it = |pid: &i32| {
             let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
             environment.split(|&byte| byte == 0).any(|entry| entry == wanted.as_bytes())
         };
-        pids().into_iter().filter(bears).collect()
+        pids().into_iter().filter(has_it).collect()
     }
 
     /// Waits until so many live.

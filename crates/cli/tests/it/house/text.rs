@@ -26,9 +26,9 @@ impl RustFile {
     }
 }
 
-/// The workspace's root folder.
+/// The workspace's root directory.
 pub(super) fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("crates/cli lies two folders below the root")
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("crates/cli lies two directories below the root")
 }
 
 /// Every `.rs` file below `crates/`, in order of path.
@@ -49,9 +49,9 @@ pub(super) fn manifests() -> Vec<(PathBuf, String)> {
         .collect()
 }
 
-fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display())) {
-        let path = entry.expect("a folder's entry").path();
+fn walk(directory: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(directory).unwrap_or_else(|e| panic!("{}: {e}", directory.display())) {
+        let path = entry.expect("a directory's entry").path();
         if path.is_dir() && path.file_name().is_some_and(|name| name != "target") {
             walk(&path, found);
         } else if path.extension().is_some_and(|extension| extension == "rs") {

@@ -1,10 +1,10 @@
 //! The processes that own commands: what runs behind the hidden subcommand, outside the server.
 //!
-//! The server starts one *nursery*, and asks it for *supervisors*. Both are this very binary, single-threaded, and
+//! The server starts one *spawner*, and asks it for *supervisors*. Both are this very binary, single-threaded, and
 //! talk to the server over a socket each:
 //!
 //! ```text
-//! server ── nursery ──┬── supervisor ── command ── …its descendants
+//! server ── spawner ──┬── supervisor ── command ── …its descendants
 //!                     └── supervisor (idle)
 //! ```
 //!
@@ -12,13 +12,14 @@
 //! orphans stays beneath it, root or not. It runs one command at a time, and its socket's end, that is the end of the
 //! job's handle or of the server, makes it kill the tree and leave.
 //!
-//! The nursery forks supervisors because forking a small process is several times cheaper than executing a large one,
-//! and shares its memory. It is a subreaper too: should a command kill its supervisor, the tree falls to the nursery,
-//! which kills it; should it stop its supervisor, the nursery continues it.
+//! The spawner forks supervisors because forking a small process is several times cheaper than executing a large one,
+//! and shares its memory. It is a subreaper too: should a command kill its supervisor, the tree falls to the spawner,
+//! which kills it; should it stop its supervisor, the spawner continues it.
 
+mod cgroup;
 mod children;
 mod lookup;
-mod nursery;
+mod spawner;
 mod supervisor;
 mod tree;
 
@@ -30,16 +31,16 @@ use rustix::process::{Resource, Rlimit};
 
 use super::sys;
 
-/// Passes the soft limit of open files that commands shall have.
+/// Passes the soft limit of open files that commands get.
 pub(super) const OPEN_FILES_VARIABLE: &str = "UNGLUE_OPEN_FILES";
 
-/// Runs the nursery, and in time its supervisors; never returns.
+/// Runs the spawner, and in time its supervisors; never returns.
 ///
 /// Call it first thing in `main`, before any thread starts, when the process was started by a
 /// [`SupervisorCommand`](super::SupervisorCommand): standard input is a socket to the server.
 pub fn supervise_main() -> ! {
     // Nothing may unwind into the caller's code: it would run twice, in every process forked here.
-    let ended = std::panic::catch_unwind(|| prepare().map(nursery::run));
+    let ended = std::panic::catch_unwind(|| prepare().map(spawner::run));
     sys::exit_now(if matches!(ended, Ok(Ok(()))) { 0 } else { 70 })
 }
 

@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
+use super::cgroup::Cgroup;
 use super::children::ChildEvents;
 use super::{lookup, tree};
 use crate::process::command::{Descendants, Left};
 use crate::process::socket;
 use crate::process::sys::{self, Wait};
-use crate::process::wire::{MESSAGE_MAX, Report, Request, Spawn, Step};
+use crate::process::wire::{MESSAGE_MAX, Notice, Request, Spawn, Step};
 
 /// How long a tree may take to die before the job ends as [`Left::Unkillable`]. Killed processes go within
 /// milliseconds, unless they hang in the kernel.
@@ -22,10 +23,10 @@ const KILL_TIME: Duration = Duration::from_millis(1500);
 const KILL_ROUND: Duration = Duration::from_millis(20);
 /// How long one round of reaping may take. A tree that forks and ends as fast as it can has always one more dead process.
 const REAP_TIME: Duration = Duration::from_millis(5);
-/// How long a report is tried to be sent while the kernel has no memory for it.
-const REPORT_TIME: Duration = Duration::from_secs(5);
+/// How long sending a notice is tried while the kernel has no memory for it.
+const NOTICE_TIME: Duration = Duration::from_secs(5);
 /// How long to wait before it is tried again.
-const REPORT_RETRY: Duration = Duration::from_millis(10);
+const NOTICE_RETRY: Duration = Duration::from_millis(10);
 /// How often the unkillable are tried again once nobody waits for it.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -57,8 +58,8 @@ impl Supervisor {
         let _ = rustix::thread::set_name(c"unglue-super");
         let buffer = vec![0; MESSAGE_MAX];
         let mut supervisor = Self { control, events, command: None, buffer, killing: false, more_dead: false };
-        // If the server is gone already, the socket's end will tell.
-        let _ = supervisor.report(Report::Born);
+        // If the server is gone already, the socket has ended, which the next step sees.
+        let _ = supervisor.notify(Notice::Ready);
         while supervisor.step().is_ok() {}
         while supervisor.kill_tree().1 > 0 {
             std::thread::sleep(RETRY);
@@ -75,25 +76,25 @@ impl Supervisor {
         if ready.child || self.more_dead || !ready.socket {
             self.reap()?;
         }
-        if ready.socket { self.hear() } else { Ok(()) }
+        if ready.socket { self.receive() } else { Ok(()) }
     }
 
-    fn hear(&mut self) -> Result<(), Dismissed> {
+    fn receive(&mut self) -> Result<(), Dismissed> {
         let mut buffer = std::mem::take(&mut self.buffer);
         let received = socket::receive(&self.control, &mut buffer).map_err(|_| Dismissed)?;
-        let result = self.obey(&buffer[..received.length], received.fds);
+        let result = self.handle(&buffer[..received.length], received.fds);
         self.buffer = buffer;
         result
     }
 
-    fn obey(&mut self, message: &[u8], fds: Vec<OwnedFd>) -> Result<(), Dismissed> {
+    fn handle(&mut self, message: &[u8], fds: Vec<OwnedFd>) -> Result<(), Dismissed> {
         // No message, or none that this understands: the server is gone.
         match Request::decode(message).ok_or(Dismissed)? {
             // A second command while one runs: the server is confused, and the tree must not grow.
             Request::Spawn { .. } if self.command.is_some() => Err(Dismissed),
             Request::Spawn { stdin, memfd } => {
-                let report = self.spawn(message, fds, stdin, memfd);
-                self.report(report)
+                let notice = self.spawn(message, fds, stdin, memfd);
+                self.notify(notice)
             }
             Request::Signal(signal) => {
                 if let Some(pid) = self.command {
@@ -107,15 +108,15 @@ impl Supervisor {
         }
     }
 
-    /// Sends a report. The server waits for it without a deadline, so it is sent again as long as the kernel has no memory
-    /// for it; if that lasts, the end of the socket says enough.
-    fn report(&self, report: Report) -> Result<(), Dismissed> {
-        let deadline = Instant::now() + REPORT_TIME;
+    /// Sends a notice. The server waits for it without a deadline, so it is sent again as long as the kernel has no memory
+    /// for it; if that lasts, the end of the socket reports it.
+    fn notify(&self, notice: Notice) -> Result<(), Dismissed> {
+        let deadline = Instant::now() + NOTICE_TIME;
         loop {
-            match socket::send(&self.control, &report.encode(), &[], true) {
+            match socket::send(&self.control, &notice.encode(), &[], true) {
                 Ok(()) => return Ok(()),
                 Err(Errno::AGAIN | Errno::NOBUFS | Errno::NOMEM) if Instant::now() < deadline => {
-                    std::thread::sleep(REPORT_RETRY);
+                    std::thread::sleep(NOTICE_RETRY);
                 }
                 Err(_) => return Err(Dismissed),
             }
@@ -123,20 +124,20 @@ impl Supervisor {
     }
 
     /// Starts the command that a request describes.
-    fn spawn(&mut self, message: &[u8], fds: Vec<OwnedFd>, stdin: bool, memfd: bool) -> Report {
+    fn spawn(&mut self, message: &[u8], fds: Vec<OwnedFd>, stdin: bool, memfd: bool) -> Notice {
         let mut fds = fds.into_iter();
         let body = if memfd { fds.next().and_then(|fd| read_from_start(fd).ok()) } else { None };
         let stdin = if stdin { fds.next() } else { None };
         let request = Spawn::decode(body.as_deref().unwrap_or(message));
         let (Some(request), Some(stdout), Some(stderr)) = (request, fds.next(), fds.next()) else {
-            return Report::Refused { step: Step::Request, errno: libc::EMFILE };
+            return Notice::Refused { step: Step::Request, errno: libc::EMFILE };
         };
         match start(&request, [stdin.as_ref().map(AsFd::as_fd), Some(stdout.as_fd()), Some(stderr.as_fd())]) {
             Ok(pid) => {
                 self.command = Some(pid);
-                Report::Started { pid: pid as u32 }
+                Notice::Started { pid: pid as u32 }
             }
-            Err((step, errno)) => Report::Refused { step, errno },
+            Err((step, errno)) => Notice::Refused { step, errno },
         }
     }
 
@@ -161,12 +162,12 @@ impl Supervisor {
         };
         if let Some((wait_status, user, system)) = exit {
             self.command = None;
-            self.report(Report::Exited { wait_status, user, system, alone: !any && !self.killing })?;
+            self.notify(Notice::Exited { wait_status, user, system, alone: !any && !self.killing })?;
         }
         Ok(any)
     }
 
-    /// The same where nobody needs to hear of it any more, or the socket's end tells them.
+    /// The same where the server no longer needs the notice, or sees the socket's end instead.
     fn reap_silently(&mut self) -> bool {
         self.reap().unwrap_or(true)
     }
@@ -178,7 +179,7 @@ impl Supervisor {
         let (killed, survivors) = self.kill_tree();
         let _ = rustix::process::setpriority_process(None, 0);
         self.killing = false;
-        self.report(Report::TreeEnded(match (killed, survivors) {
+        self.notify(Notice::TreeEnded(match (killed, survivors) {
             (0, 0) => Left::None,
             (killed, 0) => Left::Killed(killed),
             (_, survivors) => Left::Unkillable(survivors),
@@ -191,17 +192,26 @@ impl Supervisor {
         let deadline = Instant::now() + KILL_TIME;
         let command = self.command;
         let mut killed = HashSet::new();
+        let mut group = None;
         while self.reap_silently() {
             let pass = tree::kill_pass(&HashSet::new(), || {
                 self.reap_silently();
             });
-            let hopeless = pass.killed.is_empty() && !pass.refused.is_empty();
+            // Signals did not reach the whole tree: it runs away, or some of it is another user's.
+            let forced = if pass.settled && pass.refused.is_empty() {
+                Vec::new()
+            } else {
+                self.reap_silently();
+                let group = group.get_or_insert_with(Cgroup::new).as_ref();
+                group.map(|group| group.kill(|found| tree::each(found))).unwrap_or_default()
+            };
+            let hopeless = pass.killed.is_empty() && forced.is_empty() && !pass.refused.is_empty();
             if hopeless || Instant::now() > deadline {
                 // There are children, even if none can be seen.
                 let living = pass.killed.len() + pass.refused.len();
                 return (killed.len() as u32, living.max(1) as u32);
             }
-            killed.extend(pass.killed.into_iter().filter(|&pid| Some(pid) != command));
+            killed.extend(pass.killed.into_iter().chain(forced).filter(|&pid| Some(pid) != command));
             // While the tree runs away, every moment counts.
             if pass.settled {
                 let _ = self.events.wait(None, Some(KILL_ROUND));
@@ -212,11 +222,11 @@ impl Supervisor {
 
     fn end_by_leaving(&mut self) -> Result<(), Dismissed> {
         if !self.reap()? {
-            return self.report(Report::TreeEnded(Left::None));
+            return self.notify(Notice::TreeEnded(Left::None));
         }
         let running = tree::descendants(&HashSet::new()).len().max(1) as u32;
         self.command = None;
-        let _ = self.report(Report::TreeEnded(Left::Running(running)));
+        let _ = self.notify(Notice::TreeEnded(Left::Running(running)));
         let _ = rustix::net::shutdown(&self.control, rustix::net::Shutdown::Both);
         while self.reap_silently() {
             let _ = self.events.wait(None, None);
@@ -233,7 +243,7 @@ fn read_from_start(fd: OwnedFd) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Starts a command in its directory; this process enters it first, so that a refusal is told apart from the program's.
+/// Starts a command in its directory; this process enters it first, so that a refusal is distinguished from the program's.
 fn start(request: &Spawn<'_>, stdio: [Option<BorrowedFd<'_>>; 3]) -> Result<i32, (Step, i32)> {
     rustix::process::chdir(request.cwd).map_err(|error| (Step::Cwd, error.raw_os_error()))?;
     let pid = lookup::first_runnable(request.argv[0], &request.env, |file| {
@@ -241,7 +251,7 @@ fn start(request: &Spawn<'_>, stdio: [Option<BorrowedFd<'_>>; 3]) -> Result<i32,
     });
     // Don't keep the directory's file system busy.
     let _ = rustix::process::chdir(c"/");
-    // posix_spawn(3) gives fork's errors and those of execve by the same way; these say nothing about the program.
+    // posix_spawn(3) gives fork's errors and those of execve by the same way; these are not about the program.
     let lacking = |errno| matches!(errno, libc::EAGAIN | libc::ENOMEM | libc::ENFILE | libc::EMFILE);
     pid.map_err(|errno| (if lacking(errno) { Step::Process } else { Step::Program }, errno))
 }

@@ -22,6 +22,11 @@ pub(super) fn descendants(spared: &HashSet<i32>) -> Vec<i32> {
     walk(spared, |_| ()).into_iter().filter(|&pid| is_alive(pid)).collect()
 }
 
+/// Calls `seen` with each process beneath this one, as soon as its number is known.
+pub(super) fn each(seen: impl FnMut(i32)) {
+    walk(&HashSet::new(), seen);
+}
+
 /// The same, and those that are dead and not reaped yet. `seen` is called with each at once.
 fn walk(spared: &HashSet<i32>, mut seen: impl FnMut(i32)) -> Vec<i32> {
     let own = std::process::id() as i32;

@@ -1,7 +1,7 @@
 //! Threads for calls that block on a disk.
 //!
 //! They are not the runtime's: a login, a name lookup or a signature never waits behind a file. A piece of work is one
-//! bounded file operation, and nothing in it waits for the network. So a transfer whose peer says nothing holds no thread,
+//! bounded file operation, and nothing in it waits for the network. So a transfer whose peer sends nothing holds no thread,
 //! however many of them there are.
 
 use std::collections::VecDeque;
@@ -148,7 +148,7 @@ impl Shared {
         loop {
             while let Some(work) = state.waiting.pop_front() {
                 drop(state);
-                // A panic has left its message on standard error; whoever waits for the result sees that there is none.
+                // A panic has left its message on standard error; the task that waits for the result sees that there is none.
                 let _ = catch_unwind(AssertUnwindSafe(work));
                 state = self.lock();
             }

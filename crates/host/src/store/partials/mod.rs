@@ -40,7 +40,7 @@ pub struct Partials {
 impl Partials {
     /// Uses `state/partials`, made with mode 0700 if it isn't there, `state` too.
     ///
-    /// Errors: `EPERM` if it belongs to another user or others may write into it, since what it says gets deleted.
+    /// Errors: `EPERM` if it belongs to another user or others may write into it, since the files that it names get deleted.
     pub fn open(state: &Path) -> Result<Partials, StoreError> {
         let path = state.join(DIRECTORY);
         let dir = open(&path).map_err(|errno| StoreError::new(Op::Record, &path, errno))?;

@@ -22,19 +22,19 @@ const VERSION: &[u8] = b"unglue partial 1";
 /// Two processes that start at once may meet a few times, not often.
 const TRIES: usize = 16;
 
-/// What a record says.
+/// The content of a record.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Entry {
     /// The root that must not be left on the way to `dir`, if there is one.
     pub(super) root: Option<PathBuf>,
-    /// The folder: relative to the root, or absolute.
+    /// The directory: relative to the root, or absolute.
     pub(super) dir: PathBuf,
     /// The temporary file's name in it.
     pub(super) name: OsString,
 }
 
 impl Entry {
-    /// The version, the root (empty if there is none), the folder and the name, each followed by a NUL.
+    /// The version, the root (empty if there is none), the directory and the name, each followed by a NUL.
     fn encode(&self) -> Vec<u8> {
         let root = self.root.as_deref().map_or(OsStr::new(""), Path::as_os_str);
         let fields = [VERSION, root.as_bytes(), self.dir.as_os_str().as_bytes(), self.name.as_bytes()];

@@ -23,8 +23,8 @@ async fn at_once(pool: &Supervisors, count: usize, script: &str) -> Vec<String> 
     printed
 }
 
-/// The nursery's process: the parent of a supervisor.
-async fn nursery(pool: &Supervisors) -> i32 {
+/// The spawner's process: the parent of a supervisor.
+async fn spawner(pool: &Supervisors) -> i32 {
     let (job, _pipes) = pool.spawn(&command(["sleep", "30"])).await.expect("it starts");
     parent(parent(job.pid() as i32))
 }
@@ -64,7 +64,7 @@ fn beyond_the_limit_commands_wait_in_order() {
 }
 
 #[test]
-fn whoever_stops_waiting_takes_nobody_s_turn() {
+fn a_caller_that_stops_waiting_takes_no_turn() {
     with_limits(Limits { most: 1, ..Limits::default() }, async |pool| {
         let (job, _pipes) = pool.spawn(&command(["sleep", "300"])).await.expect("it starts");
         let brief = Duration::from_millis(50);
@@ -78,10 +78,10 @@ fn whoever_stops_waiting_takes_nobody_s_turn() {
 fn idle_supervisors_end_but_for_the_warm_ones() {
     let limits = Limits { warm: 1, idle: Duration::from_millis(200), ..Limits::default() };
     with_limits(limits, async |pool| {
-        let nursery = nursery(&pool).await;
+        let spawner = spawner(&pool).await;
         at_once(&pool, 20, "sleep 0.5").await;
-        assert!(children(nursery).len() > 10, "{:?}", children(nursery));
-        eventually("one is left", || children(nursery).len() == 1).await;
+        assert!(children(spawner).len() > 10, "{:?}", children(spawner));
+        eventually("one is left", || children(spawner).len() == 1).await;
         assert_eq!(run(&pool, &shell("exit 3")).await.exit.status, code(3));
     });
 }
@@ -90,7 +90,7 @@ fn idle_supervisors_end_but_for_the_warm_ones() {
 fn nothing_remains_of_a_pool() {
     let mut last = 0;
     with_pool(async |pool| {
-        last = nursery(&pool).await;
+        last = spawner(&pool).await;
         at_once(&pool, 5, "true").await;
         drop(pool);
         eventually("its processes have gone, and none is a zombie", || stat(last).is_none()).await;
@@ -100,18 +100,18 @@ fn nothing_remains_of_a_pool() {
 #[test]
 fn supervisors_that_somebody_killed_are_replaced() {
     with_limits(Limits { warm: 8, ..Limits::default() }, async |pool| {
-        let nursery = nursery(&pool).await;
-        eventually("the others are ready", || children(nursery).len() == 7).await;
-        for (pid, _) in children(nursery) {
+        let spawner = spawner(&pool).await;
+        eventually("the others are ready", || children(spawner).len() == 7).await;
+        for (pid, _) in children(spawner) {
             kill(pid);
         }
-        eventually("they are dead", || children(nursery).is_empty()).await;
+        eventually("they are dead", || children(spawner).is_empty()).await;
         assert_eq!(run(&pool, &shell("exit 4")).await.exit.status, code(4));
     });
 }
 
 #[test]
-fn a_program_that_makes_no_supervisors_is_told() {
+fn a_program_that_makes_no_supervisors_is_reported() {
     with_pool(async |_| {
         for program in ["/bin/true", "/bin/cat"] {
             let pool = Supervisors::new(SupervisorCommand::new(program), Limits::default()).expect("it starts");

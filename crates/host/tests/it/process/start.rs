@@ -69,7 +69,7 @@ fn exit_codes_and_signals_are_told_apart() {
 }
 
 #[test]
-fn a_core_is_told_as_the_kernel_tells_it() {
+fn a_core_is_reported_as_the_kernel_reports_it() {
     with_pool(async |pool| {
         let directory = tempfile::tempdir().expect("a directory");
         for limit in ["0", "unlimited"] {
@@ -156,11 +156,11 @@ fn the_program_is_searched_along_the_given_path() {
     with_pool(async |pool| {
         let directory = tempfile::tempdir().expect("a directory");
         let (first, second) = (directory.path().join("1"), directory.path().join("2"));
-        for (folder, runnable) in [(&first, false), (&second, true)] {
-            fs::create_dir(folder).expect("it is made");
-            fs::write(folder.join("tool"), "#!/bin/sh\necho \"$0\"\n").expect("it is written");
+        for (directory, runnable) in [(&first, false), (&second, true)] {
+            fs::create_dir(directory).expect("it is made");
+            fs::write(directory.join("tool"), "#!/bin/sh\necho \"$0\"\n").expect("it is written");
             if runnable {
-                make_executable(&folder.join("tool"));
+                make_executable(&directory.join("tool"));
             }
         }
         let search = |path: OsString| Command { env: vec![("PATH".into(), path)], ..Command::new(["tool"]) };

@@ -222,9 +222,9 @@ fn stopping_its_supervisor_helps_no_command() {
 }
 
 #[test]
-fn killing_the_nursery_is_made_good() {
+fn killing_the_spawner_is_made_good() {
     with_pool(async |pool| {
-        let (sleeper, mark) = marked(command(["sleep", "300"]), "nursery");
+        let (sleeper, mark) = marked(command(["sleep", "300"]), "spawner");
         let (job, _pipes) = pool.spawn(&sleeper).await.expect("it starts");
         kill(parent(parent(job.pid() as i32)));
         let mut held = Vec::new();

@@ -1,4 +1,4 @@
-//! What this end saw of a command's streams, compared with what the server says of them (promise P2).
+//! What this end saw of a command's streams, compared with what the server reports of them (promise P2).
 
 use tokio::sync::oneshot;
 use unglue_link::StreamError;
@@ -128,7 +128,7 @@ fn check_output(name: &str, theirs: &mut Option<Stream>, ours: Option<&Observed>
             *theirs = Some(ours.cut());
             Err(Outcome::LinkLost(fault.clone().into()))
         }
-        // The server could not read the output to its end, and says so.
+        // The server could not read the output to its end, and reports it.
         ObservedEnd::Cut(StreamError::Reset(_)) if reported.end == StreamEnd::Cut => Ok(()),
         ObservedEnd::Cut(StreamError::Reset(_)) => {
             let what = format!("{name} broke off after {} of {} bytes", ours.tally.bytes, reported.tally.bytes);
@@ -189,8 +189,21 @@ mod tests {
 
     #[test]
     fn a_whole_output_is_not_excused_by_a_server_that_calls_it_abandoned() {
-        let outcome = checked(&all(), |report| report.stdout = stream(b"", StreamEnd::Abandoned));
+        for data in [&b""[..], b"out"] {
+            let outcome = checked(&all(), |report| report.stdout = stream(data, StreamEnd::Abandoned));
+            assert!(matches!(outcome, Outcome::Corrupt(_)), "{outcome:?}");
+        }
+    }
+
+    #[test]
+    fn an_output_that_broke_off_is_corrupt_unless_the_server_reports_it_cut() {
+        let end = ObservedEnd::Cut(StreamError::Reset(Code::System));
+        let stdout = Observation::Made(Observed { tally: tally(b"o"), end });
+        let observations = Observations { stdout, ..all() };
+        let outcome = checked(&observations, |_| ());
         assert!(matches!(outcome, Outcome::Corrupt(_)), "{outcome:?}");
+        let outcome = checked(&observations, |report| report.stdout = stream(b"ou", StreamEnd::Cut));
+        assert_eq!(outcome, Outcome::exited(0));
     }
 
     #[test]

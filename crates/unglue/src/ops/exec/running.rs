@@ -42,7 +42,7 @@ struct Progress {
     deadlines: Deadlines,
 }
 
-/// When a server must have said how the command ended. It answers pings, so the link never gives it up.
+/// When a server must have reported how the command ended. It answers pings, so the link does not end by itself.
 #[derive(Default)]
 struct Deadlines {
     /// The command's timeout, and some time to report it.
@@ -176,7 +176,7 @@ impl Running {
         self.progress.checked().await
     }
 
-    /// Whether the outcome is that the server didn't say how the command ended within the time that it has for that. The
+    /// Whether the outcome is that the server didn't report how the command ended within the time that it has for that. The
     /// streams may then never end.
     pub fn is_overdue(&self) -> bool {
         self.progress.deadlines.passed
@@ -203,7 +203,7 @@ async fn gather(output: Option<Output>, cap: usize) -> Vec<u8> {
 }
 
 impl Progress {
-    /// Takes one message. The link's end is an outcome as well, and so is a server that says nothing more.
+    /// Takes one message. The link's end is an outcome as well, and so is a server that sends nothing more.
     async fn receive(&mut self) {
         let exited = self.exit.is_some();
         let message = tokio::select! {

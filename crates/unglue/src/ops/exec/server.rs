@@ -103,7 +103,7 @@ pub(crate) async fn serve(
     conclude(sender, began, report).await
 }
 
-/// Passes on what the job and its holder have to tell each other, until the job has ended.
+/// Passes on the messages between the job and its holder, until the job has ended.
 async fn follow(mut job: Attachment, sender: &mut ControlSender, receiver: ControlReceiver) -> Result<Report, Fault> {
     let mut receiver = Some(receiver);
     loop {
@@ -182,7 +182,7 @@ fn crowded() -> Fault {
 fn not_started(error: &SpawnError) -> Outcome {
     let step = match error {
         SpawnError::Invalid { .. } => return Outcome::Refused(Fault::user(Code::BadMessage, error.to_string())),
-        SpawnError::Stillborn | SpawnError::Lost | SpawnError::Deadline { .. } => {
+        SpawnError::NeverReady | SpawnError::Lost | SpawnError::Deadline { .. } => {
             return Outcome::Failed(Fault::system(Code::System, error.to_string()));
         }
         SpawnError::Program { .. } => SpawnStep::Program,

@@ -15,7 +15,7 @@ use super::check::{Observation, Observed, ObservedEnd};
 /// What is put through [`AsyncWrite`] at once: it is copied.
 const WRITE: usize = 64 * 1024;
 
-/// Counts and digests a stream, and tells once what it was.
+/// Counts and digests a stream, and reports once what it was.
 struct Account {
     meter: Meter,
     to: Option<oneshot::Sender<Observed>>,

@@ -72,15 +72,15 @@ async fn put_source(
     sender.send(&Request::Put(put)).await?;
     let sent = match flow::send(source, data, options.reporter(size)).await {
         Ok(tally) => {
-            // A server that has failed already listens no more; its outcome says why.
+            // A server that has failed already reads no more; its outcome has the reason.
             let _ = sender.send(&FromClient::Sent(tally.clone())).await;
             Some(tally)
         }
-        // The server wants no more: it has said why, or the link has ended.
+        // The server wants no more: it has sent the reason, or the link has ended.
         Err(SendError::Stream(_)) => None,
         Err(SendError::Source(error)) => {
             let fault = Fault::from(error);
-            // Our own failure counts, whether the server hears of it or not.
+            // Our own failure counts, whether the server learns of it or not.
             let _ = sender.send_final(&FromClient::Failed(fault.clone())).await;
             return Err(fault);
         }
@@ -91,7 +91,7 @@ async fn put_source(
     stored(sent, &done)
 }
 
-/// Compares what was sent with what the server says that it has stored.
+/// Compares what was sent with what the server reports as stored.
 fn stored(sent: Option<Tally>, done: &Tally) -> Result<Tally, Fault> {
     let Some(sent) = sent else {
         return Err(Fault::peer(Code::BadMessage, "the server says that it stored a file of which it took a part"));

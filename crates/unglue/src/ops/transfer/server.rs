@@ -25,7 +25,7 @@ pub(crate) async fn serve_put(
     let _slot = match slots.take() {
         Ok(slot) => slot,
         Err(fault) => {
-            // The client is told that nobody reads the data that it is sending.
+            // The client is sent a stop: nobody reads the data that it is sending.
             drop(link.claim(put.data));
             return refuse(sender, fault.clone()).await.and(Err(fault));
         }
@@ -55,7 +55,7 @@ async fn receive(
     flow::receive(sink, &mut data, put.size.unwrap_or(u64::MAX), |_| (), sent).await
 }
 
-/// What the client says that it sent.
+/// What the client reports as sent.
 async fn sent(receiver: &mut ControlReceiver) -> Result<Tally, Fault> {
     loop {
         match receiver.expect().await? {

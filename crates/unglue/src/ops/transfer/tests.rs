@@ -88,7 +88,7 @@ fn put_request(data: &SendStream, size: Option<u64>) -> Put {
     }
 }
 
-/// A client that sends these pieces and says that they were `sent`; gives what the server makes of it.
+/// A client that sends these pieces and reports that they were `sent`; gives what the server makes of it.
 async fn lying_put(
     scene: &Scene,
     size: Option<u64>,
@@ -114,13 +114,13 @@ async fn lying_put(
     };
     let slots = Slots::default();
     let served = serve_put(&scene.server, &scene.store, &slots, put, Control { sender, receiver });
-    let (result, told) = tokio::join!(served, client);
-    let told = match told {
+    let (result, reported) = tokio::join!(served, client);
+    let reported = match reported {
         FromServer::Outcome(Outcome::Done(tally)) => Ok(tally),
         FromServer::Outcome(Outcome::Failed(fault)) => Err(fault),
         other => panic!("{other:?} is not an outcome"),
     };
-    assert_eq!(result, told, "the server tells another story than its log");
+    assert_eq!(result, reported, "the server reports another result than its log");
     result
 }
 
@@ -160,7 +160,7 @@ fn a_client_that_failed_is_believed() {
     });
 }
 
-/// A server that answers a put by reading `all` of it or nothing, and then saying `says`.
+/// A server that answers a put by reading `all` of it or nothing, and then sending `says`.
 async fn lying_store(scene: &Scene, all: bool, says: FromServer) -> Result<Tally, Fault> {
     let upload = Upload::bytes(NEW).named("file");
     let client = super::put(&scene.client, upload, "there".as_ref(), TransferOptions::default());
@@ -173,7 +173,7 @@ async fn lying_store(scene: &Scene, all: bool, says: FromServer) -> Result<Tally
         drop(data);
         sender.send(&says).await.expect("it is sent");
         sender.finish();
-        // The link stays open until the client has heard it.
+        // The link stays open until the client has received it.
         let _ = receiver.expect::<FromClient>().await;
     };
     let (result, ()) = tokio::join!(client, server);

@@ -1,4 +1,4 @@
-//! How supervisors are started, and the server's end of the nursery that forks them.
+//! How supervisors are started, and the server's end of the spawner that forks them.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -13,7 +13,7 @@ use super::link::Link;
 use super::socket;
 use super::supervise::{OPEN_FILES_VARIABLE, supervise_main};
 
-/// Marks a test binary's process that is to become the nursery.
+/// Marks a test binary's process that is to become the spawner.
 const TEST_VARIABLE: &str = "UNGLUE_SUPERVISE";
 
 /// How to start the process that owns commands: a program that calls [`supervise_main`] when started so.
@@ -84,7 +84,7 @@ impl SupervisorCommand {
     }
 }
 
-/// In a test binary: becomes the nursery if this process was started as one, and otherwise returns.
+/// In a test binary: becomes the spawner if this process was started as one, and otherwise returns.
 ///
 /// In `tests/it/process.rs`, for a pool made with `SupervisorCommand::from_test("process::supervisor")`:
 ///
@@ -100,14 +100,14 @@ pub fn supervise_if_asked() {
     }
 }
 
-/// The nursery, as the server holds it. It is started again should somebody kill it.
+/// The spawner, as the server holds it. It is started again should somebody kill it.
 #[derive(Debug)]
-pub(super) struct Nursery {
+pub(super) struct Spawner {
     command: SupervisorCommand,
     running: Option<(OwnedFd, Reaped)>,
 }
 
-/// The nursery's process; on drop it is waited for, in the background.
+/// The spawner's process; on drop it is waited for, in the background.
 #[derive(Debug)]
 struct Reaped(Option<Child>);
 
@@ -122,12 +122,12 @@ impl Drop for Reaped {
     }
 }
 
-impl Nursery {
-    /// Starts the nursery's process.
+impl Spawner {
+    /// Starts the spawner's process.
     pub(super) fn new(command: SupervisorCommand) -> io::Result<Self> {
-        let mut nursery = Self { command, running: None };
-        nursery.start()?;
-        Ok(nursery)
+        let mut spawner = Self { command, running: None };
+        spawner.start()?;
+        Ok(spawner)
     }
 
     fn start(&mut self) -> io::Result<()> {

@@ -1,6 +1,6 @@
-//! Peers that misbehave before they have said who they are.
+//! Peers that misbehave before they have authenticated.
 //!
-//! Each connects, says what its kind says, and then waits for the server to end the connection. A server that keeps its
+//! Each connects, sends what its kind sends, and then waits for the server to end the connection. A server that keeps its
 //! promises does so within its deadlines, whatever comes.
 
 mod hello;
@@ -20,7 +20,7 @@ use hello::ClientHello;
 
 /// A kind of misbehaviour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stranger {
+pub enum Misbehaviour {
     /// Sends nothing.
     Mute,
     /// Sends a good ClientHello, one byte a second.
@@ -45,44 +45,44 @@ pub enum Stranger {
     OtherAlpn,
 }
 
-impl Stranger {
+impl Misbehaviour {
     /// All kinds.
-    pub const ALL: [Stranger; 11] = [
-        Stranger::Mute,
-        Stranger::Trickling,
-        Stranger::Garbage,
-        Stranger::Http,
-        Stranger::HalfHello,
-        Stranger::HalfHandshake,
-        Stranger::HugeRecord,
-        Stranger::HugeMessage,
-        Stranger::Tls12,
-        Stranger::X509,
-        Stranger::OtherAlpn,
+    pub const ALL: [Misbehaviour; 11] = [
+        Misbehaviour::Mute,
+        Misbehaviour::Trickling,
+        Misbehaviour::Garbage,
+        Misbehaviour::Http,
+        Misbehaviour::HalfHello,
+        Misbehaviour::HalfHandshake,
+        Misbehaviour::HugeRecord,
+        Misbehaviour::HugeMessage,
+        Misbehaviour::Tls12,
+        Misbehaviour::X509,
+        Misbehaviour::OtherAlpn,
     ];
 
     /// What it sends at once.
-    fn words(self) -> Vec<u8> {
+    fn message(self) -> Vec<u8> {
         let good = ClientHello::default().record();
         match self {
-            Stranger::Mute | Stranger::Trickling => Vec::new(),
+            Misbehaviour::Mute | Misbehaviour::Trickling => Vec::new(),
             // A content type that TLS doesn't have, so that it is never taken for a record by chance.
-            Stranger::Garbage => [vec![0xff], Prng::new(1).bytes(4095)].concat(),
-            Stranger::Http => b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec(),
-            Stranger::HalfHello => good[..good.len() / 2].to_vec(),
-            Stranger::HalfHandshake => good,
-            Stranger::HugeRecord => b"\x16\x03\x01\xff\xff".to_vec(),
-            Stranger::HugeMessage => hello::endless_message(),
-            Stranger::Tls12 => ClientHello { tls13: false, ..ClientHello::default() }.record(),
-            Stranger::X509 => ClientHello { raw_public_key: false, ..ClientHello::default() }.record(),
-            Stranger::OtherAlpn => ClientHello { alpn: b"h2", ..ClientHello::default() }.record(),
+            Misbehaviour::Garbage => [vec![0xff], Prng::new(1).bytes(4095)].concat(),
+            Misbehaviour::Http => b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec(),
+            Misbehaviour::HalfHello => good[..good.len() / 2].to_vec(),
+            Misbehaviour::HalfHandshake => good,
+            Misbehaviour::HugeRecord => b"\x16\x03\x01\xff\xff".to_vec(),
+            Misbehaviour::HugeMessage => hello::endless_message(),
+            Misbehaviour::Tls12 => ClientHello { tls13: false, ..ClientHello::default() }.record(),
+            Misbehaviour::X509 => ClientHello { raw_public_key: false, ..ClientHello::default() }.record(),
+            Misbehaviour::OtherAlpn => ClientHello { alpn: b"h2", ..ClientHello::default() }.record(),
         }
     }
 
     /// Connects and begins to misbehave.
     ///
     /// # Errors
-    /// The connection is refused. One that is ended while it speaks is no error.
+    /// The connection is refused. One that is ended while it sends is not an error.
     pub async fn visit(self, server: SocketAddr) -> io::Result<Visit> {
         self.begin(TcpStream::connect(server).await?).await
     }
@@ -90,7 +90,7 @@ impl Stranger {
     /// The same from an address of this machine, such as any of 127.0.0.0/8.
     ///
     /// # Errors
-    /// As [`Stranger::visit`].
+    /// As [`Misbehaviour::visit`].
     pub async fn visit_from(self, source: IpAddr, server: SocketAddr) -> io::Result<Visit> {
         let socket = if source.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         socket.bind((source, 0).into())?;
@@ -99,64 +99,64 @@ impl Stranger {
 
     async fn begin(self, mut socket: TcpStream) -> io::Result<Visit> {
         socket.set_nodelay(true)?;
-        let words = self.words();
-        // Words that nobody takes must not hold up the visitor itself.
-        let _ = timeout(Duration::from_secs(1), socket.write_all(&words)).await;
+        let message = self.message();
+        // A message that the server does not read must not hold up this peer.
+        let _ = timeout(Duration::from_secs(1), socket.write_all(&message)).await;
         Ok(Visit { kind: self, socket, since: Instant::now() })
     }
 }
 
-impl fmt::Display for Stranger {
+impl fmt::Display for Misbehaviour {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self:?}")
     }
 }
 
-/// A stranger that has connected. Dropped, it closes its connection.
+/// A misbehaving peer that has connected. Dropped, it closes its connection.
 pub struct Visit {
-    kind: Stranger,
+    kind: Misbehaviour,
     socket: TcpStream,
     since: Instant,
 }
 
 /// How a visit ended.
 #[derive(Debug, Clone)]
-pub struct Farewell {
+pub struct Ending {
     /// How long after the connection.
     pub after: Duration,
-    /// What the server said: its flight of the handshake, an alert, nothing.
-    pub heard: Vec<u8>,
+    /// What the server sent: its flight of the handshake, an alert, nothing.
+    pub received: Vec<u8>,
 }
 
-/// What a stranger remembers of what the server says.
+/// How much of what the server sends is kept, in bytes.
 const MEMORY: usize = 64 * 1024;
 
 impl Visit {
     /// Its kind.
-    pub fn kind(&self) -> Stranger {
+    pub fn kind(&self) -> Misbehaviour {
         self.kind
     }
 
     /// Goes on misbehaving until the server ends the connection; `None` if it has not within `limit`.
-    pub async fn until_thrown_out(mut self, limit: Duration) -> Option<Farewell> {
+    pub async fn until_closed(mut self, limit: Duration) -> Option<Ending> {
         let since = self.since;
-        timeout(limit, self.linger()).await.ok().map(|heard| Farewell { after: since.elapsed(), heard })
+        timeout(limit, self.linger()).await.ok().map(|received| Ending { after: since.elapsed(), received })
     }
 
     async fn linger(&mut self) -> Vec<u8> {
         let (mut reader, mut writer) = self.socket.split();
-        let mut heard = Vec::new();
-        let listen = async {
+        let mut received = Vec::new();
+        let receive = async {
             let mut buffer = [0; 4096];
             while let Ok(len) = reader.read(&mut buffer).await
                 && len > 0
             {
-                let len = len.min(MEMORY - heard.len());
-                heard.extend_from_slice(&buffer[..len]);
+                let len = len.min(MEMORY - received.len());
+                received.extend_from_slice(&buffer[..len]);
             }
         };
         let trickle = async {
-            if self.kind == Stranger::Trickling {
+            if self.kind == Misbehaviour::Trickling {
                 for byte in ClientHello::default().record() {
                     if writer.write_all(&[byte]).await.is_err() {
                         break;
@@ -167,15 +167,15 @@ impl Visit {
             std::future::pending::<()>().await;
         };
         tokio::select! {
-            () = listen => {}
+            () = receive => {}
             () = trickle => {}
         }
-        heard
+        received
     }
 }
 
-/// Opens `count` visits of random kinds, which stay as long as the result is kept. Those that the server turns away at
-/// the door are left out.
+/// Opens `count` visits of random kinds, which stay as long as the result is kept. Those that the server closes at
+/// once are left out.
 pub async fn crowd(server: SocketAddr, count: usize, seed: u64) -> Vec<Visit> {
     /// At once: fewer than a listener's queue holds.
     const AT_ONCE: usize = 64;
@@ -184,7 +184,7 @@ pub async fn crowd(server: SocketAddr, count: usize, seed: u64) -> Vec<Visit> {
     let mut left = count;
     while left > 0 {
         let arriving: Vec<_> =
-            (0..left.min(AT_ONCE)).map(|_| tokio::spawn(random.pick(&Stranger::ALL).visit(server))).collect();
+            (0..left.min(AT_ONCE)).map(|_| tokio::spawn(random.pick(&Misbehaviour::ALL).visit(server))).collect();
         left -= arriving.len();
         for visit in arriving {
             if let Ok(Ok(visit)) = visit.await {

@@ -95,7 +95,7 @@ fn a_long_reason_is_cut_between_characters() {
 }
 
 #[test]
-fn a_fault_is_told_even_after_a_go_away() {
+fn a_fault_is_reported_even_after_a_go_away() {
     let mut pair = Pair::new();
     pair.server.go_away(Code::GoingAway, "maintenance");
     pair.settle();

@@ -16,7 +16,7 @@ const LONGEST: usize = 64 * 1024;
 
 /// Where the conversation is, and was.
 #[derive(Debug, Default)]
-pub(super) struct Folder {
+pub(super) struct Directory {
     /// Where it began: the home directory, or the server's root.
     top: Option<PathBuf>,
     /// The user's home, if it was asked for.
@@ -33,7 +33,7 @@ pub(super) enum To {
     Before,
 }
 
-impl Folder {
+impl Directory {
     /// Lets a command run here.
     pub(super) fn enter(&self, exec: Exec) -> Exec {
         match &self.now {
@@ -54,7 +54,7 @@ impl Folder {
     }
 }
 
-impl Folder {
+impl Directory {
     /// The directory as a prompt shows it, with `~` for the home; empty where it isn't known.
     pub(super) fn shown(&self) -> String {
         let Some(now) = self.now.as_ref().or(self.top.as_ref()) else { return String::new() };
@@ -80,16 +80,16 @@ impl Session {
         }
         let mut paths = done.stdout.split(|&byte| byte == 0).filter(|path| !path.is_empty());
         let mut path = || paths.next().map(|path| PathBuf::from(OsString::from_vec(path.to_vec())));
-        (self.folder.top, self.folder.home) = (path(), path());
+        (self.directory.top, self.directory.home) = (path(), path());
         Ok(())
     }
 
     /// Goes to another directory, if it is one; says whether it is.
-    pub(super) async fn change_folder(&mut self, to: To) -> Result<bool, Complaint> {
-        if self.folder.top.is_none() {
-            self.folder.top = self.asked(Exec::shell("pwd -P")).await?;
+    pub(super) async fn change_directory(&mut self, to: To) -> Result<bool, Complaint> {
+        if self.directory.top.is_none() {
+            self.directory.top = self.asked(Exec::shell("pwd -P")).await?;
         }
-        let exec = match (to, &self.folder.before) {
+        let exec = match (to, &self.directory.before) {
             (To::Typed(to), _) => Exec::shell(OsString::from_vec([b"cd ", to.as_bytes(), b" && pwd -P"].concat())),
             (To::Before, Some(before)) => {
                 let words = ["sh", "-c", "cd -- \"$1\" && pwd -P", "sh"].map(OsString::from);
@@ -104,9 +104,9 @@ impl Session {
     }
 
     async fn go(&mut self, exec: Exec) -> Result<bool, Complaint> {
-        let Some(folder) = self.asked(self.folder.enter(exec)).await? else { return Ok(false) };
-        let before = self.folder.now.replace(folder);
-        self.folder.before = before.or_else(|| self.folder.top.clone());
+        let Some(directory) = self.asked(self.directory.enter(exec)).await? else { return Ok(false) };
+        let before = self.directory.now.replace(directory);
+        self.directory.before = before.or_else(|| self.directory.top.clone());
         Ok(true)
     }
 
@@ -135,28 +135,28 @@ mod tests {
 
     #[test]
     fn files_below_the_top_are_told_relative_to_it() {
-        let mut folder = Folder { top: Some("/srv/drop".into()), ..Folder::default() };
-        assert_eq!(folder.path("f".as_ref()), Path::new("f"));
-        folder.now = Some("/srv/drop/a/b".into());
-        assert_eq!(folder.path("f".as_ref()), Path::new("a/b/f"));
-        assert_eq!(folder.path("/f".as_ref()), Path::new("/f"));
-        folder.now = Some("/etc".into());
-        assert_eq!(folder.path("f".as_ref()), Path::new("/etc/f"));
+        let mut directory = Directory { top: Some("/srv/drop".into()), ..Directory::default() };
+        assert_eq!(directory.path("f".as_ref()), Path::new("f"));
+        directory.now = Some("/srv/drop/a/b".into());
+        assert_eq!(directory.path("f".as_ref()), Path::new("a/b/f"));
+        assert_eq!(directory.path("/f".as_ref()), Path::new("/f"));
+        directory.now = Some("/etc".into());
+        assert_eq!(directory.path("f".as_ref()), Path::new("/etc/f"));
     }
 
     #[test]
     fn a_prompt_shows_where_it_is() {
-        let mut folder = Folder::default();
-        assert_eq!(folder.shown(), "");
-        folder.top = Some("/home/ada".into());
-        assert_eq!(folder.shown(), "/home/ada");
-        folder.home = folder.top.clone();
-        assert_eq!(folder.shown(), "~");
+        let mut directory = Directory::default();
+        assert_eq!(directory.shown(), "");
+        directory.top = Some("/home/ada".into());
+        assert_eq!(directory.shown(), "/home/ada");
+        directory.home = directory.top.clone();
+        assert_eq!(directory.shown(), "~");
         for (now, shown) in
             [("/home/ada/src/x", "~/src/x"), ("/home/adam", "/home/adam"), ("/a\x1b[2J", "/a\\u{1b}[2J")]
         {
-            folder.now = Some(now.into());
-            assert_eq!(folder.shown(), shown);
+            directory.now = Some(now.into());
+            assert_eq!(directory.shown(), shown);
         }
     }
 }

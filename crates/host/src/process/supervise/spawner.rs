@@ -1,4 +1,4 @@
-//! The nursery: forks supervisors, and kills what falls to it from a dead one.
+//! The spawner: forks supervisors, and kills what falls to it from a dead one.
 
 use std::collections::HashSet;
 use std::os::fd::{AsFd, OwnedFd};
@@ -10,7 +10,7 @@ use super::supervisor::Supervisor;
 use super::tree;
 use crate::process::socket;
 use crate::process::sys::{self, Fork, Wait};
-use crate::process::wire::{Report, Step};
+use crate::process::wire::{Notice, Step};
 
 /// Serves until the server closes the socket and the last supervisor has ended.
 pub(super) fn run(control: OwnedFd) {
@@ -19,25 +19,25 @@ pub(super) fn run(control: OwnedFd) {
         return;
     }
     let Ok(events) = ChildEvents::new() else { return };
-    let _ = rustix::thread::set_name(c"unglue-nursery");
-    Nursery { control: Some(control), events, supervisors: HashSet::new() }.serve();
+    let _ = rustix::thread::set_name(c"unglue-spawner");
+    Spawner { control: Some(control), events, supervisors: HashSet::new() }.serve();
 }
 
-struct Nursery {
+struct Spawner {
     /// `None` once the server is gone.
     control: Option<OwnedFd>,
     events: ChildEvents,
     supervisors: HashSet<i32>,
 }
 
-impl Nursery {
+impl Spawner {
     fn serve(&mut self) {
         loop {
             let Ok(ready) = self.events.wait(self.control.as_ref().map(AsFd::as_fd), None) else { return };
             if ready.child && !self.reap() && self.control.is_none() {
                 return;
             }
-            if ready.socket && !self.hear() {
+            if ready.socket && !self.receive() {
                 self.control = None;
                 if !self.reap() {
                     return;
@@ -47,13 +47,13 @@ impl Nursery {
     }
 
     /// Takes one request: one byte, and the socket of the supervisor to be. `false`: the server is gone.
-    fn hear(&mut self) -> bool {
+    fn receive(&mut self) -> bool {
         let Some(control) = &self.control else { return false };
         match socket::receive(control, &mut [0; 1]) {
             Ok(received) if received.length == 0 => false,
             Ok(received) => {
                 for fd in received.fds {
-                    self.bear(fd);
+                    self.fork_supervisor(fd);
                 }
                 true
             }
@@ -63,7 +63,7 @@ impl Nursery {
         }
     }
 
-    fn bear(&mut self, socket: OwnedFd) {
+    fn fork_supervisor(&mut self, socket: OwnedFd) {
         match sys::fork() {
             Ok(Fork::Parent(pid)) => {
                 self.supervisors.insert(pid);
@@ -75,8 +75,8 @@ impl Nursery {
             }
             Err(error) => {
                 let errno = error.raw_os_error().unwrap_or(libc::EAGAIN);
-                let report = Report::Refused { step: Step::Supervisor, errno };
-                let _ = socket::send(&socket, &report.encode(), &[], false);
+                let notice = Notice::Refused { step: Step::Supervisor, errno };
+                let _ = socket::send(&socket, &notice.encode(), &[], false);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Peers who have not said who they are (P4, P6, P8): refused in time, with a line in the log, at a bounded cost, and
+//! Unauthenticated peers (P4, P6, P8): refused in time, with a line in the log, at a bounded cost, and
 //! nobody else is kept waiting.
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -12,7 +12,7 @@ use unglue::{Code, Exec};
 use unglue_identity::{EXPORTER_LEN, PrivateKey, proof};
 use unglue_proto::PROTOCOL;
 use unglue_proto::message::auth::{FromClient, FromServer, Hello, Offer, Proof};
-use unglue_testkit::strangers::{Stranger, allow_open_files, crowd};
+use unglue_testkit::misbehaving::{Misbehaviour, allow_open_files, crowd};
 
 use crate::daemon::Daemon;
 use crate::raw::Raw;
@@ -23,26 +23,27 @@ use crate::soaking;
 const DEADLINE: Duration = Duration::from_secs(14);
 
 #[test]
-fn every_kind_of_stranger_is_refused_in_time_and_logged() {
+fn every_kind_of_misbehaviour_is_refused_in_time_and_logged() {
     within(60, async || {
         let site = Site::new();
         let daemon = Daemon::start(&site);
         let mut visits = JoinSet::new();
-        for kind in Stranger::ALL {
+        for kind in Misbehaviour::ALL {
             let visit = kind.visit(daemon.address()).await.expect("it is listened to");
-            visits.spawn(async move { (kind, visit.until_thrown_out(DEADLINE).await) });
+            visits.spawn(async move { (kind, visit.until_closed(DEADLINE).await) });
         }
         while let Some(visit) = visits.join_next().await {
-            let (kind, farewell) = visit.expect("no panic");
-            let after = farewell.unwrap_or_else(|| panic!("{kind} is still there")).after;
-            let waits = [Stranger::Mute, Stranger::Trickling, Stranger::HalfHello, Stranger::HalfHandshake];
+            let (kind, ending) = visit.expect("no panic");
+            let after = ending.unwrap_or_else(|| panic!("{kind} is still there")).after;
+            let waits =
+                [Misbehaviour::Mute, Misbehaviour::Trickling, Misbehaviour::HalfHello, Misbehaviour::HalfHandshake];
             if !waits.contains(&kind) {
                 assert!(after < Duration::from_secs(5), "{kind} was refused after {after:?} only");
             }
         }
         let refused = || daemon.logged(&["refused", "handshake", "why="]);
-        eventually(5, "a line for each", || refused() >= Stranger::ALL.len()).await;
-        assert_eq!(refused(), Stranger::ALL.len(), "{}", daemon.log());
+        eventually(5, "a line for each", || refused() >= Misbehaviour::ALL.len()).await;
+        assert_eq!(refused(), Misbehaviour::ALL.len(), "{}", daemon.log());
     });
 }
 
@@ -155,13 +156,13 @@ fn who_takes_too_long_after_the_handshake_is_refused() {
     });
 }
 
-/// How many strangers come.
+/// How many unauthenticated connections are opened.
 const CROWD: usize = 1000;
-/// What they may cost the server together, in bytes.
+/// How much memory they may cost the server together, in bytes.
 const COST: u64 = 48 << 20;
 
 #[test]
-fn a_thousand_strangers_keep_nobody_out_and_cost_little() {
+fn a_thousand_unauthenticated_connections_keep_nobody_out_and_cost_little() {
     if !allow_open_files(2500) {
         return eprintln!("skipped: this process may not open 2,500 files");
     }
@@ -190,16 +191,16 @@ fn a_thousand_strangers_keep_nobody_out_and_cost_little() {
         let visits = crowd.await.expect("no panic");
         assert!(visits.len() > CROWD / 2, "{} of {CROWD} came in", visits.len());
         let cost = most.saturating_sub(before);
-        eprintln!("{} strangers cost {cost} bytes while {logins} logins went by", visits.len());
+        eprintln!("{} unauthenticated connections cost {cost} bytes while {logins} logins went by", visits.len());
         assert!(cost < COST, "{cost} bytes");
         assert!(daemon.logged(&["refused", "admission", "least progress"]) > 0, "there was always a place");
-        // Whoever was in before is not disturbed.
+        // A client that was connected before is not disturbed.
         assert_eq!(code(&run(&client, &Exec::new(["true"])).await.report), 0);
         drop(visits);
     });
 }
 
-/// Connects whoever comes to `server`, from this address of the loopback.
+/// Relays every connection to `server`, from this address of the loopback.
 async fn relay_from(source: Ipv4Addr, server: SocketAddr) -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
     let address = listener.local_addr().expect("an address");

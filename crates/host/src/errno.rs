@@ -5,16 +5,16 @@ use unglue_proto::Blame;
 
 /// What is known about one error number.
 #[derive(Clone, Copy)]
-pub(super) struct Entry {
+pub(crate) struct Entry {
     errno: Errno,
     /// As `errno(3)` names it.
-    pub(super) name: &'static str,
+    pub(crate) name: &'static str,
     /// What happened, as the end of a sentence.
-    pub(super) says: &'static str,
+    pub(crate) says: &'static str,
     /// Who can do something about it.
-    pub(super) blame: Blame,
+    pub(crate) blame: Blame,
     /// What to do; empty where nothing helpful can be said.
-    pub(super) advice: &'static str,
+    pub(crate) advice: &'static str,
 }
 
 const fn user(errno: Errno, name: &'static str, says: &'static str, advice: &'static str) -> Entry {
@@ -79,20 +79,35 @@ const TABLE: &[Entry] = &[
     system(Errno::XDEV, "EXDEV", "it lies on another file system", ""),
     system(Errno::OPNOTSUPP, "EOPNOTSUPP", "this file system can't do that", ""),
     system(Errno::NOSYS, "ENOSYS", "this kernel can't do that", ""),
+    user(Errno::TOOBIG, "E2BIG", "the arguments and the environment are too large", "pass less, or pass it in a file"),
+    user(Errno::NOEXEC, "ENOEXEC", "the file is not a program that this system runs", "a script needs a #! line"),
+    user(Errno::LIBBAD, "ELIBBAD", "the program's interpreter is damaged", "install the program again"),
+    system(Errno::FAULT, "EFAULT", "an address is not valid", "this is a bug in unglue: please report it"),
+    system(Errno::TOOMANYREFS, "ETOOMANYREFS", "too many descriptors are being passed", "try again"),
 ];
 
-/// What is known about `errno`, if it is one that files give.
-pub(super) fn lookup(errno: Errno) -> Option<&'static Entry> {
+/// What is known about `errno`, if the table has it.
+pub(crate) fn lookup(errno: Errno) -> Option<&'static Entry> {
     TABLE.iter().find(|entry| entry.errno == errno)
 }
 
-/// The name that `errno(3)` gives it, or its number (`errno 123`) if it isn't one that files give.
-pub(super) fn name(errno: Errno) -> String {
+/// The symbol of an error number that a file (`open(2)`, `rename(2)`) or the start of a process (`execve(2)`,
+/// `posix_spawn(3)`, `chdir(2)`) can give.
+///
+/// ```
+/// assert_eq!(unglue_host::process::errno_name(2), Some("ENOENT"));
+/// ```
+pub fn errno_name(errno: i32) -> Option<&'static str> {
+    lookup(Errno::from_raw_os_error(errno)).map(|entry| entry.name)
+}
+
+/// The name that `errno(3)` gives it, or its number (`errno 123`) if the table doesn't have it.
+pub(crate) fn name(errno: Errno) -> String {
     lookup(errno).map_or_else(|| format!("errno {}", errno.raw_os_error()), |entry| entry.name.to_owned())
 }
 
 /// What it says, with its name: `no space left on the device (ENOSPC)`.
-pub(super) fn describe(errno: Errno) -> String {
+pub(crate) fn describe(errno: Errno) -> String {
     match lookup(errno) {
         Some(entry) => format!("{} ({})", entry.says, entry.name),
         None => std::io::Error::from(errno).to_string(),
@@ -114,6 +129,7 @@ mod tests {
     #[test]
     fn unknown_numbers_keep_their_number() {
         assert_eq!(name(Errno::from_raw_os_error(4000)), "errno 4000");
+        assert_eq!((errno_name(libc::ENOEXEC), errno_name(4000)), (Some("ENOEXEC"), None));
         assert_eq!(describe(Errno::NOSPC), "no space left on the device (ENOSPC)");
     }
 }
