@@ -174,7 +174,7 @@ impl Compiled {
             Kind::Digits(digits) => digits.measure(bytes, self.limits),
             Kind::Ended(ended) => ended.measure(bytes),
             Kind::Lsp(until) => match until.find(bytes) {
-                Some(hit) => lsp::measure(&bytes[..hit.at], self.limits),
+                Some(hit) => lsp::measure(bytes, hit, self.limits),
                 None if bytes.len() >= until.window => self.unended(bytes),
                 None => Ok(Measure::Until),
             },
@@ -196,9 +196,20 @@ impl Compiled {
     pub(crate) fn ended(&self, bytes: &[u8], hit: Hit) -> Result<Measure, Fault> {
         match &self.kind {
             Kind::Ended(ended) => ended.found(bytes, hit),
-            Kind::Lsp(_) => lsp::measure(&bytes[..hit.at], self.limits),
+            Kind::Lsp(_) => lsp::measure(bytes, hit, self.limits),
             _ => self.measure(bytes),
         }
+    }
+
+    /// Where an unfinished frame has a line feed alone, if both a carriage return and a line feed would have ended a line of it.
+    pub(crate) fn bare_line_feed(&self, bytes: &[u8]) -> Option<u64> {
+        let lines = match &self.kind {
+            Kind::Ended(ended) => ended.until.delims() == [b"\r\n"],
+            Kind::Lsp(_) => true,
+            _ => false,
+        };
+        let bare = |at: &usize| bytes[*at] == b'\n' && (*at == 0 || bytes[at - 1] != b'\r');
+        (0..bytes.len()).filter(|_| lines).find(bare).map(|at| at as u64)
     }
 
     /// What becomes of a frame without a delimiter within its window.

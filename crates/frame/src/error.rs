@@ -59,6 +59,11 @@ pub enum Fault {
         /// The most bytes of data, or of headers.
         limit: u64,
     },
+    /// A line feed without a carriage return before it, where this framing ends lines by both.
+    LineEnd {
+        /// Its position in the frame.
+        at: u64,
+    },
     /// A decimal length has a byte that doesn't belong there: no digit, a leading zero, or too many of them.
     Number {
         /// Its position in the frame.
@@ -137,6 +142,11 @@ impl fmt::Display for Fault {
                 write!(f, "byte {at} of it is {got:02x} and must be {want:02x}: are both ends in step?")
             }
             Fault::NoDelimiter { limit } => write!(f, "it has no delimiter within the {limit} bytes allowed"),
+            Fault::LineEnd { at } => write!(
+                f,
+                "byte {at} of it is a line feed without a carriage return before it, and this framing ends lines by both: does the \
+                 peer end its lines by a line feed alone?"
+            ),
             Fault::Number { at, got } => {
                 write!(f, "byte {at} of its decimal length is {got:02x}: is the peer speaking another protocol?")
             }

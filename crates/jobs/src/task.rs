@@ -36,6 +36,7 @@ pub struct Attachment {
 
 enum Request {
     Signal(i32),
+    Cancel(Fault),
 }
 
 impl Attachment {
@@ -51,6 +52,12 @@ impl Attachment {
     pub async fn signal(&self, number: i32) {
         // The task is gone: so is the command.
         let _ = self.requests.send(Request::Signal(number)).await;
+    }
+
+    /// Has the command killed, for this reason, unless it has ended. Its report follows as ever.
+    pub async fn cancel(&self, reason: Fault) {
+        // The task is gone: so is the command.
+        let _ = self.requests.send(Request::Cancel(reason)).await;
     }
 }
 
@@ -120,6 +127,7 @@ impl Task {
                 }
                 request = self.requests.recv(), if held => match request {
                     Some(Request::Signal(number)) => self.signal(number),
+                    Some(Request::Cancel(reason)) => self.life.handle_cancel(reason, Instant::now()),
                     None => {
                         held = false;
                         self.on_holder_gone();

@@ -98,7 +98,7 @@ pub enum LinkError {
         source: Arc<ThreadError>,
     },
     /// A rule of the protocol was broken, the login was denied, or the other end reported a failure.
-    #[error("{0}")]
+    #[error("{}", .0.what)]
     Fault(Fault),
 }
 
@@ -203,5 +203,12 @@ mod tests {
         let fault = Fault::from(error);
         assert!(fault.what.contains("host:7227") && fault.advice.contains("unglue serve"), "{fault}");
         assert_eq!(Fault::from(LinkError::Closed).code, Code::Cancelled);
+    }
+
+    #[test]
+    fn advice_is_given_once() {
+        let source = LinkError::Fault(Fault::peer(Code::LinkLost, "it ended").advise("read its log"));
+        let fault = Fault::from(LinkError::Handshake { target: "host:7227".into(), source: Arc::new(source) });
+        assert_eq!(fault.to_string(), "host:7227: it ended; read its log");
     }
 }

@@ -1,6 +1,6 @@
 //! The base protocol of the language server protocol: `Content-Length` headers, an empty line, and the data.
 
-use super::{Limits, Measure, Until};
+use super::{Hit, Limits, Measure, Until};
 use crate::Fault;
 
 /// The most bytes of the headers, their empty line included.
@@ -8,13 +8,20 @@ const MOST: u64 = 4096;
 
 const BLANK: &[u8] = b"\r\n\r\n";
 
+/// An empty line of a sender that ends lines by a line feed alone.
+const BARE_BLANK: &[u8] = b"\n\n";
+
 /// What ends the headers.
 pub(crate) fn header() -> Until {
-    Until::new(BLANK, MOST)
+    Until::any(&[BLANK, BARE_BLANK], MOST)
 }
 
-/// Reads the headers, without their empty line.
-pub(crate) fn measure(headers: &[u8], limits: Limits) -> Result<Measure, Fault> {
+/// Reads the headers that end at this place with their empty line.
+pub(crate) fn measure(bytes: &[u8], end: Hit, limits: Limits) -> Result<Measure, Fault> {
+    if end.end - end.at == BARE_BLANK.len() {
+        return Err(Fault::LineEnd { at: end.at as u64 });
+    }
+    let headers = &bytes[..end.at];
     let mut length = None;
     for line in headers.split(|byte| *byte == b'\n') {
         let line = line.strip_suffix(b"\r").unwrap_or(line);

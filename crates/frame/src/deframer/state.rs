@@ -416,6 +416,9 @@ impl State {
         if let Some(error) = self.failed {
             return Err(error);
         }
+        if let Some(at) = rule.bare_line_feed(self.stash.head()) {
+            return Err(DecodeError { offset: self.offset, fault: Fault::LineEnd { at } });
+        }
         let need = match self.need {
             Need::Span(span) if !self.stash.is_empty() => Some(span.total as u64),
             Need::Bytes(_) if !self.stash.is_empty() && self.memory.is_none() => {

@@ -9,6 +9,7 @@ mod custom;
 mod cuts;
 mod ends;
 mod framed;
+mod line_ends;
 mod maximum;
 mod memory;
 mod migration;

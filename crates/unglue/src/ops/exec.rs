@@ -16,6 +16,8 @@ mod check;
 mod request;
 mod running;
 mod server;
+#[cfg(test)]
+mod silence;
 mod streams;
 #[cfg(test)]
 mod versions;

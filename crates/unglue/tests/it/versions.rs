@@ -91,6 +91,18 @@ fn a_message_of_a_later_version_in_the_middle_of_a_command_is_ignored() {
 }
 
 #[test]
+fn a_message_that_makes_no_sense_ends_the_command_with_a_reason() {
+    with_link(async |link| {
+        let mut operation = Operation::start(&link, json!({"exec": {"id": "a", "argv": ["sleep", "60"]}})).await;
+        assert!(operation.receive().await["started"].is_object());
+        operation.say(json!({"signal": 5})).await;
+        assert_eq!(operation.receive().await["exited"]["signalled"]["signal"], "SIGKILL");
+        let outcome = operation.receive().await;
+        assert_eq!(outcome["outcome"]["outcome"]["cancelled"]["code"], "bad_message", "{outcome}");
+    });
+}
+
+#[test]
 fn a_request_that_makes_no_sense_is_refused() {
     with_link(async |link| {
         for request in [json!({"exec": {"argv": 7}}), json!({}), json!({"exec": {}, "get": {}}), json!("exec")] {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::{sleep_until, timeout};
 use unglue_link::{Link, SendStream};
-use unglue_proto::limits::{OUTCOME, START};
+use unglue_proto::limits;
 use unglue_proto::message::exec::{Exit, FromClient, FromServer, Outcome, Report, Started};
 use unglue_proto::{Code, Fault, Side, signal};
 
@@ -12,6 +12,10 @@ use super::check::Observations;
 use super::request::Exec;
 use super::streams::{Input, Output};
 use crate::ops::{Control, ControlReceiver, ControlSender, unbroken};
+
+/// See [`limits`]; the tests of this module don't wait that long.
+const START: Duration = if cfg!(test) { Duration::from_millis(400) } else { limits::START };
+const OUTCOME: Duration = if cfg!(test) { Duration::from_millis(400) } else { limits::OUTCOME };
 
 /// Bytes that [`Running::collect`] reads at once.
 const READ: usize = 64 * 1024;
@@ -265,7 +269,7 @@ impl Deadlines {
 }
 
 fn silent(limit: Duration, what: &str) -> Fault {
-    let seconds = limit.as_secs();
+    let seconds = limit.as_secs_f64();
     Fault::peer(Code::TimedOut, format!("the server did not say within {seconds} s {what}"))
         .advise("the link is alive: look into the server's log")
 }

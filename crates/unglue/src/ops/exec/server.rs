@@ -115,10 +115,16 @@ async fn follow(mut job: Attachment, sender: &mut ControlSender, receiver: Contr
                     return Ok(*report);
                 }
             },
-            message = next(&mut receiver) => match message? {
-                None => receiver = None,
-                Some(FromClient::Unknown(_)) => {}
-                Some(FromClient::Signal(name)) => {
+            message = next(&mut receiver) => match message {
+                Ok(None) => receiver = None,
+                Ok(Some(FromClient::Unknown(_))) => {}
+                // Nothing that follows can be understood.
+                Err(fault) if fault.code == Code::BadMessage => {
+                    receiver = None;
+                    job.cancel(fault.advise("the command was killed")).await;
+                }
+                Err(fault) => return Err(fault),
+                Ok(Some(FromClient::Signal(name))) => {
                     if let Some(number) = signal::number(&name) {
                         job.signal(number).await;
                     }
