@@ -18,8 +18,8 @@
 //! let mut life = Life::new(Terms::default(), Instant::now());
 //! life.handle_output_end(Output::Stdout);
 //! life.handle_output_end(Output::Stderr);
-//! life.handle_exit(Exit::Exited(0), Instant::now());
 //! life.handle_tree_end(Tree::Empty);
+//! life.handle_exit(Exit::Exited(0), Instant::now());
 //! assert_eq!(life.poll_action(), Some(Action::AnnounceExit(Exit::Exited(0))));
 //! assert!(matches!(life.poll_action(), Some(Action::Conclude(end)) if end.outcome == Outcome::exited(0)));
 //! assert_eq!(life.poll_action(), None);

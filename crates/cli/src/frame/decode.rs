@@ -48,8 +48,8 @@ impl Decode {
         shown.out.flush().map_err(Failure::Write)?;
         if skipped.frames > 0 {
             let (frames, bytes) = (skipped.frames, skipped.bytes);
-            let s = if frames == 1 { "" } else { "s" };
-            say(&format!("{frames} frame{s} with {bytes} bytes in all had more data than allowed, and were left out."));
+            let (s, was) = if frames == 1 { ("", "was") } else { ("s", "were") };
+            say(&format!("{frames} frame{s} of {bytes} bytes in all {was} left out: longer than the maximum."));
         }
         result
     }

@@ -35,7 +35,7 @@ fn frames_that_are_left_out_are_counted() {
     let wire = b"\x01a\x03bcd\x04efgh\x01i";
     let done = frame(&["decode", "--raw", "u8(max=2, toolong=skip)"], wire).expect(0);
     assert_eq!(done.text(), "ai");
-    done.complains("2 frames with 9 bytes in all had more data than allowed");
+    done.complains("2 frames of 9 bytes in all were left out");
     let check = frame(&["check", "--json", "u8(max=2, toolong=skip)"], wire).expect(0).json();
     assert_eq!(check["skipped"], serde_json::json!({"frames": 2, "bytes": 9}));
     assert_eq!((&check["frames"], &check["parsed_bytes"]), (&2.into(), &wire.len().into()));
