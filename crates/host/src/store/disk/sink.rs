@@ -18,7 +18,7 @@ const MOST: usize = 512 * 1024;
 
 /// A file that is being written on the store's threads.
 ///
-/// At most [`MOST`] bytes and one piece wait while a batch is written. When no bytes come, no thread is held.
+/// At most 512 KiB and one piece wait while a batch is written. When no bytes come, no thread is held.
 #[derive(Debug)]
 pub struct DiskSink {
     threads: Threads,
