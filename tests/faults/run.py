@@ -98,7 +98,7 @@ def run_sweeps(tool, options, until, count):
         todo = [sweep for sweep in sweeps_of(tool) if options.only in sweep.name]
         for position, sweep in enumerate(todo):
             share = (until - time.monotonic()) / (len(todo) - position)
-            count.sweep(sweep, *sweep.run(options.most, 3 if options.whole else 1, time.monotonic() + share))
+            count.sweep(sweep, *sweep.run(options.most, 3 if options.whole else 1, time.monotonic() + share, options.whole))
     finally:
         stop(tool.server)
 

@@ -16,7 +16,7 @@ class Sweep:
         self.tool, self.case, self.side, self.kind = tool, case, side, kind
         self.name = f"{tool.name} {case_name(case)}, {kind} in the {side}"
 
-    def places(self, most, occurrences):
+    def places(self, most, occurrences, every):
         """The faults to inject, from a run without any."""
         log = self.tool.site / "calls"
         log.unlink(missing_ok=True)
@@ -30,7 +30,7 @@ class Sweep:
             finally:
                 tracer.detach()
         calls = inject.count(log)
-        found = inject.kills(calls) if self.kind == "kills" else inject.errors(calls, occurrences)
+        found = inject.kills(calls, every) if self.kind == "kills" else inject.errors(calls, occurrences)
         return len(found), inject.spread(found, most)
 
     def pids(self):
@@ -65,9 +65,12 @@ class Sweep:
         self.case.left_behind(verdict)
         return verdict
 
-    def run(self, most, occurrences, until):
+    def run(self, most, occurrences, until, every=False):
         """Gives how many faults there are, how many were tried, and what was wrong: (fault, kind, detail)."""
-        there, places = self.places(most, occurrences)
+        there, places = self.places(most, occurrences, every)
+        if not there:
+            # The command was started by a process that came after the tracer.
+            there, places = self.places(most, occurrences, every)
         wrong, tried = [], 0
         for expression, name in places:
             if time.monotonic() > until:

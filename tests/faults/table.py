@@ -16,6 +16,8 @@ def write(document, rows, options, machine):
 
 def render(rows, options, machine):
     how = "every fault" if options.whole and not options.most else f"at most {options.most} faults a row, evenly spread"
+    if not options.whole:
+        how += "; kills only at calls that change something outside of the process"
     date = datetime.date.today().isoformat()
     lines = [
         f"Measured on {date}, Linux {machine.release}, {machine.machine}; {how}. A cell counts runs; empty is none.",
