@@ -14,7 +14,8 @@ from .tools import descendants, end_marked, environment, marked
 
 # More than any one buffer, and no multiple of a page.
 OLD = bytes(i * 7 % 251 for i in range(70_001))
-NEW = bytes(i * i % 253 for i in range(300_007))
+# Large enough that a tool is killed in the middle of it, too.
+NEW = bytes(i * i % 253 for i in range(253)) * 19_763
 LINES = 20_000
 PRINTED = b"".join(b"%d\n" % i for i in range(1, LINES + 1))
 SCRIPT = f"echo ran >>$0; seq {LINES}; sleep 0.05; exit 7"
