@@ -4,7 +4,7 @@
 use std::ffi::{CStr, c_char, c_int};
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use std::ptr;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
@@ -230,6 +230,22 @@ pub(super) fn close_inherited_on_exec() -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Reads what of a file lies in memory, at most `max` bytes; `EAGAIN` where reading it would wait for the disk
+/// (`preadv2(2)`, `RWF_NOWAIT`).
+pub(super) fn read_cached(file: impl AsFd, offset: u64, max: usize) -> rustix::io::Result<Vec<u8>> {
+    let mut bytes = Vec::<u8>::with_capacity(max);
+    let part = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: max };
+    let offset = libc::off64_t::try_from(offset).map_err(|_| rustix::io::Errno::INVAL)?;
+    // SAFETY: the vector has room for the `max` bytes that may be written.
+    let read = unsafe { libc::preadv2(file.as_fd().as_raw_fd(), &part, 1, offset, libc::RWF_NOWAIT) };
+    let Ok(read) = usize::try_from(read) else {
+        return Err(rustix::io::Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(rustix::io::Errno::IO));
+    };
+    // SAFETY: the kernel has written so many bytes, at most `max`.
+    unsafe { bytes.set_len(read) };
+    Ok(bytes)
 }
 
 /// A user's entry in the password database, as bytes.
