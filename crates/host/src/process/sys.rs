@@ -216,18 +216,24 @@ extern "C" fn on_child(_: c_int) {
     }
 }
 
-/// Marks every descriptor from 3 on as not to be inherited by programs.
-pub(super) fn close_inherited_on_exec() -> io::Result<()> {
-    // SAFETY: takes numbers only, and closes nothing now.
-    if unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) } == 0 {
+/// Closes every descriptor from 3 on, but this one.
+///
+/// Callers run in a process that has just begun, with no code that uses one of them.
+pub(super) fn close_all_but(kept: BorrowedFd<'_>) -> io::Result<()> {
+    let kept = kept.as_raw_fd();
+    let close_range = |first: RawFd, last: u32| {
+        // SAFETY: nobody uses these descriptors, see above.
+        first as u32 > last || unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) } == 0
+    };
+    if close_range(3, kept as u32 - 1) && close_range(kept + 1, u32::MAX) {
         return Ok(());
     }
-    // Before Linux 5.11.
-    for entry in std::fs::read_dir("/proc/self/fd")?.flatten() {
-        if let Some(fd) = entry.file_name().to_str().and_then(|name| name.parse::<RawFd>().ok()).filter(|&fd| fd > 2) {
-            // SAFETY: sets a flag that no code of this process depends on; a closed number is refused.
-            unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
-        }
+    // Before Linux 5.9. The list is whole before the first is closed: reading it needs one itself.
+    let entries = std::fs::read_dir("/proc/self/fd")?.flatten();
+    let open: Vec<RawFd> = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    for fd in open.into_iter().filter(|&fd| fd > 2 && fd != kept) {
+        // SAFETY: as above; a number that is closed already is refused.
+        unsafe { libc::close(fd) };
     }
     Ok(())
 }

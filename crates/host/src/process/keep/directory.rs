@@ -111,8 +111,10 @@ impl JobDirectory {
 
     /// Who has claimed the job.
     pub(in crate::process) fn claim_state(&self) -> Result<Claim> {
+        // An exclusive lock over NFS needs a file that is open for writing.
         let file = match self.open_file(CLAIMED, OFlags::RDWR) {
             Ok(file) => file,
+            Err(Errno::ROFS | Errno::ACCESS) => self.open_file(CLAIMED, OFlags::RDONLY)?,
             Err(Errno::NOENT) => return Ok(Claim::Unmade),
             Err(error) => return Err(error),
         };

@@ -54,7 +54,7 @@ impl Kept {
 
     /// The first message of a keeper that was found; `None` if the connection ends.
     pub(super) async fn hello(&mut self) -> Option<Progress> {
-        let progress = self.receive().await?;
+        let FromKeeper::Progress(progress) = self.receive().await? else { return None };
         self.exited = progress.exit.is_some();
         Some(progress)
     }
@@ -75,7 +75,8 @@ impl Kept {
                 return Ok(KeptEvent::Progress(progress));
             }
             match self.receive().await {
-                Some(progress) => self.progress = Some(progress),
+                Some(FromKeeper::Progress(progress)) => self.progress = Some(progress),
+                Some(FromKeeper::Ended(report)) => return Ok(KeptEvent::Ended(report)),
                 None => return self.end().await,
             }
         }
@@ -154,8 +155,8 @@ impl Kept {
         })
     }
 
-    /// The next progress, and answers that it was seen; `None` once the connection has ended.
-    async fn receive(&mut self) -> Option<Progress> {
+    /// What the keeper sends next; `None` once the connection has ended.
+    async fn receive(&mut self) -> Option<FromKeeper> {
         loop {
             if self.owes_seen {
                 self.owes_seen = matches!(self.ask(&ToKeeper::Seen {}), Err(JobError::System { .. }));
@@ -171,9 +172,9 @@ impl Kept {
             match received.ok()? {
                 Received::End => return None,
                 Received::Other => {}
-                Received::Progress(progress) => {
+                Received::Message(message) => {
                     self.owes_seen = true;
-                    return Some(progress);
+                    return Some(message);
                 }
             }
         }
@@ -198,7 +199,7 @@ impl Kept {
 }
 
 enum Received {
-    Progress(Progress),
+    Message(FromKeeper),
     /// A kind of message that a later version may have.
     Other,
     End,
@@ -208,7 +209,7 @@ fn receive_now(socket: &UnixDatagram) -> io::Result<Received> {
     let mut buffer = [0; MESSAGE_MAX];
     let received = socket::receive(socket, &mut buffer)?;
     Ok(match FromKeeper::decode(&buffer[..received.length]) {
-        Some(FromKeeper::Progress(progress)) => Received::Progress(progress),
+        Some(message) => Received::Message(message),
         None if received.length == 0 => Received::End,
         None => Received::Other,
     })

@@ -3,8 +3,7 @@
 //! An upgraded server finds keepers of its former version, so the messages are JSON with one key, and both ends ignore what they
 //! don't know. Only input is binary: [`FEED_TAG`], the offset (u64, little endian), and the bytes.
 //!
-//! The keeper sends one kind of message, [`Progress`], and after that no further one until the server has
-//! sent `seen`: so a command that prints quickly doesn't fill the socket of a server that is slow. The end of the connection
+//! The keeper sends its [`Progress`], and after that no further one until the server has sent `seen`: so a command that prints quickly doesn't fill the socket of a server that is slow. The end of the connection
 //! says that the job has ended, or that its keeper was killed: the `outcome` in the directory tells the two apart.
 
 use std::ffi::OsStr;
@@ -14,7 +13,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use unglue_proto::life::Terms;
-use unglue_proto::message::exec::Descendants;
+use unglue_proto::message::exec::{Descendants, Report};
 use unglue_proto::{Fault, Octets};
 
 use super::{Keep, Progress, SpoolLimit};
@@ -58,6 +57,8 @@ impl ToKeeper {
 pub(in crate::process) enum FromKeeper {
     /// How far the job has come.
     Progress(Progress),
+    /// How it has ended, where that can't be written into its directory.
+    Ended(Box<Report>),
 }
 
 impl FromKeeper {

@@ -55,7 +55,8 @@ fn prepare() -> io::Result<OwnedFd> {
     rustix::net::sockopt::socket_type(&control)?;
     let null = rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
     rustix::stdio::dup2_stdin(null.as_fd())?;
-    sys::close_inherited_on_exec()?;
+    // A keeper outlives the server, and would hold open what that inherited by mistake.
+    sys::close_all_but(control.as_fd())?;
     sys::ignore_signals();
     // Both fail harmlessly: already a session's leader; no directory to go to.
     let _ = rustix::process::setsid();

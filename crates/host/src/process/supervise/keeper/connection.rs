@@ -5,15 +5,17 @@ use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use rustix::net::SocketFlags;
+use unglue_proto::message::exec::Report;
 
 use crate::process::keep::{FEED_TAG, FromKeeper, Progress, ToKeeper};
 use crate::process::socket;
-use crate::process::wire::MESSAGE_MAX;
 
 /// Messages that are taken at once, before the outputs have their turn.
 const TURN: usize = 32;
 /// How long to wait before a progress is sent again that the system had no memory for.
 const RETRY: Duration = Duration::from_millis(100);
+/// How long to wait where the system lacks something.
+const LACKING: Duration = Duration::from_millis(20);
 
 /// Where servers connect, and the one that is connected.
 pub(super) struct Connection {
@@ -59,8 +61,14 @@ impl Connection {
 
     /// Takes the next server, in place of the one before; `false` if there is none.
     pub(super) fn accept(&mut self, progress: Progress, now: Instant) -> bool {
-        let Ok(server) = rustix::net::accept_with(&self.listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) else {
-            return false;
+        let server = match rustix::net::accept_with(&self.listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
+            Ok(server) => server,
+            Err(Errno::AGAIN | Errno::CONNABORTED | Errno::INTR) => return false,
+            Err(_) => {
+                // The system lacks memory or descriptors, and the next attempt would follow at once.
+                std::thread::sleep(LACKING);
+                return false;
+            }
         };
         self.server = Some(server);
         self.send(progress, now);
@@ -75,11 +83,19 @@ impl Connection {
         }
     }
 
+    /// Sends the report of a job whose outcome can't be written just now.
+    pub(super) fn end(&self, report: &Report) {
+        if let Some(server) = &self.server {
+            let message = FromKeeper::Ended(Box::new(report.clone()));
+            // The server sees the end of the connection in time.
+            let _ = socket::send(server, &message.encode(), &[], false);
+        }
+    }
+
     fn send(&mut self, progress: Progress, now: Instant) {
         let Some(server) = &self.server else { return };
-        let message = FromKeeper::Progress(progress);
+        let message = FromKeeper::Progress(progress.clone());
         let sent = socket::send(server, &message.encode(), &[], false);
-        let FromKeeper::Progress(progress) = message;
         self.retry = None;
         match sent {
             Ok(()) => (self.sent, self.unseen) = (progress, true),
@@ -89,12 +105,11 @@ impl Connection {
         }
     }
 
-    /// Takes what the server has sent.
-    pub(super) fn receive(&mut self, mut handle: impl FnMut(Incoming<'_>)) {
-        let mut buffer = [0; MESSAGE_MAX];
+    /// Takes what the server has sent, by this buffer.
+    pub(super) fn receive(&mut self, buffer: &mut [u8], mut handle: impl FnMut(Incoming<'_>)) {
         for _ in 0..TURN {
             let Some(server) = &self.server else { return };
-            let message = match socket::receive(server, &mut buffer) {
+            let message = match socket::receive(server, buffer) {
                 Ok(received) => &buffer[..received.length],
                 Err(Errno::AGAIN) => return,
                 // A later version may send larger ones.

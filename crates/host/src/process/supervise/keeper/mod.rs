@@ -34,6 +34,8 @@ use crate::process::wire::{Spawn, Step};
 
 /// How often to look for a command's end that was not announced: the announcement is a write, which can fail.
 const LOST_EVENT: Duration = Duration::from_secs(30);
+/// Bytes that are read at once: enough for the digest's widest way. Only what is read is touched, so it costs an idle job nothing.
+const READ: usize = 256 * 1024;
 /// How long to wait before an outcome is written again.
 const OUTCOME_RETRY: Duration = Duration::from_secs(1);
 
@@ -102,7 +104,7 @@ pub(super) fn start(
         Err((step, errno)) => {
             let program = || OsStr::from_bytes(command.argv[0].to_bytes()).to_owned();
             let cwd = || OsStr::from_bytes(command.cwd.to_bytes()).into();
-            place.put(&Report::of(SpawnError::refused(step, errno, program, cwd).outcome()));
+            place.put(&Report::of(SpawnError::refused(step, errno, program, cwd).outcome()), |_| ());
             place.directory.remove_socket();
             Err((step, errno))
         }
@@ -121,10 +123,15 @@ impl Place {
         Ok((listener, pipes, pid))
     }
 
-    /// Puts the outcome in its place. It is tried until it succeeds, unless the directory is gone.
-    fn put(&self, report: &Report) {
+    /// Puts the outcome in its place. It is tried until it succeeds, unless the directory is gone; `failed` is called when it fails
+    /// for the first time.
+    fn put(&self, report: &Report, failed: impl FnOnce(&Report)) {
+        let mut failed = Some(failed);
         let text = serde_json::to_vec(report).unwrap_or_default();
         while let Err(error) = self.directory.put_outcome(self.room.as_fd(), &text, self.durable) {
+            if let Some(failed) = failed.take() {
+                failed(report);
+            }
             if matches!(error, Errno::NOENT | Errno::STALE) {
                 return;
             }
@@ -160,7 +167,9 @@ impl Keeper {
     pub(super) fn run(self, processes: &mut Processes, control: OwnedFd) {
         let Keeper { life, started, pid, exit, outputs, input, lease, listener, place } = self;
         let connection = Connection::new(listener, control, Progress { pid, ..Progress::default() });
-        let mut running = Running { life, pid, exit, outputs, input, lease, connection, processes };
+        let _ = rustix::thread::set_name(c"unglue-keeper");
+        let buffer = vec![0; READ];
+        let mut running = Running { life, pid, exit, outputs, input, lease, connection, buffer, processes };
         let end = running.until_concluded();
         let left = end.descendants.clone();
         let Running { outputs, input, connection, .. } = running;
@@ -178,7 +187,11 @@ impl Keeper {
             wall_us,
             ..Report::of(end.outcome)
         };
-        place.put(&report);
+        place.put(&report, |report| {
+            if !place.durable {
+                connection.end(report);
+            }
+        });
         place.directory.remove_socket();
         drop((outputs, input));
         drop(place);
@@ -199,6 +212,7 @@ struct Running<'a> {
     input: Input,
     lease: Lease,
     connection: Connection,
+    buffer: Vec<u8>,
     processes: &'a mut Processes,
 }
 
@@ -222,6 +236,9 @@ impl Running<'_> {
             self.connection.report(progress, Instant::now());
             let ready = self.wait();
             self.on_time(Instant::now());
+            if ready.is_empty() || self.processes.has_more_dead() {
+                self.on_children();
+            }
             for source in ready {
                 self.on_ready(source, Instant::now());
             }
@@ -327,7 +344,6 @@ impl Running<'_> {
                 self.on_moved(output, moved);
             }
         }
-        self.on_children();
     }
 
     fn on_ready(&mut self, source: Source, now: Instant) {
@@ -348,7 +364,7 @@ impl Running<'_> {
                 _ => self.input.abandon(),
             },
             Source::Output(output) => {
-                let moved = self.outputs.step(output, now);
+                let moved = self.outputs.step(output, &mut self.buffer, now);
                 self.on_moved(output, moved);
             }
         }
@@ -373,7 +389,7 @@ impl Running<'_> {
             Moved::Ended => self.life.handle_output_end(output),
             Moved::Failed(fault) => self.life.handle_output_failure(output, fault),
             Moved::LimitReached(limit) => {
-                self.life.handle_cancel(limit_reached(limit), Instant::now());
+                self.life.handle_output_limit(limit, Instant::now());
                 for output in BOTH {
                     if self.outputs.abandon(output) {
                         self.life.handle_output_end(output);
@@ -386,7 +402,7 @@ impl Running<'_> {
     fn on_server(&mut self, now: Instant) {
         let mut requests = Vec::new();
         let (input, lease) = (&mut self.input, &mut self.lease);
-        self.connection.receive(|incoming| match incoming {
+        self.connection.receive(&mut self.buffer, |incoming| match incoming {
             Incoming::Feed { offset, data } => input.feed(offset, data),
             Incoming::Gone => lease.hold(false, now),
             Incoming::Request(ToKeeper::Hold { held }) => lease.hold(held, now),
@@ -412,9 +428,4 @@ impl Running<'_> {
 fn nobody_held_it(time: Duration) -> Fault {
     let what = format!("nobody held the command for {} s, the time that it was started with", time.as_secs_f64());
     Fault::user(Code::Cancelled, what).advise("start it with a longer `keep`, or with `detach`")
-}
-
-fn limit_reached(limit: u64) -> Fault {
-    let what = format!("the command printed more than {limit} bytes, the limit of its stored output, and was killed");
-    Fault::user(Code::LimitExceeded, what).advise("raise the limit, or have the command print less")
 }

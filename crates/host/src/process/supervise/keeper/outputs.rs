@@ -15,8 +15,6 @@ use crate::process::supervisors::widen;
 
 pub(super) const BOTH: [Output; 2] = [Output::Stdout, Output::Stderr];
 
-/// Bytes that are read at once: enough for the digest's widest way. Only what is read is touched, so it costs an idle job nothing.
-const READ: usize = 256 * 1024;
 /// A pipe's usual capacity. A read of so much means a busy pipe.
 const BUSY: usize = 64 * 1024;
 /// How long to wait for room on the disk before writing is tried again.
@@ -26,7 +24,6 @@ const RETRY: Duration = Duration::from_secs(1);
 pub(super) struct Outputs {
     spools: [Spool; 2],
     limit: SpoolLimit,
-    buffer: Vec<u8>,
     /// When to try again what the disk had no room for.
     retry: Option<Instant>,
     /// What the disk has no room for is not waited for.
@@ -75,7 +72,7 @@ impl Outputs {
         let [out, err] = pipes;
         let [out_file, err_file] = files;
         let spools = [spool(out, out_file), spool(err, err_file)];
-        Self { spools, limit, buffer: Vec::new(), retry: None, discard: false }
+        Self { spools, limit, retry: None, discard: false }
     }
 
     /// Bytes in a spool.
@@ -113,45 +110,42 @@ impl Outputs {
 
     /// When to call [`Outputs::retry`].
     pub(super) fn due(&self) -> Option<Instant> {
-        self.retry
+        self.retry.filter(|_| self.spools.iter().any(|spool| !spool.waiting.is_empty()))
     }
 
-    /// Reads some of a pipe that is readable.
-    pub(super) fn step(&mut self, output: Output, now: Instant) -> Step {
+    /// Reads some of a pipe that is readable, by this buffer.
+    pub(super) fn step(&mut self, output: Output, buffer: &mut [u8], now: Instant) -> Step {
         let room = match (self.limit, self.spools[output as usize].rest) {
             // What the pipes hold at the end is bounded.
             (SpoolLimit::Stall(_), Some(_)) => u64::MAX,
             (SpoolLimit::Stall(most) | SpoolLimit::End(most), _) => most.saturating_sub(self.stored()),
         };
+        if room == 0 && matches!(self.limit, SpoolLimit::Stall(_)) {
+            return Step::More;
+        }
         let spool = &mut self.spools[output as usize];
         let (Some(pipe), None) = (&spool.pipe, &spool.end) else { return Step::More };
-        if room == 0 && rustix::io::ioctl_fionread(pipe).is_ok_and(|more| more > 0) {
-            return match self.limit {
-                SpoolLimit::End(most) => Step::LimitReached(most),
-                SpoolLimit::Stall(_) => Step::More,
-            };
-        }
-        self.buffer.resize(READ, 0);
-        let max = room.max(1).min(spool.rest.unwrap_or(u64::MAX)).min(READ as u64) as usize;
-        let read = match rustix::io::read(pipe, &mut self.buffer[..max]) {
-            Ok(0) => return spool.end(StreamEnd::Eof),
-            Ok(read) => read,
-            Err(Errno::AGAIN | Errno::INTR) => return Step::More,
-            Err(error) => return spool.fail(read_failed(output, error)),
+        // Whether there is more than the limit allows is found out by one byte.
+        let max = room.max(1).min(spool.rest.unwrap_or(u64::MAX)).min(buffer.len() as u64) as usize;
+        let read = match (rustix::io::read(pipe, &mut buffer[..max]), self.limit) {
+            (Ok(0), _) => return spool.end(StreamEnd::Eof),
+            (Ok(_), SpoolLimit::End(most)) if room == 0 => return Step::LimitReached(most),
+            (Ok(read), _) => read,
+            (Err(Errno::AGAIN | Errno::INTR), _) => return Step::More,
+            (Err(error), _) => return spool.fail(read_failed(output, error)),
         };
         if read >= BUSY && !std::mem::replace(&mut spool.widened, true) {
             // A refusal is harmless.
             let _ = widen(pipe);
         }
         spool.rest = spool.rest.map(|rest| rest - (read as u64).min(rest));
-        let written = spool.write(&self.buffer[..read]);
-        spool.waiting.extend_from_slice(&self.buffer[written.0..read]);
-        self.wrote(output, written.1, now)
+        let (written, result) = spool.write(&buffer[..read]);
+        spool.waiting.extend_from_slice(&buffer[written..read]);
+        self.wrote(output, result, now)
     }
 
-    /// Writes what the disk had no room for.
+    /// Writes what the disk had no room for. To be called for both outputs.
     pub(super) fn retry(&mut self, output: Output, now: Instant) -> Step {
-        self.retry = None;
         let spool = &mut self.spools[output as usize];
         if spool.waiting.is_empty() {
             return Step::More;
@@ -172,7 +166,10 @@ impl Outputs {
                 self.retry = Some(now + RETRY);
                 Step::More
             }
-            Err(Errno::NOSPC | Errno::DQUOT) if self.discard => spool.end(StreamEnd::Cut),
+            Err(Errno::NOSPC | Errno::DQUOT) if self.discard => {
+                spool.waiting = Vec::new();
+                spool.end(StreamEnd::Cut)
+            }
             Err(error) => spool.fail(write_failed(output, spool.meter.bytes(), error)),
         }
     }
@@ -209,7 +206,7 @@ impl Outputs {
         let open = spool.end.is_none();
         if open {
             spool.waiting = Vec::new();
-            spool.end(StreamEnd::Abandoned);
+            let _ = spool.end(StreamEnd::Abandoned);
         }
         open
     }
@@ -256,7 +253,8 @@ impl Spool {
     }
 
     fn fail(&mut self, fault: Fault) -> Step {
-        self.end(StreamEnd::Cut);
+        self.waiting = Vec::new();
+        let _ = self.end(StreamEnd::Cut);
         Step::Failed(fault)
     }
 }
