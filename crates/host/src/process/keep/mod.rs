@@ -99,8 +99,8 @@ pub struct Progress {
 pub enum KeptEvent {
     /// It has come further.
     Progress(Progress),
-    /// The command's own process has ended; its outputs may not have. This is given once, and not if the
-    /// [`Progress`] of [`Found::Running`] already had it.
+    /// The command's own process has ended; its outputs may not have. This is given once, before the end of a command that ended by
+    /// itself; but not if the [`Progress`] of [`Found::Running`] already had it.
     Exited(Exit),
     /// The job has ended, and its spools are whole. Nothing follows.
     Ended(Box<Report>),

@@ -239,8 +239,8 @@ impl Running<'_> {
             if ready.is_empty() || self.processes.has_more_dead() {
                 self.on_children();
             }
-            for source in ready {
-                self.on_ready(source, Instant::now());
+            for (source, how) in ready {
+                self.on_ready(source, how, Instant::now());
             }
         }
     }
@@ -291,7 +291,7 @@ impl Running<'_> {
     }
 
     /// Waits until something is ready, or it is time for something.
-    fn wait(&self) -> Vec<Source> {
+    fn wait(&self) -> Vec<(Source, PollFlags)> {
         let mut watched: Vec<(Source, BorrowedFd<'_>, PollFlags)> = vec![
             (Source::Children, self.processes.events.fd(), PollFlags::IN),
             (Source::Listener, self.connection.listener(), PollFlags::IN),
@@ -311,12 +311,12 @@ impl Running<'_> {
         match poll(&mut fds, time.as_ref()) {
             Ok(_) => {}
             // A handler ran: a child ended.
-            Err(Errno::INTR) => return vec![Source::Children],
+            Err(Errno::INTR) => return vec![(Source::Children, PollFlags::IN)],
             // Out of memory: a moment later there may be some.
             Err(_) => std::thread::sleep(Duration::from_millis(10)),
         }
-        let ready = fds.iter().zip(&watched).filter(|(fd, _)| !fd.revents().is_empty());
-        ready.map(|(_, &(source, ..))| source).collect()
+        let ready = fds.iter().zip(&watched).map(|(fd, &(source, ..))| (source, fd.revents()));
+        ready.filter(|(_, how)| !how.is_empty()).collect()
     }
 
     /// How long to wait at most.
@@ -346,7 +346,7 @@ impl Running<'_> {
         }
     }
 
-    fn on_ready(&mut self, source: Source, now: Instant) {
+    fn on_ready(&mut self, source: Source, how: PollFlags, now: Instant) {
         match source {
             Source::Children => {
                 self.processes.events.take();
@@ -359,10 +359,9 @@ impl Running<'_> {
                 }
             }
             Source::Server => self.on_server(now),
-            Source::Input => match self.input.watched() {
-                Some((_, true)) => self.input.write(),
-                _ => self.input.abandon(),
-            },
+            // The pipe's reader has gone.
+            Source::Input if how.contains(PollFlags::ERR) => self.input.abandon(),
+            Source::Input => self.input.write(),
             Source::Output(output) => {
                 let moved = self.outputs.step(output, &mut self.buffer, now);
                 self.on_moved(output, moved);
