@@ -9,7 +9,7 @@
 //!
 //! | name | what it is |
 //! |---|---|
-//! | `claimed` | made once, by the keeper before it starts the command, or by [`Kept::find`] as proof that the command never starts. The keeper holds a lock on it (`flock(2)`) for its life |
+//! | `claimed` | made once, by the keeper before it starts the command, or by [`Kept::find`] as proof that the command never starts. The keeper holds a lock on it (`flock(2)`) for its life, and notes in it when it starts the command |
 //! | `socket` | where the keeper accepts a connection (`SOCK_SEQPACKET`) |
 //! | `stdout`, `stderr` | the spools: the bytes that the command printed, and nothing else |
 //! | `outcome` | the job's [`Report`] as JSON, put there in one step |

@@ -4,6 +4,7 @@ mod ends;
 mod found;
 mod full;
 mod input;
+mod killed;
 mod outputs;
 mod servers;
 

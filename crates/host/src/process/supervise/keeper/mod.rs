@@ -57,8 +57,8 @@ struct Place {
     directory: JobDirectory,
     room: OwnedFd,
     durable: bool,
-    /// The last to go: whoever sees it gone sees the outcome.
-    _claimed: Claimed,
+    /// The last to go: when it is released, there is an outcome.
+    claimed: Claimed,
 }
 
 /// Our ends of a command's pipes.
@@ -83,8 +83,8 @@ pub(super) fn start(
     let room = directory.reserve_outcome().map_err(in_directory)?;
     let stdout = directory.create_spool(Output::Stdout).map_err(in_directory)?;
     let files = [stdout, directory.create_spool(Output::Stderr).map_err(in_directory)?];
-    let _claimed = directory.claim().map_err(in_directory)?;
-    let place = Place { directory, room, durable: terms.durable, _claimed };
+    let claimed = directory.claim().map_err(in_directory)?;
+    let place = Place { directory, room, durable: terms.durable, claimed };
     match place.start(command, stdin) {
         Ok((listener, pipes, pid)) => {
             processes.started(pid);
@@ -114,11 +114,12 @@ pub(super) fn start(
 impl Place {
     fn start(&self, command: &Spawn<'_>, stdin: bool) -> Result<(OwnedFd, Pipes, i32), (Step, i32)> {
         let in_directory = |error: Errno| (Step::Directory, error.raw_os_error());
-        if self.durable {
-            self.directory.sync().map_err(in_directory)?;
-        }
         let listener = self.directory.listen().map_err(in_directory)?;
         let (pipes, theirs) = Pipes::new(stdin).map_err(|error| (Step::Process, error.raw_os_error()))?;
+        self.claimed.starting().map_err(in_directory)?;
+        if self.durable {
+            self.directory.sync_claim(&self.claimed).map_err(in_directory)?;
+        }
         let pid = supervisor::start(command, theirs.each_ref().map(|end| end.as_ref().map(AsFd::as_fd)))?;
         Ok((listener, pipes, pid))
     }
