@@ -61,6 +61,8 @@ mod record;
 mod retention;
 mod scan;
 mod sync;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::path::Path;
