@@ -13,13 +13,13 @@ mod syncing;
 use std::path::Path;
 
 use unglue_proto::Octets;
-use unglue_proto::message::exec::{Left, Outcome, Report, Stream, StreamEnd};
+use unglue_proto::message::exec::{Lease, Left, Outcome, Report, Stream, StreamEnd};
 use unglue_proto::message::{Tally, Time};
 
 use super::open::Circumstances;
 use super::record::Line;
 use super::scan::{Scan, scan};
-use super::{Index, Journal, Lease, Record, Retention};
+use super::{Index, Journal, Record, Retention};
 
 fn time(seconds: i64) -> Time {
     Time { seconds, nanoseconds: 5 }

@@ -9,7 +9,7 @@ use super::*;
 /// What a test does to both.
 #[derive(Debug, Clone)]
 enum Step {
-    Apply(Record),
+    Apply(Box<Record>),
     Prune(i64),
     /// Write everything to a file and read it again.
     Reload,
@@ -31,7 +31,7 @@ fn a_step() -> impl Strategy<Value = Step> {
     let of = (0..USERS.len(), an_id(), 1000..1200i64);
     let record = (of, 0..10u8, any::<u8>()).prop_map(|((user, id, seconds), kind, byte)| {
         let (user, time) = (USERS[user].to_owned(), time(seconds));
-        Step::Apply(match kind {
+        Step::Apply(Box::new(match kind {
             0..=3 => Record::Begun {
                 user,
                 id,
@@ -47,7 +47,7 @@ fn a_step() -> impl Strategy<Value = Step> {
             5..=7 => Record::Ended { user, id, time, report: Box::new(Report::of(Outcome::exited(byte))) },
             8 => Record::NeverStarted { user, id },
             _ => Record::Forgotten { user, id, time },
-        })
+        }))
     });
     prop_oneof![12 => record, 2 => (1000..1300i64).prop_map(Step::Prune), 1 => Just(Step::Reload)]
 }
