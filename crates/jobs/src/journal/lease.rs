@@ -1,1 +1,0 @@
-pub use unglue_proto::message::exec::Lease;
