@@ -9,7 +9,7 @@ use unglue_host::process::STDIN_WINDOW;
 use unglue_jobs::{Ended, Hold, Job, Known, Order, Snapshot};
 use unglue_link::{Link, RecvStream, StreamError};
 use unglue_proto::life::Output;
-use unglue_proto::message::exec::{FromClient, Nothing, Outcome, Report, Sent};
+use unglue_proto::message::exec::{FromClient, Nothing, Outcome, Report, Sent, StreamEnd};
 use unglue_proto::message::jobs::FromServer;
 use unglue_proto::message::{Tally, Time};
 use unglue_proto::{Code, Fault, signal};
@@ -222,10 +222,15 @@ impl Attendance<'_> {
     }
 
     fn report(&self) -> Option<Report> {
-        match self.known {
-            Known::Ended(ended) => Some((*ended.report).clone()),
-            Known::Live(job) => job.now().report.map(|report| (*report).clone()),
-        }
+        let report = match self.known {
+            Known::Ended(ended) => Some(ended.report.clone()),
+            Known::Live(job) => job.now().report,
+        };
+        let mut report = (*report?).clone();
+        // What was kept is sent whole, though the command was to print more.
+        let streams = [&mut report.stdout, &mut report.stderr].into_iter().flatten();
+        streams.filter(|stream| stream.end == StreamEnd::Abandoned).for_each(|stream| stream.end = StreamEnd::Cut);
+        Some(report)
     }
 
     async fn finish(self, message: &FromServer) -> Result<(), Fault> {
