@@ -32,6 +32,7 @@ pub struct Index {
     /// The next one's place in the order.
     next: u64,
     weight: usize,
+    printed: u64,
     records: usize,
     forgotten: Forgotten,
 }
@@ -75,6 +76,8 @@ pub struct Entry {
 pub struct Ended {
     /// When.
     pub time: Time,
+    /// How many bytes it wrote to both outputs.
+    pub printed: u64,
     report: Packed,
 }
 
@@ -129,7 +132,7 @@ impl Index {
                 entry.started = Some((*pid, *time));
             }),
             Record::Ended { user, id, time, report } => self.change(user, id, *time, |entry| {
-                entry.ended = Some(Ended { time: *time, report: Packed::of(report) });
+                entry.ended = Some(Ended::new(*time, report));
             }),
             Record::NeverStarted { user, id } => {
                 self.remove(user, id);
@@ -185,6 +188,11 @@ impl Index {
     /// Whether there are no jobs.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
+    }
+
+    /// How many bytes all ended jobs with a directory have printed.
+    pub fn printed(&self) -> u64 {
+        self.printed
     }
 
     /// The number of ids that are known to be forgotten.
@@ -292,10 +300,13 @@ impl Index {
 
     /// Counts what an entry takes, or no longer takes.
     fn count(&mut self, entry: &Entry, there: bool) {
-        let (weight, records) = (entry.weight(), entry.record_count());
-        match there {
-            true => (self.weight, self.records) = (self.weight + weight, self.records + records),
-            false => (self.weight, self.records) = (self.weight - weight, self.records - records),
+        let (weight, records, printed) = (entry.weight(), entry.record_count(), entry.kept_bytes());
+        if there {
+            (self.weight, self.records) = (self.weight + weight, self.records + records);
+            self.printed = self.printed.saturating_add(printed);
+        } else {
+            (self.weight, self.records) = (self.weight - weight, self.records - records);
+            self.printed = self.printed.saturating_sub(printed);
         }
     }
 }
@@ -332,6 +343,11 @@ impl Entry {
         1 + usize::from(self.started.is_some()) + usize::from(self.ended.is_some())
     }
 
+    /// What it has printed into its directory.
+    fn kept_bytes(&self) -> u64 {
+        self.ended.as_ref().filter(|_| self.job.is_some()).map_or(0, |ended| ended.printed)
+    }
+
     /// About how many bytes of memory it takes.
     fn weight(&self) -> usize {
         let texts = [&self.key, &self.name].into_iter().flatten().map(|text| text.len()).sum::<usize>();
@@ -341,7 +357,13 @@ impl Entry {
 }
 
 impl Ended {
-    /// How.
+    fn new(time: Time, report: &Report) -> Ended {
+        let outputs = [&report.stdout, &report.stderr];
+        let printed = outputs.into_iter().flatten().fold(0u64, |sum, stream| sum.saturating_add(stream.tally.bytes));
+        Ended { time, printed, report: Packed::of(report) }
+    }
+
+    /// How. It takes some microseconds.
     pub fn report(&self) -> Report {
         let unreadable = || Fault::us("the journal holds a report that can't be read");
         self.report.get().unwrap_or_else(|| Report::of(Outcome::Failed(unreadable())))

@@ -40,11 +40,20 @@ fn a_step() -> impl Strategy<Value = Step> {
                 key: None,
                 name: (byte < 100).then(|| format!("build-{}", byte % 3)),
                 command: vec![Octets::from(vec![byte])],
-                job: None,
+                job: byte.is_multiple_of(2).then_some(u64::from(byte)),
                 lease: Lease::keep(u64::from(byte)),
             },
             4 => Record::Started { user, id, pid: u32::from(byte), time },
-            5..=7 => Record::Ended { user, id, time, report: Box::new(Report::of(Outcome::exited(byte))) },
+            5..=7 => {
+                let tally = Tally { bytes: u64::from(byte), blake3: "ab".repeat(32) };
+                let stdout = Some(Stream { tally, end: StreamEnd::Eof });
+                Record::Ended {
+                    user,
+                    id,
+                    time,
+                    report: Box::new(Report { stdout, ..Report::of(Outcome::exited(byte)) }),
+                }
+            }
             8 => Record::NeverStarted { user, id },
             _ => Record::Forgotten { user, id, time },
         }))
@@ -158,6 +167,13 @@ fn compare(index: &Index, naive: &Naive) {
     assert_eq!(records, naive.records());
     assert_eq!(index.len(), naive.jobs.len());
     assert_eq!(index.line_count(), index.snapshot().count());
+    let kept = records.iter().filter_map(|record| match record {
+        Record::Ended { user, id, report, .. } if index.find(user, id).unwrap().job.is_some() => {
+            Some(report.stdout.as_ref()?.tally.bytes)
+        }
+        _ => None,
+    });
+    assert_eq!(index.printed(), kept.sum::<u64>());
     for user in USERS {
         let mut ids: Vec<_> = index.entries(user).map(|entry| entry.id.to_string()).collect();
         let mut known: Vec<_> = naive.jobs.iter().filter(|job| job.user == user).map(|job| job.id.clone()).collect();
