@@ -379,7 +379,7 @@ impl Registry {
             id: entry.id.to_string(),
             began: entry.begun,
             started: entry.started,
-            report: entry.ended.as_ref().map_or_else(none, |(_, report)| report.clone()),
+            report: entry.ended.as_ref().map_or_else(none, |ended| Arc::new(ended.report())),
             directory: entry.job.and_then(|number| self.directory(number)),
         }
     }

@@ -100,9 +100,9 @@ pub(super) fn open(place: &Place, retention: Retention, here: &Circumstances) ->
         _ => new_id(place)?,
     };
     if found.scan.is_damaged() {
-        match place.keep_aside() {
+        match place.keep_aside(&file) {
             Ok(path) => tracing::warn!("the damaged journal is kept as {}", path.display()),
-            Err(errno) => tracing::warn!("{}: keeping the damaged journal failed: {errno}", place.path().display()),
+            Err(error) => tracing::warn!("{}: keeping the damaged journal failed: {error}", place.path().display()),
         }
     }
     let (live, records) = (found.index.line_count() as u64, found.scan.records);

@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::journal::record::HEADER;
 use crate::journal::scan::Tail;
@@ -208,4 +210,37 @@ fn long_files_are_read_in_pieces() {
     bytes[9_000_000] ^= 1;
     let (read, scan) = lines(&bytes);
     assert_eq!((read.len(), scan.gaps.len(), scan.end), (19, 1, bytes.len() as u64));
+}
+
+/// Whether all of `some` are in `all`, in this order.
+fn is_part(some: &[Line], all: &[Line]) -> bool {
+    let mut all = all.iter();
+    some.iter().all(|line| all.any(|other| other == line))
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_cut_out_put_in_or_moved_no_record_is_made_up(
+        from in any::<prop::sample::Index>(),
+        length in 0..2000usize,
+        to in any::<prop::sample::Index>(),
+        with in prop::collection::vec(any::<u8>(), 0..50),
+    ) {
+        let (mut bytes, ..) = sample();
+        let (all, _) = lines(&bytes);
+        let from = from.index(bytes.len());
+        let end = (from + length).min(bytes.len());
+        let moved: Vec<u8> = bytes.drain(from..end).collect();
+        let to = to.index(bytes.len() + 1);
+        bytes.splice(to..to, moved.into_iter().chain(with));
+        let (left, _) = lines(&bytes);
+        prop_assert!(is_part(&left, &all), "{} bytes from {} to {}", end - from, from, to);
+    }
+
+    #[test]
+    fn any_bytes_can_be_read(bytes in prop::collection::vec(any::<u8>(), 0..500)) {
+        prop_assert!(lines(&bytes).0.is_empty());
+        let with_header = [crate::journal::record::header(1).as_slice(), &bytes].concat();
+        prop_assert!(lines(&with_header).0.is_empty());
+    }
 }
