@@ -292,6 +292,9 @@ impl Follower {
             }
             let taken = started.taken;
             if !std::mem::replace(&mut self.started, true) {
+                if let (Ask::Attach(_), Some(input)) = (&self.ask, &self.input) {
+                    input.start_at(taken);
+                }
                 // The client may have gone.
                 let _ = self.messages.send(FromServer::Started(started)).await;
             }

@@ -68,6 +68,11 @@ impl Replay {
         Poll::Ready(Ok(()))
     }
 
+    /// What is written first follows so many bytes that others have given the command.
+    pub(crate) fn start_at(&self, offset: u64) {
+        self.lock().base = offset;
+    }
+
     /// The writer has ended; the first word counts.
     pub(crate) fn end(&self, end: End) {
         self.lock().end.get_or_insert(end);
