@@ -93,6 +93,12 @@ impl State {
         self.stash.len()
     }
 
+    /// Takes the buffer of a frame that isn't lent any more for the next one.
+    #[inline]
+    pub(super) fn reuse(&mut self, spent: &mut Vec<u8>) {
+        self.stash.reuse(spent);
+    }
+
     /// The next frame: it began in an earlier chunk, or begins in `input`. The former is moved to `whole`.
     #[inline(never)]
     pub(crate) fn next<'a, 'i: 'a>(
@@ -103,6 +109,11 @@ impl State {
         scratch: &mut &'a mut [u8],
         miss: Miss,
     ) -> Found<'a> {
+        if let Some(span) = self.complete(rule, input) {
+            self.from_kept = true;
+            self.stash.swap(whole);
+            return Ok(Some(Frame::plain(whole, span, self.pass(span.total), rule)));
+        }
         let whole_span = self.resume(rule, input)?;
         self.from_kept = whole_span.is_some();
         let Some(span) = whole_span else {
@@ -117,6 +128,21 @@ impl State {
         found
     }
 
+    /// Adds to a kept frame what it lacks, where it is of the simplest framings and `input` has it all: most frames that
+    /// straddle two chunks. Gives its span.
+    fn complete(&mut self, rule: &Compiled, input: &mut &[u8]) -> Option<Span> {
+        let Need::Span(span) = self.need else { return None };
+        let alone = self.failed.is_none() && self.discard.is_none() && self.ahead.is_empty();
+        if !rule.hot.is_any() || self.stash.is_empty() || !alone {
+            return None;
+        }
+        let (taken, rest) = input.split_at_checked(span.total.checked_sub(self.stash.len())?)?;
+        self.stash.push(taken, Some(span.total));
+        *input = rest;
+        self.busy = false;
+        Some(span)
+    }
+
     /// The frame at the front of `input`; an unfinished one is kept. Nothing must be kept before.
     pub(crate) fn slice<'a, 'i: 'a>(
         &mut self,
@@ -125,6 +151,10 @@ impl State {
         scratch: &mut &'a mut [u8],
         miss: Miss,
     ) -> Found<'a> {
+        if let Some(span) = rule.hot.begun(input).filter(|_| !self.busy) {
+            self.busy = true;
+            return self.keep(input, Need::Span(span));
+        }
         let found = self.look_at(rule, input, scratch, miss);
         self.settle();
         found
