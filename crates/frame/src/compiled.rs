@@ -271,6 +271,18 @@ impl Compiled {
         matches!(&self.kind, Kind::Ended(ended) if ended.stuffed())
     }
 
+    /// How many bytes the stuffed frame has that `bytes` begin with, if it is whole and surely not too long.
+    #[inline]
+    pub(crate) fn stuffed_frame(&self, bytes: &[u8]) -> Option<usize> {
+        match &self.kind {
+            Kind::Ended(ended) if ended.stuffed() => ended.until.find(bytes).and_then(|Hit { at, end }| {
+                let sure = at > 0 && at as u64 <= self.limits.max;
+                sure.then_some(end)
+            }),
+            _ => None,
+        }
+    }
+
     /// The rule of one's own, if it is one.
     #[inline(always)]
     pub(crate) fn custom(&self) -> Option<&Custom> {

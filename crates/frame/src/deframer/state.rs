@@ -155,9 +155,36 @@ impl State {
             self.busy = true;
             return self.keep(input, Need::Span(span));
         }
+        if !self.busy
+            && miss != Miss::NoDelimiter
+            && let Some(bytes) = rule.stuffed_frame(input)
+        {
+            return self.unstuff(rule, bytes, input, scratch).map(Some);
+        }
         let found = self.look_at(rule, input, scratch, miss);
         self.settle();
         found
+    }
+
+    /// Takes out the frame of so many bytes whose data has to be decoded: what [`look_at`](Self::look_at) does, without
+    /// what other framings need.
+    fn unstuff<'a, 'i: 'a>(
+        &mut self,
+        rule: &'a Compiled,
+        bytes: usize,
+        input: &mut &'i [u8],
+        scratch: &mut &'a mut [u8],
+    ) -> Result<Frame<'a>, DecodeError> {
+        let (raw, rest) = input.split_at(bytes);
+        *input = rest;
+        let span = Span { head: 0, data: bytes - 1, total: bytes, lost: Lost::Nothing };
+        match rule.open(raw, span, scratch) {
+            Ok(data) => Ok(Frame::opened(raw, span, data, self.pass(bytes), rule)),
+            Err(fault) => {
+                self.busy = true;
+                Err(self.fail(fault))
+            }
+        }
     }
 
     fn look_at<'a, 'i: 'a>(
