@@ -4,6 +4,7 @@ mod custom;
 mod discard;
 #[cfg(feature = "bytes")]
 mod peek;
+mod short_ways;
 mod state;
 
 use crate::{

@@ -21,7 +21,7 @@ pub(crate) struct State {
     /// A frame whose bytes are dropped.
     pub(super) discard: Option<Discard>,
     /// What is dropped next.
-    ahead: Vec<Discard>,
+    pub(super) ahead: Vec<Discard>,
     /// What was left out so far.
     pub(crate) skipped: Skipped,
     /// A body that comes in pieces: its bytes in all, and those left.
@@ -34,7 +34,7 @@ pub(crate) struct State {
     /// The input has ended.
     closed: bool,
     /// A frame has begun or has failed.
-    busy: bool,
+    pub(super) busy: bool,
     /// The last frame that [`next`](Self::next) gave was the kept one.
     pub(super) from_kept: bool,
 }
@@ -128,21 +128,6 @@ impl State {
         found
     }
 
-    /// Adds to a kept frame what it lacks, where it is of the simplest framings and `input` has it all: most frames that
-    /// straddle two chunks. Gives its span.
-    fn complete(&mut self, rule: &Compiled, input: &mut &[u8]) -> Option<Span> {
-        let Need::Span(span) = self.need else { return None };
-        let alone = self.failed.is_none() && self.discard.is_none() && self.ahead.is_empty();
-        if !rule.hot.is_any() || self.stash.is_empty() || !alone {
-            return None;
-        }
-        let (taken, rest) = input.split_at_checked(span.total.checked_sub(self.stash.len())?)?;
-        self.stash.push(taken, Some(span.total));
-        *input = rest;
-        self.busy = false;
-        Some(span)
-    }
-
     /// The frame at the front of `input`; an unfinished one is kept. Nothing must be kept before.
     pub(crate) fn slice<'a, 'i: 'a>(
         &mut self,
@@ -164,27 +149,6 @@ impl State {
         let found = self.look_at(rule, input, scratch, miss);
         self.settle();
         found
-    }
-
-    /// Takes out the frame of so many bytes whose data has to be decoded: what [`look_at`](Self::look_at) does, without
-    /// what other framings need.
-    fn unstuff<'a, 'i: 'a>(
-        &mut self,
-        rule: &'a Compiled,
-        bytes: usize,
-        input: &mut &'i [u8],
-        scratch: &mut &'a mut [u8],
-    ) -> Result<Frame<'a>, DecodeError> {
-        let (raw, rest) = input.split_at(bytes);
-        *input = rest;
-        let span = Span { head: 0, data: bytes - 1, total: bytes, lost: Lost::Nothing };
-        match rule.open(raw, span, scratch) {
-            Ok(data) => Ok(Frame::opened(raw, span, data, self.pass(bytes), rule)),
-            Err(fault) => {
-                self.busy = true;
-                Err(self.fail(fault))
-            }
-        }
     }
 
     fn look_at<'a, 'i: 'a>(
