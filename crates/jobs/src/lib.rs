@@ -10,11 +10,15 @@
 //! Nothing here knows what a link is: outputs go to an [`unglue_host::process::OutputSink`], input comes from an
 //! [`unglue_host::process::InputSource`].
 
+pub mod journal;
 mod outputs;
+mod owner;
 mod registry;
 mod start;
 mod task;
 
+pub use journal::{Index, Journal, JournalError, Record, Retention};
+pub use owner::{Holder, Owned, Owner, SocketPath};
 pub use registry::{Claim, InUse, Kind, Registry};
 pub use start::{Started, Stdio, start};
 pub use task::{Attachment, Event};

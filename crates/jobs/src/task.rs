@@ -8,9 +8,9 @@ use std::pin::{Pin, pin};
 use std::time::Instant;
 
 use tokio::sync::mpsc;
-use unglue_host::process::{self, InputEnd, InputSource, Job, JobError, JobEvent, OutputSink, Pipes, Status, feed};
-use unglue_proto::life::{Action, End, Life, Output, Tree};
-use unglue_proto::message::exec::{Descendants, Exit, Report, Signalled, Stream, StreamEnd};
+use unglue_host::process::{InputEnd, InputSource, Job, JobError, JobEvent, OutputSink, Pipes, feed};
+use unglue_proto::life::{Action, End, Life, Output};
+use unglue_proto::message::exec::{Exit, Report, Stream, StreamEnd};
 use unglue_proto::{Code, Fault, Meter, signal};
 
 use crate::outputs::Outputs;
@@ -149,7 +149,7 @@ impl Task {
                     }
                 }
                 Action::EndTree(descendants) => {
-                    if let Err(error) = self.job.begin_end(asked(descendants)) {
+                    if let Err(error) = self.job.begin_end(descendants.into()) {
                         self.life.handle_loss(lost(&error));
                     }
                 }
@@ -162,8 +162,8 @@ impl Task {
     /// Whether more events may follow.
     fn on_job_event(&mut self, event: Result<JobEvent, JobError>) -> bool {
         match event {
-            Ok(JobEvent::Exited(exit)) => self.life.handle_exit(exit_of(exit.status), Instant::now()),
-            Ok(JobEvent::TreeEnded(left)) => self.life.handle_tree_end(tree_of(left)),
+            Ok(JobEvent::Exited(exit)) => self.life.handle_exit(exit.status.into(), Instant::now()),
+            Ok(JobEvent::TreeEnded(left)) => self.life.handle_tree_end(left.into()),
             Err(error) => {
                 self.life.handle_loss(lost(&error));
                 return false;
@@ -223,29 +223,6 @@ async fn sleep_until(due: Option<Instant>) {
     match due {
         Some(due) => tokio::time::sleep_until(due.into()).await,
         None => std::future::pending().await,
-    }
-}
-
-fn asked(descendants: Descendants) -> process::Descendants {
-    match descendants {
-        Descendants::Kill => process::Descendants::Kill,
-        Descendants::Leave => process::Descendants::Leave,
-    }
-}
-
-fn tree_of(left: process::Left) -> Tree {
-    match left {
-        process::Left::None => Tree::Empty,
-        process::Left::Killed(count) => Tree::Killed(count),
-        process::Left::Running(count) => Tree::Left(count),
-        process::Left::Unkillable(count) => Tree::Unkillable(count),
-    }
-}
-
-fn exit_of(status: Status) -> Exit {
-    match status {
-        Status::Exited { code } => Exit::Exited(code),
-        Status::Signalled { signal, core } => Exit::Signalled(Signalled { signal: signal::name(signal), core }),
     }
 }
 

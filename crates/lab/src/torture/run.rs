@@ -150,8 +150,7 @@ impl<'a> Run<'a> {
             }
             if ended.is_none() && client.exit().is_some() {
                 ended = Some(self.clock.now);
-                let server = server.as_deref_mut();
-                server_ended = server.and_then(|server| server.exit().map(|exit| (exit, server.said())));
+                server_ended = self.server_end(server.as_deref_mut())?;
             }
             if let Some(since) = ended {
                 let read = client.stdout.pipe.is_none() && client.stderr.pipe.is_none();
@@ -161,6 +160,7 @@ impl<'a> Run<'a> {
                     break client.exit().unwrap_or(Exit::Hung);
                 }
             } else if self.hangs(&client, server.as_deref()) {
+                server_ended = self.server_end(server.as_deref_mut())?;
                 break Exit::Hung;
             }
             self.wait(&client, ended.is_some())?;
@@ -181,6 +181,17 @@ impl<'a> Run<'a> {
             applied: self.clock.applied,
             gap: self.gap,
         })
+    }
+
+    /// How the server ended, if it ended before the client; and the last that it printed. A server that has closed a connection
+    /// may be about to end.
+    fn server_end(&self, server: Option<&mut Server>) -> Result<Option<(Exit, String)>, LabError> {
+        let Some(server) = server else { return Ok(None) };
+        let closed = self.connections.iter().any(|Connection { lanes: [to_server, to_client], .. }| {
+            to_client.stream.ended.is_some() || to_server.is_done() && to_server.stream.ended.is_none()
+        });
+        let exit = if closed { server.settle(self.stop)? } else { server.exit() };
+        Ok(exit.map(|exit| (exit, server.said())))
     }
 
     fn accept(&mut self, server: &mut Option<&mut Server>) -> Result<(), LabError> {

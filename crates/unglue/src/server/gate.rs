@@ -29,6 +29,7 @@ impl Gatekeeper for Gate {
             agent: concat!("unglue ", env!("CARGO_PKG_VERSION")).into(),
             user: principal.user.clone(),
             allow: allowed.iter().filter(|(_, allowed)| *allowed).map(|(name, _)| (*name).to_owned()).collect(),
+            journal: None,
         }
     }
 

@@ -103,8 +103,10 @@ impl Context {
             Request::Exec(exec) => self.exec(*exec, known, control).await,
             Request::Put(put) => self.put(put, known, control).await,
             Request::Get(get) => self.get(get, known, control).await,
-            Request::Unknown(_) => {
-                let fault = known.err().unwrap_or_else(|| Fault::us("an unknown request is known"));
+            other => {
+                let fault = known.err().unwrap_or_else(|| {
+                    Fault::user(Code::Unsupported, format!("this server doesn't serve {:?} requests", other.kind()))
+                });
                 self.refuse("unknown_request", fault, control).await;
             }
         }

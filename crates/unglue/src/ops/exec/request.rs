@@ -99,6 +99,12 @@ impl Exec {
             stdin,
             timeout_ms: self.timeout.map(|limit| limit.as_millis().try_into().unwrap_or(u64::MAX)),
             descendants: self.descendants,
+            lease: wire::Lease::default(),
+            name: None,
+            durable: false,
+            recorded: false,
+            output_limit: None,
+            again: None,
             require,
         }))
     }

@@ -119,7 +119,7 @@ async fn answer(receiver: &mut ControlReceiver) -> Result<Answer, Fault> {
                 return Ok(Answer::Ended(Box::new(Report::of(Outcome::Refused(fault.on(Side::Server))))));
             }
             FromServer::Exited(_) => return Err(Fault::peer(Code::BadMessage, "a command ended before it started")),
-            FromServer::Unknown(_) => {}
+            FromServer::Taken(_) | FromServer::Replaced(_) | FromServer::Unknown(_) => {}
         }
     }
 }
@@ -219,7 +219,7 @@ impl Progress {
         match message {
             Ok(FromServer::Exited(exit)) => self.exit = Some(exit),
             Ok(FromServer::Outcome(report)) => self.report = Some(from_server(*report)),
-            Ok(FromServer::Unknown(_)) => {}
+            Ok(FromServer::Taken(_) | FromServer::Replaced(_) | FromServer::Unknown(_)) => {}
             Ok(FromServer::Started(_) | FromServer::Refused(_)) => {
                 self.fail(Fault::peer(Code::BadMessage, "the server answered a request a second time"));
             }
@@ -277,9 +277,11 @@ fn silent(limit: Duration, what: &str) -> Fault {
 /// A report as it came; its faults happened on the server.
 fn from_server(mut report: Report) -> Report {
     let fault = match &mut report.outcome {
-        Outcome::Cancelled(fault) | Outcome::Unkillable(fault) | Outcome::Failed(fault) | Outcome::Refused(fault) => {
-            fault
-        }
+        Outcome::Cancelled(fault)
+        | Outcome::Unkillable(fault)
+        | Outcome::Failed(fault)
+        | Outcome::Refused(fault)
+        | Outcome::NotKnown(fault) => fault,
         _ => return report,
     };
     *fault = fault.clone().on(Side::Server);

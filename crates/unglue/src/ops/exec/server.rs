@@ -95,7 +95,8 @@ pub(crate) async fn serve(
         Err(outcome) => return conclude(sender, began, Report::of(outcome)).await,
     };
     let (stdout, stderr) = (link.open_unidirectional().await?, link.open_unidirectional().await?);
-    let message = wire::Started { pid: started.pid(), stdout: stdout.number(), stderr: stderr.number() };
+    let message =
+        wire::Started { pid: started.pid(), stdout: stdout.number(), stderr: stderr.number(), taken: 0, since: None };
     sender.send(&FromServer::Started(message)).await?;
     let stdin = stdin.map(FromStream);
     let job = started.run(Stdio::Direct { stdin, stdout: ToStream(stdout), stderr: ToStream(stderr) });

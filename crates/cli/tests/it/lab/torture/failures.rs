@@ -95,6 +95,33 @@ fn a_server_that_the_cuts_end_is_a_finding() {
 }
 
 #[test]
+fn a_server_that_the_cuts_end_says_how_though_its_client_ends_first() {
+    let Some(python) = python() else {
+        eprintln!("skipped: there is no python3 for the server");
+        return;
+    };
+    let home = home();
+    // It closes the connection a while before it ends, and computes in between.
+    let slow = "import time
+  c.close()
+  until=time.process_time()+0.3
+  while time.process_time()<until: pass
+  sys.exit('out of step')";
+    let fragile = SERVER.replace("c.recv(10)", &format!("if c.recv(10)!=b'hi':\n  {slow}"));
+    // One that serves one client and ends with 0, and one that serves many.
+    for (name, server) in [("many", fragile.clone()), ("one", fragile.replace("while True:", "if True:"))] {
+        fs::write(home.path().join("server.py"), server).expect("written");
+        fs::write(home.path().join("client.py"), CLIENT).expect("written");
+        let (server, client) = (format!("exec {python} server.py {{port}}"), format!("{python} client.py {{port}}"));
+        let output = torture(home.path(), &["--json", "--compare", "exit"], &server, &client);
+        assert_eq!(output.status.code(), Some(1), "{name}: {}", text(&output));
+        let report = json(&output);
+        let differences = report["differences"].to_string();
+        assert!(differences.contains("exit code 1") && differences.contains("out of step"), "{name}: {report:#}");
+    }
+}
+
+#[test]
 fn a_half_close_is_made_only_when_asked_for() {
     let Some(python) = python() else {
         eprintln!("skipped: there is no python3 for the server");
