@@ -276,6 +276,14 @@ impl Deframer {
         &self.inbox[from..self.at]
     }
 
+    /// As [`take_raw`](Self::take_raw), copied to the front of `space`. Gives their number.
+    #[cfg(feature = "std")]
+    pub(crate) fn copy_raw(&mut self, space: &mut [u8]) -> usize {
+        let there = self.take_raw(space.len());
+        space[..there.len()].copy_from_slice(there);
+        there.len()
+    }
+
     /// Leaves out the next `bytes` bytes that belong to no frame taken yet.
     pub fn skip(&mut self, bytes: u64) {
         self.unread();
