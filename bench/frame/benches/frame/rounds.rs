@@ -14,8 +14,8 @@ impl<'c> Contender<'c> {
     }
 }
 
-const ROUNDS: usize = 31;
-const TURN: Duration = Duration::from_millis(4);
+const ROUNDS: usize = 121;
+const TURN: Duration = Duration::from_millis(1);
 
 /// Prints a table of nanoseconds per frame, for work on `frames` frames.
 pub(crate) fn compare(title: &str, frames: usize, mut contenders: Vec<Contender<'_>>) {
