@@ -16,9 +16,11 @@ const SOCKET: &str = "socket";
 const OUTCOME: &str = "outcome";
 /// The outcome before it is whole.
 const OUTCOME_ROOM: &str = "outcome.new";
-/// What `claimed` holds where the command never starts.
-const NEVER: &[u8] = b"never\n";
-const KEEPER: &[u8] = b"keeper\n";
+/// What `claimed` holds where the command never starts, where a keeper has not yet started it, and from just before it starts.
+const NEVER: [u8; CLAIM_SIZE] = *b"never  \n";
+const WAITING: [u8; CLAIM_SIZE] = *b"waiting\n";
+const STARTED: [u8; CLAIM_SIZE] = *b"started\n";
+const CLAIM_SIZE: usize = 8;
 
 /// Room for an outcome, taken before the command starts: a disk that has become full meanwhile doesn't keep it from its end.
 const OUTCOME_SIZE: usize = 4096;
@@ -34,7 +36,7 @@ pub(in crate::process) struct JobDirectory(OwnedFd);
 /// Proof that this process decides about the command. Its lock lasts as long as this.
 #[derive(Debug)]
 pub(in crate::process) struct Claimed {
-    _lock: OwnedFd,
+    file: OwnedFd,
 }
 
 /// Where a job's claim is.
@@ -46,8 +48,17 @@ pub(in crate::process) enum Claim {
     Never,
     /// A keeper lives.
     Held,
-    /// Its keeper is dead.
+    /// Its keeper is dead, and may have started the command.
     Released,
+    /// Its keeper died before it started the command.
+    Unstarted,
+}
+
+impl Claimed {
+    /// The command may start from now on.
+    pub(in crate::process) fn starting(&self) -> Result<()> {
+        write_whole(&self.file, &STARTED)
+    }
 }
 
 pub(in crate::process) const fn spool_name(output: Output) -> &'static str {
@@ -67,15 +78,15 @@ impl JobDirectory {
     ///
     /// The file gets its name when it is locked already: nobody ever sees the claim of a living keeper without its lock.
     pub(in crate::process) fn claim(&self) -> Result<Claimed> {
-        self.make_claim(KEEPER).map(|_lock| Claimed { _lock })
+        self.make_claim(&WAITING).map(|file| Claimed { file })
     }
 
     /// Makes the claim as one that says that the command never starts. `EEXIST` if there is a claim.
     pub(in crate::process) fn claim_never(&self) -> Result<()> {
-        self.make_claim(NEVER).map(drop)
+        self.make_claim(&NEVER).map(drop)
     }
 
-    fn make_claim(&self, content: &[u8]) -> Result<OwnedFd> {
+    fn make_claim(&self, content: &[u8; CLAIM_SIZE]) -> Result<OwnedFd> {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let name = format!("{CLAIMED}.{}.{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let file = match self.create(&name) {
@@ -118,15 +129,18 @@ impl JobDirectory {
             Err(Errno::NOENT) => return Ok(Claim::Unmade),
             Err(error) => return Err(error),
         };
-        let mut content = [0; NEVER.len()];
-        if rustix::io::pread(&file, &mut content, 0)? == NEVER.len() && content == NEVER {
-            return Ok(Claim::Never);
-        }
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Claim::Released),
-            Err(Errno::WOULDBLOCK) => Ok(Claim::Held),
-            Err(error) => Err(error),
+            Ok(()) => {}
+            Err(Errno::WOULDBLOCK) => return Ok(Claim::Held),
+            Err(error) => return Err(error),
         }
+        let mut content = [0; CLAIM_SIZE];
+        rustix::io::pread(&file, &mut content, 0)?;
+        Ok(match content {
+            NEVER => Claim::Never,
+            WAITING => Claim::Unstarted,
+            _ => Claim::Released,
+        })
     }
 
     /// Listens for servers.
@@ -204,8 +218,9 @@ impl JobDirectory {
         Ok(Some(Box::new(report)))
     }
 
-    /// Makes durable what was made in the directory, and the directory itself.
-    pub(in crate::process) fn sync(&self) -> Result<()> {
+    /// Makes the claim durable, and the directory itself.
+    pub(in crate::process) fn sync_claim(&self, claimed: &Claimed) -> Result<()> {
+        rustix::fs::fsync(&claimed.file)?;
         rustix::fs::fsync(self)?;
         let parent =
             rustix::fs::openat(self, "..", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;

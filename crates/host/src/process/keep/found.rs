@@ -23,10 +23,10 @@ pub enum Found {
     Running(Box<Kept>, Progress),
     /// It has ended.
     Finished(Box<Report>),
-    /// The command never started, and never will in this directory.
+    /// The command never started, and never will in this directory. After a power cut this is certain for a durable job only.
     NeverStarted,
-    /// Its keeper was killed before it could put the outcome in its place: how the command ended isn't known, and whether it
-    /// started at all neither. What was left of it was killed, unless the process that forks supervisors was killed, too.
+    /// Its keeper was killed when it had started the command, or was just starting it, and before it could put the outcome in its
+    /// place; or a power cut damaged the outcome. How the command ended isn't known. What was left of it was killed, unless the process that forks supervisors was killed, too.
     Lost,
 }
 
@@ -88,8 +88,8 @@ pub(super) async fn look(directory: PathBuf, connect: bool) -> io::Result<Look> 
     tokio::task::spawn_blocking(move || look_now(&directory, connect)).await.map_err(io::Error::other)?
 }
 
-fn look_now(directory: &Path, connect: bool) -> io::Result<Look> {
-    let directory = match JobDirectory::open(directory) {
+fn look_now(path: &Path, connect: bool) -> io::Result<Look> {
+    let directory = match JobDirectory::open(path) {
         Err(Errno::NOENT) => return Ok(Look::NeverStarted),
         directory => directory?,
     };
@@ -100,7 +100,7 @@ fn look_now(directory: &Path, connect: bool) -> io::Result<Look> {
         Err(Errno::AGAIN) => return Ok(Look::Alive),
         Err(error) => return Err(error.into()),
     }
-    if let Some(report) = directory.outcome()? {
+    if let Some(report) = outcome(&directory, path)? {
         return Ok(Look::Finished(report));
     }
     if directory.claim_state()? == Claim::Unmade {
@@ -115,6 +115,19 @@ fn look_now(directory: &Path, connect: bool) -> io::Result<Look> {
         // It was made and removed between two calls.
         Claim::Held | Claim::Unmade => Ok(Look::Alive),
         // The keeper may have put it there after the first look.
-        Claim::Released => Ok(directory.outcome()?.map_or(Look::Lost, Look::Finished)),
+        Claim::Released => Ok(outcome(&directory, path)?.map_or(Look::Lost, Look::Finished)),
+        Claim::Unstarted => Ok(outcome(&directory, path)?.map_or(Look::NeverStarted, Look::Finished)),
+    }
+}
+
+/// The outcome, if there is one that can be understood. A power cut may leave another, unless the job was durable.
+fn outcome(directory: &JobDirectory, path: &Path) -> io::Result<Option<Box<Report>>> {
+    match directory.outcome() {
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            let directory = path.display();
+            tracing::warn!(event = "outcome_damaged", %directory, %error, "how the job ended is not known");
+            Ok(None)
+        }
+        outcome => outcome,
     }
 }

@@ -9,6 +9,7 @@ use rustix::io::Errno;
 use tokio::io::Interest;
 use tokio::net::UnixDatagram;
 use unglue_proto::Fault;
+use unglue_proto::message::exec::{Outcome, Report};
 
 use super::found::{Look, look};
 use super::{FEED, FEED_TAG, FromKeeper, KeptEvent, Progress, SpoolLimit, ToKeeper};
@@ -77,7 +78,16 @@ impl Kept {
             match self.receive().await {
                 Some(FromKeeper::Progress(progress)) => self.progress = Some(progress),
                 Some(FromKeeper::Ended(report)) => return Ok(KeptEvent::Ended(report)),
-                None => return self.end().await,
+                None => {
+                    let report = self.end().await?;
+                    return Ok(match &report.outcome {
+                        Outcome::Ended(exit) if !self.exited => {
+                            self.exited = true;
+                            KeptEvent::Exited(exit.clone())
+                        }
+                        _ => KeptEvent::Ended(report),
+                    });
+                }
             }
         }
     }
@@ -150,7 +160,7 @@ impl Kept {
 
     fn send(&self, message: &[u8]) -> Result<(), JobError> {
         socket::send(&self.socket, message, &[], false).map_err(|error| match error {
-            Errno::PIPE | Errno::CONNRESET => JobError::SupervisorLost,
+            Errno::PIPE | Errno::CONNRESET => JobError::Ended,
             error => JobError::System { source: error.into() },
         })
     }
@@ -181,11 +191,11 @@ impl Kept {
     }
 
     /// The connection has ended: so has the job, or its keeper, or another process has taken the job over.
-    async fn end(&self) -> Result<KeptEvent, JobError> {
+    async fn end(&self) -> Result<Box<Report>, JobError> {
         let deadline = Instant::now() + LEAVING;
         loop {
             match look(self.directory.clone(), false).await.map_err(|source| JobError::System { source })? {
-                Look::Finished(report) => return Ok(KeptEvent::Ended(report)),
+                Look::Finished(report) => return Ok(report),
                 Look::Lost | Look::NeverStarted => return Err(JobError::SupervisorLost),
                 // It ends just now.
                 Look::Alive | Look::Connected(_) if Instant::now() < deadline => tokio::time::sleep(AGAIN).await,

@@ -9,7 +9,7 @@
 //!
 //! | name | what it is |
 //! |---|---|
-//! | `claimed` | made once, by the keeper before it starts the command, or by [`Kept::find`] as proof that the command never starts. The keeper holds a lock on it (`flock(2)`) for its life |
+//! | `claimed` | made once, by the keeper before it starts the command, or by [`Kept::find`] as proof that the command never starts. The keeper holds a lock on it (`flock(2)`) for its life, and notes in it when it starts the command |
 //! | `socket` | where the keeper accepts a connection (`SOCK_SEQPACKET`) |
 //! | `stdout`, `stderr` | the spools: the bytes that the command printed, and nothing else |
 //! | `outcome` | the job's [`Report`] as JSON, put there in one step |
@@ -99,8 +99,8 @@ pub struct Progress {
 pub enum KeptEvent {
     /// It has come further.
     Progress(Progress),
-    /// The command's own process has ended; its outputs may not have. This is given once, and not if the
-    /// [`Progress`] of [`Found::Running`] already had it.
+    /// The command's own process has ended; its outputs may not have. This is given once, before the end of a command that ended by
+    /// itself; but not if the [`Progress`] of [`Found::Running`] already had it.
     Exited(Exit),
     /// The job has ended, and its spools are whole. Nothing follows.
     Ended(Box<Report>),

@@ -53,10 +53,10 @@ pub fn supervise_main() -> ! {
 fn prepare() -> io::Result<OwnedFd> {
     let control = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?;
     rustix::net::sockopt::socket_type(&control)?;
-    let null = rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-    rustix::stdio::dup2_stdin(null.as_fd())?;
     // A keeper outlives the server, and would hold open what that inherited by mistake.
     sys::close_all_but(control.as_fd())?;
+    let null = rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    rustix::stdio::dup2_stdin(null.as_fd())?;
     sys::ignore_signals();
     // Both fail harmlessly: already a session's leader; no directory to go to.
     let _ = rustix::process::setsid();

@@ -57,8 +57,8 @@ struct Place {
     directory: JobDirectory,
     room: OwnedFd,
     durable: bool,
-    /// The last to go: whoever sees it gone sees the outcome.
-    _claimed: Claimed,
+    /// The last to go: when it is released, there is an outcome.
+    claimed: Claimed,
 }
 
 /// Our ends of a command's pipes.
@@ -83,8 +83,8 @@ pub(super) fn start(
     let room = directory.reserve_outcome().map_err(in_directory)?;
     let stdout = directory.create_spool(Output::Stdout).map_err(in_directory)?;
     let files = [stdout, directory.create_spool(Output::Stderr).map_err(in_directory)?];
-    let _claimed = directory.claim().map_err(in_directory)?;
-    let place = Place { directory, room, durable: terms.durable, _claimed };
+    let claimed = directory.claim().map_err(in_directory)?;
+    let place = Place { directory, room, durable: terms.durable, claimed };
     match place.start(command, stdin) {
         Ok((listener, pipes, pid)) => {
             processes.started(pid);
@@ -114,11 +114,12 @@ pub(super) fn start(
 impl Place {
     fn start(&self, command: &Spawn<'_>, stdin: bool) -> Result<(OwnedFd, Pipes, i32), (Step, i32)> {
         let in_directory = |error: Errno| (Step::Directory, error.raw_os_error());
-        if self.durable {
-            self.directory.sync().map_err(in_directory)?;
-        }
         let listener = self.directory.listen().map_err(in_directory)?;
         let (pipes, theirs) = Pipes::new(stdin).map_err(|error| (Step::Process, error.raw_os_error()))?;
+        self.claimed.starting().map_err(in_directory)?;
+        if self.durable {
+            self.directory.sync_claim(&self.claimed).map_err(in_directory)?;
+        }
         let pid = supervisor::start(command, theirs.each_ref().map(|end| end.as_ref().map(AsFd::as_fd)))?;
         Ok((listener, pipes, pid))
     }
@@ -239,8 +240,8 @@ impl Running<'_> {
             if ready.is_empty() || self.processes.has_more_dead() {
                 self.on_children();
             }
-            for source in ready {
-                self.on_ready(source, Instant::now());
+            for (source, how) in ready {
+                self.on_ready(source, how, Instant::now());
             }
         }
     }
@@ -291,7 +292,7 @@ impl Running<'_> {
     }
 
     /// Waits until something is ready, or it is time for something.
-    fn wait(&self) -> Vec<Source> {
+    fn wait(&self) -> Vec<(Source, PollFlags)> {
         let mut watched: Vec<(Source, BorrowedFd<'_>, PollFlags)> = vec![
             (Source::Children, self.processes.events.fd(), PollFlags::IN),
             (Source::Listener, self.connection.listener(), PollFlags::IN),
@@ -311,12 +312,12 @@ impl Running<'_> {
         match poll(&mut fds, time.as_ref()) {
             Ok(_) => {}
             // A handler ran: a child ended.
-            Err(Errno::INTR) => return vec![Source::Children],
+            Err(Errno::INTR) => return vec![(Source::Children, PollFlags::IN)],
             // Out of memory: a moment later there may be some.
             Err(_) => std::thread::sleep(Duration::from_millis(10)),
         }
-        let ready = fds.iter().zip(&watched).filter(|(fd, _)| !fd.revents().is_empty());
-        ready.map(|(_, &(source, ..))| source).collect()
+        let ready = fds.iter().zip(&watched).map(|(fd, &(source, ..))| (source, fd.revents()));
+        ready.filter(|(_, how)| !how.is_empty()).collect()
     }
 
     /// How long to wait at most.
@@ -346,7 +347,7 @@ impl Running<'_> {
         }
     }
 
-    fn on_ready(&mut self, source: Source, now: Instant) {
+    fn on_ready(&mut self, source: Source, how: PollFlags, now: Instant) {
         match source {
             Source::Children => {
                 self.processes.events.take();
@@ -359,10 +360,9 @@ impl Running<'_> {
                 }
             }
             Source::Server => self.on_server(now),
-            Source::Input => match self.input.watched() {
-                Some((_, true)) => self.input.write(),
-                _ => self.input.abandon(),
-            },
+            // The pipe's reader has gone.
+            Source::Input if how.contains(PollFlags::ERR) => self.input.abandon(),
+            Source::Input => self.input.write(),
             Source::Output(output) => {
                 let moved = self.outputs.step(output, &mut self.buffer, now);
                 self.on_moved(output, moved);
