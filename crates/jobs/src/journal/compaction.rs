@@ -74,7 +74,7 @@ fn run(shared: &Shared) {
 /// The journal goes on as it is. It is tried again when it is twice as long.
 fn give_up(shared: &Shared, error: &io::Error) {
     let (_, length) = shared.writer().file();
-    tracing::warn!("{}: compacting it ({length} bytes) failed: {error}", shared.place.path().display());
+    tracing::warn!(event = "journal_not_compacted", path = %shared.place.path().display(), bytes = length, %error);
     shared.compact_at.store(length.saturating_mul(2), Ordering::Relaxed);
 }
 

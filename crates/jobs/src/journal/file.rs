@@ -272,6 +272,10 @@ impl Writer {
 
     /// Takes no more records. The first reason stays.
     pub(super) fn stop(&mut self, why: Stopped) {
+        if let (None, Stopped::Failed(call, errno)) = (&self.stopped, &why) {
+            let meaning = "the journal takes no more records: restart the server";
+            tracing::error!(event = "journal_stopped", call, %errno, meaning);
+        }
         self.stopped.get_or_insert(why);
     }
 

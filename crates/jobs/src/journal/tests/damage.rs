@@ -1,7 +1,8 @@
 //! Files that are cut, and files whose bytes are wrong.
 
-use std::fs;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::{fs, io};
 
 use proptest::prelude::*;
 
@@ -180,6 +181,54 @@ fn bytes_of_another_place_or_another_file_are_not_records() {
     let (left, scan) = lines(&foreign);
     assert_eq!(left, all[..3], "the other file's records have right checksums and numbers, and another tag");
     assert!(scan.is_damaged());
+}
+
+/// What opening the journal logs.
+fn logged(directory: &Path, boot: &str) -> String {
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+    impl io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    tracing::subscriber::with_default(subscriber, || drop(open_in_boot(directory, boot)));
+    let bytes = log.0.lock().unwrap().clone();
+    String::from_utf8(bytes).unwrap()
+}
+
+#[test]
+fn a_torn_end_and_damage_and_a_crash_are_told_apart_in_the_log() {
+    let (_, _, _, ends) = sample();
+    let directory = tempfile::tempdir().unwrap();
+    left(directory.path(), &some());
+    assert_eq!(logged(directory.path(), "this boot"), "");
+    let crash = logged(directory.path(), "the next boot");
+    assert!(crash.contains("journal_new_id") && crash.contains("went down"), "{crash}");
+    assert!(!crash.contains("journal_torn") && !crash.contains("journal_damaged"), "{crash}");
+
+    let path = directory.path().join("journal");
+    let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+    let length = file.metadata().unwrap().len();
+    file.set_len(length - 1).unwrap();
+    let torn = logged(directory.path(), "the next boot");
+    assert!(torn.contains("journal_torn") && torn.contains("offset=") && torn.contains("not written whole"), "{torn}");
+    assert!(!torn.contains("journal_damaged") && !torn.contains("journal_kept"), "{torn}");
+
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[ends[3] + 40] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    let damaged = logged(directory.path(), "the next boot");
+    for part in ["journal_damaged", "bytes=", "those before and after are kept", "journal_kept", "journal.damaged-1"] {
+        assert!(damaged.contains(part), "{part}: {damaged}");
+    }
 }
 
 #[test]
