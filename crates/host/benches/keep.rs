@@ -68,30 +68,46 @@ fn keep(directory: &Path, command: Command) -> Keep {
     }
 }
 
-async fn kept(pool: &Supervisors, directory: &Path, detached: bool) -> Duration {
+/// Seconds of processor time that a process has used, in user mode and in the kernel.
+fn processor_time(pid: u32) -> Option<[f64; 2]> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(11).flat_map(str::parse::<f64>);
+    let ticks = rustix::param::clock_ticks_per_second() as f64;
+    Some([fields.next()? / ticks, fields.next()? / ticks])
+}
+
+async fn kept(pool: &Supervisors, directory: &Path, detached: bool) -> (Duration, [f64; 2]) {
     let place = tempfile::tempdir_in(directory).expect("a directory");
     let start = Instant::now();
-    let (mut kept, _) = pool.keep(&keep(place.path(), printer())).await.expect("it starts");
+    let (mut kept, pid) = pool.keep(&keep(place.path(), printer())).await.expect("it starts");
+    let keeper = parent(pid);
+    let mut used = [0.0; 2];
     if detached {
         while !place.path().join("outcome").exists() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
+            tokio::time::sleep(Duration::from_millis(2)).await;
+            used = processor_time(keeper).unwrap_or(used);
         }
     }
     loop {
-        if let KeptEvent::Ended(report) = kept.event().await.expect("it goes on") {
+        let event = kept.event().await.expect("it goes on");
+        used = processor_time(keeper).unwrap_or(used);
+        if let KeptEvent::Ended(report) = event {
             assert_eq!(report.outcome, Outcome::exited(0));
             assert_eq!(report.stdout.expect("it ran").tally.bytes, GIBIBYTE);
-            return start.elapsed();
+            return (start.elapsed(), used);
         }
     }
 }
 
 async fn printers(pool: &Supervisors, directory: &Path, rounds: usize) {
     let mut times = [Vec::new(), Vec::new(), Vec::new()];
+    let mut used = [0.0; 2];
     for _ in 0..rounds {
         times[0].push(direct(pool).await);
-        times[1].push(kept(pool, directory, false).await);
-        times[2].push(kept(pool, directory, true).await);
+        times[1].push(kept(pool, directory, false).await.0);
+        let (time, keepers) = kept(pool, directory, true).await;
+        times[2].push(time);
+        used = [0, 1].map(|mode| used[mode] + keepers[mode] / rounds as f64);
     }
     let [direct, watched, detached] = times.map(|mut times| {
         times.sort();
@@ -102,6 +118,7 @@ async fn printers(pool: &Supervisors, directory: &Path, rounds: usize) {
     println!("  direct, digested and dropped          {direct:?}");
     println!("  kept, its progress watched            {watched:?}, {:.2} of the direct speed", ratio(watched));
     println!("  kept, nobody watches                  {detached:?}, {:.2} of the direct speed", ratio(detached));
+    println!("  its keeper's processor time           {:.2} s user, {:.2} s system (means)", used[0], used[1]);
 }
 
 /// Private and proportional memory of a process, in KiB (proc_pid_smaps_rollup).

@@ -3,3 +3,4 @@
 mod errno;
 pub mod process;
 pub mod store;
+mod writeback;

@@ -1,5 +1,6 @@
 //! Commands under keepers, which outlive the process that started them.
 
+mod durable;
 mod ends;
 mod found;
 mod full;
