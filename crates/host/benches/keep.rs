@@ -1,8 +1,8 @@
 //! What a keeper costs: a command that prints a gigabyte into its spool, against the direct path (the same pipe and digest, and a
 //! reader that drops the bytes); and a thousand idle jobs.
 //!
-//! `cargo bench -p unglue-host --bench keep [-- DIRECTORY [ROUNDS]]`. Both kinds alternate in one run; medians are told. The spools
-//! lie in DIRECTORY (the temporary directory).
+//! `cargo bench -p unglue-host --bench keep [-- DIRECTORY [ROUNDS [IDLE]]]`. Both kinds alternate in one run; medians are told. The
+//! spools lie in DIRECTORY (the temporary directory). IDLE is the number of idle jobs (1000).
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -16,7 +16,8 @@ use unglue_proto::life::Terms;
 use unglue_proto::message::exec::{Outcome, StreamEnd};
 
 const GIBIBYTE: u64 = 1 << 30;
-const IDLE: usize = 1000;
+/// Should this program die, its jobs end after so long.
+const LEASE: Duration = Duration::from_secs(30);
 
 fn main() {
     if std::env::args().nth(1).is_some_and(|argument| argument == "__supervise") {
@@ -24,12 +25,17 @@ fn main() {
     }
     let mut arguments = std::env::args().skip(1).filter(|argument| !argument.starts_with("--"));
     let directory = arguments.next().map_or_else(std::env::temp_dir, PathBuf::from);
-    let rounds = arguments.next().and_then(|rounds| rounds.parse().ok()).unwrap_or(5);
+    let mut number = || arguments.next().and_then(|number| number.parse().ok());
+    let (rounds, idle) = (number().unwrap_or(5), number().unwrap_or(1000));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime starts");
     runtime.block_on(async {
         let pool = Supervisors::new(SupervisorCommand::current_exe(), Limits::default()).expect("supervisors start");
-        printers(&pool, &directory, rounds).await;
-        idlers(&pool, &directory).await;
+        if rounds > 0 {
+            printers(&pool, &directory, rounds).await;
+        }
+        if idle > 0 {
+            idlers(&pool, &directory, idle).await;
+        }
     });
 }
 
@@ -62,7 +68,7 @@ fn keep(directory: &Path, command: Command) -> Keep {
         directory: directory.to_owned(),
         command,
         terms: Terms::default(),
-        keep: None,
+        keep: Some(LEASE),
         durable: false,
         spool: SpoolLimit::Stall(2 * GIBIBYTE),
     }
@@ -137,24 +143,26 @@ fn parent(pid: u32) -> u32 {
     fields.split_ascii_whitespace().nth(1).and_then(|parent| parent.parse().ok()).expect("a parent")
 }
 
-async fn idlers(pool: &Supervisors, directory: &Path) {
+async fn idlers(pool: &Supervisors, directory: &Path, idle: usize) {
     let own = memory(std::process::id())[0];
     let start = Instant::now();
     let (mut places, mut jobs) = (Vec::new(), Vec::new());
-    for _ in 0..IDLE {
+    for _ in 0..idle {
         let place = tempfile::tempdir_in(directory).expect("a directory");
         let command = Command { env: login_environment(), ..Command::new(["sleep", "300"]) };
-        jobs.push(pool.keep(&keep(place.path(), command)).await.expect("it starts"));
+        let job = pool.keep(&keep(place.path(), command)).await.expect("it starts");
+        job.0.hold(true).expect("it lives");
+        jobs.push(job);
         places.push(place);
     }
-    println!("{IDLE} idle jobs, started one after the other in {:?}:", start.elapsed());
+    println!("{idle} idle jobs, started one after the other in {:?}:", start.elapsed());
     let mean = |pids: Vec<u32>| {
         let total = pids.iter().map(|&pid| memory(pid)).fold([0, 0], |sum, one| [sum[0] + one[0], sum[1] + one[1]]);
-        total.map(|sum| sum / IDLE as u64)
+        total.map(|sum| sum / idle as u64)
     };
     let keepers = mean(jobs.iter().map(|(_, pid)| parent(*pid)).collect());
     let commands = mean(jobs.iter().map(|(_, pid)| *pid).collect());
-    let server = (memory(std::process::id())[0] - own) as f64 / IDLE as f64;
+    let server = (memory(std::process::id())[0] - own) as f64 / idle as f64;
     println!("  a keeper   {} KiB private, {} KiB proportional", keepers[0], keepers[1]);
     println!("  its sleep  {} KiB private, {} KiB proportional", commands[0], commands[1]);
     println!("  the server {server:.1} KiB private for each");
@@ -163,7 +171,10 @@ async fn idlers(pool: &Supervisors, directory: &Path) {
     let mut found = Vec::new();
     for place in &places {
         match Kept::find(place.path()).await.expect("it is found") {
-            Found::Running(kept, _) => found.push(kept),
+            Found::Running(kept, _) => {
+                kept.hold(true).expect("it lives");
+                found.push(kept);
+            }
             other => panic!("{other:?}"),
         }
     }

@@ -3,4 +3,3 @@
 mod errno;
 pub mod process;
 pub mod store;
-mod writeback;

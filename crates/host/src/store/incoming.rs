@@ -17,8 +17,8 @@ use super::place::{self, Place};
 use super::protected::Protected;
 use super::reach::Reach;
 use super::temporary::{self, Temporary};
+use super::writeback::Writeback;
 use super::{FileId, space};
-use crate::writeback::Writeback;
 
 /// What a file is when it is complete.
 #[derive(Debug, Clone, Copy, Default)]

@@ -70,6 +70,7 @@ mod sink;
 mod source;
 mod space;
 mod temporary;
+mod writeback;
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;

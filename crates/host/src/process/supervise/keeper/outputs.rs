@@ -12,7 +12,6 @@ use crate::errno;
 use crate::process::keep::SpoolLimit;
 use crate::process::output::is_hung_up;
 use crate::process::supervisors::widen;
-use crate::writeback::Writeback;
 
 pub(super) const BOTH: [Output; 2] = [Output::Stdout, Output::Stderr];
 
@@ -37,7 +36,6 @@ struct Spool {
     file: OwnedFd,
     /// What was written.
     meter: Meter,
-    writeback: Writeback,
     /// What was read, and could not be written yet.
     waiting: Vec<u8>,
     /// So much is still to be read, if the end is near.
@@ -66,7 +64,6 @@ impl Outputs {
             pipe: Some(pipe),
             file,
             meter: Meter::default(),
-            writeback: Writeback::default(),
             waiting: Vec::new(),
             rest: None,
             end: None,
@@ -237,7 +234,6 @@ impl Spool {
                 Ok(0) => return (written, Err(Errno::IO)),
                 Ok(more) => {
                     self.meter.pass(&bytes[written..written + more]);
-                    self.writeback.advance(&self.file, self.meter.bytes());
                     written += more;
                 }
                 Err(Errno::INTR) => {}

@@ -109,7 +109,8 @@ fn holder() {
     runtime().block_on(async {
         let pool = pool_with(Limits::default());
         let mut kept = Vec::new();
-        for (name, time) in [("detached", None), ("leased", Some(Duration::from_millis(800)))] {
+        for (name, time) in [("detached", Some(Duration::from_secs(60))), ("leased", Some(Duration::from_millis(800)))]
+        {
             let place = directory.join(name);
             std::fs::create_dir(&place).expect("it is made");
             let mut command =

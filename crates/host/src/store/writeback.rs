@@ -5,14 +5,15 @@
 //! many unwritten ones that it stops the writer. On tmpfs it does nothing and costs nothing.
 #![allow(unsafe_code)]
 
-use std::os::fd::{AsFd, AsRawFd as _};
+use std::fs::File;
+use std::os::fd::AsRawFd as _;
 
 /// Bytes between two requests. Files that are smaller make none.
 const STEP: u64 = 8 << 20;
 
 /// How far the writing of a file has been asked for.
 #[derive(Debug, Default)]
-pub(crate) struct Writeback {
+pub(super) struct Writeback {
     asked: u64,
 }
 
@@ -20,14 +21,14 @@ impl Writeback {
     /// Asks the kernel to begin writing what came since the last time, once that is [`STEP`] bytes or more; `written`
     /// is the file's size so far. It doesn't wait for the device.
     ///
-    /// A hint: what fails here is reported by `fsync`, where that is still to come.
-    pub(crate) fn advance(&mut self, file: impl AsFd, written: u64) {
+    /// A hint: what fails here is reported by `fsync`, which is still to come.
+    pub(super) fn advance(&mut self, file: &File, written: u64) {
         let (Ok(from), Ok(length)) = (i64::try_from(self.asked), i64::try_from(written - self.asked)) else { return };
         if length < STEP as i64 {
             return;
         }
         // SAFETY: sync_file_range(2) takes numbers only, and `file` keeps its descriptor open meanwhile.
-        unsafe { libc::sync_file_range(file.as_fd().as_raw_fd(), from, length, libc::SYNC_FILE_RANGE_WRITE) };
+        unsafe { libc::sync_file_range(file.as_raw_fd(), from, length, libc::SYNC_FILE_RANGE_WRITE) };
         self.asked = written;
     }
 }
