@@ -4,6 +4,9 @@
 //! it: `machines/MACHINE`, with mode 0700. The owner holds a lock (flock(2)) on the file `lock` there. The lock ends with the
 //! process, however it dies; the file stays. No child inherits it: the descriptor is closed by execve(2).
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::fs::{DirBuilder, File};
 use std::io::{self, Read as _};
@@ -11,14 +14,16 @@ use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rustix::fs::{CWD, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
 /// The longest path of a unix socket (unix(7)), without the final NUL.
 const SOCKET_PATH: usize = 107;
-/// How often the lock is tried for if its directory is replaced meanwhile.
-const TRIES: usize = 8;
+/// For how long a lock is tried for whose owner is dead: a child that it was just starting has the lock until it calls
+/// execve(2).
+const PATIENCE: Duration = Duration::from_secs(1);
 /// How much of the lock's text is read.
 const TEXT: u64 = 4096;
 
@@ -27,8 +32,14 @@ const TEXT: u64 = 4096;
 pub struct Owner {
     directory: PathBuf,
     handle: OwnedFd,
-    /// Holds the lock.
-    _lock: File,
+    lock: File,
+}
+
+/// The lock ends here, even if a child that is just being started has a copy of the descriptor.
+impl Drop for Owner {
+    fn drop(&mut self) {
+        let _ = rustix::fs::flock(&self.lock, FlockOperation::NonBlockingUnlock);
+    }
 }
 
 /// The state can't be owned.
@@ -63,6 +74,14 @@ pub struct Holder {
     pub program: Option<PathBuf>,
 }
 
+impl Holder {
+    /// Whether the process is there, as far as it can be told.
+    fn lives(&self) -> bool {
+        let pid = self.pid.and_then(|pid| rustix::process::Pid::from_raw(i32::try_from(pid).ok()?));
+        pid.is_none_or(|pid| rustix::process::test_kill_process(pid) != Err(Errno::SRCH))
+    }
+}
+
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.pid, &self.program) {
@@ -81,21 +100,30 @@ impl Owner {
     pub fn take(state: &Path) -> Result<Owner, Owned> {
         let directory = of_this_machine(state)?;
         make(&directory)?;
-        for _ in 0..TRIES {
+        let started = Instant::now();
+        loop {
             let handle = open_directory(&directory)?;
             let lock = open_lock(&handle, &directory)?;
             match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+                // A lock on a file that has lost its name is worth nothing.
+                Ok(()) if is_still(&lock, &directory.join("lock")) => {
+                    sign(&lock);
+                    return Ok(Owner { directory, handle, lock });
+                }
                 Ok(()) => {}
-                Err(Errno::WOULDBLOCK) => return Err(Owned::By { holder: holder(&lock), directory }),
+                Err(Errno::WOULDBLOCK) => {
+                    let holder = holder(&lock);
+                    if started.elapsed() > PATIENCE || holder.lives() {
+                        return Err(Owned::By { holder, directory });
+                    }
+                }
                 Err(errno) => return Err(unusable(&directory.join("lock"), "locking it", errno)),
             }
-            // A lock on a file that has lost its name is worth nothing.
-            if is_still(&lock, &directory.join("lock")) {
-                sign(&lock);
-                return Ok(Owner { directory, handle, _lock: lock });
+            if started.elapsed() > PATIENCE {
+                return Err(unusable(&directory, "locking it while it is replaced again and again", Errno::STALE));
             }
+            std::thread::sleep(Duration::from_millis(5));
         }
-        Err(unusable(&directory, "locking it while it is replaced again and again", Errno::STALE))
     }
 
     /// The directory of this machine: for the journal, and for the jobs.

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use unglue_proto::Octets;
 use unglue_proto::message::Time;
-use unglue_proto::message::exec::Report;
+use unglue_proto::message::exec::{Lease, Report};
 
 use super::forgotten::{Forgotten, hash, uuid_time};
 use super::record::Line;
-use super::{Lease, Record, Retention};
+use super::{Record, Retention};
 
 /// What a job takes in memory besides its texts, roughly: the entry, its places in the maps, its report's digests.
 const WEIGHT: usize = 900;

@@ -55,12 +55,13 @@ mod compaction;
 mod file;
 mod forgotten;
 mod index;
-mod lease;
 mod open;
 mod record;
 mod retention;
 mod scan;
 mod sync;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::path::Path;
@@ -72,7 +73,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use unglue_proto::message::Time;
 
 pub use index::{Entry, Index, Pruned};
-pub use lease::Lease;
 pub use open::JournalError;
 pub use record::{Record, shortened};
 pub use retention::Retention;

@@ -203,7 +203,7 @@ fn report(place: &Place, found: &Found, lost: Option<Lost>) {
     let path = place.path();
     let path = path.display();
     for gap in &found.scan.gaps {
-        tracing::warn!("{path}: {gap} are damaged; the records before and after them are kept");
+        tracing::warn!("{path}: {gap} are damaged or missing; the records before and after are kept");
     }
     match &found.scan.tail {
         Tail::Damaged(gap) => {
@@ -224,6 +224,9 @@ fn report(place: &Place, found: &Found, lost: Option<Lost>) {
 
 impl fmt::Display for Gap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} bytes from offset {}", self.bytes, self.at)
+        match self.bytes {
+            0 => write!(f, "records at offset {}", self.at),
+            bytes => write!(f, "{bytes} bytes from offset {}", self.at),
+        }
     }
 }

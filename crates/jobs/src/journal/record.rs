@@ -5,9 +5,7 @@ use std::io;
 use serde::{Deserialize, Serialize};
 use unglue_proto::Octets;
 use unglue_proto::message::Time;
-use unglue_proto::message::exec::Report;
-
-use super::Lease;
+use unglue_proto::message::exec::{Lease, Report};
 
 /// What a file begins with.
 const MAGIC: &[u8; 16] = b"unglue journal\n\0";

@@ -12,7 +12,7 @@ const CHUNK: usize = 4 << 20;
 /// The longest record.
 const RECORD: usize = PREFIX + PAYLOAD;
 
-/// Bytes of a file that are not records.
+/// Bytes of a file that are not records; none, if records are missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Gap {
     /// Where they begin.
@@ -112,17 +112,18 @@ fn read(mut window: Window<impl Read>, mut scan: Scan, mut take: impl FnMut(Line
     }
 }
 
-/// Looks for the next record behind the window's first byte. Nothing if there is none. Also: whether there were only zeros.
+/// Looks for the next record. Nothing if there is none. Also: whether there were only zeros before it.
 fn seek(window: &mut Window<impl Read>, scan: &mut Scan) -> io::Result<(Option<(Line, usize)>, bool)> {
     let mut zeros = true;
-    while let Some(byte) = window.rest()?.first() {
-        zeros &= *byte == 0;
-        window.skip(1);
-        if let Some(found) = next(window.rest()?, scan, false) {
+    loop {
+        let rest = window.rest()?;
+        if let Some(found) = next(rest, scan, false) {
             return Ok((Some(found), zeros));
         }
+        let Some(byte) = rest.first() else { return Ok((None, zeros)) };
+        zeros &= *byte == 0;
+        window.skip(1);
     }
-    Ok((None, zeros))
 }
 
 /// The line of the record that the bytes begin with, and the record's length, if it is one of the file: the very next one, or,
