@@ -5,7 +5,7 @@ pub mod exec;
 mod flow;
 pub mod transfer;
 
-pub(crate) use control::{Control, ControlReceiver, ControlSender};
+pub(crate) use control::{Control, ControlError, ControlReceiver, ControlSender};
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -28,7 +28,7 @@ struct Refused<'a> {
 }
 
 /// Answers a request: nothing was done.
-pub(crate) async fn refuse(sender: ControlSender, fault: Fault) -> Result<(), Fault> {
+pub(crate) async fn refuse(sender: ControlSender, fault: Fault) -> Result<(), ControlError> {
     sender.send_final(&Refused { refused: &fault }).await
 }
 

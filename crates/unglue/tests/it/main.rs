@@ -11,6 +11,7 @@ mod flood;
 mod hoard;
 mod keys;
 mod orphans;
+mod own_stores;
 mod pipelined;
 mod raw;
 mod refusals;

@@ -11,7 +11,7 @@ use unglue_proto::{Code, Fault, Side, signal};
 use super::check::Observations;
 use super::request::Exec;
 use super::streams::{Input, Output};
-use crate::ops::{Control, ControlReceiver, ControlSender, unbroken};
+use crate::ops::{Control, ControlError, ControlReceiver, ControlSender, unbroken};
 
 /// See [`limits`]; the tests of this module don't wait that long.
 const START: Duration = if cfg!(test) { Duration::from_millis(400) } else { limits::START };
@@ -152,7 +152,7 @@ impl Running {
     /// # Errors
     /// The link has ended.
     pub async fn signal(&mut self, number: i32) -> Result<(), Fault> {
-        self.sender.send(&FromClient::Signal(signal::name(number))).await
+        Ok(self.sender.send(&FromClient::Signal(signal::name(number))).await?)
     }
 
     /// Waits until the command's own process has ended; `None` if it never started, or its end isn't known. Its
@@ -223,8 +223,8 @@ impl Progress {
             Ok(FromServer::Started(_) | FromServer::Refused(_)) => {
                 self.fail(Fault::peer(Code::BadMessage, "the server answered a request a second time"));
             }
-            Err(fault) if fault.code == Code::BadMessage => self.fail(fault),
-            Err(fault) => self.report = Some(Report::of(Outcome::LinkLost(fault))),
+            Err(ControlError::Message(fault)) => self.fail(fault),
+            Err(ControlError::Stream(error)) => self.report = Some(Report::of(Outcome::LinkLost(error.into()))),
         }
     }
 
