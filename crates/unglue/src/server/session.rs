@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 use tracing::field::display;
 use unglue_host::store::Store;
 use unglue_identity::Principal;
-use unglue_jobs::{Claim, Kind};
+use unglue_jobs::{Asking, Transfer};
 use unglue_link::{Link, Peer};
 use unglue_proto::message::{Request, Tally, exec, transfer};
 use unglue_proto::{Code, Fault, Octets};
@@ -16,7 +16,7 @@ use super::connections::log_panic;
 use super::grant::Grant;
 use super::{Shared, Stage};
 use crate::ops::exec::Runner;
-use crate::ops::{Control, ControlError, exec as running, refuse, transfer as moving};
+use crate::ops::{Control, ControlError, exec as running, job as jobs, refuse, transfer as moving, turn_down};
 
 /// A connection's operations. Dropped, it ends them all.
 pub(super) struct Session {
@@ -102,6 +102,9 @@ impl Context {
             Request::Exec(exec) => self.exec(*exec, known, control).await,
             Request::Put(put) => self.put(put, known, control).await,
             Request::Get(get) => self.get(get, known, control).await,
+            Request::Attach(_) | Request::Jobs(_) | Request::Signal(_) | Request::Remove(_) => {
+                self.on_jobs(request, known, control).await;
+            }
             Request::Unknown(_) => {
                 let fault = known.err().unwrap_or_else(|| Fault::us("an unknown request is known"));
                 self.refuse("unknown_request", fault, control).await;
@@ -122,8 +125,7 @@ impl Context {
         let unfinished = Unfinished::new("exec_abandoned", self.peer, &id);
         let result = match known.and_then(|()| self.grant.runner()) {
             Ok(runner) => {
-                let owner = (&self.shared.registry, self.principal.user.as_str());
-                running::serve(&self.link, runner, owner, exec, control).await
+                running::serve(&self.link, runner, (&self.shared.registry, self.asking()), exec, control).await
             }
             Err(fault) => {
                 self.refuse_data(exec.stdin);
@@ -149,7 +151,7 @@ impl Context {
             Ok((store, _claim)) => moving::serve_put(&self.link, store, self.grant.slots(), put, control).await,
             Err(fault) => {
                 self.refuse_data(Some(put.data));
-                turn_down(control, fault).await
+                turn_down(control.sender, fault).await
             }
         };
         unfinished.finish();
@@ -161,16 +163,46 @@ impl Context {
         let unfinished = Unfinished::new("get_abandoned", self.peer, &id);
         let result = match known.and_then(|()| self.store(&id)) {
             Ok((store, _claim)) => moving::serve_get(&self.link, store, self.grant.slots(), get, control).await,
-            Err(fault) => turn_down(control, fault).await,
+            Err(fault) => turn_down(control.sender, fault).await,
         };
         unfinished.finish();
         self.log_transfer("get", &id, &path, None, &result);
     }
 
+    /// What is asked about jobs: who may run commands may see to them.
+    async fn on_jobs(&self, request: Request, known: Result<(), Fault>, control: Control) {
+        let (event, registry, asking) = (request.kind().to_owned(), &self.shared.registry, self.asking());
+        let stdin = match &request {
+            Request::Attach(attach) => attach.stdin,
+            _ => None,
+        };
+        let done = match known.and_then(|()| self.grant.runner().map(drop)) {
+            Err(fault) => {
+                self.refuse_data(stdin);
+                turn_down(control.sender, fault).await
+            }
+            Ok(()) => match request {
+                Request::Attach(attach) => {
+                    jobs::serve_attach(&self.link, registry, asking, attach, control).await.map(drop)
+                }
+                Request::Jobs(jobs) => jobs::serve_jobs(registry, asking, jobs, control).await,
+                Request::Signal(signal) => jobs::serve_signal(registry, asking, signal, control).await,
+                Request::Remove(remove) => jobs::serve_remove(registry, asking, remove, control).await,
+                other => Err(Fault::us(format!("{:?} is no request about jobs", other.kind()))),
+            },
+        };
+        let why = done.err().map(|fault| fault.what);
+        tracing::info!(event, peer = %self.peer, user = %self.principal.user, why);
+    }
+
+    fn asking(&self) -> Asking<'_> {
+        Asking { user: &self.principal.user, key: None }
+    }
+
     /// The store, and a claim to the transfer's id.
-    fn store(&self, id: &str) -> Result<(&Store, Claim), Fault> {
+    fn store(&self, id: &str) -> Result<(&Store, Transfer), Fault> {
         let store = self.grant.store()?;
-        let claim = self.shared.registry.claim(&self.principal.user, id, Kind::Transfer);
+        let claim = self.shared.registry.transfer(&self.principal.user, id);
         let claim = claim.map_err(|in_use| Fault::user(Code::IdInUse, in_use.to_string()))?;
         Ok((store, claim))
     }
@@ -219,12 +251,6 @@ impl Drop for Unfinished {
             tracing::info!(event = self.event, peer = %self.peer, id = %self.id, why);
         }
     }
-}
-
-/// Refuses a transfer, which is then the transfer's result, too.
-async fn turn_down(control: Control, fault: Fault) -> Result<Tally, Fault> {
-    refuse(control.sender, fault.clone()).await?;
-    Err(fault)
 }
 
 /// A client's own words, fit for a log line.
