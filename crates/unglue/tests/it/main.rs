@@ -12,6 +12,7 @@ mod hoard;
 mod jobs;
 mod keys;
 mod orphans;
+mod own_stores;
 mod pipelined;
 mod raw;
 mod refusals;

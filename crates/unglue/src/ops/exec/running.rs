@@ -14,7 +14,7 @@ use super::request::Exec;
 use super::streams::{Input, Output};
 use super::talk::{Hearing, Speaking};
 use crate::ops::job::{Followed, LinkState};
-use crate::ops::{Control, unbroken};
+use crate::ops::{Control, ControlError, unbroken};
 
 /// See [`limits`]; the tests of this module don't wait that long.
 const START: Duration = if cfg!(test) { Duration::from_millis(400) } else { limits::START };
@@ -299,8 +299,8 @@ impl Progress {
             Ok(FromServer::Started(_) | FromServer::Refused(_)) => {
                 self.fail(Fault::peer(Code::BadMessage, "the server answered a request a second time"));
             }
-            Err(fault) if fault.code == Code::BadMessage => self.fail(fault),
-            Err(fault) => self.report = Some(Report::of(Outcome::LinkLost(fault))),
+            Err(ControlError::Message(fault)) => self.fail(fault),
+            Err(ControlError::Stream(error)) => self.report = Some(Report::of(Outcome::LinkLost(error.into()))),
         }
     }
 

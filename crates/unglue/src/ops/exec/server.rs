@@ -26,7 +26,7 @@ use unglue_proto::message::exec::{
 use unglue_proto::{Code, Fault, signal};
 
 use crate::ops::job::{Beginning, Wants, attend, not_kept, without_output};
-use crate::ops::{Control, ControlReceiver, ControlSender};
+use crate::ops::{Control, ControlError, ControlReceiver, ControlSender};
 
 /// Bytes that are read from an input stream at once.
 const READ: usize = 64 * 1024;
@@ -268,11 +268,11 @@ async fn follow(mut job: Attachment, sender: &mut ControlSender, receiver: Contr
                 Ok(None) => receiver = None,
                 Ok(Some(FromClient::Unknown(_))) => {}
                 // Nothing that follows can be understood.
-                Err(fault) if fault.code == Code::BadMessage => {
+                Err(ControlError::Message(fault)) => {
                     receiver = None;
                     job.job().order(Order::Cancel(fault.advise("the command was killed"))).await;
                 }
-                Err(fault) => return Err(fault),
+                Err(ControlError::Stream(error)) => return Err(error.into()),
                 Ok(Some(FromClient::Signal(name))) => {
                     if let Some(number) = signal::number(&name) {
                         job.job().order(Order::Signal(number)).await;
@@ -283,7 +283,7 @@ async fn follow(mut job: Attachment, sender: &mut ControlSender, receiver: Contr
     }
 }
 
-async fn next(receiver: &mut Option<ControlReceiver>) -> Result<Option<FromClient>, Fault> {
+async fn next(receiver: &mut Option<ControlReceiver>) -> Result<Option<FromClient>, ControlError> {
     match receiver {
         Some(receiver) => receiver.next().await,
         None => std::future::pending().await,

@@ -360,7 +360,7 @@ fn checked(message: FromServer, moved: &Moved) -> FromServer {
 async fn message(ask: &Ask, receiver: &mut ControlReceiver) -> Result<FromServer, Fault> {
     loop {
         return match ask {
-            Ask::Exec(..) => receiver.expect().await,
+            Ask::Exec(..) => Ok(receiver.expect().await?),
             Ask::Attach(_) => Ok(match receiver.expect().await? {
                 jobs::FromServer::Exited(exit) => FromServer::Exited(exit),
                 jobs::FromServer::Taken(taken) => FromServer::Taken(taken),

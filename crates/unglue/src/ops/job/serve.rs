@@ -235,7 +235,7 @@ impl Attendance<'_> {
 
     async fn finish(self, message: &FromServer) -> Result<(), Fault> {
         self.receiver.into_iter().for_each(ControlReceiver::ignore);
-        self.sender.send_final(message).await
+        Ok(self.sender.send_final(message).await?)
     }
 }
 
@@ -258,7 +258,7 @@ async fn changed(watch: &mut Option<watch::Receiver<Snapshot>>) {
 
 async fn next(receiver: &mut Option<ControlReceiver>) -> Result<Option<FromClient>, Fault> {
     match receiver {
-        Some(receiver) => receiver.next().await,
+        Some(receiver) => Ok(receiver.next().await?),
         None => std::future::pending().await,
     }
 }
