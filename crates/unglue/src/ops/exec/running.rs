@@ -88,7 +88,7 @@ async fn begin(link: Link, exec: Exec) -> Result<Running, Fault> {
     let id = exec.next_id();
     let again = exec.retried().map(|journal| Again { journal, ..Again::default() });
     sender.send(&exec.request(&id, stdin.as_ref().map(SendStream::number), again)).await?;
-    let mut receiver = Hearing::Direct(receiver);
+    let mut receiver = Hearing::Direct(Box::new(receiver));
     let answer = timeout(START, answer(&mut receiver)).await;
     let answer = answer.unwrap_or_else(|_| Err(silent(START, "whether the command started")))?;
     let mut running = Running::new(id, Speaking::Direct(sender), receiver, None);

@@ -14,7 +14,7 @@ pub(super) enum Speaking {
 
 /// What the server says.
 pub(super) enum Hearing {
-    Direct(ControlReceiver),
+    Direct(Box<ControlReceiver>),
     Followed(mpsc::Receiver<FromServer>),
 }
 

@@ -138,7 +138,7 @@ struct Attached {
 }
 
 enum Answer {
-    Attached(Attached),
+    Attached(Box<Attached>),
     /// There is nothing more to come.
     Final(FromServer),
 }
@@ -156,7 +156,7 @@ impl Follower {
                 Ok(Answer::Attached(attached)) => {
                     lost = None;
                     self.state.send_replace(LinkState::Up);
-                    match self.carry(attached).await {
+                    match self.carry(*attached).await {
                         Ok(()) => return,
                         Err(fault) => fault,
                     }
@@ -221,7 +221,7 @@ impl Follower {
         Ok(match answer.unwrap_or_else(|_| Err(silent()))? {
             Ok((outputs, taken)) => {
                 let stdin = stdin.map(|stream| (stream, taken));
-                Answer::Attached(Attached { sender, receiver, outputs, stdin })
+                Answer::Attached(Box::new(Attached { sender, receiver, outputs, stdin }))
             }
             Err(message) => Answer::Final(message),
         })
