@@ -126,10 +126,10 @@ fn a_request_that_makes_no_sense_is_refused() {
 #[test]
 fn an_id_that_is_in_use_is_refused() {
     with_link(async |link| {
-        let request = || json!({"exec": {"id": "same", "argv": ["sleep", "1"]}});
-        let mut first = Operation::start(&link, request()).await;
+        let request = |seconds: &str| json!({"exec": {"id": "same", "argv": ["sleep", seconds]}});
+        let mut first = Operation::start(&link, request("1")).await;
         assert!(first.receive().await["started"].is_object());
-        let answer = Operation::start(&link, request()).await.receive().await;
+        let answer = Operation::start(&link, request("2")).await.receive().await;
         assert_eq!(answer["refused"]["code"], "id_in_use", "{answer}");
         assert_eq!(first.receive().await, json!({"exited": {"exited": 0}}), "the first goes on");
     });
