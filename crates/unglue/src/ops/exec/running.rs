@@ -291,6 +291,8 @@ impl Progress {
             Ok(FromServer::Outcome(report)) => self.report = Some(from_server(*report)),
             Ok(FromServer::Replaced(_)) => {
                 let fault = Fault::user(Code::Held, "another client has taken the command over");
+                // There are no figures to compare.
+                self.checked = true;
                 self.report = Some(Report::of(Outcome::Cancelled(fault.advise("it runs on"))));
             }
             Ok(FromServer::Taken(_) | FromServer::Unknown(_)) => {}

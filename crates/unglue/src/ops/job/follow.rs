@@ -292,6 +292,9 @@ impl Follower {
             }
             let taken = started.taken;
             if !std::mem::replace(&mut self.started, true) {
+                if let (Ask::Attach(_), Some(input)) = (&self.ask, &self.input) {
+                    input.start_at(taken);
+                }
                 // The client may have gone.
                 let _ = self.messages.send(FromServer::Started(started)).await;
             }
@@ -386,7 +389,11 @@ async fn pass(lane: &mut Option<Lane>, stream: Option<RecvStream>) -> Result<Opt
     loop {
         // First a place, then the bytes: so none is lost when this is dropped.
         let Ok(place) = lane.sender.reserve().await else { return Ok(None) };
-        match stream.read(READ).await {
+        let read = tokio::select! {
+            read = stream.read(READ) => read,
+            () = lane.sender.closed() => return Ok(None),
+        };
+        match read {
             Ok(Some(data)) => {
                 lane.offset += data.len() as u64;
                 meter.pass(&data);
