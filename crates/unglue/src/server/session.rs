@@ -14,8 +14,9 @@ use unglue_proto::{Code, Fault, Octets};
 
 use super::connections::log_panic;
 use super::grant::Grant;
-use super::{Shared, Stage};
+use super::{Leaving, Shared, Stage};
 use crate::ops::exec::Runner;
+use crate::ops::job::Jobs;
 use crate::ops::{Control, ControlError, exec as running, job as jobs, refuse, transfer as moving, turn_down};
 
 /// A connection's operations. Dropped, it ends them all.
@@ -33,6 +34,7 @@ struct Context {
     principal: Arc<Principal>,
     shared: Arc<Shared>,
     grant: Arc<Grant>,
+    leaving: Leaving,
 }
 
 impl Session {
@@ -45,7 +47,8 @@ impl Session {
         stage: watch::Receiver<Stage>,
     ) -> Session {
         let grant = Arc::new(Grant::of(&principal, &shared, runner));
-        let context = Context { link, peer, principal: Arc::new(principal), shared, grant };
+        let context =
+            Context { link, peer, principal: Arc::new(principal), shared, grant, leaving: Leaving::new(stage.clone()) };
         Session { context, stage, operations: JoinSet::new() }
     }
 
@@ -124,9 +127,7 @@ impl Context {
         tracing::info!(event = "exec", peer = %self.peer, user = %self.principal.user, id = %safe(&id), %program, arguments = exec.argv.len());
         let unfinished = Unfinished::new("exec_abandoned", self.peer, &id);
         let result = match known.and_then(|()| self.grant.runner()) {
-            Ok(runner) => {
-                running::serve(&self.link, runner, (&self.shared.registry, self.asking()), exec, control).await
-            }
+            Ok(runner) => running::serve(&self.link, runner, self.jobs(), exec, control).await,
             Err(fault) => {
                 self.refuse_data(exec.stdin);
                 running::refuse(control.sender, fault).await
@@ -171,7 +172,7 @@ impl Context {
 
     /// What is asked about jobs: who may run commands may see to them.
     async fn on_jobs(&self, request: Request, known: Result<(), Fault>, control: Control) {
-        let (event, registry, asking) = (request.kind().to_owned(), &self.shared.registry, self.asking());
+        let (event, about) = (request.kind().to_owned(), self.jobs());
         let stdin = match &request {
             Request::Attach(attach) => attach.stdin,
             _ => None,
@@ -182,12 +183,10 @@ impl Context {
                 turn_down(control.sender, fault).await
             }
             Ok(()) => match request {
-                Request::Attach(attach) => {
-                    jobs::serve_attach(&self.link, registry, asking, attach, control).await.map(drop)
-                }
-                Request::Jobs(jobs) => jobs::serve_jobs(registry, asking, jobs, control).await,
-                Request::Signal(signal) => jobs::serve_signal(registry, asking, signal, control).await,
-                Request::Remove(remove) => jobs::serve_remove(registry, asking, remove, control).await,
+                Request::Attach(attach) => jobs::serve_attach(&self.link, about, attach, control).await.map(drop),
+                Request::Jobs(jobs) => jobs::serve_jobs(about, jobs, control).await,
+                Request::Signal(signal) => jobs::serve_signal(about, signal, control).await,
+                Request::Remove(remove) => jobs::serve_remove(about, remove, control).await,
                 other => Err(Fault::us(format!("{:?} is no request about jobs", other.kind()))),
             },
         };
@@ -195,8 +194,9 @@ impl Context {
         tracing::info!(event, peer = %self.peer, user = %self.principal.user, why);
     }
 
-    fn asking(&self) -> Asking<'_> {
-        Asking { user: &self.principal.user, key: None }
+    fn jobs(&self) -> Jobs<'_> {
+        let asking = Asking { user: &self.principal.user, key: None };
+        Jobs { registry: &self.shared.registry, asking, leaving: self.leaving.clone() }
     }
 
     /// The store, and a claim to the transfer's id.

@@ -25,8 +25,9 @@ use unglue_proto::message::exec::{
 };
 use unglue_proto::{Code, Fault, signal};
 
-use crate::ops::job::{Beginning, Wants, attend, not_kept, without_output};
+use crate::ops::job::{Beginning, Jobs, Wants, attend, not_kept, without_output};
 use crate::ops::{Control, ControlError, ControlReceiver, ControlSender};
+use crate::server::Leaving;
 
 /// Bytes that are read from an input stream at once.
 const READ: usize = 64 * 1024;
@@ -138,11 +139,12 @@ fn merged(variables: impl Iterator<Item = (OsString, OsString)>) -> Vec<(OsStrin
 pub(crate) async fn serve(
     link: &Link,
     runner: &Runner,
-    (registry, asking): (&Registry, Asking<'_>),
+    jobs: Jobs<'_>,
     exec: Exec,
     control: Control,
 ) -> Result<Report, Fault> {
     let began = Instant::now();
+    let Jobs { registry, asking, leaving } = jobs;
     let stdin = exec.stdin.map(|number| link.claim(number)).transpose()?;
     let begun = match begin(registry, asking, &exec).await {
         Ok(begun) => begun,
@@ -158,7 +160,7 @@ pub(crate) async fn serve(
             false => {
                 let limit = exec.output_limit.map_or(SpoolLimit::Stall(registry.room()), SpoolLimit::End);
                 match runner.keep(registry, &exec, limit, new).await {
-                    Ok(job) => hold(link, &Known::Live(job), &exec, stdin, control, false).await,
+                    Ok(job) => hold(link, &Known::Live(job), &exec, stdin, (control, leaving), false).await,
                     Err(Outcome::Refused(fault)) => refuse(control.sender, fault).await,
                     Err(outcome) => conclude(control.sender, began, Report::of(outcome)).await,
                 }
@@ -170,8 +172,8 @@ pub(crate) async fn serve(
         Begun::Ended(ended) if ended.directory.is_none() => {
             conclude(control.sender, began, not_kept(&ended.report)).await
         }
-        Begun::Runs(job) => hold(link, &Known::Live(job), &exec, stdin, control, true).await,
-        Begun::Ended(ended) => hold(link, &Known::Ended(ended), &exec, stdin, control, true).await,
+        Begun::Runs(job) => hold(link, &Known::Live(job), &exec, stdin, (control, leaving), true).await,
+        Begun::Ended(ended) => hold(link, &Known::Ended(ended), &exec, stdin, (control, leaving), true).await,
     }
 }
 
@@ -232,7 +234,7 @@ async fn hold(
     known: &Known,
     exec: &Exec,
     stdin: Option<RecvStream>,
-    control: Control,
+    control: (Control, Leaving),
     before: bool,
 ) -> Result<Report, Fault> {
     let hold = match known {
