@@ -40,6 +40,22 @@ fn part_full() {
     assert_eq!(journal.id(), id);
     assert_eq!(told(&index), told(&index_of(&written)));
     journal.append(&begun(999)).unwrap();
+
+    // A job that goes on without a record is noted, although there is no room.
+    drop(journal);
+    fs::remove_file(directory.join("journal")).unwrap();
+    let (journal, _) = open(&directory);
+    let id = journal.id().to_owned();
+    fs::write(directory.join("filler"), vec![1; 40_000]).unwrap();
+    while journal.append(&begun(998)).is_ok() {}
+    journal.mark_incomplete().unwrap();
+    drop(journal);
+    let error = Journal::open(&directory, Retention::default()).unwrap_err();
+    assert_eq!(error.io().kind(), std::io::ErrorKind::StorageFull, "{error}");
+    fs::remove_file(directory.join("filler")).unwrap();
+    let (journal, index) = open(&directory);
+    assert_ne!(journal.id(), id);
+    assert!(index.find("ada", "job-998").is_some());
 }
 
 #[test]
