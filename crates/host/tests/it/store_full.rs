@@ -23,7 +23,7 @@ pub(crate) fn directory() -> Option<PathBuf> {
 
 /// Runs `part` (its path, or its name in this module) in a child, prepared by a shell script that ends in `exec "$@"` and finds the directory in
 /// `$0`. False if `script` ends with 77: what it prepares isn't to be had here.
-fn in_child(part: &str, script: &str) -> bool {
+pub(crate) fn in_child(part: &str, script: &str) -> bool {
     let directory = tempfile::tempdir().unwrap();
     let mut command = Command::new("sh");
     command.arg("-c").arg(script).arg(directory.path()).arg(std::env::current_exe().unwrap());

@@ -198,11 +198,12 @@ impl<'a> Run<'a> {
         while let Ok((client, _)) = self.listener.accept() {
             self.clock.active = self.clock.now;
             let number = self.connections.len() + 1;
-            match connect(self.target, self.plan.is_narrow(Towards::Client)) {
+            match connect(self.target, self.plan.is_narrow(Towards::Client), self.stop) {
                 Ok(server) => {
                     let connection = Connection::new(self.plan, number, client, server, self.clock.now);
                     self.connections.push(connection.map_err(LabError::io("set up a connection"))?);
                 }
+                Err(_) if self.stop.is_set() => return Err(LabError::Stopped),
                 // Perhaps it is the cuts that ended it: its client will see.
                 Err(_) if server.is_some() && !self.plan.cuts.is_empty() => {}
                 Err(error) => {
@@ -290,12 +291,12 @@ fn listen(narrow: bool) -> std::io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-fn connect(target: SocketAddr, narrow: bool) -> std::io::Result<TcpStream> {
+fn connect(target: SocketAddr, narrow: bool, stop: &Stop) -> std::io::Result<TcpStream> {
     let socket = Socket::new(Domain::for_address(target), Type::STREAM, Some(Protocol::TCP))?;
     if narrow {
         little_room(&socket)?;
     }
-    socket.connect_timeout(&target.into(), PATIENCE)?;
+    stop.connect(&socket, target, PATIENCE)?;
     Ok(socket.into())
 }
 

@@ -5,6 +5,7 @@
 
 mod connections;
 mod gate;
+mod grant;
 mod listen;
 mod options;
 mod service;

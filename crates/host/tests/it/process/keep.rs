@@ -1,5 +1,6 @@
 //! Commands under keepers, which outlive the process that started them.
 
+mod durable;
 mod ends;
 mod found;
 mod full;
@@ -27,7 +28,8 @@ fn keep(directory: &Path, command: Command) -> Keep {
         directory: directory.to_owned(),
         command,
         terms: Terms::default(),
-        keep: None,
+        // Should the test die, its jobs end after this.
+        keep: Some(Duration::from_secs(60)),
         durable: false,
         spool: SpoolLimit::Stall(1 << 30),
     }

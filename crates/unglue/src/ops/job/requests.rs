@@ -7,7 +7,7 @@ use unglue_proto::message::jobs::{Attach, Attached, From, FromServer, Jobs, Plac
 use unglue_proto::{Code, Fault, signal};
 
 use super::serve::{Beginning, Wants, attend, has_output};
-use crate::ops::{Control, refuse};
+use crate::ops::{Control, turn_down};
 
 /// Serves a client that attaches to a job.
 ///
@@ -25,12 +25,12 @@ pub(crate) async fn serve_attach(
     let checked = found.and_then(|known| wanted(&known, &attach).map(|wanted| (known, wanted)));
     let (known, outputs) = match checked {
         Ok(checked) => checked,
-        Err(fault) => return refuse(control.sender, fault.clone()).await.and(Err(fault)),
+        Err(fault) => return turn_down(control.sender, fault).await,
     };
     let hold = match (&known, attach.hold) {
         (Known::Live(job), true) => match job.hold(attach.take).await {
             Ok(hold) => Some(hold),
-            Err(fault) => return refuse(control.sender, fault.clone()).await.and(Err(fault)),
+            Err(fault) => return turn_down(control.sender, fault).await,
         },
         _ => None,
     };
@@ -96,7 +96,7 @@ pub(crate) async fn serve_jobs(
     for entry in entries {
         sender.send(&Reply::Entry(Box::new(entry))).await?;
     }
-    sender.send_final(&Reply::Done(Nothing {})).await
+    Ok(sender.send_final(&Reply::Done(Nothing {})).await?)
 }
 
 /// Sends a signal to a job.
@@ -139,7 +139,7 @@ pub(crate) async fn serve_remove(
 
 async fn answer(done: Result<(), Fault>, control: Control) -> Result<(), Fault> {
     match done {
-        Ok(()) => control.sender.send_final(&Reply::Done(Nothing {})).await,
-        Err(fault) => refuse(control.sender, fault.clone()).await.and(Err(fault)),
+        Ok(()) => Ok(control.sender.send_final(&Reply::Done(Nothing {})).await?),
+        Err(fault) => turn_down(control.sender, fault).await,
     }
 }

@@ -9,7 +9,7 @@ use unglue_proto::message::exec::Outcome;
 use super::super::{eventually, pool_with, shell};
 use super::{Found, checked_stdout, ended, find, keep, spool};
 
-fn has_strace() -> bool {
+pub(super) fn has_strace() -> bool {
     let found =
         Command::new("strace").args(["-e", "trace=none", "-e", "inject=kexec_load:signal=KILL", "true"]).output();
     let works = found.is_ok_and(|output| output.status.success());
@@ -31,12 +31,14 @@ fn traced(call: &str, when: usize) -> SupervisorCommand {
     let (trace, inject) = (format!("trace={call}"), format!("inject={call}:signal=KILL:when={when}"));
     let arguments = ["-f", "-qqq", "-o", "/dev/null", "-e", &trace, "-e", &inject];
     let strace = arguments.iter().fold(SupervisorCommand::new("strace"), |strace, argument| strace.arg(argument));
-    let test = ["/proc/self/exe", "process::supervisor", "--exact", "--nocapture", "--test-threads=1"];
+    supervisor_under(strace)
+}
+
+/// This test binary as the process that forks supervisors, started by another program that is complete but for it.
+pub(super) fn supervisor_under(other: SupervisorCommand) -> SupervisorCommand {
     let program = std::env::current_exe().expect("it has a path");
-    test.iter().enumerate().fold(strace.env("UNGLUE_SUPERVISE", "1"), |command, (index, argument)| match index {
-        0 => command.arg(&program),
-        _ => command.arg(argument),
-    })
+    let arguments = ["process::supervisor", "--exact", "--nocapture", "--test-threads=1"];
+    arguments.iter().fold(other.arg(program).env("UNGLUE_SUPERVISE", "1"), |command, argument| command.arg(argument))
 }
 
 /// Where a keeper stands when a call kills it.

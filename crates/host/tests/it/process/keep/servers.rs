@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use unglue_host::process::{Limits, Supervisors};
+use unglue_host::process::{KeptEvent, Limits, Supervisors};
 use unglue_proto::message::exec::Outcome;
 
 use super::super::{Mark, eventually, pool_with, shell};
@@ -109,7 +109,8 @@ fn holder() {
     runtime().block_on(async {
         let pool = pool_with(Limits::default());
         let mut kept = Vec::new();
-        for (name, time) in [("detached", None), ("leased", Some(Duration::from_millis(800)))] {
+        for (name, time) in [("detached", Some(Duration::from_secs(60))), ("leased", Some(Duration::from_millis(800)))]
+        {
             let place = directory.join(name);
             std::fs::create_dir(&place).expect("it is made");
             let mut command =
@@ -151,5 +152,77 @@ fn a_killed_server_ends_no_job_but_those_whose_lease_ends() {
         assert_eq!(report.outcome, Outcome::exited(0));
         assert_eq!(spool(&place, "stdout"), b"started\nover\n");
         detached.wait_gone();
+    });
+}
+
+/// The pages that only this process has, in KiB.
+fn private_memory(pid: i32) -> u64 {
+    let rollup = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).expect("it lives");
+    let lines = rollup.lines().filter(|line| line.starts_with("Private_"));
+    lines.filter_map(|line| line.split_ascii_whitespace().nth(1)?.parse::<u64>().ok()).sum()
+}
+
+#[test]
+fn many_jobs_outlive_a_server_and_cost_little() {
+    const JOBS: usize = 50;
+    let outer = super::directory();
+    let place = |number: usize| outer.path().join(number.to_string());
+    super::with_pool(async |pool| {
+        // More than this pool runs at once: a kept job takes no place in it.
+        let few = Supervisors::new(
+            unglue_host::process::SupervisorCommand::from_test("process::supervisor"),
+            Limits { most: 2, ..Limits::default() },
+        )
+        .expect("it starts");
+        drop(pool);
+        for number in 0..JOBS {
+            std::fs::create_dir(place(number)).expect("it is made");
+            let command =
+                unglue_host::process::Command { stdin: true, ..shell(&format!("read line; echo $line {number}")) };
+            drop(few.keep(&keep(&place(number), command)).await.expect("it starts"));
+        }
+        drop(few);
+        let mut all = Vec::new();
+        for number in 0..JOBS {
+            let (kept, progress) = find_running(&place(number)).await;
+            let memory = private_memory(super::parent(progress.pid as i32));
+            assert!(memory < 1024, "{memory} KiB");
+            kept.feed(0, b"job\n").expect("it lives");
+            all.push(kept);
+        }
+        for (number, kept) in all.iter_mut().enumerate() {
+            assert_eq!(ended(kept).await.outcome, Outcome::exited(0));
+            assert_eq!(spool(&place(number), "stdout"), format!("job {number}\n").as_bytes());
+        }
+    });
+}
+
+#[test]
+fn waiting_for_an_event_can_be_broken_off_at_any_time() {
+    super::with_pool(async |pool| {
+        let directory = super::directory();
+        let script = "i=0; while [ $i -lt 200 ]; do echo $i; i=$((i+1)); done; exit 8";
+        let mut kept = super::start(&pool, &keep(directory.path(), shell(script))).await;
+        let (mut printed, mut exits) = (0, 0);
+        let report = loop {
+            // One poll, and then it is dropped.
+            let event = {
+                let mut waiting = std::pin::pin!(kept.event());
+                std::future::poll_fn(|context| std::task::Poll::Ready(waiting.as_mut().poll(context))).await
+            };
+            match event {
+                std::task::Poll::Pending => tokio::time::sleep(Duration::from_micros(300)).await,
+                std::task::Poll::Ready(event) => match event.expect("it goes on") {
+                    KeptEvent::Progress(progress) => {
+                        assert!(progress.stdout >= printed);
+                        printed = progress.stdout;
+                    }
+                    KeptEvent::Exited(_) => exits += 1,
+                    KeptEvent::Ended(report) => break report,
+                },
+            }
+        };
+        assert_eq!((report.outcome.clone(), exits), (Outcome::exited(8), 1));
+        checked_stdout(&report, directory.path());
     });
 }
