@@ -59,6 +59,41 @@ fn part_full() {
 }
 
 #[test]
+fn a_command_that_could_not_be_recorded_gives_the_journal_a_new_id() {
+    let directory = tempfile::tempdir().unwrap();
+    child::run("full::part_unrecorded", directory.path(), &child::on_tmpfs("size=128k", "")).passed();
+}
+
+#[test]
+fn part_unrecorded() {
+    use crate::{Asking, Begun, Registry};
+    use unglue_proto::message::exec::Exec;
+
+    let Some(directory) = child::directory() else { return };
+    let open = || Registry::open(&directory).unwrap();
+    let journal = |registry: &Registry| registry.journal().map(str::to_owned);
+    let exec = |id: &str, recorded| {
+        let json = format!(r#"{{"id":"{id}","argv":["true"],"recorded":{recorded}}}"#);
+        serde_json::from_str::<Exec>(&json).unwrap()
+    };
+    let ada = Asking { user: "ada", key: None };
+    let first = journal(&open());
+    assert_eq!(first, journal(&open()), "nothing is missing");
+
+    let registry = open();
+    let filler = directory.join("filler");
+    fs::write(&filler, vec![1; 100_000]).unwrap();
+    let refused = (0..1000).find_map(|n| registry.begin(ada, &exec(&format!("recorded-{n}"), true)).err());
+    assert_eq!(refused.unwrap().code, unglue_proto::Code::NotRecorded);
+    assert_eq!(journal(&registry), first);
+    assert!(matches!(registry.begin(ada, &exec("plain", false)), Ok(Begun::New(_))), "it goes on");
+    drop(registry);
+    fs::remove_file(filler).unwrap();
+    let registry = open();
+    assert!(journal(&registry).is_some_and(|id| Some(id) != first), "it isn't known that the command ran");
+}
+
+#[test]
 fn a_write_that_is_cut_short_is_undone() {
     let directory = tempfile::tempdir().unwrap();
     // 8 KiB: half a record of 5 KiB fits.
