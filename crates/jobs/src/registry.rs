@@ -283,9 +283,20 @@ impl Registry {
             }
             Err(fault) => {
                 tracing::warn!(event = "not_recorded", why = %fault.what);
+                if matches!(record, Record::Begun { .. }) {
+                    self.runs_unrecorded();
+                }
                 Ok(())
             }
             Ok(()) => Ok(()),
+        }
+    }
+
+    /// A command runs that a later process won't know of.
+    fn runs_unrecorded(&self) {
+        let Ok(journal) = &self.0.journal else { return };
+        if let Err(error) = journal.mark_incomplete() {
+            tracing::warn!(event = "not_marked", %error);
         }
     }
 
