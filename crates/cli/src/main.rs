@@ -4,6 +4,7 @@
 //! no logger, no terminal.
 
 mod access;
+mod allocator;
 mod args;
 mod blocking;
 mod complaint;

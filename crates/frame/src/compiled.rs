@@ -20,10 +20,10 @@ use crate::{
 use alloc::vec::Vec;
 pub(crate) use digits::{Decimal, Digits};
 pub(crate) use ended::{Ended, Style};
-pub(crate) use fast::Miss;
-use fast::{Fast, Hot};
+use fast::Fast;
+pub(crate) use fast::{Cut, Hot, Miss};
 pub(crate) use head::{Head, Place, least_width};
-pub(crate) use stores::WIDEST_HEAD;
+pub(crate) use stores::SURPLUS;
 pub(crate) use stuffing::{cobs_encode, slip_encode};
 pub(crate) use until::{Hit, Until};
 
@@ -73,7 +73,7 @@ pub(crate) struct Compiled {
     pub(crate) limits: Limits,
     pub(crate) kind: Kind,
     /// The commonest framings deserve the least work.
-    hot: Hot,
+    pub(crate) hot: Hot,
 }
 
 /// The ways of telling where a frame ends. There is one for each deframer, and the largest is the one on the hot path: a
@@ -130,12 +130,10 @@ impl Compiled {
         Compiled { limits, hot: Hot::of(&kind), kind }
     }
 
-    /// The frame that begins with `bytes`, if it is whole, valid and found without much ado.
+    /// The frame that begins with `bytes`, if it is whole, valid, found without much ado, and none that
+    /// [`hot`](Self::hot) finds.
     #[inline(always)]
     pub(crate) fn quick(&self, bytes: &[u8]) -> Result<Span, Miss> {
-        if let Some(span) = self.hot.span(bytes) {
-            return Ok(span);
-        }
         match &self.kind {
             Kind::Head(head) => head.quick(bytes),
             Kind::Ended(ended) => ended.quick(bytes),
@@ -265,6 +263,23 @@ impl Compiled {
         match &self.kind {
             Kind::Ended(ended) if self.limits.last => ended.last(bytes).map(Some),
             _ => Ok(None),
+        }
+    }
+
+    /// Whether the data isn't what the wire has.
+    pub(crate) fn stuffed(&self) -> bool {
+        matches!(&self.kind, Kind::Ended(ended) if ended.stuffed())
+    }
+
+    /// How many bytes the stuffed frame has that `bytes` begin with, if it is whole and surely not too long.
+    #[inline]
+    pub(crate) fn stuffed_frame(&self, bytes: &[u8]) -> Option<usize> {
+        match &self.kind {
+            Kind::Ended(ended) if ended.stuffed() => ended.until.find(bytes).and_then(|Hit { at, end }| {
+                let sure = at > 0 && at as u64 <= self.limits.max;
+                sure.then_some(end)
+            }),
+            _ => None,
         }
     }
 

@@ -4,6 +4,7 @@ mod custom;
 mod discard;
 #[cfg(feature = "bytes")]
 mod peek;
+mod short_ways;
 mod state;
 
 use crate::{
@@ -17,6 +18,7 @@ use alloc::vec::Vec;
 use core::mem;
 #[cfg(feature = "bytes")]
 pub(crate) use peek::{Peek, Peeked};
+use state::Found;
 pub(crate) use state::State;
 
 /// The most memory that is held beside a frame's bytes while there is nothing to do.
@@ -76,6 +78,12 @@ impl Deframer {
     pub fn decode<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Result<Option<Frame<'a>>, DecodeError> {
         let mut miss = Miss::Unknown;
         if self.state.idle() && self.at == self.end {
+            if let Some(cut) = self.rule.hot.cut(input) {
+                let offset = self.state.pass(cut.head + cut.data.len());
+                let frame = Frame::cut(input, &cut, offset, &self.rule);
+                *input = cut.rest;
+                return Ok(Some(frame));
+            }
             match self.rule.quick(input) {
                 Ok(span) => {
                     let (raw, rest) = input.split_at(span.total);
@@ -85,8 +93,10 @@ impl Deframer {
                 Err(why) => miss = why,
             }
         }
-        // Taken apart and put together again: so a frame of the hot path stays in registers.
-        match self.decode_slowly(input, miss) {
+        // By value, and taken apart and put together again: so what the hot path works on stays in registers.
+        let (found, rest) = self.decode_slowly(input, miss);
+        *input = rest;
+        match found {
             Ok(Some(frame)) => Ok(Some(frame.again())),
             Ok(None) => Ok(None),
             Err(error) => Err(error),
@@ -94,17 +104,13 @@ impl Deframer {
     }
 
     #[inline(never)]
-    fn decode_slowly<'a, 'i: 'a>(
-        &'a mut self,
-        input: &mut &'i [u8],
-        miss: Miss,
-    ) -> Result<Option<Frame<'a>>, DecodeError> {
+    fn decode_slowly<'a, 'i: 'a>(&'a mut self, mut input: &'i [u8], miss: Miss) -> (Found<'a>, &'i [u8]) {
         if self.at < self.end {
             self.feed(input);
-            *input = &[];
-            return self.next();
+            return (self.next(), &[]);
         }
-        take_slowly(&self.rule, &mut self.state, &mut self.whole, &mut self.scratch, input, miss)
+        let found = take_slowly(&self.rule, &mut self.state, &mut self.whole, &mut self.scratch, &mut input, miss);
+        (found, input)
     }
 
     /// Takes all the frames out of `input`, as an iterator whose frames may live beside each other. It moves `input`
@@ -270,6 +276,14 @@ impl Deframer {
         &self.inbox[from..self.at]
     }
 
+    /// As [`take_raw`](Self::take_raw), copied to the front of `space`. Gives their number.
+    #[cfg(feature = "std")]
+    pub(crate) fn copy_raw(&mut self, space: &mut [u8]) -> usize {
+        let there = self.take_raw(space.len());
+        space[..there.len()].copy_from_slice(there);
+        there.len()
+    }
+
     /// Leaves out the next `bytes` bytes that belong to no frame taken yet.
     pub fn skip(&mut self, bytes: u64) {
         self.unread();
@@ -379,6 +393,12 @@ fn take<'a, 'i: 'a>(
 ) -> Result<Option<Frame<'a>>, DecodeError> {
     let mut miss = Miss::Unknown;
     if state.idle() {
+        if let Some(cut) = rule.hot.cut(input) {
+            let offset = state.pass(cut.head + cut.data.len());
+            let frame = Frame::cut(input, &cut, offset, rule);
+            *input = cut.rest;
+            return Ok(Some(frame));
+        }
         match rule.quick(input) {
             Ok(span) => {
                 let (raw, rest) = input.split_at(span.total);
@@ -405,6 +425,8 @@ fn take_slowly<'a, 'i: 'a>(
     input: &mut &'i [u8],
     miss: Miss,
 ) -> Result<Option<Frame<'a>>, DecodeError> {
+    // No frame is lent now: where none is kept either, one buffer is enough for both.
+    state.reuse(whole);
     state.next(rule, whole, input, &mut room(rule, state, scratch, input.len()), miss)
 }
 

@@ -5,7 +5,7 @@ mod slice;
 
 use crate::{
     EncodeError, FieldName, Framing, Limits, MAX_DELIMITER, Output,
-    compiled::{Compiled, Decimal, Ended, Head, Kind, Style, WIDEST_HEAD, cobs_encode, slip_encode},
+    compiled::{Compiled, Decimal, Ended, Head, Kind, SURPLUS, Style, cobs_encode, slip_encode},
 };
 use alloc::vec::Vec;
 use slice::Slice;
@@ -98,7 +98,7 @@ impl Enframer {
         let roomy = out.len() / 2 > data.len() + 64;
         match &self.rule.kind {
             Kind::Custom(_) => return self.encode_elsewhere(fields, data, out),
-            Kind::Head(head) if head.pad.is_none() && out.len() >= head.room() + WIDEST_HEAD + data.len() => {}
+            Kind::Head(head) if head.pad.is_none() && out.len() >= head.room() + data.len() => {}
             Kind::Head(_) => self.fits(fields, data, out.len())?,
             _ if roomy => {}
             _ => self.fits(fields, data, out.len())?,
@@ -174,7 +174,7 @@ impl Enframer {
         if let Kind::Head(head) = &self.rule.kind {
             match &head.stores {
                 // Its bytes come with the length.
-                Some(stores) => out.put_head(&[0; WIDEST_HEAD], stores.len),
+                Some(stores) => parts::zeros(stores.len as u64, out),
                 None => parts::write_before(head, 0, fields, out),
             }
         }
@@ -200,11 +200,9 @@ impl Enframer {
         };
         let data = out.written().len() - mark.data;
         let length = length(head, self.rule.limits, data as u64).inspect_err(|_| out.cut(mark.start))?;
-        let at = match head.stores.as_ref().and_then(|stores| Some((stores.len, stores.write(length, fields)?))) {
-            Some((len, bytes)) => {
-                out.written()[mark.start..mark.data].copy_from_slice(&bytes[..len]);
-                mark.data
-            }
+        let place = &mut out.written()[mark.start..mark.data];
+        let at = match head.stores.as_ref().and_then(|stores| stores.write(length, fields, &mut Slice::new(place))) {
+            Some(()) => mark.data,
             None => mark.data + parts::patch(head, mark.start, length, fields, out),
         };
         parts::write_behind(head, mark.start, at..at + data, fields, out);
@@ -253,11 +251,18 @@ impl Enframer {
     fn encode_head(&self, head: &Head, fields: &[u64], data: &[u8], out: &mut impl Output) -> Result<(), EncodeError> {
         let length = length(head, self.rule.limits, data.len() as u64)?;
         match &head.stores {
-            Some(stores) if head.behind.is_empty() && fields.len() == head.fields.len() => {
-                let Some(bytes) = stores.write(length, fields) else { return self.check_fields(fields) };
-                out.reserve(WIDEST_HEAD + data.len());
-                out.put_head(&bytes, stores.len);
+            Some(stores) if head.pad.is_none() && fields.len() == head.fields_before && !head.fields_behind() => {
+                out.reserve(stores.len + SURPLUS + data.len() + head.tail());
+                let start = out.written().len();
+                if stores.write(length, fields, out).is_none() {
+                    out.cut(start);
+                    return self.check_fields(fields);
+                }
                 out.put(data);
+                if !head.behind.is_empty() {
+                    let at = start + stores.len;
+                    parts::write_behind(head, start, at..at + data.len(), fields, out);
+                }
                 Ok(())
             }
             _ => self.encode_parts(head, length, fields, data, out),

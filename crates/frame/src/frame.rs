@@ -1,6 +1,6 @@
 //! A decoded frame, borrowed.
 
-use crate::compiled::{Compiled, Lost, Opened, Place, Span};
+use crate::compiled::{Compiled, Cut, Lost, Opened, Place, Span};
 
 /// A whole frame, borrowed from the input or, if it came in pieces, from the deframer.
 #[derive(Clone, Copy)]
@@ -49,6 +49,14 @@ impl<'a> Frame<'a> {
         }
     }
 
+    /// The frame that `bytes` begin with.
+    #[inline(always)]
+    pub(crate) fn cut(bytes: &'a [u8], cut: &Cut<'a>, offset: u64, rule: &'a Compiled) -> Frame<'a> {
+        // It is never more than there is: the compiler needn't check what isn't looked at.
+        let raw = bytes.get(..cut.head + cut.data.len()).unwrap_or(bytes);
+        Frame { raw, head: cut.head, data: cut.data, offset, rule, part: Part::Whole, lost: false, apart: false }
+    }
+
     /// A frame whose data was checked, or taken out of it.
     pub(crate) fn opened(
         raw: &'a [u8],
@@ -83,10 +91,10 @@ impl<'a> Frame<'a> {
         self.data
     }
 
-    /// The bytes before the data, as they came.
-    #[inline(always)]
+    /// The bytes before the data, as they came; none if the data isn't what the wire has.
+    #[inline]
     pub fn head(&self) -> &'a [u8] {
-        &self.raw[..self.head]
+        if self.rule.stuffed() { &[] } else { &self.raw[..self.head] }
     }
 
     /// The whole frame, as it came; of one that was cut, the bytes up to the cut.

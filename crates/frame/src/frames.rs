@@ -2,7 +2,7 @@
 
 use crate::{
     DecodeError, Frame,
-    compiled::{Compiled, Miss},
+    compiled::{Compiled, Hot, Miss},
     deframer::{State, room},
 };
 use alloc::vec::Vec;
@@ -22,8 +22,10 @@ pub struct Frames<'a, 'b, 'i> {
     rest: &'a [u8],
     /// The stream offset at the end of `rest`.
     end: u64,
-    /// No frame is kept, dropped or bad: the hot path may be tried.
+    /// No frame is kept, dropped or bad: the hot paths may be tried.
     quick: bool,
+    /// The rule's hottest path, or none.
+    hot: Hot,
     ended: bool,
     home: Home<'a, 'b, 'i>,
 }
@@ -54,7 +56,8 @@ impl<'a, 'b, 'i> Frames<'a, 'b, 'i> {
     ) -> Frames<'a, 'b, 'i> {
         let scratch = room(rule, state, scratch, rest.len());
         let (quick, end) = (state.idle(), state.offset.wrapping_add(rest.len() as u64));
-        Frames { rule, state, whole: Some(whole), scratch, rest, end, quick, ended: false, home }
+        let hot = if quick { rule.hot } else { Hot::NONE };
+        Frames { rule, state, whole: Some(whole), scratch, rest, end, quick, hot, ended: false, home }
     }
 
     /// The stream offset at the start of `rest`.
@@ -87,6 +90,11 @@ impl<'a> Iterator for Frames<'a, '_, '_> {
 
     #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
+        if let Some(cut) = self.hot.cut(self.rest) {
+            let frame = Frame::cut(self.rest, &cut, self.offset(), self.rule);
+            self.rest = cut.rest;
+            return Some(Ok(frame));
+        }
         let mut miss = Miss::Unknown;
         if self.quick {
             match self.rule.quick(self.rest) {
@@ -108,6 +116,7 @@ impl<'a> Iterator for Frames<'a, '_, '_> {
         (self.scratch, self.rest) = (scratch, rest);
         self.end = self.state.offset.wrapping_add(rest.len() as u64);
         self.quick = self.state.idle();
+        self.hot = if self.quick { self.rule.hot } else { Hot::NONE };
         self.ended = !matches!(found, Ok(Some(_)));
         found.transpose()
     }

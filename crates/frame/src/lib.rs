@@ -54,6 +54,8 @@ pub mod codec;
 mod compiled;
 mod custom;
 mod deframer;
+#[cfg(any(feature = "std", feature = "embedded-io"))]
+mod delegate;
 mod enframer;
 mod error;
 mod find;

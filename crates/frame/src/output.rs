@@ -10,9 +10,9 @@ pub trait Output {
     fn reserve(&mut self, more: usize);
     /// Appends `bytes`.
     fn put(&mut self, bytes: &[u8]);
-    /// Appends the first `len` of these bytes: short headers, for which a copy of known size is faster than one that fits.
+    /// Appends the first `len` of these bytes, at most eight: a copy of known size is faster than one that fits.
     #[inline]
-    fn put_head(&mut self, bytes: &[u8; 32], len: usize) {
+    fn put_short(&mut self, bytes: [u8; 8], len: usize) {
         self.put(&bytes[..len]);
     }
     /// Cuts the buffer back to `len` bytes.
@@ -36,9 +36,9 @@ impl Output for Vec<u8> {
     }
 
     #[inline]
-    fn put_head(&mut self, bytes: &[u8; 32], len: usize) {
+    fn put_short(&mut self, bytes: [u8; 8], len: usize) {
         let end = self.len() + len;
-        self.extend_from_slice(bytes);
+        self.extend_from_slice(&bytes);
         self.truncate(end);
     }
 

@@ -13,6 +13,7 @@ mod onc_rpc;
 mod pkt_line;
 mod resp;
 mod value;
+mod walk;
 mod websocket;
 mod zmtp;
 

@@ -59,6 +59,9 @@ impl Stash {
     pub(crate) fn push(&mut self, bytes: &[u8], want: Option<usize>) {
         let len = self.len() + bytes.len();
         match want {
+            Some(want) if self.blocks.is_empty() && want.max(len) <= self.run.capacity() => {
+                return self.run.extend_from_slice(bytes);
+            }
             Some(want) if want.saturating_sub(len) <= SLACK => self.gather(want.max(len)),
             _ if len > self.run.capacity() && self.len() < SLACK => {
                 self.run.reserve_exact(len + len.min(SLACK) - self.run.len());
@@ -105,9 +108,19 @@ impl Stash {
         self.blocked = 0;
     }
 
+    /// Takes a spent buffer, where it has more room, for the next frame.
+    pub(crate) fn reuse(&mut self, spent: &mut Vec<u8>) {
+        if self.is_empty() && self.blocks.is_empty() && spent.capacity() > self.run.capacity() {
+            core::mem::swap(&mut self.run, spent);
+            self.run.clear();
+        }
+    }
+
     /// Hands the whole over in exchange for a spent buffer, which serves the next frame.
     pub(crate) fn swap(&mut self, whole: &mut Vec<u8>) {
-        self.gather(self.len());
+        if !self.blocks.is_empty() {
+            self.gather(self.len());
+        }
         core::mem::swap(&mut self.run, whole);
         self.run.clear();
         if self.run.capacity() > KEEP {

@@ -11,7 +11,10 @@
 //! # Ok::<(), unglue_frame::with_embedded::Error<core::convert::Infallible>>(())
 //! ```
 
-use crate::{DecodeError, Deframer, EncodeError, Enframer, Frame, Framing, LayoutError, Skipped};
+use crate::{
+    DecodeError, Deframer, EncodeError, Enframer, Frame, Framing,
+    delegate::{reader_methods, writer_methods},
+};
 use alloc::vec::Vec;
 use core::fmt;
 use embedded_io::{Read, Write};
@@ -70,58 +73,7 @@ impl<R> FrameReader<R> {
         &mut self.deframer
     }
 
-    /// Allows another number of bytes of data in a frame, from the next frame on whose size isn't known yet.
-    pub fn set_max(&mut self, bytes: u64) {
-        self.deframer.set_max(bytes);
-    }
-
-    /// Goes on with another framing, which reads the bytes that belong to no frame taken yet.
-    pub fn switch(&mut self, framing: Framing) {
-        self.deframer.switch(framing);
-    }
-
-    /// Leaves out the next `bytes` bytes that belong to no frame taken yet.
-    pub fn skip(&mut self, bytes: u64) {
-        self.deframer.skip(bytes);
-    }
-
-    /// Leaves out everything up to the end of `pattern`.
-    ///
-    /// # Errors
-    /// As [`Deframer::skip_past`].
-    pub fn skip_past(&mut self, pattern: &[u8]) -> Result<(), LayoutError> {
-        self.deframer.skip_past(pattern)
-    }
-
-    /// The frames that were left out so far, since they were too long.
-    pub fn skipped(&self) -> Skipped {
-        self.deframer.skipped()
-    }
-
-    /// The stream offset of the first byte that belongs to no frame taken yet.
-    pub fn offset(&self) -> u64 {
-        self.deframer.offset()
-    }
-
-    /// The reader itself.
-    pub fn get_ref(&self) -> &R {
-        &self.inner
-    }
-
-    /// The reader itself. What is read from it is missing here.
-    pub fn get_mut(&mut self) -> &mut R {
-        &mut self.inner
-    }
-
-    /// The reader. Bytes that were read from it and belong to no frame taken yet are lost.
-    pub fn into_inner(self) -> R {
-        self.inner
-    }
-
-    /// The reader, and the bytes that were read from it and belong to no frame taken yet.
-    pub fn into_parts(self) -> (R, Vec<u8>) {
-        (self.inner, self.deframer.into_parts())
-    }
+    reader_methods!(R);
 }
 
 impl<R: Read> FrameReader<R> {
@@ -158,21 +110,6 @@ impl<W> FrameWriter<W> {
         FrameWriter { inner, enframer: Enframer::new(framing), frame: Vec::new() }
     }
 
-    /// Allows another number of bytes of data in a frame.
-    pub fn set_max(&mut self, bytes: u64) {
-        self.enframer.set_max(bytes);
-    }
-
-    /// Goes on with another framing, from the next frame on.
-    pub fn switch(&mut self, framing: Framing) {
-        self.enframer = Enframer::new(framing);
-    }
-
-    /// The writer itself.
-    pub fn get_ref(&self) -> &W {
-        &self.inner
-    }
-
     /// The writer itself: nothing waits here to be written.
     pub fn get_mut(&mut self) -> &mut W {
         &mut self.inner
@@ -182,6 +119,8 @@ impl<W> FrameWriter<W> {
     pub fn into_inner(self) -> W {
         self.inner
     }
+
+    writer_methods!(W);
 }
 
 impl<W: Write> FrameWriter<W> {

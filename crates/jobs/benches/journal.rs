@@ -140,6 +140,35 @@ fn reopen(directory: &Path, length: u64) {
     drop(journal);
 }
 
+/// As many forgotten ids as are kept.
+fn forgotten(directory: &Path) {
+    let before = ALLOCATED.load(Ordering::Relaxed);
+    let mut index = Index::new(Retention::default());
+    let count = Retention::default().forgotten as u64;
+    let ns = each(count, || {
+        for n in 0..count {
+            index.apply(&Record::Forgotten { user: "build".into(), id: id(n), time: time(0) });
+        }
+    });
+    let memory = (ALLOCATED.load(Ordering::Relaxed) - before) as u64;
+    println!("forget {count} ids: {:.2} µs each; {} bytes of memory for each", ns / 1000.0, memory / count);
+    assert!(index.is_forgotten("build", &id(count / 2)));
+    drop(index);
+    let (journal, _) = open(directory);
+    for n in 0..count {
+        let record = Record::Forgotten { user: "build".into(), id: id(n), time: time(0) };
+        journal.append(&record).expect("there is room");
+    }
+    journal.close().expect("it can be synced");
+    // This one compacts the file, the next one reads the short one.
+    drop(open(directory));
+    let length = std::fs::metadata(directory.join("journal")).expect("it is there").len();
+    let cpu = processor();
+    drop(open(directory));
+    let cpu = (processor() - cpu).as_secs_f64() * 1e3;
+    println!("open with {count} forgotten ids, {:.1} MB: processor time {cpu:.0} ms", length as f64 / 1e6);
+}
+
 fn sync(directory: &Path) {
     let (journal, _) = open(directory);
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
@@ -177,9 +206,10 @@ fn sync(directory: &Path) {
 fn main() {
     let base = std::env::args_os().skip(1).find(|argument| !argument.to_string_lossy().starts_with("--"));
     let base = base.map_or_else(std::env::temp_dir, PathBuf::from);
-    let directory = tempfile::tempdir_in(base).expect("a directory");
+    let directory = tempfile::tempdir_in(&base).expect("a directory");
     let length = append(directory.path());
     reopen(directory.path(), length);
     reopen(directory.path(), length);
     sync(directory.path());
+    forgotten(tempfile::tempdir_in(&base).expect("a directory").path());
 }

@@ -17,12 +17,19 @@ pub struct Claim {
     pub(crate) job: Arc<Job>,
     /// What became of it has not been said.
     pub(crate) open: bool,
+    /// The command may have started.
+    pub(crate) starting: bool,
 }
 
 impl Claim {
     /// The job, as everybody sees it.
     pub(crate) fn job(&self) -> &Arc<Job> {
         &self.job
+    }
+
+    /// From now on the command may start.
+    pub(crate) fn starting(&mut self) {
+        self.starting = true;
     }
 
     /// The command runs.
@@ -52,6 +59,10 @@ impl Claim {
 
     /// It is certain that the command did not start: the id is free again.
     pub fn never_started(mut self) {
+        self.free();
+    }
+
+    fn free(&mut self) {
         self.open = false;
         let Key { user, id } = self.key.clone();
         {
@@ -61,14 +72,21 @@ impl Claim {
         }
         self.job.directory().into_iter().for_each(|directory| spools::remove(directory.to_owned()));
         let fault = Fault::system(Code::GoingAway, "the command did not start").advise("nothing ran: ask for it again");
-        self.job.update(|snapshot| snapshot.report = Some(Arc::new(Report::of(Outcome::Refused(fault)))));
+        self.job.update(|snapshot| {
+            snapshot.never_started = true;
+            snapshot.report = Some(Arc::new(Report::of(Outcome::Refused(fault))));
+        });
     }
 }
 
 impl Drop for Claim {
-    /// The client went while the command was being started: if that had happened already, it was killed.
+    /// The client went before the command was to start; or while it was being started: if that had happened already, it was
+    /// killed. A command with a keeper needs nobody here: a later server finds it.
     fn drop(&mut self) {
-        if self.open {
+        if self.open && !self.starting {
+            self.free();
+        }
+        if self.open && self.job.directory().is_none() {
             let what = "the client went while the command was being started: if it started, it was killed";
             self.close(Report::of(Outcome::Cancelled(Fault::user(Code::Cancelled, what))));
         }

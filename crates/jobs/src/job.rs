@@ -46,6 +46,8 @@ pub struct Snapshot {
     pub stalled: bool,
     /// How it ended, once it has.
     pub report: Option<Arc<Report>>,
+    /// It has ended without having started: the same request may be made anew.
+    pub never_started: bool,
 }
 
 /// What somebody asks of a job.
@@ -55,20 +57,25 @@ pub enum Order {
     Signal(i32),
     /// Kill it, for this reason.
     Cancel(Fault),
-    /// Whether somebody holds it.
-    Hold(bool),
-    /// Some input, and the offset of its first byte.
-    Feed(u64, Bytes),
-    /// The input ends at this offset.
-    FinishStdin(u64),
+    /// Somebody holds it, and may feed it. The answer is how much of the input there was before.
+    Hold(Turn, oneshot::Sender<u64>),
+    /// This holder has gone, and there is none now.
+    LetGo(Turn),
+    /// Some input of this holder, and the offset of its first byte.
+    Feed(Turn, u64, Bytes),
+    /// This holder's input ends at this offset.
+    FinishStdin(Turn, u64),
     /// Kill it: it has printed more than so many bytes.
     OutputLimit(u64),
 }
 
+/// Which of a job's holders it is, one after the other. One who was replaced has no more say.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Turn(u64);
+
 #[derive(Default)]
 struct Holder {
-    /// Counts the holders, so that one who was replaced doesn't let go for the next.
-    turn: u64,
+    turn: Turn,
     /// Tells the present one that it is replaced.
     present: Option<oneshot::Sender<()>>,
 }
@@ -124,6 +131,13 @@ impl Job {
         }
     }
 
+    /// Waits until the command runs or has ended; whether it may be asked for anew, since it never started.
+    pub async fn never_started(&self) -> bool {
+        let mut watch = self.watch();
+        let now = watch.wait_for(|now| now.pid.is_some() || now.report.is_some()).await;
+        now.is_ok_and(|now| now.never_started)
+    }
+
     /// Whether somebody holds it.
     pub fn is_held(&self) -> bool {
         self.holder().present.as_ref().is_some_and(|present| !present.is_closed())
@@ -141,15 +155,18 @@ impl Job {
         let (sender, replaced) = oneshot::channel();
         let turn = {
             let mut holder = self.holder();
-            holder.turn += 1;
+            holder.turn.0 += 1;
             // The one before learns it, if it is still there.
             if let Some(before) = holder.present.replace(sender) {
                 let _ = before.send(());
             }
             holder.turn
         };
-        let hold = Hold { job: self.clone(), turn, replaced };
-        self.order(Order::Hold(true)).await;
+        let mut hold = Hold { job: self.clone(), turn, replaced, fed: 0 };
+        let (sender, fed) = oneshot::channel();
+        self.order(Order::Hold(turn, sender)).await;
+        // If its task is gone, it has ended.
+        hold.fed = fed.await.unwrap_or_default();
         Ok(hold)
     }
 
@@ -161,11 +178,22 @@ impl Job {
 /// A client's hold on a job; it lets go when it is dropped.
 pub struct Hold {
     job: Arc<Job>,
-    turn: u64,
+    turn: Turn,
     replaced: oneshot::Receiver<()>,
+    fed: u64,
 }
 
 impl Hold {
+    /// Which holder it is.
+    pub fn turn(&self) -> Turn {
+        self.turn
+    }
+
+    /// How much of the input the job had before, in bytes: this holder goes on from there.
+    pub fn fed(&self) -> u64 {
+        self.fed
+    }
+
     /// Waits until another client has taken the job over. Cancelling it loses nothing.
     pub async fn replaced(&mut self) {
         // The sender lives as long as the job's task may replace this holder.
@@ -188,7 +216,7 @@ impl Drop for Hold {
         if !last {
             return;
         }
-        match self.job.orders.try_send(Order::Hold(false)) {
+        match self.job.orders.try_send(Order::LetGo(self.turn)) {
             Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => {}
             // Its task is slow: somebody has to wait for it.
             Err(mpsc::error::TrySendError::Full(order)) => {

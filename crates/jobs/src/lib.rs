@@ -29,7 +29,7 @@ mod task;
 mod warden;
 
 pub use claim::{Claim, Transfer};
-pub use job::{Hold, Job, Order, Snapshot};
+pub use job::{Hold, Job, Order, Snapshot, Turn};
 pub use journal::{Index, Journal, JournalError, Record, Retention};
 pub use owner::{Holder, Owned, Owner, SocketPath};
 pub use registry::{Asking, Begun, Ended, InUse, Known, New, Registry};

@@ -176,7 +176,7 @@ impl Registry {
             let (job, orders) = Job::new(key.id.clone(), lease, began, directory.clone());
             job.update(|snapshot| snapshot.pid = started.map(|(pid, _)| pid));
             self.lock().live.insert(key.clone(), job.clone());
-            let claim = Claim { registry: self.clone(), key, job: job.clone(), open: true };
+            let claim = Claim { registry: self.clone(), key, job: job.clone(), open: true, starting: false };
             match directory {
                 Some(directory) => warden::find(directory, job, claim, orders),
                 None => claim.conclude(Report::of(Outcome::NotKnown(died_with_server(started)))),
@@ -233,7 +233,7 @@ impl Registry {
         if state.pruned.is_none_or(|at| at.elapsed() > PRUNE) {
             self.prune(&mut state);
         }
-        let claim = Claim { registry: self.clone(), key, job: job.clone(), open: true };
+        let claim = Claim { registry: self.clone(), key, job: job.clone(), open: true, starting: false };
         Ok(Begun::New(New { claim, job, orders }))
     }
 
@@ -255,13 +255,11 @@ impl Registry {
             Err(Fault::user(Code::Unknown, what)
                 .advise("nothing ran now; look for what the command has done, and give it a new id to run it again"))
         };
-        if let Some(other) = exec.again.as_ref().and_then(|again| again.journal.as_deref()) {
-            if self.journal() != Some(other) {
-                return unknown(
-                    "the command was asked for on a server with another journal: whether it ran there can't be known here"
-                        .to_owned(),
-                );
-            }
+        let asked = exec.again.as_ref().and_then(|again| again.journal.as_deref());
+        if asked.is_some() && asked != self.journal() {
+            let what =
+                "the command was asked for on a server with another journal: whether it ran there can't be known here";
+            return unknown(what.to_owned());
         }
         // An id that its client has just made can't have been used.
         if (exec.recorded || exec.again.is_some()) && state.index.is_forgotten(&key.user, &key.id) {
@@ -379,7 +377,7 @@ impl Registry {
             id: entry.id.to_string(),
             began: entry.begun,
             started: entry.started,
-            report: entry.ended.as_ref().map_or_else(none, |(_, report)| report.clone()),
+            report: entry.ended.as_ref().map_or_else(none, |ended| Arc::new(ended.report())),
             directory: entry.job.and_then(|number| self.directory(number)),
         }
     }

@@ -40,11 +40,14 @@ pub(crate) fn remove(directory: PathBuf) {
 
 /// The ended jobs to forget so that the others fit: user, id, and number of the directory.
 pub(crate) fn surplus(index: &Index) -> Vec<(String, String, u64)> {
+    if index.printed() <= ENDED {
+        return Vec::new();
+    }
     let mut ended: Vec<&Entry> = index.iter().filter(|entry| entry.job.is_some() && entry.ended.is_some()).collect();
-    ended.sort_by_key(|entry| std::cmp::Reverse(entry.ended.as_ref().map(|(time, _)| *time)));
+    ended.sort_by_key(|entry| std::cmp::Reverse(entry.ended.as_ref().map(|ended| ended.time)));
     let mut total = 0u64;
     ended.retain(|entry| {
-        total = total.saturating_add(printed(entry));
+        total = total.saturating_add(entry.ended.as_ref().map_or(0, |ended| ended.printed));
         total > ENDED
     });
     ended.iter().filter_map(|entry| Some((entry.user.to_string(), entry.id.to_string(), entry.job?))).collect()
@@ -52,11 +55,5 @@ pub(crate) fn surplus(index: &Index) -> Vec<(String, String, u64)> {
 
 /// What the next job may print.
 pub(crate) fn room(index: &Index) -> u64 {
-    let used: u64 = index.iter().filter(|entry| entry.job.is_some()).map(printed).sum();
-    ALL.saturating_sub(used).clamp(LEAST, PER_JOB)
-}
-
-fn printed(entry: &Entry) -> u64 {
-    let Some((_, report)) = &entry.ended else { return 0 };
-    [&report.stdout, &report.stderr].into_iter().flatten().map(|stream| stream.tally.bytes).sum()
+    ALL.saturating_sub(index.printed()).clamp(LEAST, PER_JOB)
 }

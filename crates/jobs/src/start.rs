@@ -54,7 +54,8 @@ pub async fn start(
     terms: Terms,
     new: New,
 ) -> Result<Started, NotStarted> {
-    let New { claim, orders, .. } = new;
+    let New { mut claim, orders, .. } = new;
+    claim.starting();
     match supervisors.spawn(command).await {
         Ok((process, pipes)) => {
             claim.started(process.pid());
@@ -77,7 +78,8 @@ pub async fn keep(
     durable: bool,
     new: New,
 ) -> Result<Arc<Job>, NotStarted> {
-    let New { claim, job, orders } = new;
+    let New { mut claim, job, orders } = new;
+    claim.starting();
     let Some(directory) = job.directory() else {
         let source = io::Error::other("the job has no directory");
         return Err(NotStarted { error: SpawnError::System { step: "keeping its output", source }, claim });

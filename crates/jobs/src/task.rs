@@ -125,7 +125,7 @@ impl Task {
                     Order::Cancel(reason) => self.life.handle_cancel(reason, Instant::now()),
                     Order::OutputLimit(limit) => self.life.handle_output_limit(limit, Instant::now()),
                     // Its holder has its streams: nobody else can take it over.
-                    Order::Hold(_) | Order::Feed(..) | Order::FinishStdin(_) => {}
+                    Order::Hold(..) | Order::LetGo(_) | Order::Feed(..) | Order::FinishStdin(..) => {}
                 },
                 _ = &mut self.gone, if held => {
                     held = false;

@@ -12,7 +12,7 @@ use unglue_proto::message::exec::{Outcome, Report};
 use unglue_proto::{Code, Fault};
 
 use crate::claim::Claim;
-use crate::job::{Job, Order};
+use crate::job::{Job, Order, Turn};
 
 /// How long to wait before a keeper that doesn't answer is looked for again.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -22,22 +22,26 @@ const RETRY: Duration = Duration::from_millis(10);
 
 /// Looks after a job that was just started.
 pub(crate) fn spawn(kept: Kept, job: Arc<Job>, claim: Claim, orders: mpsc::Receiver<Order>) {
-    tokio::spawn(Warden { job, claim, orders }.attend(kept));
+    tokio::spawn(Warden { job, claim, orders, turn: Turn::default(), fed: 0 }.attend(kept));
 }
 
 /// Looks for a job of an earlier server, and after it.
 pub(crate) fn find(directory: PathBuf, job: Arc<Job>, claim: Claim, orders: mpsc::Receiver<Order>) {
-    tokio::spawn(Warden { job, claim, orders }.find(directory));
+    tokio::spawn(Warden { job, claim, orders, turn: Turn::default(), fed: 0 }.find(directory));
 }
 
 struct Warden {
     job: Arc<Job>,
     claim: Claim,
     orders: mpsc::Receiver<Order>,
+    /// The present holder, or the last one.
+    turn: Turn,
+    /// How much of the input the keeper was given.
+    fed: u64,
 }
 
 impl Warden {
-    async fn find(self, directory: PathBuf) {
+    async fn find(mut self, directory: PathBuf) {
         let what = loop {
             match Kept::find(&directory).await {
                 Ok(found) => break found,
@@ -50,6 +54,7 @@ impl Warden {
         match what {
             Found::Running(kept, progress) => {
                 tracing::info!(event = "job_found", id = %self.job.id, pid = progress.pid);
+                self.fed = progress.received.max(progress.stdin);
                 self.take_in(progress);
                 self.attend(*kept).await;
             }
@@ -69,10 +74,37 @@ impl Warden {
                     Err(JobError::SupervisorLost) => break Report::of(Outcome::NotKnown(lost())),
                     Err(error) => break Report::of(Outcome::NotKnown(Fault::system(Code::System, error.to_string()))),
                 },
-                Some(order) = self.orders.recv() => pass_on(&kept, order).await,
+                Some(order) = self.orders.recv() => self.obey(&kept, order).await,
             }
         };
         self.claim.conclude(report);
+    }
+
+    /// Passes an order on. One that the keeper doesn't take because it is gone comes too late: how the job ended is the next
+    /// event.
+    async fn obey(&mut self, kept: &Kept, order: Order) {
+        match order {
+            Order::Signal(number) => insist(|| kept.signal(number)).await,
+            Order::Cancel(fault) => insist(|| kept.cancel(&fault)).await,
+            Order::Hold(turn, fed) => {
+                self.turn = self.turn.max(turn);
+                insist(|| kept.hold(true)).await;
+                // The holder may have gone.
+                let _ = fed.send(self.fed);
+            }
+            Order::LetGo(turn) if turn == self.turn => insist(|| kept.hold(false)).await,
+            Order::Feed(turn, offset, data) if turn == self.turn => {
+                for (piece, at) in data.chunks(FEED).zip((offset..).step_by(FEED)) {
+                    insist(|| kept.feed(at, piece)).await;
+                }
+                self.fed = self.fed.max(offset + data.len() as u64);
+            }
+            Order::FinishStdin(turn, at) if turn == self.turn => insist(|| kept.finish_stdin(at)).await,
+            // Of one who was replaced.
+            Order::LetGo(_) | Order::Feed(..) | Order::FinishStdin(..) => {}
+            // The keeper counts by itself.
+            Order::OutputLimit(_) => {}
+        }
     }
 
     fn take_in(&self, progress: Progress) {
@@ -83,24 +115,6 @@ impl Warden {
             snapshot.exit = progress.exit;
             snapshot.stalled = progress.stalled;
         });
-    }
-}
-
-/// Passes an order on, again and again while the keeper's queue is full. One that a keeper doesn't take because it is gone
-/// comes too late: how the job ended is the next event.
-async fn pass_on(kept: &Kept, order: Order) {
-    match order {
-        Order::Signal(number) => insist(|| kept.signal(number)).await,
-        Order::Cancel(fault) => insist(|| kept.cancel(&fault)).await,
-        Order::Hold(held) => insist(|| kept.hold(held)).await,
-        Order::Feed(offset, data) => {
-            for (piece, at) in data.chunks(FEED).zip((offset..).step_by(FEED)) {
-                insist(|| kept.feed(at, piece)).await;
-            }
-        }
-        Order::FinishStdin(at) => insist(|| kept.finish_stdin(at)).await,
-        // The keeper counts by itself.
-        Order::OutputLimit(_) => {}
     }
 }
 

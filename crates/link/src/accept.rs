@@ -11,10 +11,9 @@ use tokio::time::{Instant, timeout, timeout_at};
 use unglue_identity::{Principal, PrivateKey};
 use unglue_proto::message::auth::{FromClient, Welcome};
 use unglue_proto::mux::Role;
-use unglue_proto::{Code, Fault};
 
-use crate::admission::{Admission, Place};
-use crate::auth::{self, Answer, Examiner, Gatekeeper, Logins};
+use crate::admission::{Admission, Evicted, Place};
+use crate::auth::{self, Answer, Examiner, Gatekeeper, LoginError, Logins};
 use crate::config::LinkConfig;
 use crate::error::LinkError;
 use crate::link::{Driver, Link, Start};
@@ -96,12 +95,12 @@ impl Acceptor {
     /// # Errors
     /// The peer is refused, for the reason given; it has been sent the reason, if it reads.
     pub async fn accept(&self, tcp: TcpStream, peer: SocketAddr) -> Result<Accepted, Refusal> {
-        let crowded = |error: Fault| Refusal { peer: peer.into(), stage: "admission", error: error.into() };
+        let crowded = |Evicted| Refusal { peer: peer.into(), stage: "admission", error: LinkError::Crowded };
         let place = self.admission.enter(peer.ip()).await.map_err(crowded)?;
         tokio::select! {
             // In a box, so that those who wait for a place are small.
             accepted = Box::pin(self.admit(tcp, peer.into(), &place)) => accepted,
-            fault = place.evicted() => Err(crowded(fault)),
+            evicted = place.evicted() => Err(crowded(evicted)),
         }
     }
 
@@ -158,8 +157,7 @@ impl Acceptor {
 
     /// Tells the client why, as far as it may know.
     async fn part(&self, mut opening: Opening, peer: Peer, error: LinkError) -> Refusal {
-        let denied = auth::denial(&error).map_err(LinkError::from);
-        if denied.and_then(|message| opening.queue(&message)).is_ok() {
+        if auth::denial(&error).and_then(|message| opening.queue(&message)).is_ok() {
             let _ = timeout(PARTING, opening.part()).await;
         }
         Refusal { peer, stage: "authentication", error }
@@ -195,10 +193,7 @@ impl Acceptor {
     async fn examine(&self, examiner: Examiner, message: FromClient) -> Result<(Answer, Examiner), LinkError> {
         let limit = self.config.first_message;
         let examined = timeout(limit, self.logins.examine(examiner, message)).await;
-        let examined = examined.map_err(|_| {
-            let what = format!("looking the key up took longer than {} s", limit.as_secs());
-            LinkError::from(Fault::system(Code::System, what))
-        })?;
+        let examined = examined.map_err(|_| LoginError::Slow { limit })?;
         let (answer, examiner) = examined
             .map_err(|error| LinkError::Thread { what: "the key was not looked up", source: Arc::new(error) })?;
         Ok((answer?, examiner))

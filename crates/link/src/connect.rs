@@ -53,12 +53,6 @@ pub enum ConnectError {
     Failed(#[from] LinkError),
 }
 
-impl From<Fault> for ConnectError {
-    fn from(fault: Fault) -> Self {
-        ConnectError::Failed(fault.into())
-    }
-}
-
 impl From<ConnectError> for Fault {
     fn from(error: ConnectError) -> Fault {
         match error {
@@ -108,8 +102,7 @@ pub async fn connect(
             }
             Err(Attempt::Failed(ConnectError::Failed(error))) => {
                 // Where the server accepts none of the keys that are left, what is wrong is the one that it would have accepted.
-                let denied = error.code() == Code::Denied;
-                return Err(unusable.filter(|_| denied).unwrap_or(error).into());
+                return Err(unusable.filter(|_| error.is_denial()).unwrap_or(error).into());
             }
             Err(Attempt::Failed(error)) => return Err(error),
             Ok(connected) => {
@@ -205,11 +198,9 @@ async fn offer_answer(opening: &mut Opening) -> Result<Sign, LinkError> {
     match opening.next(&mut inbox).await? {
         FromServer::Denied(fault) => {
             tracing::debug!(event = "denied", why = %fault.what);
-            Err(fault.into())
+            Err(LinkError::Refused { fault })
         }
-        FromServer::Welcome(_) => {
-            Err(Fault::peer(Code::BadMessage, "the server welcomes before it has seen a proof").into())
-        }
+        FromServer::Welcome(_) => Err(LinkError::misplaced("the server welcomes before it has seen a proof")),
         FromServer::Sign(sign) => {
             opening.unread = inbox.into_rest();
             Ok(sign)

@@ -8,6 +8,7 @@ use std::time::Duration;
 use unglue_identity::IdentityError;
 use unglue_proto::{Blame, Code, Fault};
 
+use crate::auth::LoginError;
 use crate::threads::ThreadError;
 
 /// Why a link was not set up, or how it ended. Becomes a [`Fault`] where it is shown or sent.
@@ -97,9 +98,63 @@ pub enum LinkError {
         /// Why.
         source: Arc<ThreadError>,
     },
-    /// A rule of the protocol was broken, the login was denied, or the other end reported a failure.
-    #[error("{}", .0.what)]
-    Fault(Fault),
+    /// The other end closed the connection before there was a link.
+    #[error("the other end closed the connection before it was set up")]
+    ClosedEarly,
+    /// The other end ended the TLS handshake with an alert.
+    #[error("the peer ended the TLS handshake: {alert}")]
+    Alert {
+        /// The alert's name (RFC 8446 section 6).
+        alert: String,
+    },
+    /// The other end has sent nothing for too long.
+    #[error("nothing has arrived for {} s", silence.as_secs())]
+    Silent {
+        /// The silence after which a link is lost.
+        silence: Duration,
+    },
+    /// The future that moves this link's bytes was dropped.
+    #[error("the link's driver was dropped")]
+    Dropped,
+    /// The other end speaks another protocol, or another version of it.
+    #[error("{what}")]
+    Incompatible {
+        /// What it speaks.
+        what: String,
+        /// What to do; may be empty.
+        advice: &'static str,
+    },
+    /// The server's host key is not the one that is known, or can't be checked.
+    #[error("{what}")]
+    Untrusted {
+        /// What is wrong with it.
+        what: String,
+        /// What to do; may be empty.
+        advice: &'static str,
+        /// Whether it is about the other end or about this end's files.
+        blame: Blame,
+    },
+    /// This client has no key.
+    #[error("there is no key to log in with")]
+    NoKey,
+    /// This server refuses the login.
+    #[error(transparent)]
+    Login(#[from] LoginError),
+    /// This server has too many connections that wait to authenticate, and evicts this one.
+    #[error("too many connections wait to authenticate, and this one had made the least progress")]
+    Crowded,
+    /// The server refused the login, and this is what it sent.
+    #[error("{}", fault.what)]
+    Refused {
+        /// The server's own words.
+        fault: Fault,
+    },
+    /// A message breaks a rule of the protocol: one that came, or one of this end's own that is too long.
+    #[error("{}", fault.what)]
+    Protocol {
+        /// The rule, as the protocol's own layer puts it.
+        fault: Fault,
+    },
 }
 
 impl LinkError {
@@ -107,6 +162,11 @@ impl LinkError {
     pub(crate) fn tls(what: &str, source: impl Error + Send + Sync + 'static) -> LinkError {
         let source: Arc<dyn Error + Send + Sync> = Arc::new(source);
         LinkError::Tls { what: format!("{what}: {source}"), advice: "", blame: Blame::Us, source: Some(source) }
+    }
+
+    /// The other end sent a message that doesn't belong here.
+    pub(crate) fn misplaced(what: &str) -> LinkError {
+        LinkError::Protocol { fault: Fault::peer(Code::BadMessage, what) }
     }
 
     pub(crate) fn late(what: impl Into<String>, limit: Duration) -> LinkError {
@@ -123,22 +183,46 @@ impl LinkError {
             LinkError::Tls { .. } => Code::BadFrame,
             LinkError::Identity { .. } => Code::Denied,
             LinkError::Thread { .. } => Code::System,
-            LinkError::Fault(fault) => fault.code,
+            LinkError::Incompatible { .. } => Code::Unsupported,
+            LinkError::Untrusted { .. } => Code::UntrustedHost,
+            LinkError::NoKey => Code::Denied,
+            LinkError::Login(error) => error.code(),
+            LinkError::Crowded => Code::LimitExceeded,
+            LinkError::Refused { fault } | LinkError::Protocol { fault } => fault.code,
             LinkError::Handshake { source, .. } => source.code(),
-            _ => Code::LinkLost,
+            LinkError::ClosedByPeer { .. }
+            | LinkError::Truncated
+            | LinkError::Io { .. }
+            | LinkError::Paused { .. }
+            | LinkError::ClosedEarly
+            | LinkError::Alert { .. }
+            | LinkError::Silent { .. }
+            | LinkError::Dropped => Code::LinkLost,
         }
     }
 
     /// Whether the connection is gone, so that nothing more can be sent.
     pub(crate) fn is_broken(&self) -> bool {
-        self.code() == Code::LinkLost
+        match self {
+            LinkError::Handshake { source, .. } => source.is_broken(),
+            error => error.code() == Code::LinkLost,
+        }
+    }
+
+    /// Whether the server accepts none of the keys that it was shown.
+    pub(crate) fn is_denial(&self) -> bool {
+        matches!(self, LinkError::Refused { fault } if fault.code == Code::Denied)
     }
 
     fn blame(&self) -> Blame {
         match self {
-            LinkError::Closed | LinkError::Identity { .. } => Blame::User,
-            LinkError::TimedOut { blame, .. } | LinkError::Tls { blame, .. } => *blame,
-            LinkError::Fault(fault) => fault.blame,
+            LinkError::Closed | LinkError::Identity { .. } | LinkError::NoKey => Blame::User,
+            LinkError::TimedOut { blame, .. } | LinkError::Tls { blame, .. } | LinkError::Untrusted { blame, .. } => {
+                *blame
+            }
+            LinkError::Alert { .. } | LinkError::Incompatible { .. } | LinkError::Crowded => Blame::Peer,
+            LinkError::Login(error) => error.blame(),
+            LinkError::Refused { fault } | LinkError::Protocol { fault } => fault.blame,
             LinkError::Handshake { source, .. } => source.blame(),
             _ => Blame::System,
         }
@@ -151,8 +235,14 @@ impl LinkError {
             LinkError::TimedOut { blame: Blame::System, .. } => {
                 "check the address, the network and a firewall in between"
             }
-            LinkError::Tls { advice, .. } => advice,
-            LinkError::Fault(fault) => &fault.advice,
+            LinkError::Tls { advice, .. }
+            | LinkError::Incompatible { advice, .. }
+            | LinkError::Untrusted { advice, .. } => advice,
+            LinkError::Alert { .. } => "its log says why",
+            LinkError::Silent { .. } => "the network or the other end is down",
+            LinkError::NoKey => "run: unglue key init",
+            LinkError::Login(error) => error.advice(),
+            LinkError::Refused { fault } | LinkError::Protocol { fault } => &fault.advice,
             LinkError::Handshake { source, .. } => source.advice(),
             LinkError::Thread { .. } => "raise the limit of processes and threads (ulimit -u, TasksMax=), or end some",
             _ => "",
@@ -165,17 +255,11 @@ impl From<LinkError> for Fault {
         let (code, blame, advice) = (error.code(), error.blame(), error.advice().to_owned());
         let what = error.to_string();
         let fault = match error {
-            LinkError::Fault(fault) => return fault,
+            LinkError::Refused { fault } | LinkError::Protocol { fault } => return fault,
             LinkError::Tls { blame: Blame::Us, .. } => return Fault::us(what),
             _ => Fault { blame, ..Fault::system(code, what) },
         };
         fault.advise(advice)
-    }
-}
-
-impl From<Fault> for LinkError {
-    fn from(fault: Fault) -> LinkError {
-        LinkError::Fault(fault)
     }
 }
 
@@ -207,8 +291,9 @@ mod tests {
 
     #[test]
     fn advice_is_given_once() {
-        let source = LinkError::Fault(Fault::peer(Code::LinkLost, "it ended").advise("read its log"));
-        let fault = Fault::from(LinkError::Handshake { target: "host:7227".into(), source: Arc::new(source) });
-        assert_eq!(fault.to_string(), "host:7227: it ended; read its log");
+        let source = Arc::new(LinkError::Alert { alert: "DecodeError".into() });
+        let fault = Fault::from(LinkError::Handshake { target: "host:7227".into(), source });
+        assert_eq!(fault.to_string(), "host:7227: the peer ended the TLS handshake: DecodeError; its log says why");
+        assert_eq!((fault.code, fault.blame), (Code::LinkLost, Blame::Peer));
     }
 }

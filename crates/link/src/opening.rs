@@ -4,9 +4,9 @@ use std::io::IoSlice;
 
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use unglue_proto::Blame;
 use unglue_proto::control::Inbox;
 use unglue_proto::limits::AUTH_MESSAGE;
-use unglue_proto::{Code, Fault};
 
 use crate::error::LinkError;
 use crate::transport::wire::{Received, Wire};
@@ -34,7 +34,7 @@ impl Opening {
     pub(crate) async fn handshake(&mut self, mut answered: impl FnMut()) -> Result<(), LinkError> {
         loop {
             if !self.wire.is_handshaking() {
-                return Ok(tls::check_alpn(self.tls()?)?);
+                return tls::check_alpn(self.tls()?);
             }
             if self.send().await? {
                 answered();
@@ -50,7 +50,10 @@ impl Opening {
     pub(crate) fn tls(&self) -> Result<&rustls::Connection, LinkError> {
         match &self.wire {
             Wire::Tls(tls) => Ok(tls),
-            Wire::Plain(_) => Err(Fault::us("a handshake on a connection without TLS").into()),
+            Wire::Plain(_) => {
+                let what = "a handshake on a connection without TLS".into();
+                Err(LinkError::Tls { what, advice: "", blame: Blame::Us, source: None })
+            }
         }
     }
 
@@ -73,7 +76,7 @@ impl Opening {
     pub(crate) async fn next<T: DeserializeOwned>(&mut self, inbox: &mut Inbox) -> Result<T, LinkError> {
         loop {
             inbox.feed(&std::mem::take(&mut self.unread));
-            if let Some(message) = inbox.next()? {
+            if let Some(message) = inbox.next().map_err(protocol)? {
                 return Ok(message);
             }
             self.receive().await?;
@@ -85,8 +88,7 @@ impl Opening {
         let mut buffer = [0; READ];
         let len = self.io.read(&mut buffer).await?;
         if len == 0 {
-            let what = "the other end closed the connection before it was set up";
-            return Err(Fault::system(Code::LinkLost, what).into());
+            return Err(LinkError::ClosedEarly);
         }
         let unread = &mut self.unread;
         let received = self.wire.open(&buffer[..len], |plain| {
@@ -111,6 +113,11 @@ impl Opening {
         let mut buffer = [0; READ];
         while matches!(self.io.read(&mut buffer).await, Ok(len) if len > 0) {}
     }
+}
+
+/// A message that breaks a rule of the protocol.
+pub(crate) fn protocol(fault: unglue_proto::Fault) -> LinkError {
+    LinkError::Protocol { fault }
 }
 
 /// For the messages before the streams.

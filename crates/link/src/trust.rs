@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use unglue_identity::{KnownHosts, KnownHostsFiles, PublicKey, Verdict};
-use unglue_proto::{Code, Fault};
+use unglue_proto::Blame;
 
 use crate::connect::{ConnectError, Target};
 use crate::error::LinkError;
@@ -34,8 +34,10 @@ pub struct UnknownHost {
 impl HostTrust {
     /// Whether `key` is the one that the files know for `target`. May add it to a file.
     pub(crate) fn check(&self, target: &Target, key: PublicKey) -> Result<(), ConnectError> {
-        let unreadable = |error: unglue_identity::IdentityError| {
-            LinkError::from(Fault::user(Code::UntrustedHost, error.to_string()))
+        let unreadable = |error: unglue_identity::IdentityError| LinkError::Untrusted {
+            what: error.to_string(),
+            advice: "",
+            blame: Blame::User,
         };
         let known = KnownHosts::load(&self.files.read).map_err(unreadable)?;
         tracing::debug!(event = "host_key", %target, key = %key.fingerprint());
@@ -66,7 +68,6 @@ impl HostTrust {
 
 fn changed(target: &Target, key: &PublicKey, known: &str) -> LinkError {
     let what = format!("the server at {target} shows the host key {}, but {known}", key.fingerprint());
-    Fault::peer(Code::UntrustedHost, what)
-        .advise("somebody may be in between; if the key was changed on purpose, remove that line and connect again")
-        .into()
+    let advice = "somebody may be in between; if the key was changed on purpose, remove that line and connect again";
+    LinkError::Untrusted { what, advice, blame: Blame::Peer }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Mutex, oneshot};
+use unglue_host::store::{Facts, Sink, Source, StoreError};
 use unglue_identity::{AskPassphrase, IdentitySearch, KnownHostsFiles, PublicKey};
 use unglue_link::auth::Credentials;
 use unglue_link::threads::on_thread;
@@ -363,6 +364,65 @@ impl Client {
         options: TransferOptions,
     ) -> Result<Tally, Fault> {
         transfer::put(&self.link, upload, to.as_ref(), options).await
+    }
+
+    /// Copies a caller's own [`Source`] to the path `to` on the server, where a directory's path keeps `name`. Everything else is
+    /// as for [`put`](Self::put).
+    ///
+    /// ```
+    /// use unglue::{Facts, Meter, Source, StoreError, Tally, TransferOptions};
+    ///
+    /// /// As many zeros as it is asked for.
+    /// struct Zeros(u64, Meter);
+    ///
+    /// impl Source for Zeros {
+    ///     fn facts(&self) -> Facts {
+    ///         Facts::default().with_size(Some(self.0)).with_mode(0o600)
+    ///     }
+    ///
+    ///     async fn next(&mut self) -> Result<Option<bytes::Bytes>, StoreError> {
+    ///         let piece = vec![0; (self.0 - self.1.bytes()).min(65_536) as usize];
+    ///         self.1.pass(&piece);
+    ///         Ok(if piece.is_empty() { None } else { Some(piece.into()) })
+    ///     }
+    ///
+    ///     async fn finish(self) -> Result<Tally, StoreError> {
+    ///         Ok(self.1.tally())
+    ///     }
+    /// }
+    ///
+    /// # async fn example(client: unglue::Client) -> Result<(), unglue::Fault> {
+    /// let zeros = Zeros(1 << 30, Meter::default());
+    /// client.put_from(zeros, "zeros.bin", "disks/", TransferOptions::default()).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`put`](Self::put); or the source failed.
+    pub async fn put_from(
+        &self,
+        source: impl Source,
+        name: impl AsRef<OsStr>,
+        to: impl AsRef<OsStr>,
+        options: TransferOptions,
+    ) -> Result<Tally, Fault> {
+        let facts = source.facts();
+        transfer::put_source(&self.link, source, facts, name.as_ref(), to.as_ref(), options).await
+    }
+
+    /// Copies the file `from` of the server into a caller's own [`Sink`]. `open` is called once, with what the server says of
+    /// the file, and makes the sink; its error ends the transfer. The sink is committed if its
+    /// count and digest are those of the server, and discarded in all other cases. A dropped call drops the sink.
+    ///
+    /// # Errors
+    /// As for [`get`](Self::get); or the sink failed.
+    pub async fn get_into<K: Sink, F: Future<Output = Result<K, StoreError>>>(
+        &self,
+        from: impl AsRef<OsStr>,
+        open: impl FnOnce(Facts) -> F,
+        options: TransferOptions,
+    ) -> Result<Tally, Fault> {
+        transfer::get_into(&self.link, from.as_ref(), open, options).await
     }
 
     /// Copies the file `from` of the server to where `download` says (a file of a store, a writer). Returns once it is there:

@@ -27,7 +27,7 @@ pub use server::{Ending, Server, ServerOptions, Service};
 
 pub use unglue_host::process::widen;
 pub use unglue_host::process::{SupervisorCommand, supervise_if_asked, supervise_main};
-pub use unglue_host::store::{Partials, Store};
+pub use unglue_host::store::{Cause, Facts, Op, Partials, Problem, Sink, Source, Store, StoreError};
 pub use unglue_identity::AskPassphrase;
 pub use unglue_identity::{Denial, Passphrase, Policy, Principal, PublicKey};
 pub use unglue_link::auth::Gatekeeper;
@@ -41,7 +41,7 @@ pub use unglue_proto::message::exec::{
 };
 pub use unglue_proto::message::jobs::{Entry as JobEntry, State as JobState};
 pub use unglue_proto::message::{Tally, Time, Unknown};
-pub use unglue_proto::{Blame, Code, Fault, Printable, Side, is_deceptive, signal};
+pub use unglue_proto::{Blame, Code, Fault, Meter, Printable, Side, is_deceptive, signal};
 
 /// Who a client is, and which servers it trusts: keys, the agent, known hosts.
 pub use unglue_identity as identity;

@@ -57,6 +57,7 @@ fn contenders(wire: &[u8]) -> Vec<Contender<'_>> {
     let mut copy = vec![0; wire.len()];
     let mut one_by_one = Deframer::new(Framing::u32be());
     let mut owned = BytesDeframer::new(Framing::u32be());
+    let mut shared = BytesDeframer::new(Framing::u32be());
     vec![
         Contender::new("hand-written loop", move || by_hand(wire, &mut carry)),
         ours("unglue frames()", Framing::u32be(), wire),
@@ -64,6 +65,9 @@ fn contenders(wire: &[u8]) -> Vec<Contender<'_>> {
         Contender::new("unglue decode()", move || decode(wire, &mut one_by_one)),
         Contender::new("unglue decode_data(), owned", move || {
             in_bytes(wire, |input| owned.decode_data(input).expect("good frames"))
+        }),
+        Contender::new("unglue decode_bytes(), owned", move || {
+            in_bytes(wire, |input| shared.decode_bytes(input).expect("good frames"))
         }),
         Contender::new("wire-codec", move || wire_codec(wire, &mut wire_carry)),
         Contender::new("tokio-util LengthDelimitedCodec", move || {
@@ -155,7 +159,7 @@ fn wire_codec(wire: &[u8], carry: &mut Vec<u8>) -> u64 {
     sum
 }
 
-fn in_bytes(wire: &[u8], mut decode: impl FnMut(&mut BytesMut) -> Option<BytesMut>) -> u64 {
+fn in_bytes<D: std::ops::Deref<Target = [u8]>>(wire: &[u8], mut decode: impl FnMut(&mut BytesMut) -> Option<D>) -> u64 {
     let (mut sum, mut input) = (0, BytesMut::with_capacity(2 * CHUNK));
     for chunk in wire.chunks(CHUNK) {
         input.extend_from_slice(chunk);

@@ -4,7 +4,7 @@
 //! rounds, the contenders of a row taking turns in each round; behind it stands the spread, from the first to the third quartile.
 //!
 //! `UNGLUE_BENCH_TURNS=N` makes every contender work N times and measures nothing; with `UNGLUE_BENCH_ONLY=TEXT` only those
-//! whose title and name hold the text do, for a profiler: `bench/frame/count` has callgrind count their instructions.
+//! whose title and name hold the text do, or are the text behind a `=`, for a profiler: `bench/frame/count` has callgrind count their instructions.
 
 mod decode;
 mod encode;

@@ -14,8 +14,8 @@ impl<'c> Contender<'c> {
     }
 }
 
-const ROUNDS: usize = 31;
-const TURN: Duration = Duration::from_millis(4);
+const ROUNDS: usize = 121;
+const TURN: Duration = Duration::from_millis(1);
 
 /// Prints a table of nanoseconds per frame, for work on `frames` frames.
 pub(crate) fn compare(title: &str, frames: usize, mut contenders: Vec<Contender<'_>>) {
@@ -35,11 +35,12 @@ pub(crate) fn compare(title: &str, frames: usize, mut contenders: Vec<Contender<
             times.push(started.elapsed().as_nanos() as f64 / f64::from(turns) / frames as f64);
         }
     }
-    println!("\n{title}\n\n| | ns a frame | spread | of the first |\n|---|---|---|---|");
-    let base = quartiles(&mut times[0])[1];
+    println!("\n{title}\n\n| | ns a frame | spread | at best | of the first | at best |\n|---|---|---|---|---|---|");
+    let (base, base_best) = (quartiles(&mut times[0])[1], times[0][0]);
     for (contender, times) in contenders.iter().zip(&mut times) {
-        let [low, median, high] = quartiles(times);
-        println!("| {} | {median:.2} | {low:.2}–{high:.2} | {:.2} |", contender.name, median / base);
+        let ([low, median, high], best) = (quartiles(times), times[0]);
+        let (ratio, at_best) = (median / base, best / base_best);
+        println!("| {} | {median:.2} | {low:.2}–{high:.2} | {best:.2} | {ratio:.2} | {at_best:.2} |", contender.name);
     }
 }
 
@@ -48,7 +49,7 @@ fn count(title: &str, frames: usize, mut contenders: Vec<Contender<'_>>, turns: 
     let only = std::env::var("UNGLUE_BENCH_ONLY").unwrap_or_default();
     for contender in &mut contenders {
         let name = format!("{title}: {}", contender.name);
-        if name.contains(&only) {
+        if only.strip_prefix('=').map_or(name.contains(&only), |whole| name == whole) {
             for _ in 0..turns {
                 std::hint::black_box((contender.work)());
             }

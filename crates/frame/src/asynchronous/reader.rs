@@ -2,10 +2,10 @@
 
 use super::{FrameStream, Reads, spare};
 use crate::{
-    Deframer, Frame, Frames, Framing, LayoutError, Skipped,
+    Deframer, Frame, Frames, Framing,
+    delegate::reader_methods,
     io::{Error, Sizes},
 };
-use alloc::vec::Vec;
 use core::{
     future::poll_fn,
     marker::PhantomData,
@@ -47,68 +47,10 @@ impl<R, K> FrameReader<R, K> {
         self
     }
 
-    /// Allows another number of bytes of data in a frame, from the next frame on whose size isn't known yet.
-    pub fn set_max(&mut self, bytes: u64) {
-        self.deframer.set_max(bytes);
-    }
-
-    /// Goes on with another framing, which reads the bytes that belong to no frame taken yet.
-    pub fn switch(&mut self, framing: Framing) {
-        self.deframer.switch(framing);
-    }
-
-    /// Leaves out the next `bytes` bytes that belong to no frame taken yet.
-    pub fn skip(&mut self, bytes: u64) {
-        self.deframer.skip(bytes);
-    }
-
-    /// Leaves out everything up to the end of `pattern`.
-    ///
-    /// # Errors
-    /// As [`Deframer::skip_past`].
-    pub fn skip_past(&mut self, pattern: &[u8]) -> Result<(), LayoutError> {
-        self.deframer.skip_past(pattern)
-    }
-
-    /// The frames that were left out so far, since they were too long.
-    pub fn skipped(&self) -> Skipped {
-        self.deframer.skipped()
-    }
-
     /// The bytes between two frames as they are, for a while: a reader of those that belong to no frame taken yet, and
     /// of what follows them.
     pub fn raw(&mut self) -> Raw<'_, R, K> {
         Raw { reader: self }
-    }
-
-    /// The stream offset of the first byte that belongs to no frame taken yet.
-    pub fn offset(&self) -> u64 {
-        self.deframer.offset()
-    }
-
-    /// The memory held for unfinished and buffered bytes.
-    pub fn capacity(&self) -> usize {
-        self.deframer.capacity()
-    }
-
-    /// The reader itself.
-    pub fn get_ref(&self) -> &R {
-        &self.inner
-    }
-
-    /// The reader itself. What is read from it is missing here.
-    pub fn get_mut(&mut self) -> &mut R {
-        &mut self.inner
-    }
-
-    /// The reader. Bytes that were read from it and belong to no frame taken yet are lost.
-    pub fn into_inner(self) -> R {
-        self.inner
-    }
-
-    /// The reader, and the bytes that were read from it and belong to no frame taken yet.
-    pub fn into_parts(self) -> (R, Vec<u8>) {
-        (self.inner, self.deframer.into_parts())
     }
 
     /// The frames as a `Stream`, with bytes of their own.
@@ -116,6 +58,8 @@ impl<R, K> FrameReader<R, K> {
         let (deframer, bytes) = self.deframer.into_owning();
         FrameStream::new(self.inner, deframer, bytes, self.sizes)
     }
+
+    reader_methods!(R);
 }
 
 impl<R: Unpin, K: Reads<R>> FrameReader<R, K> {
@@ -176,10 +120,9 @@ pub struct Raw<'a, R, K> {
 
 impl<R: Unpin, K: Reads<R>> Raw<'_, R, K> {
     fn poll(&mut self, context: &mut Context<'_>, space: &mut [u8]) -> Poll<io::Result<usize>> {
-        let there = self.reader.deframer.take_raw(space.len());
-        if !there.is_empty() {
-            space[..there.len()].copy_from_slice(there);
-            return Poll::Ready(Ok(there.len()));
+        let there = self.reader.deframer.copy_raw(space);
+        if there > 0 {
+            return Poll::Ready(Ok(there));
         }
         let bytes = ready!(K::poll_read(Pin::new(&mut self.reader.inner), context, space))?;
         self.reader.deframer.passed(bytes);

@@ -3,6 +3,7 @@
 use super::{Writes, spare};
 use crate::{
     EncodeError, Enframer, Framing,
+    delegate::writer_methods,
     io::{CHUNK, Error, IDLE},
 };
 use alloc::vec::Vec;
@@ -128,21 +129,6 @@ impl<W, K> FrameWriter<W, K> {
         }
     }
 
-    /// Allows another number of bytes of data in a frame.
-    pub fn set_max(&mut self, bytes: u64) {
-        self.enframer.set_max(bytes);
-    }
-
-    /// Goes on with another framing, from the next frame on.
-    pub fn switch(&mut self, framing: Framing) {
-        self.enframer = Enframer::new(framing);
-    }
-
-    /// The writer itself.
-    pub fn get_ref(&self) -> &W {
-        &self.inner
-    }
-
     /// The writer itself. What is written to it overtakes what waits here: `flush` first.
     pub fn get_mut(&mut self) -> &mut W {
         &mut self.inner
@@ -160,6 +146,8 @@ impl<W, K> FrameWriter<W, K> {
         rest.extend_from_slice(&self.trailer);
         (self.inner, rest)
     }
+
+    writer_methods!(W);
 }
 
 impl<W: Unpin, K: Writes<W>> FrameWriter<W, K> {

@@ -1,7 +1,14 @@
 //! Frames that end with a delimiter.
 
-use super::{Limits, Lost, Measure, Miss, Span, Until, stuffing, until::Hit};
-use crate::{Fault, TooLong};
+use super::{
+    Limits, Lost, Measure, Miss, Span, Until,
+    stuffing::{self, END, ESC},
+    until::Hit,
+};
+use crate::{
+    Fault, TooLong,
+    find::{find, find_any},
+};
 
 /// A framing by delimiter.
 #[derive(Clone, Debug)]
@@ -76,7 +83,7 @@ impl Ended {
     #[inline]
     pub(crate) fn quick(&self, bytes: &[u8]) -> Result<Span, Miss> {
         if self.stuffed() {
-            return Err(Miss::Unknown);
+            return self.unchanged(bytes);
         }
         let Hit { at, end } = self.until.find(bytes).ok_or(Miss::NoDelimiter)?;
         let data = at - self.returned(bytes, at);
@@ -84,6 +91,25 @@ impl Ended {
             return Err(Miss::Unknown);
         }
         Ok(Span { head: 0, data, total: end, lost: Lost::Nothing })
+    }
+
+    /// The same for a stuffed frame that has its data in one piece: nothing need be taken out.
+    fn unchanged(&self, bytes: &[u8]) -> Result<Span, Miss> {
+        let window = &bytes[..bytes.len().min(self.until.window)];
+        let (head, end) = match self.style {
+            // An escape may come first.
+            Style::Slip => (0, find_any(&[END, ESC], window).ok_or(Miss::NoDelimiter)?),
+            _ => (1, find(&[0], window).ok_or(Miss::NoDelimiter)?),
+        };
+        let whole = match self.style {
+            Style::Slip => window[end] == END,
+            _ => usize::from(window[0]) == end,
+        };
+        let data = end.saturating_sub(head);
+        if !whole || data == 0 || data as u64 > self.limits.max {
+            return Err(Miss::Unknown);
+        }
+        Ok(Span { head, data, total: end + 1, lost: Lost::Nothing })
     }
 
     /// The carriage return before the line feed at `at`.

@@ -16,59 +16,96 @@ pub(crate) enum Fast {
     VarintIn(Plan),
 }
 
-/// Framings that are looked for before all others.
+/// A length of four bytes, most significant first, or a varint, and then the data: these are looked for before all others.
+/// No length is in the range if the framing is another.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Hot {
-    /// A length of four bytes, most significant first, and the data: the smallest length, and how many more are good.
-    U32Be {
-        low: u64,
-        room: u64,
-    },
-    /// A varint and the data.
-    Varint {
-        low: u64,
-        room: u64,
-    },
-    No,
+pub(crate) struct Hot {
+    /// The smallest length, and how many more are good.
+    low: u64,
+    room: u64,
+    varint: bool,
+}
+
+/// A frame at the front of some bytes, and what follows it.
+pub(crate) struct Cut<'b> {
+    /// Where its data begins.
+    pub(crate) head: usize,
+    pub(crate) data: &'b [u8],
+    pub(crate) rest: &'b [u8],
 }
 
 impl Hot {
+    /// Finds nothing.
+    pub(crate) const NONE: Hot = Hot { low: u64::MAX, room: 0, varint: false };
+
     pub(super) fn of(kind: &Kind) -> Hot {
         match kind {
             Kind::Head(head) => match head.fast {
-                Some(Fast::U32Be { low, room }) => Hot::U32Be { low, room },
-                Some(Fast::Varint { low, room }) => Hot::Varint { low, room },
-                _ => Hot::No,
+                Some(Fast::U32Be { low, room }) => Hot { low, room, varint: false },
+                Some(Fast::Varint { low, room }) => Hot { low, room, varint: true },
+                _ => Hot::NONE,
             },
-            _ => Hot::No,
+            _ => Hot::NONE,
         }
     }
 
-    /// The span of the frame that begins with `bytes`, if it is whole and valid.
+    /// The frame that `bytes` begin with, if it is whole and valid.
     #[inline(always)]
-    pub(super) fn span(&self, bytes: &[u8]) -> Option<Span> {
-        let (head, length, low, room) = match self {
-            Hot::U32Be { low, room } => (4, u64::from(u32::from_be_bytes(*bytes.first_chunk()?)), *low, *room),
-            Hot::Varint { low, room } => {
-                let (first, rest) = bytes.split_first()?;
-                match first {
-                    0..0x80 => (1, u64::from(*first), *low, *room),
-                    _ => {
-                        // Two bytes, the second neither padding nor followed by a third.
-                        let second = *rest.first().filter(|second| (1..0x80).contains(*second))?;
-                        (2, u64::from(*first & 0x7f) | u64::from(second) << 7, *low, *room)
-                    }
-                }
+    pub(crate) fn cut<'b>(&self, bytes: &'b [u8]) -> Option<Cut<'b>> {
+        if self.varint {
+            let (&first, behind) = bytes.split_first()?;
+            if first < 0x80 {
+                return self.data(1, first.into(), behind);
             }
-            Hot::No => return None,
+            // Two bytes or three, the last neither padding nor followed by another.
+            let (&second, behind) = behind.split_first()?;
+            let length = u64::from(first & 0x7f) | u64::from(second & 0x7f) << 7;
+            if (1..0x80).contains(&second) {
+                return self.data(2, length, behind);
+            }
+            let (&third, behind) = behind.split_first()?;
+            return match third {
+                1..0x80 if second >= 0x80 => self.data(3, length | u64::from(third) << 14, behind),
+                _ => None,
+            };
+        }
+        let (header, behind) = bytes.split_first_chunk::<4>()?;
+        self.data(4, u32::from_be_bytes(*header).into(), behind)
+    }
+
+    /// The span of a valid frame whose first bytes these are, if they tell, and if there are more.
+    pub(crate) fn begun(&self, bytes: &[u8]) -> Option<Span> {
+        let (head, length) = match bytes.first_chunk::<4>() {
+            Some(header) if !self.varint => (4, u32::from_be_bytes(*header).into()),
+            Some([first @ 0x80..=0xff, second @ 1..=0x7f, ..]) if self.varint => {
+                (2, u64::from(*first & 0x7f) | u64::from(*second) << 7)
+            }
+            _ => return None,
         };
-        let data = length as usize;
-        (length.wrapping_sub(low) <= room && data <= bytes.len() - head).then_some(Span {
-            head,
-            data,
-            total: head + data,
-            lost: Lost::Nothing,
-        })
+        let (data, total) = (length as usize, (length as usize).checked_add(head)?);
+        (self.allows(length) && total > bytes.len()).then_some(Span { head, data, total, lost: Lost::Nothing })
+    }
+
+    /// Whether it finds any frames. They have no more than a length and the data.
+    #[inline]
+    pub(crate) fn is_any(&self) -> bool {
+        self.low != u64::MAX
+    }
+
+    /// Whether a frame may be so long.
+    #[inline(always)]
+    pub(crate) fn allows(&self, length: u64) -> bool {
+        length.wrapping_sub(self.low) <= self.room
+    }
+
+    #[inline(always)]
+    fn data<'b>(&self, head: usize, length: u64, behind: &'b [u8]) -> Option<Cut<'b>> {
+        if !self.allows(length) {
+            return None;
+        }
+        // Good lengths are sizes of memory.
+        let (data, rest) = behind.split_at_checked(length as usize)?;
+        Some(Cut { head, data, rest })
     }
 }
 
@@ -107,7 +144,7 @@ impl Fast {
         let (low, high) = (head.length_for(u64::from(!limits.empty)), head.length_for(limits.max));
         // The smallest may lie below zero, where the length itself begins; the largest may not.
         let low = u64::try_from(low.max(0)).ok()?;
-        let high = u64::try_from(high.min(i128::from(u64::MAX))).ok()?;
+        let high = u64::try_from(high.min(i128::from(head.length.int.largest()))).ok()?;
         let most = high.checked_add_signed(head.adjust)?;
         usize::try_from(most).ok()?.checked_add(at + 10 + behind + head.tail)?;
         let room = high.checked_sub(low)?;

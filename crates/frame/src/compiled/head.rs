@@ -246,6 +246,18 @@ impl Head {
         (self.fewest, self.more)
     }
 
+    /// Whether fields stand behind the data.
+    #[inline]
+    pub(crate) fn fields_behind(&self) -> bool {
+        self.fields_before < self.fields.len()
+    }
+
+    /// The bytes behind the data, without padding.
+    #[inline]
+    pub(crate) fn tail(&self) -> usize {
+        self.tail
+    }
+
     /// Room that suffices for the bytes around the data, padding aside.
     #[inline]
     pub(crate) fn room(&self) -> usize {

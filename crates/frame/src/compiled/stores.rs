@@ -1,10 +1,10 @@
-//! Writing a header of fixed width: each number a store of eight bytes, whose surplus the next one covers.
+//! Writing a header of fixed width: each number is written as eight bytes, of which as many count as it has.
 
-use crate::{int::Form, layout::Part};
+use crate::{Int, Output, int::Form, layout::Part};
 use alloc::vec::Vec;
 
-/// The room for a header that is written so, eight bytes of surplus included.
-pub(crate) const WIDEST_HEAD: usize = 32;
+/// The bytes that may be written beyond the header's end.
+pub(crate) const SURPLUS: usize = 8;
 
 /// How a header is written.
 #[derive(Clone, Debug)]
@@ -16,11 +16,12 @@ pub(crate) struct Stores {
 
 #[derive(Clone, Copy, Debug)]
 struct Store {
-    at: usize,
-    shift: u32,
+    source: Source,
+    width: u8,
+    /// The unused bits of eight bytes.
+    shift: u8,
     big: bool,
     largest: u64,
-    source: Source,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -30,43 +31,45 @@ enum Source {
     Fixed(u64),
 }
 
-impl Stores {
-    /// The stores for the parts before the data, where their width is fixed and small.
-    pub(super) fn new(before: &[Part]) -> Option<Stores> {
-        let (mut list, mut at, mut fields) = (Vec::new(), 0, 0);
-        for part in before {
-            let (int, source) = match part {
-                Part::Literal(bytes) => {
-                    for (index, byte) in bytes.iter().enumerate() {
-                        let source = Source::Fixed(u64::from(*byte));
-                        list.push(Store { at: at + index, shift: 0, big: false, largest: 255, source });
-                    }
-                    at += bytes.len();
-                    continue;
-                }
-                Part::Reserved(count) => {
-                    at += count;
-                    continue;
-                }
-                Part::Length { int, mask: u64::MAX, .. } => (int, Source::Length),
-                Part::Field { int, .. } => {
-                    fields += 1;
-                    (int, Source::Field(fields - 1))
-                }
-                Part::Length { .. } | Part::Data { .. } | Part::Pad { .. } | Part::Check(_) => return None,
-            };
-            let width = int.binary_width()?;
-            let (shift, big) = (64 - 8 * width as u32, int.form == Form::Big);
-            list.push(Store { at, shift, big, largest: int.largest(), source });
-            at += width;
-        }
-        (at + 8 <= WIDEST_HEAD).then_some(Stores { list, len: at })
+impl Store {
+    fn new(int: Int, source: Source) -> Option<Store> {
+        let width = int.binary_width()? as u8;
+        Some(Store { source, width, shift: 64 - 8 * width, big: int.form == Form::Big, largest: int.largest() })
     }
 
-    /// The header. `None` if a field is missing or too large.
+    /// Eight of these bytes, or the fewer that there are.
+    fn fixed(bytes: &[u8]) -> Store {
+        let value = bytes.iter().fold(0, |value, byte| value << 8 | u64::from(*byte));
+        let width = bytes.len() as u8;
+        Store { source: Source::Fixed(value), width, shift: 64 - 8 * width, big: true, largest: u64::MAX }
+    }
+}
+
+impl Stores {
+    /// The stores for the parts before the data, where their width is fixed.
+    pub(super) fn new(before: &[Part]) -> Option<Stores> {
+        let (mut list, mut fields) = (Vec::new(), 0);
+        for part in before {
+            match part {
+                Part::Literal(bytes) => list.extend(bytes.chunks(8).map(Store::fixed)),
+                Part::Reserved(count) => {
+                    list.extend((0..*count).step_by(8).map(|at| Store::fixed(&[0; 8][..(count - at).min(8)])));
+                }
+                Part::Length { int, mask: u64::MAX, .. } => list.push(Store::new(*int, Source::Length)?),
+                Part::Field { int, .. } => {
+                    list.push(Store::new(*int, Source::Field(fields))?);
+                    fields += 1;
+                }
+                Part::Length { .. } | Part::Data { .. } | Part::Pad { .. } | Part::Check(_) => return None,
+            }
+        }
+        let len = list.iter().map(|store| usize::from(store.width)).sum();
+        Some(Stores { list, len })
+    }
+
+    /// Appends the header. `None` if a field is missing or too large: some of it may have been written.
     #[inline]
-    pub(crate) fn write(&self, length: u64, fields: &[u64]) -> Option<[u8; WIDEST_HEAD]> {
-        let mut bytes = [0; WIDEST_HEAD];
+    pub(crate) fn write(&self, length: u64, fields: &[u64], out: &mut impl Output) -> Option<()> {
         for store in &self.list {
             let value = match store.source {
                 Source::Length => length,
@@ -77,8 +80,8 @@ impl Stores {
                 return None;
             }
             let placed = if store.big { (value << store.shift).to_be_bytes() } else { value.to_le_bytes() };
-            bytes.get_mut(store.at..)?.first_chunk_mut::<8>()?.copy_from_slice(&placed);
+            out.put_short(placed, store.width.into());
         }
-        Some(bytes)
+        Some(())
     }
 }

@@ -7,7 +7,7 @@ use crate::{
 
 /// SLIP's delimiter (RFC 1055).
 pub(crate) const END: u8 = 0xc0;
-const ESC: u8 = 0xdb;
+pub(super) const ESC: u8 = 0xdb;
 const ESC_END: u8 = 0xdc;
 const ESC_ESC: u8 = 0xdd;
 

@@ -21,7 +21,7 @@ pub(crate) struct State {
     /// A frame whose bytes are dropped.
     pub(super) discard: Option<Discard>,
     /// What is dropped next.
-    ahead: Vec<Discard>,
+    pub(super) ahead: Vec<Discard>,
     /// What was left out so far.
     pub(crate) skipped: Skipped,
     /// A body that comes in pieces: its bytes in all, and those left.
@@ -34,7 +34,7 @@ pub(crate) struct State {
     /// The input has ended.
     closed: bool,
     /// A frame has begun or has failed.
-    busy: bool,
+    pub(super) busy: bool,
     /// The last frame that [`next`](Self::next) gave was the kept one.
     pub(super) from_kept: bool,
 }
@@ -93,6 +93,12 @@ impl State {
         self.stash.len()
     }
 
+    /// Takes the buffer of a frame that isn't lent any more for the next one.
+    #[inline]
+    pub(super) fn reuse(&mut self, spent: &mut Vec<u8>) {
+        self.stash.reuse(spent);
+    }
+
     /// The next frame: it began in an earlier chunk, or begins in `input`. The former is moved to `whole`.
     #[inline(never)]
     pub(crate) fn next<'a, 'i: 'a>(
@@ -103,6 +109,11 @@ impl State {
         scratch: &mut &'a mut [u8],
         miss: Miss,
     ) -> Found<'a> {
+        if let Some(span) = self.complete(rule, input) {
+            self.from_kept = true;
+            self.stash.swap(whole);
+            return Ok(Some(Frame::plain(whole, span, self.pass(span.total), rule)));
+        }
         let whole_span = self.resume(rule, input)?;
         self.from_kept = whole_span.is_some();
         let Some(span) = whole_span else {
@@ -125,6 +136,16 @@ impl State {
         scratch: &mut &'a mut [u8],
         miss: Miss,
     ) -> Found<'a> {
+        if let Some(span) = rule.hot.begun(input).filter(|_| !self.busy) {
+            self.busy = true;
+            return self.keep(input, Need::Span(span));
+        }
+        if !self.busy
+            && miss != Miss::NoDelimiter
+            && let Some(bytes) = rule.stuffed_frame(input)
+        {
+            return self.unstuff(rule, bytes, input, scratch).map(Some);
+        }
         let found = self.look_at(rule, input, scratch, miss);
         self.settle();
         found

@@ -111,7 +111,8 @@ fn place_of_length(head: &Head, fields: &[u64]) -> usize {
     at
 }
 
-fn zeros(mut count: u64, out: &mut impl Output) {
+/// Writes so many zeros.
+pub(super) fn zeros(mut count: u64, out: &mut impl Output) {
     const ZEROS: [u8; 256] = [0; 256];
     while count > 0 {
         let some = count.min(256);

@@ -46,6 +46,22 @@ impl Output for Slice<'_> {
     }
 
     #[inline]
+    fn put_short(&mut self, bytes: [u8; 8], len: usize) {
+        let end = self.len.saturating_add(len);
+        if let Some(place) = self.bytes.get_mut(self.len..end) {
+            // A copy whose size is known takes less.
+            match len {
+                4 => place.copy_from_slice(&bytes[..4]),
+                2 => place.copy_from_slice(&bytes[..2]),
+                1 => place.copy_from_slice(&bytes[..1]),
+                8 => place.copy_from_slice(&bytes),
+                _ => place.copy_from_slice(&bytes[..len]),
+            }
+        }
+        self.len = end;
+    }
+
+    #[inline]
     fn cut(&mut self, len: usize) {
         self.len = self.len.min(len);
     }

@@ -1,8 +1,7 @@
 //! Reading frames.
 
 use super::{Error, Sizes};
-use crate::{Deframer, Frame, Frames, Framing, LayoutError, Skipped};
-use alloc::vec::Vec;
+use crate::{Deframer, Frame, Frames, Framing, delegate::reader_methods};
 use core::ops::RangeInclusive;
 use std::io::{self, ErrorKind, Read};
 
@@ -35,34 +34,6 @@ impl<R> FrameReader<R> {
         self
     }
 
-    /// Allows another number of bytes of data in a frame, from the next frame on whose size isn't known yet.
-    pub fn set_max(&mut self, bytes: u64) {
-        self.deframer.set_max(bytes);
-    }
-
-    /// Goes on with another framing, which reads the bytes that belong to no frame taken yet.
-    pub fn switch(&mut self, framing: Framing) {
-        self.deframer.switch(framing);
-    }
-
-    /// Leaves out the next `bytes` bytes that belong to no frame taken yet.
-    pub fn skip(&mut self, bytes: u64) {
-        self.deframer.skip(bytes);
-    }
-
-    /// Leaves out everything up to the end of `pattern`.
-    ///
-    /// # Errors
-    /// As [`Deframer::skip_past`].
-    pub fn skip_past(&mut self, pattern: &[u8]) -> Result<(), LayoutError> {
-        self.deframer.skip_past(pattern)
-    }
-
-    /// The frames that were left out so far, since they were too long.
-    pub fn skipped(&self) -> Skipped {
-        self.deframer.skipped()
-    }
-
     /// The bytes between two frames as they are, for a while: a reader of those that belong to no frame taken yet, and
     /// of what follows them.
     ///
@@ -80,35 +51,7 @@ impl<R> FrameReader<R> {
         Raw { reader: self }
     }
 
-    /// The stream offset of the first byte that belongs to no frame taken yet.
-    pub fn offset(&self) -> u64 {
-        self.deframer.offset()
-    }
-
-    /// The memory held for unfinished and buffered bytes.
-    pub fn capacity(&self) -> usize {
-        self.deframer.capacity()
-    }
-
-    /// The reader itself.
-    pub fn get_ref(&self) -> &R {
-        &self.inner
-    }
-
-    /// The reader itself. What is read from it is missing here.
-    pub fn get_mut(&mut self) -> &mut R {
-        &mut self.inner
-    }
-
-    /// The reader. Bytes that were read from it and belong to no frame taken yet are lost.
-    pub fn into_inner(self) -> R {
-        self.inner
-    }
-
-    /// The reader, and the bytes that were read from it and belong to no frame taken yet.
-    pub fn into_parts(self) -> (R, Vec<u8>) {
-        (self.inner, self.deframer.into_parts())
-    }
+    reader_methods!(R);
 }
 
 impl<R: Read> FrameReader<R> {
@@ -174,10 +117,9 @@ pub struct Raw<'a, R> {
 
 impl<R: Read> Read for Raw<'_, R> {
     fn read(&mut self, space: &mut [u8]) -> io::Result<usize> {
-        let there = self.reader.deframer.take_raw(space.len());
-        if !there.is_empty() {
-            space[..there.len()].copy_from_slice(there);
-            return Ok(there.len());
+        let there = self.reader.deframer.copy_raw(space);
+        if there > 0 {
+            return Ok(there);
         }
         let bytes = self.reader.inner.read(space)?;
         self.reader.deframer.passed(bytes);

@@ -1,7 +1,7 @@
 //! Writing frames.
 
 use super::{CHUNK, Error};
-use crate::{EncodeError, Enframer, Framing};
+use crate::{EncodeError, Enframer, Framing, delegate::writer_methods};
 use alloc::vec::Vec;
 use std::io::{self, ErrorKind, IoSlice, Write};
 
@@ -27,21 +27,6 @@ impl<W> FrameWriter<W> {
         FrameWriter { waiting: bytes, ..FrameWriter::new(inner, framing) }
     }
 
-    /// Allows another number of bytes of data in a frame.
-    pub fn set_max(&mut self, bytes: u64) {
-        self.enframer.set_max(bytes);
-    }
-
-    /// Goes on with another framing, from the next frame on.
-    pub fn switch(&mut self, framing: Framing) {
-        self.enframer = Enframer::new(framing);
-    }
-
-    /// The writer itself.
-    pub fn get_ref(&self) -> &W {
-        &self.inner
-    }
-
     /// The writer itself. What is written to it overtakes what waits here: `flush` first.
     pub fn get_mut(&mut self) -> &mut W {
         &mut self.inner
@@ -52,6 +37,8 @@ impl<W> FrameWriter<W> {
         self.waiting.drain(..self.sent);
         (self.inner, self.waiting)
     }
+
+    writer_methods!(W);
 }
 
 impl<W: Write> FrameWriter<W> {

@@ -1,17 +1,15 @@
 //! CBOR data items (RFC 8949), one after the other: a CBOR sequence (RFC 8742).
 
-use super::nest::{Kind, Nest};
-use super::value::{Scan, Scanned, announce, fault};
+use super::{
+    nest::Kind,
+    value::{Scan, Scanned, fault},
+    walk::{self, Items, Walk},
+};
 use crate::Fault;
 
 #[derive(Debug, Default)]
 pub(super) struct Cbor {
-    at: u64,
-    nest: Nest,
-    /// Bytes of a string that are passed over.
-    skip: u64,
-    /// The bytes passed over are an item.
-    inside: bool,
+    walk: Walk,
     /// The bytes left of an argument, its value so far, and the major type that it belongs to.
     argument: Option<(u8, u64, u8)>,
     /// The argument has one byte.
@@ -33,33 +31,15 @@ impl Scan for Cbor {
     const NOT_ONE: &'static str = "the message is not one CBOR data item";
 
     fn scan(&mut self, bytes: &[u8], most: u64) -> Result<Scanned, Fault> {
-        let mut index = 0;
-        loop {
-            if self.skip > 0 {
-                let some = self.skip.min((bytes.len() - index) as u64);
-                self.skip -= some;
-                self.at += some;
-                index += some as usize;
-                if self.skip > 0 {
-                    return Ok(Scanned::More(self.skip));
-                }
-            }
-            if core::mem::take(&mut self.inside) && self.nest.item() {
-                return Ok(Scanned::End(index));
-            }
-            let Some(&byte) = bytes.get(index) else { return Ok(Scanned::More(1)) };
-            let ended = self.step(byte, most)?;
-            index += 1;
-            self.at += 1;
-            if ended {
-                return Ok(Scanned::End(index));
-            }
-        }
+        walk::scan(self, bytes, most)
     }
 }
 
-impl Cbor {
-    /// Takes a byte. True if the item ends with it.
+impl Items for Cbor {
+    fn walk(&mut self) -> &mut Walk {
+        &mut self.walk
+    }
+
     fn step(&mut self, byte: u8, most: u64) -> Result<bool, Fault> {
         if let Some((left, value, major)) = self.argument.take() {
             let value = value << 8 | u64::from(byte);
@@ -68,16 +48,19 @@ impl Cbor {
                 return Ok(false);
             }
             if major == SIMPLE && self.short && value < 32 {
-                return Err(fault(self.at, "this simple value must be written in one byte"));
+                return Err(fault(self.walk.at, "this simple value must be written in one byte"));
             }
             return self.item(major, value, most);
         }
         let (major, info) = (byte >> 5, byte & 0x1f);
-        if let Some(Kind::EndlessText(of)) = self.nest.innermost().map(|level| level.kind)
+        if let Some(Kind::EndlessText(of)) = self.walk.nest.innermost().map(|level| level.kind)
             && byte != 0xff
             && (major != of || info == 31)
         {
-            return Err(fault(self.at, "a string in pieces has pieces of its own type alone, whose sizes are known"));
+            return Err(fault(
+                self.walk.at,
+                "a string in pieces has pieces of its own type alone, whose sizes are known",
+            ));
         }
         match info {
             0..=23 => self.item(major, u64::from(info), most),
@@ -87,26 +70,24 @@ impl Cbor {
                 Ok(false)
             }
             31 => self.endless(major),
-            _ => Err(fault(self.at, "CBOR reserves this additional information")),
+            _ => Err(fault(self.walk.at, "CBOR reserves this additional information")),
         }
     }
+}
 
+impl Cbor {
     fn item(&mut self, major: u8, value: u64, most: u64) -> Result<bool, Fault> {
         self.tagged = major == TAG;
         match major {
             TAG => Ok(false),
-            BYTES | TEXT if value > 0 => {
-                announce((self.at + 1).saturating_add(value), most)?;
-                (self.skip, self.inside) = (value, true);
-                Ok(false)
-            }
-            ARRAY => self.nest.open(self.at, Kind::Counted, value),
+            BYTES | TEXT if value > 0 => self.walk.pass(value, most),
+            ARRAY => self.walk.nest.open(self.walk.at, Kind::Counted, value),
             MAP => {
                 let items =
-                    value.checked_mul(2).ok_or(fault(self.at, "it announces more pairs than can be counted"))?;
-                self.nest.open(self.at, Kind::Counted, items)
+                    value.checked_mul(2).ok_or(fault(self.walk.at, "it announces more pairs than can be counted"))?;
+                self.walk.nest.open(self.walk.at, Kind::Counted, items)
             }
-            _ => Ok(self.nest.item()),
+            _ => Ok(self.walk.nest.item()),
         }
     }
 
@@ -118,19 +99,19 @@ impl Cbor {
             ARRAY => Kind::Endless,
             MAP => Kind::EndlessPairs,
             SIMPLE => return self.break_off(tagged),
-            _ => return Err(fault(self.at, "this type of item has no indefinite length")),
+            _ => return Err(fault(self.walk.at, "this type of item has no indefinite length")),
         };
-        self.nest.open(self.at, kind, 0)
+        self.walk.nest.open(self.walk.at, kind, 0)
     }
 
     fn break_off(&mut self, tagged: bool) -> Result<bool, Fault> {
-        match self.nest.innermost() {
-            _ if tagged => Err(fault(self.at, "a tag must have an item behind it")),
+        match self.walk.nest.innermost() {
+            _ if tagged => Err(fault(self.walk.at, "a tag must have an item behind it")),
             Some(level) if level.kind == Kind::EndlessPairs && level.items % 2 == 1 => {
-                Err(fault(self.at, "a map ends between a key and its value"))
+                Err(fault(self.walk.at, "a map ends between a key and its value"))
             }
-            Some(level) if level.kind != Kind::Counted => Ok(self.nest.close()),
-            _ => Err(fault(self.at, "a break stands where nothing of indefinite length has begun")),
+            Some(level) if level.kind != Kind::Counted => Ok(self.walk.nest.close()),
+            _ => Err(fault(self.walk.at, "a break stands where nothing of indefinite length has begun")),
         }
     }
 }

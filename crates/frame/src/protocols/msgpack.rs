@@ -1,19 +1,17 @@
 //! MessagePack values, one after the other.
 
-use super::nest::{Kind, Nest};
-use super::value::{Scan, Scanned, announce, fault};
+use super::{
+    nest::Kind,
+    value::{Scan, Scanned, fault},
+    walk::{self, Items, Walk},
+};
 use crate::Fault;
 
 #[derive(Debug, Default)]
 pub(super) struct MsgPack {
-    at: u64,
-    nest: Nest,
-    /// Bytes that are passed over.
-    skip: u64,
+    walk: Walk,
     /// The bytes left of a number in big-endian, its value so far, and what it counts.
     number: Option<(u8, u64, Counts)>,
-    /// The bytes passed over are an item.
-    inside: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -29,33 +27,15 @@ impl Scan for MsgPack {
     const NOT_ONE: &'static str = "the message is not one MessagePack value";
 
     fn scan(&mut self, bytes: &[u8], most: u64) -> Result<Scanned, Fault> {
-        let mut index = 0;
-        loop {
-            if self.skip > 0 {
-                let some = self.skip.min((bytes.len() - index) as u64);
-                self.skip -= some;
-                self.at += some;
-                index += some as usize;
-                if self.skip > 0 {
-                    return Ok(Scanned::More(self.skip));
-                }
-            }
-            if core::mem::take(&mut self.inside) && self.nest.item() {
-                return Ok(Scanned::End(index));
-            }
-            let Some(&byte) = bytes.get(index) else { return Ok(Scanned::More(1)) };
-            let ended = self.step(byte, most)?;
-            index += 1;
-            self.at += 1;
-            if ended {
-                return Ok(Scanned::End(index));
-            }
-        }
+        walk::scan(self, bytes, most)
     }
 }
 
-impl MsgPack {
-    /// Takes a byte. True if the value ends with it.
+impl Items for MsgPack {
+    fn walk(&mut self) -> &mut Walk {
+        &mut self.walk
+    }
+
     fn step(&mut self, byte: u8, most: u64) -> Result<bool, Fault> {
         if let Some((left, value, counts)) = self.number.take() {
             let value = value << 8 | u64::from(byte);
@@ -66,11 +46,11 @@ impl MsgPack {
             return self.counted(value, counts, most);
         }
         match byte {
-            0x00..=0x7f | 0xe0..=0xff | 0xc0 | 0xc2 | 0xc3 => Ok(self.nest.item()),
+            0x00..=0x7f | 0xe0..=0xff | 0xc0 | 0xc2 | 0xc3 => Ok(self.walk.nest.item()),
             0x80..=0x8f => self.counted(u64::from(byte & 0x0f), Counts::Pairs, most),
             0x90..=0x9f => self.counted(u64::from(byte & 0x0f), Counts::Items, most),
             0xa0..=0xbf => self.counted(u64::from(byte & 0x1f), Counts::Bytes(0), most),
-            0xc1 => Err(fault(self.at, "MessagePack never uses the byte c1")),
+            0xc1 => Err(fault(self.walk.at, "MessagePack never uses the byte c1")),
             0xc4..=0xc6 => self.read(1 << (byte - 0xc4), Counts::Bytes(0)),
             0xc7..=0xc9 => self.read(1 << (byte - 0xc7), Counts::Bytes(1)),
             0xca => self.counted(4, Counts::Bytes(0), most),
@@ -83,7 +63,9 @@ impl MsgPack {
             0xde | 0xdf => self.read(2 << (byte - 0xde), Counts::Pairs),
         }
     }
+}
 
+impl MsgPack {
     fn read(&mut self, width: u8, counts: Counts) -> Result<bool, Fault> {
         self.number = Some((width, 0, counts));
         Ok(false)
@@ -91,14 +73,10 @@ impl MsgPack {
 
     fn counted(&mut self, value: u64, counts: Counts, most: u64) -> Result<bool, Fault> {
         match counts {
-            Counts::Items => self.nest.open(self.at, Kind::Counted, value),
-            Counts::Pairs => self.nest.open(self.at, Kind::Counted, 2 * value),
-            Counts::Bytes(more) if value + more == 0 => Ok(self.nest.item()),
-            Counts::Bytes(more) => {
-                announce(self.at + 1 + value + more, most)?;
-                (self.skip, self.inside) = (value + more, true);
-                Ok(false)
-            }
+            Counts::Items => self.walk.nest.open(self.walk.at, Kind::Counted, value),
+            Counts::Pairs => self.walk.nest.open(self.walk.at, Kind::Counted, 2 * value),
+            Counts::Bytes(more) if value + more == 0 => Ok(self.walk.nest.item()),
+            Counts::Bytes(more) => self.walk.pass(value + more, most),
         }
     }
 }

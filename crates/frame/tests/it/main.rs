@@ -22,6 +22,7 @@ mod presets;
 mod properties;
 mod protocols;
 mod samples;
+mod short_ways;
 mod splits;
 mod stuffed;
 mod tokio_util;

@@ -11,7 +11,6 @@ use std::sync::atomic::Ordering;
 
 use super::file::{Draft, Place, Stopped, Writer, inode};
 use super::open::{Circumstances, opened};
-use super::record::Line;
 use super::scan::{Scan, Tail, scan, scan_more};
 use super::{Index, Shared};
 
@@ -19,8 +18,10 @@ use super::{Index, Shared};
 pub(super) const LEAST: u64 = 1 << 20;
 /// A file is compacted when it is so many times as long as it need be.
 const TIMES: u64 = 4;
-/// How much may be left to copy while no records can be appended.
+/// So little is left to the last piece, which is copied while no records can be appended.
 const LAST_PIECE: u64 = 64 * 1024;
+/// How many pieces are copied before it at most: those who append might be faster for ever.
+const PIECES: usize = 8;
 
 /// How long a file may become that need have this length.
 pub(super) fn threshold(live: u64, least: u64) -> u64 {
@@ -73,7 +74,7 @@ fn run(shared: &Shared) {
 /// The journal goes on as it is. It is tried again when it is twice as long.
 fn give_up(shared: &Shared, error: &io::Error) {
     let (_, length) = shared.writer().file();
-    tracing::warn!("{}: compacting it ({length} bytes) failed: {error}", shared.place.path().display());
+    tracing::warn!(event = "journal_not_compacted", path = %shared.place.path().display(), bytes = length, %error);
     shared.compact_at.store(length.saturating_mul(2), Ordering::Relaxed);
 }
 
@@ -92,7 +93,7 @@ fn compact(shared: &Shared) -> io::Result<u64> {
     draft.sync()?;
     let base = draft.length();
     let mut scan = scan;
-    loop {
+    for _ in 0..PIECES {
         let (_, end) = shared.writer().file();
         if end - scan.end < LAST_PIECE {
             break;
@@ -122,9 +123,9 @@ fn switch(shared: &Shared, writer: &mut Writer, draft: Draft) {
 /// Copies what was appended since a scan, up to this offset.
 fn copy(file: &File, scan: Scan, end: u64, draft: &mut Draft) -> io::Result<Scan> {
     let (mut added, part) = (Ok(()), Part { file, at: scan.end, end });
-    let scan = scan_more(scan, part, |line| {
-        if added.is_ok() && !matches!(line, Line::Opened(_) | Line::Closed) {
-            added = draft.add(&line);
+    let scan = scan_more(scan, part, |frame| {
+        if added.is_ok() {
+            added = draft.copy(frame);
         }
     })?;
     added?;

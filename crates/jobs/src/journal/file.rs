@@ -1,7 +1,7 @@
 //! The journal's file: appending to it, and making a new one.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Seek as _, SeekFrom};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::record::{Line, Record, header};
+use super::record::{Frame, Line, Record, header};
 
 /// The file's name in its directory.
 const NAME: &str = "journal";
@@ -18,7 +18,7 @@ const NEW: &str = "journal.new";
 /// What the names of damaged files begin with; a number follows.
 const DAMAGED: &str = "journal.damaged-";
 /// How many damaged files are kept.
-const KEPT: u32 = 4;
+const KEPT: usize = 4;
 /// How much of a new file is written at once.
 const PIECE: usize = 256 * 1024;
 
@@ -65,7 +65,7 @@ impl Place {
 
     /// Removes a new file that was not finished.
     pub(super) fn discard_draft(&self) {
-        let _ = rustix::fs::unlinkat(&self.directory, NEW, AtFlags::empty());
+        self.remove(NEW);
     }
 
     /// Gives a complete and synced new file the journal's name.
@@ -78,30 +78,48 @@ impl Place {
         rustix::fs::fsync(&self.directory)
     }
 
-    /// Gives the damaged journal a second name, under which it stays. The oldest of too many is removed.
-    ///
-    /// # Errors
-    /// Among others `EPERM`, where the file system has no hard links.
-    pub(super) fn keep_aside(&self) -> Result<PathBuf, Errno> {
-        let stat = |name: &str| rustix::fs::statat(&self.directory, name, AtFlags::SYMLINK_NOFOLLOW);
-        let inode = stat(NAME)?.st_ino;
-        let mut numbers: Vec<u32> = rustix::fs::Dir::read_from(&self.directory)?
-            .filter_map(|entry| entry.ok()?.file_name().to_str().ok()?.strip_prefix(DAMAGED)?.parse().ok())
-            .collect();
-        numbers.sort_unstable();
+    /// Gives the damaged journal a second name, under which it stays; copies it where the file system has no hard links. The
+    /// oldest of too many is removed.
+    pub(super) fn keep_aside(&self, journal: &File) -> io::Result<PathBuf> {
+        let inode = inode(journal)?;
+        let numbers = self.damaged()?;
         let name = |number: u32| format!("{DAMAGED}{number}");
         // It has the name already if a process died between this and the next step.
-        if let Some(number) =
-            numbers.iter().find(|number| stat(&name(**number)).is_ok_and(|there| there.st_ino == inode))
-        {
+        let stat = |number: u32| rustix::fs::statat(&self.directory, name(number).as_str(), AtFlags::SYMLINK_NOFOLLOW);
+        if let Some(number) = numbers.iter().find(|number| stat(**number).is_ok_and(|there| there.st_ino == inode)) {
             return Ok(self.path.join(name(*number)));
         }
-        let number = numbers.last().map_or(1, |last| last.saturating_add(1));
-        rustix::fs::linkat(&self.directory, NAME, &self.directory, name(number).as_str(), AtFlags::empty())?;
-        for old in numbers.iter().rev().skip(KEPT as usize - 1) {
-            let _ = rustix::fs::unlinkat(&self.directory, name(*old).as_str(), AtFlags::empty());
+        let kept = name(numbers.last().map_or(1, |last| last.saturating_add(1)));
+        if rustix::fs::linkat(&self.directory, NAME, &self.directory, kept.as_str(), AtFlags::empty()).is_err() {
+            self.copy(journal, &kept).inspect_err(|_| self.remove(&kept))?;
         }
-        Ok(self.path.join(name(number)))
+        for old in numbers.iter().rev().skip(KEPT - 1) {
+            self.remove(&name(*old));
+        }
+        Ok(self.path.join(kept))
+    }
+
+    /// The numbers of the damaged journals that are kept, in order.
+    fn damaged(&self) -> Result<Vec<u32>, Errno> {
+        let entries = rustix::fs::Dir::read_from(&self.directory)?;
+        let number = |name: &str| name.strip_prefix(DAMAGED)?.parse().ok();
+        let mut numbers: Vec<u32> =
+            entries.filter_map(|entry| number(entry.ok()?.file_name().to_str().ok()?)).collect();
+        numbers.sort_unstable();
+        Ok(numbers)
+    }
+
+    fn copy(&self, journal: &File, to: &str) -> io::Result<()> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let to = rustix::fs::openat(&self.directory, to, flags, Mode::RUSR | Mode::WUSR)?;
+        let (mut from, mut to) = (journal, File::from(to));
+        from.seek(SeekFrom::Start(0))?;
+        io::copy(&mut from, &mut to)?;
+        to.sync_all()
+    }
+
+    fn remove(&self, name: &str) {
+        let _ = rustix::fs::unlinkat(&self.directory, name, AtFlags::empty());
     }
 }
 
@@ -131,6 +149,16 @@ impl Draft {
     /// Adds a line.
     pub(super) fn add(&mut self, line: &Line) -> io::Result<()> {
         line.encode(self.next, self.tag, &mut self.buffer)?;
+        self.added()
+    }
+
+    /// Adds a record of another file.
+    pub(super) fn copy(&mut self, frame: &Frame) -> io::Result<()> {
+        frame.copy(self.next, self.tag, &mut self.buffer)?;
+        self.added()
+    }
+
+    fn added(&mut self) -> io::Result<()> {
         self.next += 1;
         match self.buffer.len() < PIECE {
             true => Ok(()),
@@ -244,6 +272,10 @@ impl Writer {
 
     /// Takes no more records. The first reason stays.
     pub(super) fn stop(&mut self, why: Stopped) {
+        if let (None, Stopped::Failed(call, errno)) = (&self.stopped, &why) {
+            let meaning = "the journal takes no more records: restart the server";
+            tracing::error!(event = "journal_stopped", call, %errno, meaning);
+        }
         self.stopped.get_or_insert(why);
     }
 

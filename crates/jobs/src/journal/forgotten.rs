@@ -67,9 +67,9 @@ impl Forgotten {
         self.known.len()
     }
 
-    /// Drops what was forgotten before this time (seconds since the epoch).
+    /// Drops what was forgotten before this time (seconds since the epoch), give or take an hour: never too early.
     pub(super) fn drop_before(&mut self, time: i64) {
-        while self.batches.front().is_some_and(|batch| batch.at < time) {
+        while self.batches.front().is_some_and(|batch| batch.at + BATCH_SECONDS < time) {
             self.drop_first(usize::MAX);
         }
     }

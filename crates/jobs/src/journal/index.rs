@@ -1,18 +1,21 @@
 //! What the journal's records add up to: the jobs of every user. Pure: no file, no clock.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
 use std::sync::Arc;
 
-use unglue_proto::Octets;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use unglue_proto::message::Time;
-use unglue_proto::message::exec::{Lease, Report};
+use unglue_proto::message::exec::{Lease, Outcome, Report};
+use unglue_proto::{Fault, Octets};
 
 use super::forgotten::{Forgotten, hash, uuid_time};
 use super::record::Line;
 use super::{Record, Retention};
 
-/// What a job takes in memory besides its texts, roughly: the entry, its places in the maps, its report's digests.
-const WEIGHT: usize = 900;
+/// What a job takes in memory besides its texts, roughly: the entry and its places in the maps.
+const WEIGHT: usize = 450;
 
 /// The jobs that are remembered, and the ids that are forgotten.
 ///
@@ -21,14 +24,15 @@ const WEIGHT: usize = 900;
 #[derive(Debug, Clone, Default)]
 pub struct Index {
     retention: Retention,
-    /// By the order of their beginnings.
-    entries: BTreeMap<u64, Entry>,
+    /// By the order of their beginnings. Boxed, because the nodes of a map that grows at its end are half empty.
+    entries: BTreeMap<u64, Box<Entry>>,
     users: HashMap<Arc<str>, User>,
     /// The ended ones by the time of their end (in seconds).
     ended: BTreeSet<(i64, u64)>,
     /// The next one's place in the order.
     next: u64,
     weight: usize,
+    printed: u64,
     records: usize,
     forgotten: Forgotten,
 }
@@ -55,8 +59,6 @@ pub struct Entry {
     pub key: Option<Box<str>>,
     /// Its name.
     pub name: Option<Box<str>>,
-    /// The command, shortened.
-    pub command: Box<[Octets]>,
     /// The number of its directory.
     pub job: Option<u64>,
     /// How long it may live without a holder.
@@ -64,7 +66,19 @@ pub struct Entry {
     /// The command's process and when it started; nothing if it isn't known to have started.
     pub started: Option<(u32, Time)>,
     /// When and how it ended; nothing if it isn't known to have ended.
-    pub ended: Option<(Time, Arc<Report>)>,
+    pub ended: Option<Ended>,
+    command: Packed,
+}
+
+/// How a job ended.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Ended {
+    /// When.
+    pub time: Time,
+    /// How many bytes it wrote to both outputs.
+    pub printed: u64,
+    report: Packed,
 }
 
 /// A job that was forgotten.
@@ -107,7 +121,7 @@ impl Index {
                     begun: *time,
                     key: key.as_deref().map(Box::from),
                     name: name.as_deref().map(Box::from),
-                    command: command.as_slice().into(),
+                    command: Packed::of(command),
                     job: *job,
                     lease: lease.clone(),
                     started: None,
@@ -118,7 +132,7 @@ impl Index {
                 entry.started = Some((*pid, *time));
             }),
             Record::Ended { user, id, time, report } => self.change(user, id, *time, |entry| {
-                entry.ended = Some((*time, Arc::new(Report::clone(report))));
+                entry.ended = Some(Ended::new(*time, report));
             }),
             Record::NeverStarted { user, id } => {
                 self.remove(user, id);
@@ -142,7 +156,7 @@ impl Index {
 
     /// A user's job.
     pub fn find(&self, user: &str, id: &str) -> Option<&Entry> {
-        self.entries.get(self.users.get(user)?.ids.get(id)?)
+        self.entries.get(self.users.get(user)?.ids.get(id)?).map(Box::as_ref)
     }
 
     /// Whether the id is not known, but was used, or may have been: it must be refused.
@@ -152,18 +166,18 @@ impl Index {
 
     /// The job of this name that began last.
     pub fn by_name(&self, user: &str, name: &str) -> Option<&Entry> {
-        self.entries.get(self.users.get(user)?.names.get(name)?.last()?)
+        self.entries.get(self.users.get(user)?.names.get(name)?.last()?).map(Box::as_ref)
     }
 
     /// A user's jobs, in no order.
     pub fn entries(&self, user: &str) -> impl Iterator<Item = &Entry> {
         let ids = self.users.get(user).into_iter().flat_map(|user| user.ids.values());
-        ids.filter_map(|order| self.entries.get(order))
+        ids.filter_map(|order| self.entries.get(order).map(Box::as_ref))
     }
 
     /// Every user's jobs, in the order of their beginnings.
     pub fn iter(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.values()
+        self.entries.values().map(Box::as_ref)
     }
 
     /// The number of jobs.
@@ -174,6 +188,11 @@ impl Index {
     /// Whether there are no jobs.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
+    }
+
+    /// How many bytes all ended jobs with a directory have printed.
+    pub fn printed(&self) -> u64 {
+        self.printed
     }
 
     /// The number of ids that are known to be forgotten.
@@ -205,7 +224,7 @@ impl Index {
 
     /// The lines of a file that says what this index knows.
     pub(super) fn snapshot(&self) -> impl Iterator<Item = Line> + '_ {
-        self.forgotten.lines().chain(self.entries.values().flat_map(Entry::records).map(Line::Record))
+        self.forgotten.lines().chain(self.iter().flat_map(Entry::records).map(Line::Record))
     }
 
     /// How many lines these are.
@@ -226,7 +245,7 @@ impl Index {
             user.names.entry(name.clone()).or_default().insert(order);
         }
         self.count(&entry, true);
-        self.entries.insert(order, entry);
+        self.entries.insert(order, Box::new(entry));
     }
 
     /// Changes a job. If it isn't known, its beginning was lost or it is forgotten: its id was used.
@@ -236,12 +255,12 @@ impl Index {
             return self.forget(user, id, time);
         };
         self.count(&entry, false);
-        if let Some((time, _)) = &entry.ended {
-            self.ended.remove(&(time.seconds, order));
+        if let Some(ended) = &entry.ended {
+            self.ended.remove(&(ended.time.seconds, order));
         }
         change(&mut entry);
-        if let Some((time, _)) = &entry.ended {
-            self.ended.insert((time.seconds, order));
+        if let Some(ended) = &entry.ended {
+            self.ended.insert((ended.time.seconds, order));
         }
         self.count(&entry, true);
         self.entries.insert(order, entry);
@@ -253,11 +272,11 @@ impl Index {
         }
     }
 
-    fn take_out(&mut self, order: u64) -> Option<Entry> {
+    fn take_out(&mut self, order: u64) -> Option<Box<Entry>> {
         let entry = self.entries.remove(&order)?;
         self.count(&entry, false);
-        if let Some((time, _)) = &entry.ended {
-            self.ended.remove(&(time.seconds, order));
+        if let Some(ended) = &entry.ended {
+            self.ended.remove(&(ended.time.seconds, order));
         }
         let Some(user) = self.users.get_mut(&entry.user) else { return Some(entry) };
         user.ids.remove(&entry.id);
@@ -281,22 +300,30 @@ impl Index {
 
     /// Counts what an entry takes, or no longer takes.
     fn count(&mut self, entry: &Entry, there: bool) {
-        let (weight, records) = (entry.weight(), entry.record_count());
-        match there {
-            true => (self.weight, self.records) = (self.weight + weight, self.records + records),
-            false => (self.weight, self.records) = (self.weight - weight, self.records - records),
+        let (weight, records, printed) = (entry.weight(), entry.record_count(), entry.kept_bytes());
+        if there {
+            (self.weight, self.records) = (self.weight + weight, self.records + records);
+            self.printed = self.printed.saturating_add(printed);
+        } else {
+            (self.weight, self.records) = (self.weight - weight, self.records - records);
+            self.printed = self.printed.saturating_sub(printed);
         }
     }
 }
 
 impl Entry {
+    /// The command, shortened.
+    pub fn command(&self) -> Vec<Octets> {
+        self.command.get().unwrap_or_default()
+    }
+
     /// The records that make this entry.
     fn records(&self) -> impl Iterator<Item = Record> + use<> {
         let (user, id) = (self.user.to_string(), self.id.to_string());
         let started = self.started.map(|(pid, time)| Record::Started { user: user.clone(), id: id.clone(), pid, time });
-        let ended = self.ended.as_ref().map(|(time, report)| {
-            let report = Box::new(Report::clone(report));
-            Record::Ended { user: user.clone(), id: id.clone(), time: *time, report }
+        let ended = self.ended.as_ref().map(|ended| {
+            let report = Box::new(ended.report());
+            Record::Ended { user: user.clone(), id: id.clone(), time: ended.time, report }
         });
         let begun = Record::Begun {
             user,
@@ -305,7 +332,7 @@ impl Entry {
             time: self.begun,
             key: self.key.as_deref().map(String::from),
             name: self.name.as_deref().map(String::from),
-            command: self.command.to_vec(),
+            command: self.command(),
             job: self.job,
             lease: self.lease.clone(),
         };
@@ -316,10 +343,50 @@ impl Entry {
         1 + usize::from(self.started.is_some()) + usize::from(self.ended.is_some())
     }
 
+    /// What it has printed into its directory.
+    fn kept_bytes(&self) -> u64 {
+        self.ended.as_ref().filter(|_| self.job.is_some()).map_or(0, |ended| ended.printed)
+    }
+
     /// About how many bytes of memory it takes.
     fn weight(&self) -> usize {
-        let texts = [&self.key, &self.name].into_iter().flatten().map(|text| text.len());
-        let command = self.command.iter().map(|argument| argument.as_bytes().len() + size_of::<Octets>() + 16);
-        WEIGHT + self.id.len() + texts.chain(command).sum::<usize>()
+        let texts = [&self.key, &self.name].into_iter().flatten().map(|text| text.len()).sum::<usize>();
+        let report = self.ended.as_ref().map_or(0, |ended| ended.report.0.len());
+        WEIGHT + self.id.len() + texts + self.command.0.len() + report
+    }
+}
+
+impl Ended {
+    fn new(time: Time, report: &Report) -> Ended {
+        let outputs = [&report.stdout, &report.stderr];
+        let printed = outputs.into_iter().flatten().fold(0u64, |sum, stream| sum.saturating_add(stream.tally.bytes));
+        Ended { time, printed, report: Packed::of(report) }
+    }
+
+    /// How. It takes some microseconds.
+    pub fn report(&self) -> Report {
+        let unreadable = || Fault::us("the journal holds a report that can't be read");
+        self.report.get().unwrap_or_else(|| Report::of(Outcome::Failed(unreadable())))
+    }
+}
+
+/// What is rarely looked at, as JSON: it takes half of the memory.
+#[derive(Clone, PartialEq)]
+struct Packed(Box<[u8]>);
+
+impl Packed {
+    fn of(value: &impl Serialize) -> Packed {
+        // Nothing that is packed here has maps with keys that aren't text, or fails in another way.
+        Packed(serde_json::to_vec(value).unwrap_or_default().into())
+    }
+
+    fn get<T: DeserializeOwned>(&self) -> Option<T> {
+        serde_json::from_slice(&self.0).ok()
+    }
+}
+
+impl fmt::Debug for Packed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&String::from_utf8_lossy(&self.0))
     }
 }

@@ -44,12 +44,18 @@
 //! | `r` | JSON | a [`Record`] |
 //! | `o` | JSON: `id`, `boot`, `inode`, `time` | a process opened the journal. It is synced before any other record |
 //! | `c` | | the process closed the journal. It is synced |
-//! | `f` | i64 seconds, u64 milliseconds, u64 … | hashes of forgotten ids, when they were forgotten, and the latest time in an UUIDv7 among them |
+//! | `f` | i64 seconds, u64 milliseconds, u64 … | when ids were forgotten, the latest time in an UUIDv7 among them, and their hashes |
 //! | `h` | u64 milliseconds | an UUIDv7 up to this time that is not known is forgotten |
 //!
 //! A record whose checksum, tag or number is wrong is not accepted. If whole records follow it, the file is *damaged* there: it
 //! is kept under another name (`journal.damaged-1`), and a new file gets the records before and after. If the file ends inside
 //! it, or with zeros, it is *torn*: it is cut off.
+//!
+//! Later versions may add fields to JSON bodies, which older ones ignore. A new kind of record needs a new version, whose files
+//! this one keeps as damaged ones.
+//!
+//! Not noticed: a file system that loses synced data, or that loses written data without a restart of this machine (a file
+//! server that restarts, a disk that is unplugged), unless it leaves a torn or damaged file.
 
 mod compaction;
 mod file;
@@ -72,7 +78,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use unglue_proto::message::Time;
 
-pub use index::{Entry, Index, Pruned};
+pub use index::{Ended, Entry, Index, Pruned};
 pub use open::JournalError;
 pub use record::{Record, shortened};
 pub use retention::Retention;

@@ -1,6 +1,5 @@
 //! Opening a journal: what its file says, what may have been lost, and what follows from that.
 
-use std::fmt;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,6 +11,9 @@ use super::file::{Place, Writer, inode, random};
 use super::record::{Line, Opened};
 use super::scan::{Gap, Scan, Tail, scan};
 use super::{Index, Retention, now};
+
+/// So many damaged places are logged.
+const TOLD: usize = 8;
 
 /// A journal can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -100,9 +102,10 @@ pub(super) fn open(place: &Place, retention: Retention, here: &Circumstances) ->
         _ => new_id(place)?,
     };
     if found.scan.is_damaged() {
-        match place.keep_aside() {
-            Ok(path) => tracing::warn!("the damaged journal is kept as {}", path.display()),
-            Err(errno) => tracing::warn!("{}: keeping the damaged journal failed: {errno}", place.path().display()),
+        let path = place.path();
+        match place.keep_aside(&file) {
+            Ok(kept) => tracing::warn!(event = "journal_kept", path = %path.display(), kept = %kept.display()),
+            Err(error) => tracing::warn!(event = "journal_not_kept", path = %path.display(), %error),
         }
     }
     let (live, records) = (found.index.line_count() as u64, found.scan.records);
@@ -200,33 +203,32 @@ impl Found {
 /// Says what was found, and what it means.
 fn report(place: &Place, found: &Found, lost: Option<Lost>) {
     let Some(lost) = lost else { return };
-    let path = place.path();
+    let (path, gaps) = (place.path(), &found.scan.gaps);
     let path = path.display();
-    for gap in &found.scan.gaps {
-        tracing::warn!("{path}: {gap} are damaged or missing; the records before and after are kept");
+    for Gap { at, bytes } in gaps.iter().take(TOLD) {
+        let meaning = "records here are damaged or missing; those before and after are kept";
+        tracing::warn!(event = "journal_damaged", %path, offset = at, bytes, meaning);
+    }
+    if gaps.len() > TOLD {
+        tracing::warn!(event = "journal_damaged", %path, places = gaps.len(), meaning = "it is damaged in more places");
     }
     match &found.scan.tail {
-        Tail::Damaged(gap) => {
-            tracing::warn!("{path}: {gap}, at its end, are damaged; the records before them are kept")
+        Tail::Damaged(Gap { at, bytes }) => {
+            let meaning = "the end is damaged; the records before it are kept";
+            tracing::warn!(event = "journal_damaged", %path, offset = at, bytes, meaning);
         }
-        Tail::Torn(gap) => {
-            tracing::warn!("{path}: {gap}, at its end, are a record that was not written whole; it is cut off")
+        Tail::Torn(Gap { at, bytes }) => {
+            let meaning = "the last record was not written whole; it is cut off";
+            tracing::warn!(event = "journal_torn", %path, offset = at, bytes, meaning);
         }
         Tail::Whole => {}
     }
     let why = match lost {
-        Lost::Damage | Lost::Torn => "the last records may be missing",
-        Lost::Crash => "the machine went down while the journal was open, so that the last records may be missing",
-        Lost::Copy => "it is a copy, so that the original may have had more records",
+        Lost::Damage => "it was damaged, so that records may be missing",
+        Lost::Torn => "its end was not written whole, so that the last records may be missing",
+        Lost::Crash => "the machine went down while it was open, so that the last records may be missing",
+        Lost::Copy => "it is a copy, and the original may have had more records",
     };
-    tracing::warn!("{path}: {why}: the journal gets a new id. Retries of commands that it doesn't know are refused");
-}
-
-impl fmt::Display for Gap {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.bytes {
-            0 => write!(f, "records at offset {}", self.at),
-            bytes => write!(f, "{bytes} bytes from offset {}", self.at),
-        }
-    }
+    let meaning = "commands that were asked for before, and are not in it, are not run again";
+    tracing::warn!(event = "journal_new_id", %path, why, meaning);
 }

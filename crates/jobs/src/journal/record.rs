@@ -148,7 +148,7 @@ pub(super) struct Opened {
 /// Ids that were forgotten at about the same time.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Batch {
-    /// When the last of them was forgotten: seconds since the epoch.
+    /// When the first of them was forgotten, in seconds since the epoch; the others were within an hour.
     pub(super) at: i64,
     /// The latest time in an UUIDv7 among them, in milliseconds; 0 if there is none.
     pub(super) latest: u64,
@@ -306,6 +306,15 @@ impl<'a> Frame<'a> {
             }
             _ => Frame::Bad,
         }
+    }
+
+    /// Appends a whole record's bytes with another number and another file's tag.
+    pub(super) fn copy(&self, number: u64, tag: u32, into: &mut Vec<u8>) -> io::Result<()> {
+        let Frame::Whole { kind, body, .. } = self else { return Ok(()) };
+        encode(number, tag, *kind, into, |into| {
+            into.extend_from_slice(body);
+            Ok(())
+        })
     }
 
     /// The line in a whole record.

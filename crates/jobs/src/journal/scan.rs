@@ -60,7 +60,8 @@ impl Scan {
 ///
 /// # Errors
 /// Those of reading. What a file holds is never an error.
-pub(super) fn scan(reader: impl Read, take: impl FnMut(Line)) -> io::Result<Scan> {
+pub(super) fn scan(reader: impl Read, mut take: impl FnMut(Line)) -> io::Result<Scan> {
+    let mut accept = |frame: &Frame| frame.line().map(&mut take).is_ok();
     let mut window = Window { reader, buffer: Vec::new(), at: 0, base: 0, ended: false };
     let mut scan = Scan { tag: None, end: 0, next: 1, records: 0, gaps: Vec::new(), tail: Tail::Whole };
     let start = window.rest()?;
@@ -74,18 +75,24 @@ pub(super) fn scan(reader: impl Read, take: impl FnMut(Line)) -> io::Result<Scan
         window.skip(HEADER);
         scan.end = window.offset();
     }
-    read(window, scan, take)
+    read(window, scan, &mut accept)
 }
 
-/// Goes on where an earlier scan ended, with what was appended since.
-pub(super) fn scan_more(scan: Scan, reader: impl Read, take: impl FnMut(Line)) -> io::Result<Scan> {
-    read(Window { reader, buffer: Vec::new(), at: 0, base: scan.end, ended: false }, scan, take)
+/// Goes on where an earlier scan ended, with what was appended since. Gives each record to `take` as it is.
+pub(super) fn scan_more(scan: Scan, reader: impl Read, mut take: impl FnMut(&Frame)) -> io::Result<Scan> {
+    let window = Window { reader, buffer: Vec::new(), at: 0, base: scan.end, ended: false };
+    read(window, scan, &mut |frame| {
+        take(frame);
+        true
+    })
 }
 
-fn read(mut window: Window<impl Read>, mut scan: Scan, mut take: impl FnMut(Line)) -> io::Result<Scan> {
+/// What takes a record, or says that it can't be read.
+type Accept<'a> = &'a mut dyn FnMut(&Frame) -> bool;
+
+fn read(mut window: Window<impl Read>, mut scan: Scan, accept: Accept) -> io::Result<Scan> {
     loop {
-        if let Some((line, length)) = next(window.rest()?, &mut scan, true) {
-            take(line);
+        if let Some(length) = next(window.rest()?, &mut scan, true, accept) {
             window.skip(length);
             scan.end = window.offset();
             continue;
@@ -96,9 +103,9 @@ fn read(mut window: Window<impl Read>, mut scan: Scan, mut take: impl FnMut(Line
         }
         let cut_short = scan.tag.is_some() && matches!(Frame::at(rest), Frame::Short);
         let at = window.offset();
-        let (found, zeros) = seek(&mut window, &mut scan)?;
+        let (found, zeros) = seek(&mut window, &mut scan, accept)?;
         let gap = Gap { at, bytes: window.offset() - at };
-        let Some((line, length)) = found else {
+        let Some(length) = found else {
             scan.tail = match cut_short || (zeros && scan.tag.is_some()) {
                 true => Tail::Torn(gap),
                 false => Tail::Damaged(gap),
@@ -106,18 +113,17 @@ fn read(mut window: Window<impl Read>, mut scan: Scan, mut take: impl FnMut(Line
             return Ok(scan);
         };
         scan.gaps.push(gap);
-        take(line);
         window.skip(length);
         scan.end = window.offset();
     }
 }
 
-/// Looks for the next record. Nothing if there is none. Also: whether there were only zeros before it.
-fn seek(window: &mut Window<impl Read>, scan: &mut Scan) -> io::Result<(Option<(Line, usize)>, bool)> {
+/// Looks for the next record, and gives its length. Nothing if there is none. Also: whether there were only zeros before it.
+fn seek(window: &mut Window<impl Read>, scan: &mut Scan, accept: Accept) -> io::Result<(Option<usize>, bool)> {
     let mut zeros = true;
     loop {
         let rest = window.rest()?;
-        if let Some(found) = next(rest, scan, false) {
+        if let Some(found) = next(rest, scan, false, accept) {
             return Ok((Some(found), zeros));
         }
         let Some(byte) = rest.first() else { return Ok((None, zeros)) };
@@ -126,9 +132,9 @@ fn seek(window: &mut Window<impl Read>, scan: &mut Scan) -> io::Result<(Option<(
     }
 }
 
-/// The line of the record that the bytes begin with, and the record's length, if it is one of the file: the very next one, or,
-/// behind a gap, any later one.
-fn next(bytes: &[u8], scan: &mut Scan, very_next: bool) -> Option<(Line, usize)> {
+/// Takes the record that the bytes begin with, if it is one of the file: the very next one, or, behind a gap, any later one.
+/// Its length.
+fn next(bytes: &[u8], scan: &mut Scan, very_next: bool, accept: Accept) -> Option<usize> {
     if scan.tag.is_some_and(|tag| !is_plausible(bytes, tag)) {
         return None;
     }
@@ -138,14 +144,13 @@ fn next(bytes: &[u8], scan: &mut Scan, very_next: bool) -> Option<(Line, usize)>
         true => number == scan.next,
         false => number >= scan.next,
     };
-    if !expected || scan.tag.is_some_and(|known| known != tag) {
+    if !expected || scan.tag.is_some_and(|known| known != tag) || !accept(&frame) {
         return None;
     }
-    let line = frame.line().ok()?;
     scan.tag = Some(tag);
     scan.next = number + 1;
     scan.records += 1;
-    Some((line, length))
+    Some(length)
 }
 
 /// The part of the file that is looked at.

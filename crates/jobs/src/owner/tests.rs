@@ -187,7 +187,7 @@ fn on_tmpfs(part: &str, options: &str, then: &str) {
 
 #[test]
 fn a_read_only_state_directory_is_unusable() {
-    on_tmpfs("part_read_only", "size=64k", "mount -o remount,ro \"$0\" &&");
+    on_tmpfs("part_read_only", "size=64k", "mount -o remount,bind,ro \"$0\" &&");
 }
 
 #[test]

@@ -15,7 +15,6 @@ use std::time::{Duration, Instant};
 use rustix::process::{Resource, getrlimit};
 use tokio::sync::oneshot;
 use tokio::time::sleep;
-use unglue_proto::{Code, Fault};
 
 pub use table::Stage;
 use table::{Number, Table};
@@ -44,6 +43,10 @@ struct Signals {
     _evicted: oneshot::Sender<()>,
 }
 
+/// Too many connections wait to authenticate, and this one has made the least progress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Evicted;
+
 /// A connection's place; freed when dropped.
 pub struct Place {
     admission: Admission,
@@ -56,7 +59,7 @@ impl Admission {
     ///
     /// # Errors
     /// It waited together with too many others, most of them from its own source.
-    pub async fn enter(&self, source: IpAddr) -> Result<Place, Fault> {
+    pub async fn enter(&self, source: IpAddr) -> Result<Place, Evicted> {
         let (admit, mut admitted) = oneshot::channel();
         let (evict, evicted) = oneshot::channel();
         let signals = Signals { admitted: Some(admit), _evicted: evict };
@@ -71,7 +74,7 @@ impl Admission {
                     // Its entry is gone, and both signals with it.
                     Err(_) => return Err(place.evicted().await),
                 },
-                fault = place.evicted() => return Err(fault),
+                evicted = place.evicted() => return Err(evicted),
                 () = sleep(LOOK) => {}
             }
         }
@@ -107,14 +110,11 @@ impl Admission {
 }
 
 impl Place {
-    /// Waits until this connection has to go; returns the reason.
-    pub async fn evicted(&self) -> Fault {
+    /// Waits until this connection has to go.
+    pub async fn evicted(&self) -> Evicted {
         // Nothing is ever sent: an error means that the sender was dropped.
         let _ = (&mut *self.evicted.lock().await).await;
-        Fault::peer(
-            Code::LimitExceeded,
-            "too many connections wait to authenticate, and this one had made the least progress",
-        )
+        Evicted
     }
 
     /// Its ClientHello was answered.

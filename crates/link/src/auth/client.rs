@@ -7,14 +7,14 @@ use base64::engine::general_purpose::STANDARD;
 use tokio::sync::oneshot;
 use unglue_identity::proof::EXPORTER_LEN;
 use unglue_identity::{AskPassphrase, Identity};
+use unglue_proto::PROTOCOL;
 use unglue_proto::limits::AUTH_TRIES;
 use unglue_proto::message::auth::{FromClient, FromServer, Hello, Offer, Proof, Sign, Welcome};
-use unglue_proto::{Code, Fault, PROTOCOL};
 
 use super::{AGENT, message};
 use crate::error::LinkError;
 use crate::link::OpeningExchange;
-use crate::opening::inbox;
+use crate::opening::{inbox, protocol};
 use crate::threads::on_thread;
 
 /// Who the client is: the user to become, and the keys to prove it with.
@@ -35,21 +35,21 @@ impl Credentials {
     }
 
     /// The offer of all keys.
-    pub(crate) fn offer(&self) -> Result<Vec<u8>, Fault> {
+    pub(crate) fn offer(&self) -> Result<Vec<u8>, LinkError> {
         let keys = self.identities.iter().take(AUTH_TRIES).map(|identity| identity.public_key().to_openssh());
         let offer = Offer { protocol: PROTOCOL.into(), user: self.user.clone(), keys: keys.collect() };
         message(&FromClient::Offer(offer))
     }
 
     /// The identity that the server wants to see proved; the only one, if it wasn't asked.
-    pub(crate) fn choose(&self, sign: Option<&Sign>) -> Result<Arc<Identity>, Fault> {
+    pub(crate) fn choose(&self, sign: Option<&Sign>) -> Result<Arc<Identity>, LinkError> {
         let chosen = match sign {
             None => self.identities.first(),
             Some(sign) => self.identities.iter().find(|identity| identity.public_key().to_openssh() == sign.key),
         };
         chosen.cloned().ok_or_else(|| match sign {
-            Some(_) => Fault::peer(Code::BadMessage, "the server asks for a key that was not offered"),
-            None => Fault::user(Code::Denied, "there is no key to log in with").advise("run: unglue key init"),
+            Some(_) => LinkError::misplaced("the server asks for a key that was not offered"),
+            None => LinkError::NoKey,
         })
     }
 
@@ -80,16 +80,16 @@ impl Credentials {
             }
         };
         let proof = Some(Proof { key, signature: STANDARD.encode(signature?) });
-        Ok(hello(self.user.clone(), proof)?)
+        hello(self.user.clone(), proof)
     }
 }
 
 /// The hello on a transport that has authenticated the client already.
-pub(crate) fn hello_without_proof(user: Option<String>) -> Result<Vec<u8>, Fault> {
+pub(crate) fn hello_without_proof(user: Option<String>) -> Result<Vec<u8>, LinkError> {
     hello(user, None)
 }
 
-fn hello(user: Option<String>, proof: Option<Proof>) -> Result<Vec<u8>, Fault> {
+fn hello(user: Option<String>, proof: Option<Proof>) -> Result<Vec<u8>, LinkError> {
     message(&FromClient::Hello(Hello { protocol: PROTOCOL.into(), agent: AGENT.into(), user, proof }))
 }
 
@@ -101,14 +101,14 @@ pub(crate) fn welcome_exchange(welcome: oneshot::Sender<Welcome>) -> OpeningExch
     Box::new(move |plain| {
         let Some(open) = messages.as_mut() else { return Ok(Some(plain.to_vec())) };
         open.feed(plain);
-        match open.next()? {
+        match open.next().map_err(protocol)? {
             None => return Ok(None),
             Some(FromServer::Denied(fault)) => {
                 tracing::debug!(event = "denied", why = %fault.what);
-                return Err(fault);
+                return Err(LinkError::Refused { fault });
             }
             Some(FromServer::Sign(_)) => {
-                return Err(Fault::peer(Code::BadMessage, "the server asks for a signature that it has"));
+                return Err(LinkError::misplaced("the server asks for a signature that it has"));
             }
             Some(FromServer::Welcome(text)) => {
                 tracing::debug!(event = "welcome", user = text.user, agent = text.agent);

@@ -5,32 +5,37 @@
 //! bears no proof.
 
 mod client;
+mod error;
 mod server;
 
 pub use client::Credentials;
+pub use error::LoginError;
 pub use server::{Gatekeeper, Logins};
 
 pub(crate) use client::{hello_without_proof, welcome_exchange};
 pub(crate) use server::{Answer, Examiner, denial, examine_trusted, reply};
 
+use unglue_proto::PROTOCOL;
 use unglue_proto::control::encode;
-use unglue_proto::{Fault, PROTOCOL};
+
+use crate::error::LinkError;
+use crate::opening::protocol;
 
 /// The name and version of this program, for the other end's log.
 const AGENT: &str = concat!("unglue ", env!("CARGO_PKG_VERSION"));
 
-fn message<T: serde::Serialize>(message: &T) -> Result<Vec<u8>, Fault> {
+fn message<T: serde::Serialize>(message: &T) -> Result<Vec<u8>, LinkError> {
     let mut out = Vec::new();
-    encode(message, &mut out)?;
+    encode(message, &mut out).map_err(protocol)?;
     Ok(out)
 }
 
-fn check_protocol(protocol: &str) -> Result<(), Fault> {
+fn check_protocol(protocol: &str) -> Result<(), LinkError> {
     match protocol {
         PROTOCOL => Ok(()),
-        other => Err(Fault::peer(
-            unglue_proto::Code::Unsupported,
-            format!("the client speaks {other:?}, this server {PROTOCOL}"),
-        )),
+        other => {
+            let what = format!("the client speaks {other:?}, this server {PROTOCOL}");
+            Err(LinkError::Incompatible { what, advice: "" })
+        }
     }
 }

@@ -11,7 +11,7 @@ use unglue_proto::limits::AUTH_TRIES;
 use unglue_proto::message::auth::{FromClient, FromServer, Hello, Offer, Sign, Welcome};
 use unglue_proto::{Code, Fault};
 
-use super::{check_protocol, message};
+use super::{LoginError, check_protocol, message};
 use crate::error::LinkError;
 use crate::threads::{ThreadError, ThreadPool};
 
@@ -50,7 +50,7 @@ impl Logins {
         &self,
         mut examiner: Examiner,
         message: FromClient,
-    ) -> Result<(Result<Answer, Fault>, Examiner), ThreadError> {
+    ) -> Result<(Result<Answer, LinkError>, Examiner), ThreadError> {
         self.0.run(move || (examiner.examine(message), examiner)).await
     }
 }
@@ -76,11 +76,9 @@ impl Examiner {
     }
 
     /// May read files.
-    fn examine(&mut self, message: FromClient) -> Result<Answer, Fault> {
+    fn examine(&mut self, message: FromClient) -> Result<Answer, LinkError> {
         match message {
-            FromClient::Offer(_) if self.offered => {
-                Err(Fault::peer(Code::LimitExceeded, "a second offer of keys on one connection"))
-            }
+            FromClient::Offer(_) if self.offered => Err(LoginError::SecondOffer.into()),
             FromClient::Offer(offer) => {
                 self.offered = true;
                 self.examine_offer(&offer).map(Answer::Sign)
@@ -89,83 +87,74 @@ impl Examiner {
         }
     }
 
-    fn examine_offer(&self, offer: &Offer) -> Result<Sign, Fault> {
+    fn examine_offer(&self, offer: &Offer) -> Result<Sign, LinkError> {
         check_protocol(&offer.protocol)?;
-        let got = offer.keys.len();
-        if got > AUTH_TRIES {
-            return Err(Fault::peer(Code::LimitExceeded, format!("{got} keys offered; the limit is {AUTH_TRIES}")));
+        let offered = offer.keys.len();
+        if offered > AUTH_TRIES {
+            return Err(LoginError::TooManyKeys { offered }.into());
         }
-        let mut refusal = Fault::user(Code::Denied, "no key was offered");
+        let mut refusal = LoginError::NoKey;
         for key in &offer.keys {
             let authorised = parse_key(key).and_then(|key| self.authorise(offer.user.as_deref(), &key));
             match authorised {
                 Ok(_) => return Ok(Sign { key: key.clone() }),
                 // An authorised key, for another user than this server's: other keys change nothing.
-                Err(fault) if fault.code == Code::NotAllowed => return Err(fault),
-                Err(fault) => refusal = fault,
+                Err(error @ LoginError::AnotherUser { .. }) => return Err(error.into()),
+                Err(error) => refusal = error,
             }
         }
-        if got > 1 {
-            refusal.what = format!("none of {got} keys is authorised; the last: {}", refusal.what);
+        Err(match offered > 1 {
+            true => LoginError::NoneOf { offered, last: Box::new(refusal) },
+            false => refusal,
         }
-        Err(refusal)
+        .into())
     }
 
-    fn examine_hello(&self, hello: &Hello) -> Result<Answer, Fault> {
+    fn examine_hello(&self, hello: &Hello) -> Result<Answer, LinkError> {
         check_protocol(&hello.protocol)?;
-        let denied = |what: String| Fault::user(Code::Denied, what);
-        let Some(proof) = &hello.proof else {
-            return Err(denied("the client sent no proof of who it is".into()));
-        };
+        let proof = hello.proof.as_ref().ok_or(LoginError::NoProof)?;
         let claimed = parse_key(&proof.key)?;
-        let blob = STANDARD.decode(&proof.signature).map_err(|_| denied("the signature is not base64".into()))?;
+        let blob = STANDARD.decode(&proof.signature).map_err(|_| LoginError::NotBase64)?;
         let user = hello.user.as_deref().unwrap_or_default();
-        let key = proof::check(&blob, user.as_bytes(), &self.exporter)
-            .map_err(|error| denied(format!("{}: {error}", claimed.fingerprint())))?;
+        let key = proof::check(&blob, user.as_bytes(), &self.exporter).map_err(|error| LoginError::BadProof {
+            claimed: claimed.fingerprint().to_string(),
+            source: Arc::new(error),
+        })?;
         if key != claimed {
-            return Err(denied(format!("signed by {}, not by {}", key.fingerprint(), claimed.fingerprint())));
+            let (signer, claimed) = (key.fingerprint().to_string(), claimed.fingerprint().to_string());
+            return Err(LoginError::OtherSigner { signer, claimed }.into());
         }
         let principal = self.authorise(hello.user.as_deref(), &key)?;
         Ok(Answer::Welcome(Box::new(self.gatekeeper.welcome(&principal)), principal))
     }
 
-    fn authorise(&self, user: Option<&str>, key: &PublicKey) -> Result<Principal, Fault> {
-        self.gatekeeper.authorise(user, key).map_err(|denial| {
-            let what = format!("{}: {denial}", key.fingerprint());
-            match denial {
-                Denial::Unavailable(_) => Fault::system(Code::System, what),
-                // The key is authorised: its owner may know the reason.
-                Denial::AnotherUser { .. } => Fault::user(Code::NotAllowed, denial.to_string())
-                    .advise("leave the user out, or have the server run as that user"),
-                _ => Fault::user(Code::Denied, what),
-            }
+    fn authorise(&self, user: Option<&str>, key: &PublicKey) -> Result<Principal, LoginError> {
+        self.gatekeeper.authorise(user, key).map_err(|denial| match denial {
+            Denial::AnotherUser { asked, serves } => LoginError::AnotherUser { asked, serves },
+            denial => LoginError::Denied { fingerprint: key.fingerprint().to_string(), source: Arc::new(denial) },
         })
     }
 }
 
 /// Judges the hello on a transport that has authenticated the client as `principal` already.
-pub(crate) fn examine_trusted(message: FromClient, principal: &Principal) -> Result<(), Fault> {
+pub(crate) fn examine_trusted(message: FromClient, principal: &Principal) -> Result<(), LinkError> {
     let FromClient::Hello(hello) = message else {
-        return Err(Fault::peer(
-            Code::BadMessage,
-            "keys were offered where the connection itself says who the client is",
-        ));
+        return Err(LoginError::NotAsked { what: "keys were offered" }.into());
     };
     check_protocol(&hello.protocol)?;
     if hello.proof.is_some() {
-        return Err(Fault::peer(Code::BadMessage, "a proof where the connection itself says who the client is"));
+        return Err(LoginError::NotAsked { what: "a proof was sent" }.into());
     }
     match hello.user {
-        Some(other) if other != principal.user => {
-            let serves = &principal.user;
-            Err(Fault::user(Code::Denied, format!("asks for the user {other:?}, and this connection is {serves:?}'s")))
+        Some(asked) if asked != principal.user => {
+            Err(LoginError::AnotherUser { asked, serves: principal.user.clone() }.into())
         }
         _ => Ok(()),
     }
 }
 
 /// The control message that carries an answer.
-pub(crate) fn reply(answer: &Answer) -> Result<Vec<u8>, Fault> {
+pub(crate) fn reply(answer: &Answer) -> Result<Vec<u8>, LinkError> {
     message(&match answer {
         Answer::Sign(sign) => FromServer::Sign(sign.clone()),
         Answer::Welcome(welcome, _) => FromServer::Welcome((**welcome).clone()),
@@ -174,25 +163,26 @@ pub(crate) fn reply(answer: &Answer) -> Result<Vec<u8>, Fault> {
 
 /// The control message that ends an unauthenticated connection. What exactly was wrong is for the log alone; the client
 /// is told what it can do.
-pub(crate) fn denial(error: &LinkError) -> Result<Vec<u8>, Fault> {
-    let fault = Fault::from(error.clone());
-    let sent = match fault.code {
-        _ if matches!(error, LinkError::Thread { .. }) => {
-            Fault::system(Code::System, format!("on the server, {}", fault.what))
-                .advise("its owner can raise the limits; trying again later may help")
+pub(crate) fn denial(error: &LinkError) -> Result<Vec<u8>, LinkError> {
+    let sent = match error {
+        LinkError::Thread { .. } => Fault::system(Code::System, format!("on the server, {error}"))
+            .advise("its owner can raise the limits; trying again later may help"),
+        LinkError::Login(login) if login.is_lookup_failure() => {
+            Fault::system(Code::System, "the server could not look your key up")
+                .advise("nothing is wrong with the key: try again later; the server's log says what failed")
         }
-        Code::Denied => Fault::user(Code::Denied, "the server did not accept your key").advise(
-            "add its line to ~/.ssh/authorized_keys there (unglue key show prints it); the server's log says more",
-        ),
-        Code::System => Fault::system(Code::System, "the server could not look your key up")
-            .advise("nothing is wrong with the key: try again later; the server's log says what failed"),
-        _ => fault,
+        LinkError::Login(login) if login.code() == Code::Denied => {
+            Fault::user(Code::Denied, "the server did not accept your key").advise(
+                "add its line to ~/.ssh/authorized_keys there (unglue key show prints it); the server's log says more",
+            )
+        }
+        error => Fault::from(error.clone()),
     };
     message(&FromServer::Denied(sent))
 }
 
-fn parse_key(line: &str) -> Result<PublicKey, Fault> {
-    PublicKey::from_openssh(line).map_err(|error| Fault::user(Code::Denied, error.to_string()))
+fn parse_key(line: &str) -> Result<PublicKey, LoginError> {
+    PublicKey::from_openssh(line).map_err(|error| LoginError::BadKey { source: Arc::new(error) })
 }
 
 #[cfg(test)]
@@ -241,8 +231,8 @@ mod tests {
         FromClient::Offer(Offer { protocol: PROTOCOL.into(), user: None, keys })
     }
 
-    fn refusal(answer: Result<Answer, Fault>) -> Fault {
-        answer.err().expect("it must be refused")
+    fn refusal(answer: Result<Answer, LinkError>) -> Fault {
+        answer.err().expect("it must be refused").into()
     }
 
     #[test]

@@ -12,13 +12,14 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio::time::Sleep;
+use unglue_proto::Blame;
 use unglue_proto::mux::Role;
 use unglue_proto::mux::{Gather, Output as _};
-use unglue_proto::{Blame, Code, Fault};
 
 use super::Shared;
 use crate::config::LinkConfig;
 use crate::error::LinkError;
+use crate::opening::protocol;
 use crate::transport::BoxedIo;
 use crate::transport::wire::{Received, Wire};
 
@@ -45,7 +46,7 @@ pub(crate) struct Start {
 }
 
 /// Takes the peer's opening message off the front of its bytes. `Some` once it is through, with what lies behind it.
-pub(crate) type OpeningExchange = Box<dyn FnMut(&[u8]) -> Result<Option<Vec<u8>>, Fault> + Send>;
+pub(crate) type OpeningExchange = Box<dyn FnMut(&[u8]) -> Result<Option<Vec<u8>>, LinkError> + Send>;
 
 /// The future that moves a link's bytes until the link ends; its output is how it ended.
 pub struct Driver {
@@ -98,8 +99,8 @@ impl Driver {
         };
         if !start.unread.is_empty() {
             let result = deliver(&driver.shared, &mut driver.exchange, &start.unread);
-            if let Err(fault) = result {
-                driver.begin_close(fault.into());
+            if let Err(error) = result {
+                driver.begin_close(error);
             }
         }
         driver
@@ -129,7 +130,7 @@ impl Driver {
 }
 
 /// Gives plain bytes to the streams, or to the opening exchange as long as there is one.
-fn deliver(shared: &Shared, exchange: &mut Option<OpeningExchange>, plain: &[u8]) -> Result<(), Fault> {
+fn deliver(shared: &Shared, exchange: &mut Option<OpeningExchange>, plain: &[u8]) -> Result<(), LinkError> {
     let behind = match exchange {
         None => None,
         Some(open) => match open(plain)? {
@@ -141,7 +142,7 @@ fn deliver(shared: &Shared, exchange: &mut Option<OpeningExchange>, plain: &[u8]
     let mut state = shared.lock();
     let result = state.mux.handle_input(behind.as_deref().unwrap_or(plain), Instant::now());
     state.dispatch_events();
-    result
+    result.map_err(protocol)
 }
 
 impl Driver {
@@ -254,8 +255,9 @@ impl Driver {
                 self.timer.as_mut().reset(due.into());
                 continue;
             }
-            if let Err(fault) = self.shared.lock().mux.handle_timeout(now) {
-                return Poll::Ready(fault.into());
+            // Its one error is silence: the peer is sent a reason that counts the seconds.
+            if self.shared.lock().mux.handle_timeout(now).is_err() {
+                return Poll::Ready(LinkError::Silent { silence: self.silence });
             }
             if let Err(error) = self.send(cx) {
                 return Poll::Ready(error);
@@ -327,7 +329,7 @@ impl Future for Driver {
                 Phase::Lingering(error, deadline) => {
                     let (error, deadline) = (error.clone(), *deadline);
                     // Nobody is left to wait for where the peer is gone, nor where a client closed its link in order.
-                    let leaves = error.code() == Code::Cancelled && this.shared.lock().role == Role::Client;
+                    let leaves = matches!(error, LinkError::Closed) && this.shared.lock().role == Role::Client;
                     if !leaves && !error.is_broken() {
                         ready!(this.poll_lingering(cx, deadline));
                     }
@@ -367,6 +369,6 @@ fn ready_now(poll: Poll<io::Result<usize>>) -> io::Result<usize> {
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        self.shared.lock().lose(Fault::system(Code::LinkLost, "the link's driver was dropped").into());
+        self.shared.lock().lose(LinkError::Dropped);
     }
 }

@@ -16,7 +16,7 @@ use rustls::{
     CertificateError, CipherSuite, ClientConfig, ClientConnection, Connection, DigitallySignedStruct, ServerConfig,
     ServerConnection, SignatureScheme,
 };
-use unglue_proto::{Code, Fault, PROTOCOL};
+use unglue_proto::{Blame, PROTOCOL};
 
 use crate::error::LinkError;
 
@@ -93,7 +93,7 @@ pub(crate) fn connect() -> Result<Connection, LinkError> {
 
 /// The key that the server has proved possession of.
 pub(crate) fn host_key(tls: &Connection) -> Result<PublicKey, LinkError> {
-    let untrusted = |what: &str| LinkError::from(Fault::peer(Code::UntrustedHost, what));
+    let untrusted = |what: &str| LinkError::Untrusted { what: what.into(), advice: "", blame: Blame::Peer };
     let spki = tls.peer_certificates().and_then(|keys| keys.first());
     let spki = spki.ok_or_else(|| untrusted("the server showed no host key"))?;
     PublicKey::from_spki_der(spki).map_err(|error| untrusted(&error.to_string()))
@@ -106,11 +106,13 @@ pub(crate) fn exporter(tls: &Connection) -> Result<[u8; EXPORTER_LEN], LinkError
 }
 
 /// Fails unless both ends speak this version of the protocol.
-pub(crate) fn check_alpn(tls: &Connection) -> Result<(), Fault> {
+pub(crate) fn check_alpn(tls: &Connection) -> Result<(), LinkError> {
     match tls.alpn_protocol() {
         Some(protocol) if protocol == PROTOCOL.as_bytes() => Ok(()),
-        _ => Err(Fault::peer(Code::Unsupported, format!("the peer speaks TLS 1.3, but not {PROTOCOL}"))
-            .advise("check the port: is it an unglue server that listens there?")),
+        _ => Err(LinkError::Incompatible {
+            what: format!("the peer speaks TLS 1.3, but not {PROTOCOL}"),
+            advice: "check the port: is it an unglue server that listens there?",
+        }),
     }
 }
 

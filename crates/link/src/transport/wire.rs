@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::io::{self, BufRead as _, IoSlice, Write};
 
 use rustls::Connection;
-use unglue_proto::{Blame, Code, Fault};
+use unglue_proto::Blame;
 
 use crate::error::LinkError;
 
@@ -84,7 +84,7 @@ impl Wire {
     pub(crate) fn open(
         &mut self,
         mut input: &[u8],
-        mut deliver: impl FnMut(&[u8]) -> Result<(), Fault>,
+        mut deliver: impl FnMut(&[u8]) -> Result<(), LinkError>,
     ) -> Result<Received, LinkError> {
         let Wire::Tls(tls) = self else {
             deliver(input)?;
@@ -117,7 +117,10 @@ impl Wire {
     }
 }
 
-fn deliver_all(tls: &mut Connection, deliver: &mut impl FnMut(&[u8]) -> Result<(), Fault>) -> Result<(), Fault> {
+fn deliver_all(
+    tls: &mut Connection,
+    deliver: &mut impl FnMut(&[u8]) -> Result<(), LinkError>,
+) -> Result<(), LinkError> {
     let mut reader = tls.reader();
     // WouldBlock ends it: everything that was decrypted is delivered.
     while let Ok(chunk) = reader.fill_buf() {
@@ -140,8 +143,7 @@ fn tls_error(error: rustls::Error) -> LinkError {
             "check the port: is it an unglue server that listens there?",
         ),
         AlertReceived(alert) => {
-            let what = format!("the peer ended the TLS handshake: {alert:?}");
-            return Fault::peer(Code::LinkLost, what).advise("its log says why").into();
+            return LinkError::Alert { alert: format!("{alert:?}") };
         }
         error => (format!("TLS failed: {error}"), ""),
     };

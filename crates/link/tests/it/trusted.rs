@@ -82,7 +82,7 @@ async fn what_does_not_belong_there_is_refused() {
     let proof = Proof { key: key.clone(), signature: String::new() };
     let offer = Offer { protocol: PROTOCOL.into(), user: None, keys: vec![key] };
     for (message, code) in [
-        (hello(Some("bob"), None), Code::Denied),
+        (hello(Some("bob"), None), Code::NotAllowed),
         (hello(None, Some(proof)), Code::BadMessage),
         (FromClient::Offer(offer), Code::BadMessage),
     ] {

@@ -3,13 +3,33 @@
 use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use unglue_link::{Held, RecvStream, SendStream};
+use unglue_link::{Held, RecvStream, SendStream, StreamError};
 use unglue_proto::control::{Inbox, encode};
 use unglue_proto::limits::CONTROL_MESSAGE;
 use unglue_proto::{Code, Fault};
 
 /// Bytes that are read from a control stream at once.
 const READ: usize = 64 * 1024;
+
+/// Why a control message was not sent, or did not come.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(crate) enum ControlError {
+    /// The stream was reset, or the link has ended.
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+    /// A message that breaks a rule of the protocol, or the end of the direction in place of one.
+    #[error("{}", .0.what)]
+    Message(Fault),
+}
+
+impl From<ControlError> for Fault {
+    fn from(error: ControlError) -> Fault {
+        match error {
+            ControlError::Stream(error) => error.into(),
+            ControlError::Message(fault) => fault,
+        }
+    }
+}
 
 /// Both directions of a control stream.
 pub(crate) struct Control {
@@ -40,14 +60,14 @@ impl Control {
 
 impl ControlSender {
     /// Sends a message. Cancelled, it may have sent a part of it: nothing can follow then.
-    pub(crate) async fn send<T: Serialize>(&mut self, message: &T) -> Result<(), Fault> {
+    pub(crate) async fn send<T: Serialize>(&mut self, message: &T) -> Result<(), ControlError> {
         let mut wire = Vec::new();
-        encode(message, &mut wire)?;
-        self.0.write_all(Bytes::from(wire)).await.map_err(Fault::from)
+        encode(message, &mut wire).map_err(ControlError::Message)?;
+        Ok(self.0.write_all(Bytes::from(wire)).await?)
     }
 
     /// Sends the last message, and ends the direction.
-    pub(crate) async fn send_final<T: Serialize>(mut self, message: &T) -> Result<(), Fault> {
+    pub(crate) async fn send_final<T: Serialize>(mut self, message: &T) -> Result<(), ControlError> {
         self.send(message).await?;
         self.0.finish();
         Ok(())
@@ -61,9 +81,9 @@ impl ControlSender {
 
 impl ControlReceiver {
     /// The next message; `None` at the end of the direction. Cancelling it loses nothing.
-    pub(crate) async fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>, Fault> {
+    pub(crate) async fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>, ControlError> {
         loop {
-            if let Some(message) = self.inbox.next()? {
+            if let Some(message) = self.inbox.next().map_err(ControlError::Message)? {
                 self.fed = 0;
                 return Ok(Some(message));
             }
@@ -85,9 +105,8 @@ impl ControlReceiver {
     }
 
     /// The next message, which must come.
-    pub(crate) async fn expect<T: DeserializeOwned>(&mut self) -> Result<T, Fault> {
-        self.next().await?.ok_or_else(|| {
-            Fault::peer(Code::BadMessage, "the other end finished an operation without saying how it ended")
-        })
+    pub(crate) async fn expect<T: DeserializeOwned>(&mut self) -> Result<T, ControlError> {
+        let unfinished = "the other end finished an operation without saying how it ended";
+        self.next().await?.ok_or_else(|| ControlError::Message(Fault::peer(Code::BadMessage, unfinished)))
     }
 }

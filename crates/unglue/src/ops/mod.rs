@@ -6,7 +6,7 @@ mod flow;
 pub mod job;
 pub mod transfer;
 
-pub(crate) use control::{Control, ControlReceiver, ControlSender};
+pub(crate) use control::{Control, ControlError, ControlReceiver, ControlSender};
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -30,8 +30,14 @@ struct Refused<'a> {
 }
 
 /// Answers a request: nothing was done.
-pub(crate) async fn refuse(sender: ControlSender, fault: Fault) -> Result<(), Fault> {
+pub(crate) async fn refuse(sender: ControlSender, fault: Fault) -> Result<(), ControlError> {
     sender.send_final(&Refused { refused: &fault }).await
+}
+
+/// Answers a request: nothing was done, which is then the operation's result, too.
+pub(crate) async fn turn_down<T>(sender: ControlSender, fault: Fault) -> Result<T, Fault> {
+    refuse(sender, fault.clone()).await?;
+    Err(fault)
 }
 
 /// A fresh id for an operation: a UUID of version 7 (RFC 9562), with the time in milliseconds and 74 random bits.

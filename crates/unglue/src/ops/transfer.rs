@@ -10,7 +10,7 @@ mod slots;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use client::{get, put};
+pub(crate) use client::{get, get_into, put, put_source};
 pub use ends::{Download, Upload};
 pub(crate) use server::{serve_get, serve_put};
 pub(crate) use slots::Slots;

@@ -13,10 +13,11 @@ use unglue_proto::message::{Request, Tally, exec, transfer};
 use unglue_proto::{Code, Fault, Octets};
 
 use super::connections::log_panic;
-use super::{Shared, Stage};
+use super::grant::Grant;
+use super::{Leaving, Shared, Stage};
 use crate::ops::exec::Runner;
-use crate::ops::transfer::Slots;
-use crate::ops::{Control, exec as running, job as jobs, refuse, transfer as moving};
+use crate::ops::job::Jobs;
+use crate::ops::{Control, ControlError, exec as running, job as jobs, refuse, transfer as moving, turn_down};
 
 /// A connection's operations. Dropped, it ends them all.
 pub(super) struct Session {
@@ -32,8 +33,8 @@ struct Context {
     peer: Peer,
     principal: Arc<Principal>,
     shared: Arc<Shared>,
-    runner: Option<Runner>,
-    slots: Slots,
+    grant: Arc<Grant>,
+    leaving: Leaving,
 }
 
 impl Session {
@@ -45,9 +46,10 @@ impl Session {
         runner: Option<Runner>,
         stage: watch::Receiver<Stage>,
     ) -> Session {
-        let principal = Arc::new(principal);
-        let slots = shared.slots.of_link();
-        Session { context: Context { link, peer, principal, shared, runner, slots }, stage, operations: JoinSet::new() }
+        let grant = Arc::new(Grant::of(&principal, &shared, runner));
+        let context =
+            Context { link, peer, principal: Arc::new(principal), shared, grant, leaving: Leaving::new(stage.clone()) };
+        Session { context, stage, operations: JoinSet::new() }
     }
 
     /// Takes operations until the link ends, or the server does and they are done.
@@ -94,9 +96,9 @@ impl Context {
     async fn operate(self, mut control: Control) {
         let request = match control.receiver.expect::<Request>().await {
             Ok(request) => request,
-            Err(fault) if fault.code == Code::BadMessage => return self.refuse("bad_request", fault, control).await,
-            // The client has gone, or taken the operation back.
-            Err(fault) => return tracing::info!(event = "no_request", peer = %self.peer, why = %fault.what),
+            Err(ControlError::Message(fault)) => return self.refuse("bad_request", fault, control).await,
+            // The client has gone, or has cancelled the operation.
+            Err(ControlError::Stream(why)) => return tracing::info!(event = "no_request", peer = %self.peer, %why),
         };
         let known = request.check_required();
         match request {
@@ -124,10 +126,8 @@ impl Context {
         let (id, program) = (exec.id.clone(), exec.argv.first().cloned().unwrap_or_default());
         tracing::info!(event = "exec", peer = %self.peer, user = %self.principal.user, id = %safe(&id), %program, arguments = exec.argv.len());
         let unfinished = Unfinished::new("exec_abandoned", self.peer, &id);
-        let result = match known.and_then(|()| self.runner()) {
-            Ok(runner) => {
-                running::serve(&self.link, runner, (&self.shared.registry, self.asking()), exec, control).await
-            }
+        let result = match known.and_then(|()| self.grant.runner()) {
+            Ok(runner) => running::serve(&self.link, runner, self.jobs(), exec, control).await,
             Err(fault) => {
                 self.refuse_data(exec.stdin);
                 running::refuse(control.sender, fault).await
@@ -149,10 +149,10 @@ impl Context {
         let (id, path, name) = (put.id.clone(), put.path.clone(), put.name.clone());
         let unfinished = Unfinished::new("put_abandoned", self.peer, &id);
         let result = match known.and_then(|()| self.store(&id)) {
-            Ok((store, _claim)) => moving::serve_put(&self.link, store, &self.slots, put, control).await,
+            Ok((store, _claim)) => moving::serve_put(&self.link, store, self.grant.slots(), put, control).await,
             Err(fault) => {
                 self.refuse_data(Some(put.data));
-                refuse(control.sender, fault.clone()).await.and(Err(fault))
+                turn_down(control.sender, fault).await
             }
         };
         unfinished.finish();
@@ -163,8 +163,8 @@ impl Context {
         let (id, path) = (get.id.clone(), get.path.clone());
         let unfinished = Unfinished::new("get_abandoned", self.peer, &id);
         let result = match known.and_then(|()| self.store(&id)) {
-            Ok((store, _claim)) => moving::serve_get(&self.link, store, &self.slots, get, control).await,
-            Err(fault) => refuse(control.sender, fault.clone()).await.and(Err(fault)),
+            Ok((store, _claim)) => moving::serve_get(&self.link, store, self.grant.slots(), get, control).await,
+            Err(fault) => turn_down(control.sender, fault).await,
         };
         unfinished.finish();
         self.log_transfer("get", &id, &path, None, &result);
@@ -172,23 +172,21 @@ impl Context {
 
     /// What is asked about jobs: who may run commands may see to them.
     async fn on_jobs(&self, request: Request, known: Result<(), Fault>, control: Control) {
-        let (event, registry, asking) = (request.kind().to_owned(), &self.shared.registry, self.asking());
+        let (event, about) = (request.kind().to_owned(), self.jobs());
         let stdin = match &request {
             Request::Attach(attach) => attach.stdin,
             _ => None,
         };
-        let done = match known.and_then(|()| self.runner().map(drop)) {
+        let done = match known.and_then(|()| self.grant.runner().map(drop)) {
             Err(fault) => {
                 self.refuse_data(stdin);
-                refuse(control.sender, fault.clone()).await.and(Err(fault))
+                turn_down(control.sender, fault).await
             }
             Ok(()) => match request {
-                Request::Attach(attach) => {
-                    jobs::serve_attach(&self.link, registry, asking, attach, control).await.map(drop)
-                }
-                Request::Jobs(jobs) => jobs::serve_jobs(registry, asking, jobs, control).await,
-                Request::Signal(signal) => jobs::serve_signal(registry, asking, signal, control).await,
-                Request::Remove(remove) => jobs::serve_remove(registry, asking, remove, control).await,
+                Request::Attach(attach) => jobs::serve_attach(&self.link, about, attach, control).await.map(drop),
+                Request::Jobs(jobs) => jobs::serve_jobs(about, jobs, control).await,
+                Request::Signal(signal) => jobs::serve_signal(about, signal, control).await,
+                Request::Remove(remove) => jobs::serve_remove(about, remove, control).await,
                 other => Err(Fault::us(format!("{:?} is no request about jobs", other.kind()))),
             },
         };
@@ -196,19 +194,14 @@ impl Context {
         tracing::info!(event, peer = %self.peer, user = %self.principal.user, why);
     }
 
-    fn asking(&self) -> Asking<'_> {
-        Asking { user: &self.principal.user, key: None }
-    }
-
-    fn runner(&self) -> Result<&Runner, Fault> {
-        let runner = self.runner.as_ref().filter(|_| self.principal.policy.exec);
-        runner.ok_or_else(|| not_allowed("runs no commands", "exec"))
+    fn jobs(&self) -> Jobs<'_> {
+        let asking = Asking { user: &self.principal.user, key: None };
+        Jobs { registry: &self.shared.registry, asking, leaving: self.leaving.clone() }
     }
 
     /// The store, and a claim to the transfer's id.
     fn store(&self, id: &str) -> Result<(&Store, Transfer), Fault> {
-        let store = self.shared.store.as_ref().filter(|_| self.principal.policy.files);
-        let store = store.ok_or_else(|| not_allowed("moves no files", "files"))?;
+        let store = self.grant.store()?;
         let claim = self.shared.registry.transfer(&self.principal.user, id);
         let claim = claim.map_err(|in_use| Fault::user(Code::IdInUse, in_use.to_string()))?;
         Ok((store, claim))
@@ -258,11 +251,6 @@ impl Drop for Unfinished {
             tracing::info!(event = self.event, peer = %self.peer, id = %self.id, why);
         }
     }
-}
-
-fn not_allowed(what: &str, name: &str) -> Fault {
-    Fault::user(Code::NotAllowed, format!("this server {what}"))
-        .advise(format!("its owner can start it with --allow {name}"))
 }
 
 /// A client's own words, fit for a log line.

@@ -1,8 +1,11 @@
-//! tokio-util's length-delimited codec as its tests see it, with unglue-frame inside; the rest is tokio-util's own.
+//! tokio-util's codecs as its tests see them, with unglue-frame inside; the rest is tokio-util's own.
+
+mod delimited;
 
 pub mod codec {
     pub use self::length_delimited::LengthDelimitedCodec;
-    pub use real::codec::{Decoder, Encoder, Framed, FramedRead, FramedWrite};
+    pub use crate::delimited::{AnyDelimiterCodec, LinesCodec};
+    pub use real::codec::{BytesCodec, Decoder, Encoder, Framed, FramedRead, FramedWrite};
 
     pub mod length_delimited {
         use bytes::{Bytes, BytesMut};

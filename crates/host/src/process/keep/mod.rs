@@ -86,6 +86,8 @@ pub struct Progress {
     pub stderr: u64,
     /// Bytes of standard input that the command's pipe has taken.
     pub stdin: u64,
+    /// Bytes of standard input that its keeper has: those, and what waits for the pipe.
+    pub received: u64,
     /// How its input ended, if it had one and that has ended: nothing more of it is wanted then.
     pub stdin_end: Option<StreamEnd>,
     /// How the command's own process ended.

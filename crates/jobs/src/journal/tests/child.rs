@@ -27,7 +27,13 @@ pub(super) fn run(part: &str, directory: &Path, script: &str) -> Ended {
     let mut command = Command::new("sh");
     command.arg("-c").arg(script).arg(directory).arg(std::env::current_exe().unwrap());
     command.args(["--exact", &format!("journal::tests::{part}"), "--nocapture", "--test-threads=1"]);
-    command.env(DIRECTORY, directory).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    // Naming the functions of a backtrace takes longer than most parts.
+    command
+        .env(DIRECTORY, directory)
+        .env("RUST_BACKTRACE", "0")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let (mut stdout, mut stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
     let reader = std::thread::spawn(move || {

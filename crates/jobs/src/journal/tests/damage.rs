@@ -1,7 +1,10 @@
 //! Files that are cut, and files whose bytes are wrong.
 
-use std::fs;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::{fs, io};
+
+use proptest::prelude::*;
 
 use super::*;
 use crate::journal::record::HEADER;
@@ -180,6 +183,54 @@ fn bytes_of_another_place_or_another_file_are_not_records() {
     assert!(scan.is_damaged());
 }
 
+/// What opening the journal logs.
+fn logged(directory: &Path, boot: &str) -> String {
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+    impl io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    tracing::subscriber::with_default(subscriber, || drop(open_in_boot(directory, boot)));
+    let bytes = log.0.lock().unwrap().clone();
+    String::from_utf8(bytes).unwrap()
+}
+
+#[test]
+fn a_torn_end_and_damage_and_a_crash_are_told_apart_in_the_log() {
+    let (_, _, _, ends) = sample();
+    let directory = tempfile::tempdir().unwrap();
+    left(directory.path(), &some());
+    assert_eq!(logged(directory.path(), "this boot"), "");
+    let crash = logged(directory.path(), "the next boot");
+    assert!(crash.contains("journal_new_id") && crash.contains("went down"), "{crash}");
+    assert!(!crash.contains("journal_torn") && !crash.contains("journal_damaged"), "{crash}");
+
+    let path = directory.path().join("journal");
+    let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+    let length = file.metadata().unwrap().len();
+    file.set_len(length - 1).unwrap();
+    let torn = logged(directory.path(), "the next boot");
+    assert!(torn.contains("journal_torn") && torn.contains("offset=") && torn.contains("not written whole"), "{torn}");
+    assert!(!torn.contains("journal_damaged") && !torn.contains("journal_kept"), "{torn}");
+
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[ends[3] + 40] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    let damaged = logged(directory.path(), "the next boot");
+    for part in ["journal_damaged", "bytes=", "those before and after are kept", "journal_kept", "journal.damaged-1"] {
+        assert!(damaged.contains(part), "{part}: {damaged}");
+    }
+}
+
 #[test]
 fn only_some_damaged_files_are_kept() {
     let directory = tempfile::tempdir().unwrap();
@@ -208,4 +259,37 @@ fn long_files_are_read_in_pieces() {
     bytes[9_000_000] ^= 1;
     let (read, scan) = lines(&bytes);
     assert_eq!((read.len(), scan.gaps.len(), scan.end), (19, 1, bytes.len() as u64));
+}
+
+/// Whether all of `some` are in `all`, in this order.
+fn is_part(some: &[Line], all: &[Line]) -> bool {
+    let mut all = all.iter();
+    some.iter().all(|line| all.any(|other| other == line))
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_cut_out_put_in_or_moved_no_record_is_made_up(
+        from in any::<prop::sample::Index>(),
+        length in 0..2000usize,
+        to in any::<prop::sample::Index>(),
+        with in prop::collection::vec(any::<u8>(), 0..50),
+    ) {
+        let (mut bytes, ..) = sample();
+        let (all, _) = lines(&bytes);
+        let from = from.index(bytes.len());
+        let end = (from + length).min(bytes.len());
+        let moved: Vec<u8> = bytes.drain(from..end).collect();
+        let to = to.index(bytes.len() + 1);
+        bytes.splice(to..to, moved.into_iter().chain(with));
+        let (left, _) = lines(&bytes);
+        prop_assert!(is_part(&left, &all), "{} bytes from {} to {}", end - from, from, to);
+    }
+
+    #[test]
+    fn any_bytes_can_be_read(bytes in prop::collection::vec(any::<u8>(), 0..500)) {
+        prop_assert!(lines(&bytes).0.is_empty());
+        let with_header = [crate::journal::record::header(1).as_slice(), &bytes].concat();
+        prop_assert!(lines(&with_header).0.is_empty());
+    }
 }

@@ -81,7 +81,7 @@ fn a_record_that_is_too_long_is_refused() {
 fn a_read_only_file_system_has_no_journal() {
     let directory = tempfile::tempdir().unwrap();
     let script =
-        child::on_tmpfs("size=64k", "mkdir \"$0\"/old && : > \"$0\"/old/journal && mount -o remount,ro \"$0\" &&");
+        child::on_tmpfs("size=64k", "mkdir \"$0\"/old && : > \"$0\"/old/journal && mount -o remount,bind,ro \"$0\" &&");
     child::run("full::part_read_only", directory.path(), &script).passed();
 }
 

@@ -66,21 +66,28 @@ fn counts(log: &Path) -> HashMap<String, usize> {
     most
 }
 
-/// Runs the story with a fault (as strace names it) at the nth call.
-fn run_with(fault: &str, call: &str, nth: usize, directory: &Path) -> Ended {
+/// Runs a part with a fault (as strace names it) at the nth call.
+fn run_with(part: &str, fault: &str, call: &str, nth: usize, directory: &Path) -> Ended {
     let script = format!("exec strace -f -qq -o /dev/null -e trace={call} -e inject={call}:{fault}:when={nth} \"$@\"");
-    child::run("kills::part_story", directory, &script)
+    child::run(part, directory, &script)
 }
 
-fn places() -> Vec<(&'static str, usize)> {
-    let (directory, log) = (tempfile::tempdir().unwrap(), tempfile::NamedTempFile::new().unwrap());
+/// The calls that a part makes.
+fn places(part: &str, directory: &Path) -> (Vec<(&'static str, usize)>, HashMap<String, usize>) {
+    let log = tempfile::NamedTempFile::new().unwrap();
     let script = format!("exec strace -f -qq -o {} -e trace={} \"$@\"", log.path().display(), CALLS.join(","));
-    assert!(child::run("kills::part_story", directory.path(), &script).passed());
+    assert!(child::run(part, directory, &script).passed());
     let counts = counts(log.path());
     let mut places = Vec::new();
     for call in CALLS {
         places.extend((1..=counts.get(*call).copied().unwrap_or(0)).map(|nth| (*call, nth)));
     }
+    (places, counts)
+}
+
+fn places_of_the_story() -> Vec<(&'static str, usize)> {
+    let directory = tempfile::tempdir().unwrap();
+    let (places, counts) = places("kills::part_story", directory.path());
     let made = |call: &str| counts.get(call).copied().unwrap_or(0);
     assert!(made("pwrite64") >= story().len() && made("fdatasync") >= 3, "{counts:?}");
     assert!(made("renameat") + made("renameat2") >= 1, "it was compacted: {counts:?}");
@@ -103,9 +110,9 @@ fn a_kill_at_any_call_loses_nothing() {
     if !child::has_strace() {
         return;
     }
-    for (call, nth) in places() {
+    for (call, nth) in places_of_the_story() {
         let directory = tempfile::tempdir().unwrap();
-        let ended = run_with("signal=SIGKILL", call, nth, directory.path());
+        let ended = run_with("kills::part_story", "signal=SIGKILL", call, nth, directory.path());
         let what = format!("killed at {call} {nth}");
         assert!(ended.status.signal() == Some(9) || ended.status.success(), "{what}: {}", ended.output);
         let (journal, _) = holds_the_story(directory.path(), &ended, &what);
@@ -121,10 +128,10 @@ fn a_call_that_fails_is_told_or_harmless() {
         return;
     }
     let mut refused = 0;
-    for (index, (call, nth)) in places().into_iter().enumerate() {
+    for (index, (call, nth)) in places_of_the_story().into_iter().enumerate() {
         let errno = ["EIO", "ENOSPC", "EDQUOT", "EROFS"][index % 4];
         let directory = tempfile::tempdir().unwrap();
-        let ended = run_with(&format!("error={errno}"), call, nth, directory.path());
+        let ended = run_with("kills::part_story", &format!("error={errno}"), call, nth, directory.path());
         refused += usize::from(!ended.status.success());
         holds_the_story(directory.path(), &ended, &format!("{errno} at {call} {nth}"));
     }
@@ -155,4 +162,58 @@ fn part_failed_sync() {
         assert!(error.to_string().starts_with(expected), "{error}");
     }
     assert!(journal.close().is_err());
+}
+
+/// A journal with a byte that is wrong. What its file holds.
+fn damaged(directory: &Path) -> Vec<u8> {
+    left(directory, &some());
+    let path = directory.join("journal");
+    let mut bytes = fs::read(&path).unwrap();
+    let at = bytes.windows(5).position(|text| text == b"job-3").unwrap();
+    bytes[at] ^= 1;
+    fs::write(&path, &bytes).unwrap();
+    bytes
+}
+
+/// All records of `some`, without the damaged one.
+fn undamaged() -> Vec<Record> {
+    some().into_iter().filter(|record| *record != begun(3)).collect()
+}
+
+#[test]
+fn part_recovery() {
+    let Some(directory) = child::directory() else { return };
+    assert_eq!(told(&open(&directory).1), told(&index_of(&undamaged())));
+}
+
+#[test]
+fn recovery_can_be_killed_at_any_call() {
+    if !child::has_strace() {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    damaged(directory.path());
+    let (places, counts) = places("kills::part_recovery", directory.path());
+    assert!(counts.contains_key("linkat"), "{counts:?}");
+    for (call, nth) in places {
+        let directory = tempfile::tempdir().unwrap();
+        let bytes = damaged(directory.path());
+        run_with("kills::part_recovery", "signal=SIGKILL", call, nth, directory.path());
+        let (_, index) = open(directory.path());
+        assert_eq!(told(&index), told(&index_of(&undamaged())), "killed at {call} {nth}");
+        assert_eq!(names(directory.path()), ["journal", "journal.damaged-1"], "killed at {call} {nth}");
+        assert_eq!(fs::read(directory.path().join("journal.damaged-1")).unwrap(), bytes, "killed at {call} {nth}");
+    }
+}
+
+#[test]
+fn a_damaged_journal_is_copied_where_there_are_no_links() {
+    if !child::has_strace() {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let bytes = damaged(directory.path());
+    assert!(run_with("kills::part_recovery", "error=EPERM", "linkat", 1, directory.path()).passed());
+    assert_eq!(names(directory.path()), ["journal", "journal.damaged-1"]);
+    assert_eq!(fs::read(directory.path().join("journal.damaged-1")).unwrap(), bytes);
 }

@@ -87,6 +87,10 @@ impl Observations {
             report.stderr = report.stderr.take().or(stderr.map(Observed::cut));
             return;
         }
+        if report.stdout.is_none() && report.stderr.is_none() && !matches!(report.outcome, Outcome::Ended(_)) {
+            // It never ran, or that isn't known: no figures belong to that.
+            return;
+        }
         let checks = [
             check_input(report.stdin.as_ref(), stdin),
             check_output("stdout", &mut report.stdout, stdout),

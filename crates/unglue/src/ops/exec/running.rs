@@ -14,7 +14,7 @@ use super::request::Exec;
 use super::streams::{Input, Output};
 use super::talk::{Hearing, Speaking};
 use crate::ops::job::{Followed, LinkState};
-use crate::ops::{Control, unbroken};
+use crate::ops::{Control, ControlError, unbroken};
 
 /// See [`limits`]; the tests of this module don't wait that long.
 const START: Duration = if cfg!(test) { Duration::from_millis(400) } else { limits::START };
@@ -88,7 +88,7 @@ async fn begin(link: Link, exec: Exec) -> Result<Running, Fault> {
     let id = exec.next_id();
     let again = exec.retried().map(|journal| Again { journal, ..Again::default() });
     sender.send(&exec.request(&id, stdin.as_ref().map(SendStream::number), again)).await?;
-    let mut receiver = Hearing::Direct(receiver);
+    let mut receiver = Hearing::Direct(Box::new(receiver));
     let answer = timeout(START, answer(&mut receiver)).await;
     let answer = answer.unwrap_or_else(|_| Err(silent(START, "whether the command started")))?;
     let mut running = Running::new(id, Speaking::Direct(sender), receiver, None);
@@ -291,14 +291,16 @@ impl Progress {
             Ok(FromServer::Outcome(report)) => self.report = Some(from_server(*report)),
             Ok(FromServer::Replaced(_)) => {
                 let fault = Fault::user(Code::Held, "another client has taken the command over");
+                // There are no figures to compare.
+                self.checked = true;
                 self.report = Some(Report::of(Outcome::Cancelled(fault.advise("it runs on"))));
             }
             Ok(FromServer::Taken(_) | FromServer::Unknown(_)) => {}
             Ok(FromServer::Started(_) | FromServer::Refused(_)) => {
                 self.fail(Fault::peer(Code::BadMessage, "the server answered a request a second time"));
             }
-            Err(fault) if fault.code == Code::BadMessage => self.fail(fault),
-            Err(fault) => self.report = Some(Report::of(Outcome::LinkLost(fault))),
+            Err(ControlError::Message(fault)) => self.fail(fault),
+            Err(ControlError::Stream(error)) => self.report = Some(Report::of(Outcome::LinkLost(error.into()))),
         }
     }
 

@@ -25,8 +25,9 @@ use unglue_proto::message::exec::{
 };
 use unglue_proto::{Code, Fault, signal};
 
-use crate::ops::job::{Beginning, Wants, attend, not_kept, without_output};
-use crate::ops::{Control, ControlReceiver, ControlSender};
+use crate::ops::job::{Beginning, Jobs, Wants, attend, not_kept, without_output};
+use crate::ops::{Control, ControlError, ControlReceiver, ControlSender};
+use crate::server::Leaving;
 
 /// Bytes that are read from an input stream at once.
 const READ: usize = 64 * 1024;
@@ -70,17 +71,18 @@ impl Runner {
     }
 
     /// Starts a command that outlives its client and this server; see [`unglue_jobs::keep`].
-    async fn keep(&self, exec: &Exec, limit: SpoolLimit, new: New) -> Result<Arc<Job>, Outcome> {
+    async fn keep(&self, registry: &Registry, exec: &Exec, limit: SpoolLimit, new: New) -> Result<Arc<Job>, Outcome> {
         let command = match self.command(exec) {
             Ok(command) => command,
             Err(fault) => return Err(not_begun(new, fault)),
         };
         let (supervisors, terms, durable) = (self.supervisors.clone(), Self::terms(exec), is_durable(exec));
+        let registry = registry.clone();
         // On a task of its own: it goes on if the client goes.
-        let starting =
-            tokio::spawn(
-                async move { keep(&supervisors, command, terms, limit, durable, new).await.map_err(recorded) },
-            );
+        let starting = tokio::spawn(async move {
+            let new = synced(&registry, durable, new).await?;
+            keep(&supervisors, command, terms, limit, durable, new).await.map_err(recorded)
+        });
         starting.await.unwrap_or_else(|error| Err(Outcome::Failed(Fault::us(format!("a start ended badly: {error}")))))
     }
 }
@@ -88,6 +90,14 @@ impl Runner {
 /// Whether its id has to be on the disk before the command starts.
 fn is_durable(exec: &Exec) -> bool {
     exec.durable || matches!(exec.lease, Lease::Detach(_))
+}
+
+/// Has the id on the disk, if that is asked for.
+async fn synced(registry: &Registry, durable: bool, new: New) -> Result<New, Outcome> {
+    match if durable { registry.sync().await } else { Ok(()) } {
+        Ok(()) => Ok(new),
+        Err(fault) => Err(not_begun(new, fault)),
+    }
 }
 
 /// Nothing of it ran, and its id is free.
@@ -129,44 +139,52 @@ fn merged(variables: impl Iterator<Item = (OsString, OsString)>) -> Vec<(OsStrin
 pub(crate) async fn serve(
     link: &Link,
     runner: &Runner,
-    (registry, asking): (&Registry, Asking<'_>),
+    jobs: Jobs<'_>,
     exec: Exec,
     control: Control,
 ) -> Result<Report, Fault> {
     let began = Instant::now();
+    let Jobs { registry, asking, leaving } = jobs;
     let stdin = exec.stdin.map(|number| link.claim(number)).transpose()?;
-    let begun = match known_lease(&exec).and_then(|()| registry.begin(asking, &exec)) {
+    let begun = match begin(registry, asking, &exec).await {
         Ok(begun) => begun,
         Err(fault) => return refuse(control.sender, fault).await,
     };
     match begun {
-        Begun::New(new) => {
-            if is_durable(&exec)
-                && let Err(fault) = registry.sync().await
-            {
-                new.claim.never_started();
-                return refuse(control.sender, fault).await;
-            }
-            match exec.lease.is_kill() {
-                true => run(link, runner, exec, new, stdin, control, began).await,
-                false => {
-                    let limit = exec.output_limit.map_or(SpoolLimit::Stall(registry.room()), SpoolLimit::End);
-                    match runner.keep(&exec, limit, new).await {
-                        Ok(job) => hold(link, &Known::Live(job), &exec, stdin, control, false).await,
-                        Err(Outcome::Refused(fault)) => refuse(control.sender, fault).await,
-                        Err(outcome) => conclude(control.sender, began, Report::of(outcome)).await,
-                    }
+        Begun::New(new) => match exec.lease.is_kill() {
+            true => match synced(registry, exec.durable, new).await {
+                Ok(new) => run(link, runner, exec, new, stdin, control, began).await,
+                Err(Outcome::Refused(fault)) => refuse(control.sender, fault).await,
+                Err(outcome) => conclude(control.sender, began, Report::of(outcome)).await,
+            },
+            false => {
+                let limit = exec.output_limit.map_or(SpoolLimit::Stall(registry.room()), SpoolLimit::End);
+                match runner.keep(registry, &exec, limit, new).await {
+                    Ok(job) => hold(link, &Known::Live(job), &exec, stdin, (control, leaving), false).await,
+                    Err(Outcome::Refused(fault)) => refuse(control.sender, fault).await,
+                    Err(outcome) => conclude(control.sender, began, Report::of(outcome)).await,
                 }
             }
-        }
+        },
         Begun::Runs(job) if job.directory().is_none() => {
             conclude(control.sender, began, without_output(&job).await).await
         }
         Begun::Ended(ended) if ended.directory.is_none() => {
             conclude(control.sender, began, not_kept(&ended.report)).await
         }
-        Begun::Runs(job) => hold(link, &Known::Live(job), &exec, stdin, control, true).await,
-        Begun::Ended(ended) => hold(link, &Known::Ended(ended), &exec, stdin, control, true).await,
+        Begun::Runs(job) => hold(link, &Known::Live(job), &exec, stdin, (control, leaving), true).await,
+        Begun::Ended(ended) => hold(link, &Known::Ended(ended), &exec, stdin, (control, leaving), true).await,
+    }
+}
+
+/// Takes the request. A command that an earlier server was to start, and didn't, is a new one.
+async fn begin(registry: &Registry, asking: Asking<'_>, exec: &Exec) -> Result<Begun, Fault> {
+    known_lease(exec)?;
+    loop {
+        match registry.begin(asking, exec)? {
+            Begun::Runs(job) if job.never_started().await => {}
+            begun => return Ok(begun),
+        }
     }
 }
 
@@ -216,7 +234,7 @@ async fn hold(
     known: &Known,
     exec: &Exec,
     stdin: Option<RecvStream>,
-    control: Control,
+    control: (Control, Leaving),
     before: bool,
 ) -> Result<Report, Fault> {
     let hold = match known {
@@ -252,11 +270,11 @@ async fn follow(mut job: Attachment, sender: &mut ControlSender, receiver: Contr
                 Ok(None) => receiver = None,
                 Ok(Some(FromClient::Unknown(_))) => {}
                 // Nothing that follows can be understood.
-                Err(fault) if fault.code == Code::BadMessage => {
+                Err(ControlError::Message(fault)) => {
                     receiver = None;
                     job.job().order(Order::Cancel(fault.advise("the command was killed"))).await;
                 }
-                Err(fault) => return Err(fault),
+                Err(ControlError::Stream(error)) => return Err(error.into()),
                 Ok(Some(FromClient::Signal(name))) => {
                     if let Some(number) = signal::number(&name) {
                         job.job().order(Order::Signal(number)).await;
@@ -267,7 +285,7 @@ async fn follow(mut job: Attachment, sender: &mut ControlSender, receiver: Contr
     }
 }
 
-async fn next(receiver: &mut Option<ControlReceiver>) -> Result<Option<FromClient>, Fault> {
+async fn next(receiver: &mut Option<ControlReceiver>) -> Result<Option<FromClient>, ControlError> {
     match receiver {
         Some(receiver) => receiver.next().await,
         None => std::future::pending().await,

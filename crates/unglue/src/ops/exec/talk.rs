@@ -4,7 +4,7 @@ use tokio::sync::mpsc;
 use unglue_proto::message::exec::{FromClient, FromServer};
 use unglue_proto::{Code, Fault};
 
-use crate::ops::{ControlReceiver, ControlSender};
+use crate::ops::{ControlError, ControlReceiver, ControlSender};
 
 /// What the client says.
 pub(super) enum Speaking {
@@ -14,14 +14,14 @@ pub(super) enum Speaking {
 
 /// What the server says.
 pub(super) enum Hearing {
-    Direct(ControlReceiver),
+    Direct(Box<ControlReceiver>),
     Followed(mpsc::Receiver<FromServer>),
 }
 
 impl Speaking {
     pub(super) async fn send(&mut self, message: FromClient) -> Result<(), Fault> {
         match self {
-            Speaking::Direct(sender) => sender.send(&message).await,
+            Speaking::Direct(sender) => Ok(sender.send(&message).await?),
             Speaking::Followed(sender) => sender
                 .send(message)
                 .await
@@ -32,11 +32,12 @@ impl Speaking {
 
 impl Hearing {
     /// The next message, which must come. Cancelling it loses nothing.
-    pub(super) async fn expect(&mut self) -> Result<FromServer, Fault> {
+    pub(super) async fn expect(&mut self) -> Result<FromServer, ControlError> {
         match self {
             Hearing::Direct(receiver) => receiver.expect().await,
             Hearing::Followed(receiver) => {
-                receiver.recv().await.ok_or_else(|| Fault::us("the task that follows a command ended without a word"))
+                let silent = || Fault::us("the task that follows a command ended without a word");
+                receiver.recv().await.ok_or_else(|| ControlError::Message(silent()))
             }
         }
     }

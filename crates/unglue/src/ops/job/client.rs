@@ -152,8 +152,8 @@ async fn ask(link: &Link, request: Request) -> Result<Vec<jobs::Entry>, Fault> {
     let mut entries = Vec::new();
     loop {
         let reply = timeout(START, receiver.expect()).await;
-        let silent = |_| Err(Fault::peer(Code::TimedOut, format!("the server sent nothing for {} s", START.as_secs())));
-        match reply.unwrap_or_else(silent)? {
+        let silent = |_| Fault::peer(Code::TimedOut, format!("the server sent nothing for {} s", START.as_secs()));
+        match reply.map_err(silent)?? {
             jobs::Reply::Entry(entry) => entries.push(*entry),
             jobs::Reply::Done(_) => return Ok(entries),
             jobs::Reply::Refused(fault) => return Err(fault.on(Side::Server)),

@@ -138,7 +138,7 @@ struct Attached {
 }
 
 enum Answer {
-    Attached(Attached),
+    Attached(Box<Attached>),
     /// There is nothing more to come.
     Final(FromServer),
 }
@@ -156,7 +156,7 @@ impl Follower {
                 Ok(Answer::Attached(attached)) => {
                     lost = None;
                     self.state.send_replace(LinkState::Up);
-                    match self.carry(attached).await {
+                    match self.carry(*attached).await {
                         Ok(()) => return,
                         Err(fault) => fault,
                     }
@@ -221,7 +221,7 @@ impl Follower {
         Ok(match answer.unwrap_or_else(|_| Err(silent()))? {
             Ok((outputs, taken)) => {
                 let stdin = stdin.map(|stream| (stream, taken));
-                Answer::Attached(Attached { sender, receiver, outputs, stdin })
+                Answer::Attached(Box::new(Attached { sender, receiver, outputs, stdin }))
             }
             Err(message) => Answer::Final(message),
         })
@@ -292,6 +292,9 @@ impl Follower {
             }
             let taken = started.taken;
             if !std::mem::replace(&mut self.started, true) {
+                if let (Ask::Attach(_), Some(input)) = (&self.ask, &self.input) {
+                    input.start_at(taken);
+                }
                 // The client may have gone.
                 let _ = self.messages.send(FromServer::Started(started)).await;
             }
@@ -357,7 +360,7 @@ fn checked(message: FromServer, moved: &Moved) -> FromServer {
 async fn message(ask: &Ask, receiver: &mut ControlReceiver) -> Result<FromServer, Fault> {
     loop {
         return match ask {
-            Ask::Exec(..) => receiver.expect().await,
+            Ask::Exec(..) => Ok(receiver.expect().await?),
             Ask::Attach(_) => Ok(match receiver.expect().await? {
                 jobs::FromServer::Exited(exit) => FromServer::Exited(exit),
                 jobs::FromServer::Taken(taken) => FromServer::Taken(taken),
@@ -386,7 +389,11 @@ async fn pass(lane: &mut Option<Lane>, stream: Option<RecvStream>) -> Result<Opt
     loop {
         // First a place, then the bytes: so none is lost when this is dropped.
         let Ok(place) = lane.sender.reserve().await else { return Ok(None) };
-        match stream.read(READ).await {
+        let read = tokio::select! {
+            read = stream.read(READ) => read,
+            () = lane.sender.closed() => return Ok(None),
+        };
+        match read {
             Ok(Some(data)) => {
                 lane.offset += data.len() as u64;
                 meter.pass(&data);

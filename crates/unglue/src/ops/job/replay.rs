@@ -68,6 +68,11 @@ impl Replay {
         Poll::Ready(Ok(()))
     }
 
+    /// What is written first follows so many bytes that others have given the command.
+    pub(crate) fn start_at(&self, offset: u64) {
+        self.lock().base = offset;
+    }
+
     /// The writer has ended; the first word counts.
     pub(crate) fn end(&self, end: End) {
         self.lock().end.get_or_insert(end);
@@ -123,15 +128,15 @@ impl Replay {
             match (piece, end) {
                 (Some(piece), _) => {
                     let len = piece.len() as u64;
-                    if open.write_all(piece).await.is_err() {
-                        break;
+                    if let Err(error) = open.write_all(piece).await {
+                        return self.given_up(&error);
                     }
                     at += len;
                 }
                 (None, None) => {
                     tokio::select! {
                         () = self.0.written.notified() => {}
-                        _ = open.stopped() => break,
+                        error = open.stopped() => return self.given_up(&error),
                     }
                 }
                 (None, Some(end)) => {
@@ -145,7 +150,13 @@ impl Replay {
                 }
             }
         }
-        self.close();
+    }
+
+    /// The stream takes no more: either the command doesn't, or the link is lost, and the next one may.
+    fn given_up(&self, error: &StreamError) {
+        if let StreamError::Reset(_) = error {
+            self.close();
+        }
     }
 
     /// What is kept from this offset on, up to the end of a piece; and how the writer has ended.

@@ -6,16 +6,26 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 use unglue_host::process::STDIN_WINDOW;
-use unglue_jobs::{Ended, Hold, Job, Known, Order, Snapshot};
+use unglue_jobs::{Asking, Ended, Hold, Job, Known, Order, Registry, Snapshot, Turn};
 use unglue_link::{Link, RecvStream, StreamError};
 use unglue_proto::life::Output;
-use unglue_proto::message::exec::{FromClient, Nothing, Outcome, Report, Sent};
+use unglue_proto::message::exec::{FromClient, Nothing, Outcome, Report, Sent, StreamEnd};
 use unglue_proto::message::jobs::FromServer;
 use unglue_proto::message::{Tally, Time};
 use unglue_proto::{Code, Fault, signal};
 
 use super::spooled::Spooled;
 use crate::ops::{Control, ControlReceiver, ControlSender};
+use crate::server::Leaving;
+
+/// What requests about jobs are served from.
+pub(crate) struct Jobs<'a> {
+    pub(crate) registry: &'a Registry,
+    /// Who asks.
+    pub(crate) asking: Asking<'a>,
+    /// The server is to stop: its clients go on over a link to the next one.
+    pub(crate) leaving: Leaving,
+}
 
 /// What a client wants of a job.
 pub(crate) struct Wants {
@@ -46,7 +56,7 @@ pub(crate) async fn attend<G, F>(
     known: &Known,
     hold: Option<Hold>,
     wants: Wants,
-    control: Control,
+    (control, mut leaving): (Control, Leaving),
     greet: G,
 ) -> Result<Report, Fault>
 where
@@ -54,7 +64,8 @@ where
     F: Future<Output = Result<ControlSender, Fault>>,
 {
     let Control { sender, receiver } = control;
-    let (pid, since, taken) = started(known).await;
+    let (pid, since) = started(known).await;
+    let taken = hold.as_ref().map_or(0, Hold::fed);
     let mut streams = [None, None];
     for (stream, _) in streams.iter_mut().zip(wants.outputs).filter(|(_, from)| from.is_some()) {
         *stream = Some(link.open_unidirectional().await?);
@@ -80,38 +91,40 @@ where
         }
     });
     let outputs = pin!(async { tokio::join!(stdout, stderr) });
-    let feeding = pin!(feed(wants.stdin, known, taken));
+    let feeding = pin!(feed(wants.stdin, known, hold.as_ref().map(|hold| (hold.turn(), taken))));
     let attendance = Attendance { known, hold, watch, sender, receiver: Some(receiver), taken, exited: false };
-    attendance.run(outputs, feeding, wants.outputs, wants.follow).await
+    tokio::select! {
+        report = attendance.run(outputs, feeding, wants.outputs, wants.follow) => report,
+        () = leaving.begins() => Err(Fault::system(Code::GoingAway, "the server is stopping; the command goes on")),
+    }
 }
 
 /// Waits until the command runs, or will not.
-async fn started(known: &Known) -> (u32, Time, u64) {
+async fn started(known: &Known) -> (u32, Time) {
     match known {
-        Known::Ended(ended) => ended.started.map_or((0, ended.began, 0), |(pid, since)| (pid, since, 0)),
+        Known::Ended(ended) => ended.started.unwrap_or((0, ended.began)),
         Known::Live(job) => {
             let mut watch = job.watch();
             let now = watch.wait_for(|now| now.pid.is_some() || now.report.is_some()).await;
-            let (pid, stdin) = now.map_or((None, 0), |now| (now.pid, now.stdin));
-            (pid.unwrap_or_default(), job.began, stdin)
+            (now.ok().and_then(|now| now.pid).unwrap_or_default(), job.began)
         }
     }
 }
 
 /// Passes the client's input on to the job, as far as it has room for it. Never returns: how the input ended is the job's
 /// matter.
-async fn feed(stdin: Option<RecvStream>, known: &Known, mut at: u64) {
-    if let (Some(mut stream), Known::Live(job)) = (stdin, known) {
+async fn feed(stdin: Option<RecvStream>, known: &Known, from: Option<(Turn, u64)>) {
+    if let (Some(mut stream), Known::Live(job), Some((turn, mut at))) = (stdin, known, from) {
         let mut watch = job.watch();
         while let Some(room) = room(&mut watch, at).await {
             match stream.read(room).await {
                 Ok(Some(data)) => {
                     let len = data.len() as u64;
-                    job.order(Order::Feed(at, data)).await;
+                    job.order(Order::Feed(turn, at, data)).await;
                     at += len;
                 }
                 Ok(None) => {
-                    job.order(Order::FinishStdin(at)).await;
+                    job.order(Order::FinishStdin(turn, at)).await;
                     break;
                 }
                 Err(StreamError::Reset(Code::Cancelled)) => {
@@ -222,15 +235,20 @@ impl Attendance<'_> {
     }
 
     fn report(&self) -> Option<Report> {
-        match self.known {
-            Known::Ended(ended) => Some((*ended.report).clone()),
-            Known::Live(job) => job.now().report.map(|report| (*report).clone()),
-        }
+        let report = match self.known {
+            Known::Ended(ended) => Some(ended.report.clone()),
+            Known::Live(job) => job.now().report,
+        };
+        let mut report = (*report?).clone();
+        // What was kept is sent whole, though the command was to print more.
+        let streams = [&mut report.stdout, &mut report.stderr].into_iter().flatten();
+        streams.filter(|stream| stream.end == StreamEnd::Abandoned).for_each(|stream| stream.end = StreamEnd::Cut);
+        Some(report)
     }
 
     async fn finish(self, message: &FromServer) -> Result<(), Fault> {
         self.receiver.into_iter().for_each(ControlReceiver::ignore);
-        self.sender.send_final(message).await
+        Ok(self.sender.send_final(message).await?)
     }
 }
 
@@ -253,7 +271,7 @@ async fn changed(watch: &mut Option<watch::Receiver<Snapshot>>) {
 
 async fn next(receiver: &mut Option<ControlReceiver>) -> Result<Option<FromClient>, Fault> {
     match receiver {
-        Some(receiver) => receiver.next().await,
+        Some(receiver) => Ok(receiver.next().await?),
         None => std::future::pending().await,
     }
 }

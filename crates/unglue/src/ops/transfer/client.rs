@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
-use unglue_host::store::{BytesSource, Facts, ReaderSource, Sink, Source, WriteOptions, WriterSink};
+use unglue_host::store::{BytesSource, Facts, ReaderSource, Sink, Source, StoreError, WriteOptions, WriterSink};
 use unglue_link::{Link, RecvStream};
 use unglue_proto::limits::UNANNOUNCED_FILE;
 use unglue_proto::message::transfer::{File, FromClient, FromServer, Get, Outcome, Put};
@@ -12,8 +12,8 @@ use unglue_proto::{Code, Fault, Side};
 
 use super::ends::{What, Where};
 use super::{Download, TransferOptions, Upload};
-use crate::ops::flow::{self, SendError};
-use crate::ops::{Control, ControlReceiver, new_id, unbroken};
+use crate::ops::flow::{self, ReceiveError, SendError};
+use crate::ops::{Control, ControlError, ControlReceiver, new_id, unbroken};
 
 /// What holds at the destination when a link ended before the outcome came.
 const UNKNOWN_PUT: &str =
@@ -44,7 +44,7 @@ pub(crate) async fn put(link: &Link, upload: Upload<'_>, to: &OsStr, options: Tr
 ///
 /// # Errors
 /// Nothing is in place on the server, or (for [`Code::LinkLost`]) that isn't known.
-async fn put_source(
+pub(crate) async fn put_source(
     link: &Link,
     source: impl Source,
     facts: Facts,
@@ -87,7 +87,10 @@ async fn put_source(
     };
     sender.finish();
     let unknown = if options.in_place { UNKNOWN_IN_PLACE } else { UNKNOWN_PUT };
-    let done = outcome(&mut receiver).await.map_err(|fault| advised(fault, unknown))?;
+    let done = outcome(&mut receiver).await.map_err(|error| match error.is_lost() {
+        true => advised(error.into(), unknown),
+        false => error.into(),
+    })?;
     stored(sent, &done)
 }
 
@@ -121,13 +124,7 @@ pub(crate) async fn get(
     options: TransferOptions,
 ) -> Result<Tally, Fault> {
     let name = Path::new(from).file_name().unwrap_or_default().to_owned();
-    let (receiver, file, data) = unbroken(ask_for(link.clone(), from.to_owned())).await?;
-    let most = file.size.unwrap_or(UNANNOUNCED_FILE.min(download.most));
-    if most > download.most {
-        let what = format!("the file has {most} bytes, and at most {} are wanted", download.most);
-        return Err(Fault::user(Code::LimitExceeded, what));
-    }
-    let answer = Answer { receiver, file, data, most };
+    let answer = Answer::to(link, from, download.most).await?;
     match download.to {
         Where::Writer(writer) => answer.land(WriterSink::new(writer), options).await,
         Where::File(store, path) => {
@@ -145,6 +142,23 @@ pub(crate) async fn get(
     }
 }
 
+/// Fetches the file `from` of the server into the sink that `open` makes once the server has described the file.
+///
+/// # Errors
+/// The sink was discarded.
+pub(crate) async fn get_into<K: Sink, F: Future<Output = Result<K, StoreError>>>(
+    link: &Link,
+    from: &OsStr,
+    open: impl FnOnce(Facts) -> F,
+    options: TransferOptions,
+) -> Result<Tally, Fault> {
+    let answer = Answer::to(link, from, u64::MAX).await?;
+    let File { size, mode, modified, .. } = answer.file;
+    let facts = Facts::default().with_size(size).with_mode(mode).with_modified(Some(modified));
+    let sink = open(facts).await?;
+    answer.land(sink, options).await
+}
+
 /// A server that is about to send a file.
 struct Answer {
     receiver: ControlReceiver,
@@ -154,12 +168,27 @@ struct Answer {
 }
 
 impl Answer {
+    /// The answer to a request for `from`. A file of more than `most` bytes is refused here.
+    async fn to(link: &Link, from: &OsStr, most: u64) -> Result<Answer, Fault> {
+        let (receiver, file, data) = unbroken(ask_for(link.clone(), from.to_owned())).await?;
+        let size = file.size.unwrap_or(UNANNOUNCED_FILE.min(most));
+        if size > most {
+            let what = format!("the file has {size} bytes, and at most {most} are wanted");
+            return Err(Fault::user(Code::LimitExceeded, what));
+        }
+        Ok(Answer { receiver, file, data, most: size })
+    }
+
     async fn land(mut self, sink: impl Sink, mut options: TransferOptions) -> Result<Tally, Fault> {
         let progress = options.reporter(self.file.size);
         let sent = outcome(&mut self.receiver);
         let landed = flow::receive(sink, &mut self.data, self.most, progress, sent).await;
         let cut = if options.in_place { CUT_IN_PLACE } else { CUT_GET };
-        landed.map_err(|error| advised(error.into(), cut))
+        landed.map_err(|error| match &error {
+            ReceiveError::Stream(_) => advised(error.into(), cut),
+            ReceiveError::Sender(sender) if sender.is_lost() => advised(error.into(), cut),
+            _ => error.into(),
+        })
     }
 }
 
@@ -175,17 +204,43 @@ async fn ask_for(link: Link, from: OsString) -> Result<(ControlReceiver, File, R
         }
         last => match concluded(last)? {
             Ok(_) => Err(Fault::peer(Code::BadMessage, "the server says that it sent a file which it never opened")),
-            Err(fault) => Err(fault),
+            Err(error) => Err(error.into()),
         },
     }
 }
 
-async fn outcome(receiver: &mut ControlReceiver) -> Result<Tally, Fault> {
+/// Why a transfer has not ended well.
+#[derive(Debug, thiserror::Error)]
+enum OutcomeError {
+    /// The server's outcome did not come, or makes no sense.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// The server reports this.
+    #[error("{0}")]
+    Reported(Fault),
+}
+
+impl From<OutcomeError> for Fault {
+    fn from(error: OutcomeError) -> Fault {
+        match error {
+            OutcomeError::Control(error) => error.into(),
+            OutcomeError::Reported(fault) => fault,
+        }
+    }
+}
+
+impl OutcomeError {
+    fn is_lost(&self) -> bool {
+        matches!(self, OutcomeError::Control(ControlError::Stream(_)))
+    }
+}
+
+async fn outcome(receiver: &mut ControlReceiver) -> Result<Tally, OutcomeError> {
     concluded(next(receiver).await?)?
 }
 
 /// The next message that this version knows.
-async fn next(receiver: &mut ControlReceiver) -> Result<FromServer, Fault> {
+async fn next(receiver: &mut ControlReceiver) -> Result<FromServer, ControlError> {
     loop {
         match receiver.expect().await? {
             FromServer::Unknown(unknown) => {
@@ -197,25 +252,29 @@ async fn next(receiver: &mut ControlReceiver) -> Result<FromServer, Fault> {
 }
 
 /// The server's final message: the outer error is one that breaks the protocol.
-fn concluded(message: FromServer) -> Result<Result<Tally, Fault>, Fault> {
-    let bad = |what: String| Err(Fault::peer(Code::BadMessage, what));
+fn concluded(message: FromServer) -> Result<Result<Tally, OutcomeError>, ControlError> {
+    let bad = |what: String| Err(ControlError::Message(Fault::peer(Code::BadMessage, what)));
     match message {
         FromServer::Outcome(Outcome::Done(tally)) => Ok(Ok(tally)),
         // Of the server's own, so that nobody looks for its path on this machine.
-        FromServer::Outcome(Outcome::Failed(fault)) | FromServer::Refused(fault) => Ok(Err(fault.on(Side::Server))),
+        FromServer::Outcome(Outcome::Failed(fault)) | FromServer::Refused(fault) => {
+            Ok(Err(OutcomeError::Reported(fault.on(Side::Server))))
+        }
         FromServer::Outcome(Outcome::Unknown(unknown)) => {
             let what = format!("the transfer ended as {:?}, which this version doesn't know", unknown.kind);
-            Err(Fault::peer(Code::Unsupported, what)
-                .advise("whether the file is in place is not known: look, or copy it again"))
+            Err(ControlError::Message(
+                Fault::peer(Code::Unsupported, what)
+                    .advise("whether the file is in place is not known: look, or copy it again"),
+            ))
         }
         FromServer::File(_) => bad("the server opened a file a second time".into()),
         FromServer::Unknown(unknown) => bad(format!("an unknown message, {:?}", unknown.kind)),
     }
 }
 
-/// What holds where no outcome came: the link was lost, or the server ended everything.
+/// What holds where no outcome came, unless there is better advice.
 fn advised(fault: Fault, advice: &str) -> Fault {
-    match matches!(fault.code, Code::LinkLost | Code::Cancelled) && fault.advice.is_empty() {
+    match fault.advice.is_empty() {
         true => fault.advise(advice),
         false => fault,
     }

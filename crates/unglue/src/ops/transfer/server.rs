@@ -11,7 +11,7 @@ use unglue_proto::message::{Tally, Time};
 
 use super::Slots;
 use crate::ops::flow::{self, ReceiveError, SendError};
-use crate::ops::{Control, ControlReceiver, ControlSender, refuse};
+use crate::ops::{Control, ControlError, ControlReceiver, ControlSender, refuse};
 
 /// Receives a file.
 pub(crate) async fn serve_put(
@@ -27,7 +27,8 @@ pub(crate) async fn serve_put(
         Err(fault) => {
             // The client is sent a stop: nobody reads the data that it is sending.
             drop(link.claim(put.data));
-            return refuse(sender, fault.clone()).await.and(Err(fault));
+            refuse(sender, fault.clone()).await?;
+            return Err(fault);
         }
     };
     let result = receive(link, store, put, &mut receiver).await;
@@ -77,7 +78,10 @@ pub(crate) async fn serve_get(
     let Control { mut sender, receiver: _listener } = control;
     let _slot = match slots.take() {
         Ok(slot) => slot,
-        Err(fault) => return refuse(sender, fault.clone()).await.and(Err(fault)),
+        Err(fault) => {
+            refuse(sender, fault.clone()).await?;
+            return Err(fault);
+        }
     };
     let result = send(link, store, get, &mut sender).await;
     conclude(sender, result.map_err(Fault::from)).await
@@ -90,8 +94,8 @@ enum GetError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Stream(#[from] StreamError),
-    #[error("{0}")]
-    Control(Fault),
+    #[error(transparent)]
+    Control(#[from] ControlError),
 }
 
 impl From<SendError> for GetError {
@@ -108,7 +112,7 @@ impl From<GetError> for Fault {
         match error {
             GetError::Store(error) => error.into(),
             GetError::Stream(error) => error.into(),
-            GetError::Control(fault) => fault,
+            GetError::Control(error) => error.into(),
         }
     }
 }
@@ -119,7 +123,7 @@ async fn send(link: &Link, store: &Store, get: Get, sender: &mut ControlSender) 
     let data = link.open_unidirectional().await?;
     let modified = facts.modified.unwrap_or(Time { seconds: 0, nanoseconds: 0 });
     let file = File { data: data.number(), size: facts.size, mode: facts.mode, modified };
-    sender.send(&FromServer::File(file)).await.map_err(GetError::Control)?;
+    sender.send(&FromServer::File(file)).await?;
     Ok(flow::send(source, data, |_| ()).await?)
 }
 

@@ -309,3 +309,31 @@ fn a_dropped_get_leaves_nothing() {
         scene.is_untouched();
     });
 }
+
+/// A server of a later version: what it doesn't know a client ignores, or reports.
+#[test]
+fn a_client_ignores_events_of_a_later_version_and_reports_its_outcomes() {
+    let later = |kind: &str, body| serde_json::json!({ kind: body });
+    let answers = [
+        (later("outcome", serde_json::json!({"done": tally_of(NEW)})), Ok(tally_of(NEW))),
+        (later("outcome", serde_json::json!({"merged": {"with": "another"}})), Err(Code::Unsupported)),
+    ];
+    for (outcome, expected) in answers {
+        run(async |scene| {
+            let upload = Upload::bytes(NEW).named("file");
+            let client = super::put(&scene.client, upload, "there".as_ref(), TransferOptions::default());
+            let server = async {
+                let Control { mut sender, mut receiver } = Control::new(scene.server.accept().await.expect("a stream"));
+                let Request::Put(put) = receiver.expect().await.expect("a request") else { panic!("another request") };
+                let mut data = scene.server.claim(put.data).expect("the client's stream");
+                while data.read(NEW.len()).await.expect("data").is_some() {}
+                sender.send(&later("scanned", serde_json::json!({"clean": true}))).await.expect("it is sent");
+                sender.send(&outcome).await.expect("it is sent");
+                sender.finish();
+                let _ = receiver.expect::<FromClient>().await;
+            };
+            let (result, ()) = tokio::join!(client, server);
+            assert_eq!(result.map_err(|fault| fault.code), expected);
+        });
+    }
+}

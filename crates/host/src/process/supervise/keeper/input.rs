@@ -35,6 +35,11 @@ impl Input {
         self.meter.bytes() - self.waiting.len() as u64
     }
 
+    /// Bytes that came, in order.
+    pub(super) fn received(&self) -> u64 {
+        self.meter.bytes()
+    }
+
     /// How it ended.
     pub(super) fn end(&self) -> Option<&StreamEnd> {
         self.end.as_ref()

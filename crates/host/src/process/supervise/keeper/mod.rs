@@ -287,6 +287,7 @@ impl Running<'_> {
             stdout: self.outputs.written(Output::Stdout),
             stderr: self.outputs.written(Output::Stderr),
             stdin: self.input.taken(),
+            received: self.input.received(),
             stdin_end: self.input.end().cloned(),
             exit: self.exit.clone(),
             stalled: self.outputs.is_stalled(),

@@ -1,0 +1,55 @@
+//! What a principal may use: the one place where its policy decides about the server's commands, environment, files and
+//! limits.
+
+use unglue_host::store::Store;
+use unglue_identity::Principal;
+use unglue_proto::{Code, Fault};
+
+use super::Shared;
+use crate::ops::exec::Runner;
+use crate::ops::transfer::Slots;
+
+/// What the operations of one connection may use. They get it from here, and never from the server's settings.
+pub(super) struct Grant {
+    runner: Option<Runner>,
+    store: Option<Store>,
+    slots: Slots,
+}
+
+impl Grant {
+    /// What `principal` may use of the server. `runner` is that of the connection's thread.
+    pub(super) fn of(principal: &Principal, shared: &Shared, runner: Option<Runner>) -> Grant {
+        let policy = &principal.policy;
+        Grant {
+            runner: runner.filter(|_| policy.exec),
+            store: shared.store.clone().filter(|_| policy.files),
+            slots: shared.slots.of_link(),
+        }
+    }
+
+    /// What runs commands, with the environment and the directory that they get.
+    ///
+    /// # Errors
+    /// [`Code::NotAllowed`].
+    pub(super) fn runner(&self) -> Result<&Runner, Fault> {
+        self.runner.as_ref().ok_or_else(|| not_allowed("runs no commands", "exec"))
+    }
+
+    /// The files.
+    ///
+    /// # Errors
+    /// [`Code::NotAllowed`].
+    pub(super) fn store(&self) -> Result<&Store, Fault> {
+        self.store.as_ref().ok_or_else(|| not_allowed("moves no files", "files"))
+    }
+
+    /// How many transfers may be in progress.
+    pub(super) fn slots(&self) -> &Slots {
+        &self.slots
+    }
+}
+
+fn not_allowed(what: &str, name: &str) -> Fault {
+    Fault::user(Code::NotAllowed, format!("this server {what}"))
+        .advise(format!("its owner can start it with --allow {name}"))
+}
