@@ -215,6 +215,11 @@ impl Dialler {
         Ok(current.link.clone())
     }
 
+    /// Whether there may be another link once this one has ended.
+    pub(crate) fn can_dial(&self) -> bool {
+        self.target.is_some()
+    }
+
     /// The journal of the server, as its welcome names it.
     ///
     /// # Errors
