@@ -80,13 +80,15 @@ impl SpawnError {
         }
     }
 
-    /// How a command ended that did not start.
+    /// How a command ended that did not start, or of which that isn't known.
     pub fn outcome(&self) -> Outcome {
         let step = match self {
             Self::Invalid { .. } => return Outcome::Refused(Fault::user(Code::BadMessage, self.to_string())),
-            Self::NeverReady | Self::Lost | Self::Deadline { .. } => {
-                return Outcome::Failed(Fault::system(Code::System, self.to_string()));
+            Self::Lost | Self::Deadline { .. } => {
+                let fault = Fault::system(Code::Unknown, self.to_string());
+                return Outcome::NotKnown(fault.advise("if it started, it was killed: look for what it has done"));
             }
+            Self::NeverReady => return Outcome::Failed(Fault::system(Code::System, self.to_string())),
             Self::Program { .. } => SpawnStep::Program,
             Self::Cwd { .. } => SpawnStep::Cwd,
             Self::System { .. } => SpawnStep::Resources,

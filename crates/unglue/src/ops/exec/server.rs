@@ -11,18 +11,14 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::time::timeout;
-use unglue_host::process::{
-    Command, InputSource, OutputSink, SinkClosed, SpawnError, SpoolLimit, Supervisors, errno_name,
-};
+use unglue_host::process::{Command, InputSource, OutputSink, SinkClosed, SpoolLimit, Supervisors};
 use unglue_jobs::{
     Asking, Attachment, Begun, Event, Job, Known, New, NotStarted, Order, Registry, Started, Stdio, keep, start,
 };
 use unglue_link::{Link, RecvStream, SendStream};
 use unglue_proto::life::Terms;
 use unglue_proto::limits::TURN;
-use unglue_proto::message::exec::{
-    self as wire, Exec, FromClient, FromServer, Lease, Outcome, Report, SpawnFailed, SpawnStep, StreamEnd,
-};
+use unglue_proto::message::exec::{self as wire, Exec, FromClient, FromServer, Lease, Outcome, Report, StreamEnd};
 use unglue_proto::{Code, Fault, signal};
 
 use crate::ops::job::{Beginning, Jobs, Wants, attend, not_kept, without_output};
@@ -108,7 +104,7 @@ fn not_begun(new: New, fault: Fault) -> Outcome {
 
 /// Records that a command did not start, and why.
 fn recorded(failed: NotStarted) -> Outcome {
-    let outcome = not_started(&failed.error);
+    let outcome = failed.error.outcome();
     match &outcome {
         Outcome::Refused(_) => failed.claim.never_started(),
         outcome => failed.claim.conclude(Report::of(outcome.clone())),
@@ -356,25 +352,6 @@ fn crowded() -> Fault {
     let seconds = TURN.as_secs();
     Fault::system(Code::Busy, format!("as many commands run as this server allows, and none ended within {seconds} s"))
         .advise("nothing ran; try again later")
-}
-
-fn not_started(error: &SpawnError) -> Outcome {
-    let step = match error {
-        SpawnError::Invalid { .. } => return Outcome::Refused(Fault::user(Code::BadMessage, error.to_string())),
-        error if error.is_unknown() => {
-            let fault = Fault::system(Code::Unknown, error.to_string());
-            return Outcome::NotKnown(fault.advise("if it started, it was killed: look for what it has done"));
-        }
-        SpawnError::NeverReady | SpawnError::Lost | SpawnError::Deadline { .. } => {
-            return Outcome::Failed(Fault::system(Code::System, error.to_string()));
-        }
-        SpawnError::Program { .. } => SpawnStep::Program,
-        SpawnError::Cwd { .. } => SpawnStep::Cwd,
-        SpawnError::System { .. } => SpawnStep::Resources,
-    };
-    let number = error.errno().unwrap_or_default();
-    let errno = errno_name(number).map_or_else(|| format!("E{number}"), str::to_owned);
-    Outcome::SpawnFailed(SpawnFailed { errno, step, what: error.to_string() })
 }
 
 #[cfg(test)]
