@@ -22,10 +22,12 @@ pub use client::{Address, Client, ClientOptions};
 pub use ops::exec::{Collected, Exec, Input, Output, Running};
 pub use ops::new_id;
 pub use ops::transfer::{Download, Moved, Progress, TransferOptions, Upload};
+pub use ops::tree::{TreeListener, TreeMove, TreeUpdate, relay};
 pub use server::{Ending, Server, ServerOptions, Service};
 
 pub use unglue_host::process::widen;
 pub use unglue_host::process::{SupervisorCommand, supervise_if_asked, supervise_main};
+pub use unglue_host::store::tree::{Moving, TreeEvent};
 pub use unglue_host::store::{Partials, Store};
 pub use unglue_identity::AskPassphrase;
 pub use unglue_identity::{Denial, Passphrase, Policy, Principal, PublicKey};
@@ -38,8 +40,11 @@ pub use unglue_proto::message::auth::Welcome;
 pub use unglue_proto::message::exec::{
     Exit, Left, Outcome, Report, Signalled, SpawnFailed, SpawnStep, Stream, StreamEnd, TimedOut,
 };
+pub use unglue_proto::message::files;
+pub use unglue_proto::message::tree::{Layout, Summary, TreeOptions};
 pub use unglue_proto::message::{Tally, Time, Unknown};
-pub use unglue_proto::{Blame, Code, Fault, Printable, Side, is_deceptive, signal};
+pub use unglue_proto::tree::{Chmod, Rule};
+pub use unglue_proto::{Blame, Code, Fault, Octets, Printable, Side, is_deceptive, signal};
 
 /// Who a client is, and which servers it trusts: keys, the agent, known hosts.
 pub use unglue_identity as identity;

@@ -13,8 +13,10 @@
 
 pub mod auth;
 pub mod exec;
+pub mod files;
 mod tagged;
 pub mod transfer;
+pub mod tree;
 
 pub use tagged::Unknown;
 pub(crate) use tagged::{named, tagged};
@@ -33,6 +35,10 @@ tagged! {
         "put" => Put(transfer::Put),
         /// Read a file of the server.
         "get" => Get(transfer::Get),
+        /// Move a tree, either way.
+        "tree" => Tree(Box<tree::Tree>),
+        /// Look at files of the server, or change their names.
+        "files" => Files(files::Files),
     }
 }
 
@@ -43,6 +49,8 @@ impl Request {
             Request::Exec(exec) => &exec.require,
             Request::Put(put) => &put.require,
             Request::Get(get) => &get.require,
+            Request::Tree(tree) => &tree.require,
+            Request::Files(files) => &files.require,
             Request::Unknown(_) => &[],
         }
     }
@@ -56,6 +64,8 @@ impl Request {
             Request::Exec(_) => exec::KNOWN,
             Request::Put(_) => transfer::PUT_KNOWN,
             Request::Get(_) => transfer::GET_KNOWN,
+            Request::Tree(_) => tree::KNOWN,
+            Request::Files(_) => files::KNOWN,
             Request::Unknown(unknown) => return Err(unsupported(&format!("the operation {:?}", unknown.kind))),
         };
         check_required(self.required(), known)

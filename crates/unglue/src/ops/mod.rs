@@ -2,8 +2,10 @@
 
 mod control;
 pub mod exec;
+pub mod files;
 mod flow;
 pub mod transfer;
+pub mod tree;
 
 pub(crate) use control::{Control, ControlReceiver, ControlSender};
 

@@ -108,7 +108,7 @@ impl Host {
             Some(Request::Exec(exec)) => self.exec(id, exec, &operation),
             Some(Request::Put(put)) => self.put(id, put, &operation),
             Some(Request::Get(get)) => self.get(id, get),
-            Some(Request::Unknown(unknown)) => panic!("the client asks for {unknown:?}"),
+            Some(other) => panic!("the client asks for {other:?}"),
         };
         match done {
             true => self.mux.stop(id, Code::Cancelled),
