@@ -14,6 +14,7 @@
 pub mod auth;
 pub mod exec;
 pub mod files;
+pub mod jobs;
 mod tagged;
 pub mod transfer;
 pub mod tree;
@@ -39,6 +40,14 @@ tagged! {
         "tree" => Tree(Box<tree::Tree>),
         /// Look at files of the server, or change their names.
         "files" => Files(files::Files),
+        /// Watch a command that runs, or hold it.
+        "attach" => Attach(jobs::Attach),
+        /// List commands.
+        "jobs" => Jobs(jobs::Jobs),
+        /// Send a signal to a command.
+        "signal" => Signal(jobs::Signal),
+        /// Forget a command that has ended, and what it printed.
+        "remove" => Remove(jobs::Remove),
     }
 }
 
@@ -51,6 +60,10 @@ impl Request {
             Request::Get(get) => &get.require,
             Request::Tree(tree) => &tree.require,
             Request::Files(files) => &files.require,
+            Request::Attach(attach) => &attach.require,
+            Request::Jobs(jobs) => &jobs.require,
+            Request::Signal(signal) => &signal.require,
+            Request::Remove(remove) => &remove.require,
             Request::Unknown(_) => &[],
         }
     }
@@ -66,6 +79,8 @@ impl Request {
             Request::Get(_) => transfer::GET_KNOWN,
             Request::Tree(_) => tree::KNOWN,
             Request::Files(_) => files::KNOWN,
+            Request::Attach(_) => jobs::ATTACH_KNOWN,
+            Request::Jobs(_) | Request::Signal(_) | Request::Remove(_) => &[],
             Request::Unknown(unknown) => return Err(unsupported(&format!("the operation {:?}", unknown.kind))),
         };
         check_required(self.required(), known)
@@ -86,6 +101,14 @@ pub fn check_required(required: &[String], known: &[&str]) -> Result<(), Fault> 
 fn unsupported(what: &str) -> Fault {
     Fault::user(Code::Unsupported, format!("this version of unglue doesn't know {what}"))
         .advise("nothing was done; update the server, or leave the option out")
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+fn is_zero(value: &u64) -> bool {
+    *value == 0
 }
 
 /// How many bytes of a stream went by, and their BLAKE3 digest in lower-case hexadecimal.

@@ -13,11 +13,12 @@ pub(super) struct Gate {
     keys: AuthorizedKeys,
     user: String,
     policy: Policy,
+    journal: Option<String>,
 }
 
 impl Gate {
-    pub(super) fn new(keys: AuthorizedKeys, user: String, policy: Policy) -> Gate {
-        Gate { keys, user, policy }
+    pub(super) fn new(keys: AuthorizedKeys, user: String, policy: Policy, journal: Option<String>) -> Gate {
+        Gate { keys, user, policy, journal }
     }
 }
 
@@ -29,6 +30,7 @@ impl Gatekeeper for Gate {
             agent: concat!("unglue ", env!("CARGO_PKG_VERSION")).into(),
             user: principal.user.clone(),
             allow: allowed.iter().filter(|(_, allowed)| *allowed).map(|(name, _)| (*name).to_owned()).collect(),
+            journal: self.journal.clone(),
         }
     }
 
@@ -47,17 +49,18 @@ impl Gatekeeper for Gate {
 pub(super) struct Allowed {
     inner: Arc<dyn Gatekeeper>,
     policy: Policy,
+    journal: Option<String>,
 }
 
 impl Allowed {
-    pub(super) fn new(inner: Arc<dyn Gatekeeper>, policy: Policy) -> Allowed {
-        Allowed { inner, policy }
+    pub(super) fn new(inner: Arc<dyn Gatekeeper>, policy: Policy, journal: Option<String>) -> Allowed {
+        Allowed { inner, policy, journal }
     }
 }
 
 impl Gatekeeper for Allowed {
     fn welcome(&self, principal: &Principal) -> Welcome {
-        self.inner.welcome(principal)
+        Welcome { journal: self.journal.clone(), ..self.inner.welcome(principal) }
     }
 
     fn authorise(&self, user: Option<&str>, key: &PublicKey) -> Result<Principal, Denial> {

@@ -139,11 +139,13 @@ impl Shared {
         let protected = protected(&options, &account, &state, &host_key.path);
         let store = store(&options, &account, &state)?.protecting(protected);
         let tls = ServerTls::new(&host_key.key).map_err(Fault::from)?;
+        let registry = Registry::open(&state)?;
+        let gatekeeper = gatekeeper(&options, &account, registry.journal());
         let shared = Shared {
-            acceptor: Acceptor::new(tls, gatekeeper(&options, &account), link_config(&options)),
+            acceptor: Acceptor::new(tls, gatekeeper, link_config(&options)),
             store: options.files.then_some(store),
             slots: Slots::default(),
-            registry: Registry::default(),
+            registry,
             exec: options.exec,
             environment: login_environment(),
             top: top(&options, &account)?,
@@ -226,14 +228,15 @@ fn authorized_keys(options: &ServerOptions, account: &Account) -> AuthorizedKeys
     }
 }
 
-fn gatekeeper(options: &ServerOptions, account: &Account) -> Arc<dyn Gatekeeper> {
+fn gatekeeper(options: &ServerOptions, account: &Account, journal: Option<&str>) -> Arc<dyn Gatekeeper> {
+    let journal = journal.map(str::to_owned);
     let mut policy = Policy::default();
     (policy.exec, policy.files) = (options.exec, options.files);
     if let Some(own) = &options.gatekeeper {
-        return Arc::new(Allowed::new(own.clone(), policy));
+        return Arc::new(Allowed::new(own.clone(), policy, journal));
     }
     let keys = authorized_keys(options, account);
-    Arc::new(Gate::new(keys, account.name.to_string_lossy().into_owned(), policy))
+    Arc::new(Gate::new(keys, account.name.to_string_lossy().into_owned(), policy, journal))
 }
 
 /// A thousand commands need some thousands of pipes: raises this process's limit of open files to what it may. Commands

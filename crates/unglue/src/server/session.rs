@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 use tracing::field::display;
 use unglue_host::store::Store;
 use unglue_identity::Principal;
-use unglue_jobs::{Claim, Kind};
+use unglue_jobs::{Asking, Transfer};
 use unglue_link::{Link, Peer};
 use unglue_proto::message::{Request, Tally, exec, files, transfer, tree};
 use unglue_proto::{Code, Fault, Octets};
@@ -16,7 +16,7 @@ use super::connections::log_panic;
 use super::{Shared, Stage};
 use crate::ops::exec::Runner;
 use crate::ops::transfer::Slots;
-use crate::ops::{Control, exec as running, files as looking, refuse, transfer as moving, tree as trees};
+use crate::ops::{Control, exec as running, files as looking, job as jobs, refuse, transfer as moving, tree as trees};
 
 /// A connection's operations. Dropped, it ends them all.
 pub(super) struct Session {
@@ -105,6 +105,9 @@ impl Context {
             Request::Get(get) => self.get(get, known, control).await,
             Request::Tree(tree) => self.tree(*tree, known, control).await,
             Request::Files(files) => self.files(files, known, control).await,
+            Request::Attach(_) | Request::Jobs(_) | Request::Signal(_) | Request::Remove(_) => {
+                self.on_jobs(request, known, control).await;
+            }
             Request::Unknown(_) => {
                 let fault = known.err().unwrap_or_else(|| Fault::us("an unknown request is known"));
                 self.refuse("unknown_request", fault, control).await;
@@ -125,8 +128,7 @@ impl Context {
         let unfinished = Unfinished::new("exec_abandoned", self.peer, &id);
         let result = match known.and_then(|()| self.runner()) {
             Ok(runner) => {
-                let owner = (&self.shared.registry, self.principal.user.as_str());
-                running::serve(&self.link, runner, owner, exec, control).await
+                running::serve(&self.link, runner, (&self.shared.registry, self.asking()), exec, control).await
             }
             Err(fault) => {
                 self.refuse_data(exec.stdin);
@@ -209,16 +211,46 @@ impl Context {
         }
     }
 
+    /// What is asked about jobs: who may run commands may see to them.
+    async fn on_jobs(&self, request: Request, known: Result<(), Fault>, control: Control) {
+        let (event, registry, asking) = (request.kind().to_owned(), &self.shared.registry, self.asking());
+        let stdin = match &request {
+            Request::Attach(attach) => attach.stdin,
+            _ => None,
+        };
+        let done = match known.and_then(|()| self.runner().map(drop)) {
+            Err(fault) => {
+                self.refuse_data(stdin);
+                refuse(control.sender, fault.clone()).await.and(Err(fault))
+            }
+            Ok(()) => match request {
+                Request::Attach(attach) => {
+                    jobs::serve_attach(&self.link, registry, asking, attach, control).await.map(drop)
+                }
+                Request::Jobs(jobs) => jobs::serve_jobs(registry, asking, jobs, control).await,
+                Request::Signal(signal) => jobs::serve_signal(registry, asking, signal, control).await,
+                Request::Remove(remove) => jobs::serve_remove(registry, asking, remove, control).await,
+                other => Err(Fault::us(format!("{:?} is no request about jobs", other.kind()))),
+            },
+        };
+        let why = done.err().map(|fault| fault.what);
+        tracing::info!(event, peer = %self.peer, user = %self.principal.user, why);
+    }
+
+    fn asking(&self) -> Asking<'_> {
+        Asking { user: &self.principal.user, key: None }
+    }
+
     fn runner(&self) -> Result<&Runner, Fault> {
         let runner = self.runner.as_ref().filter(|_| self.principal.policy.exec);
         runner.ok_or_else(|| not_allowed("runs no commands", "exec"))
     }
 
     /// The store, and a claim to the transfer's id.
-    fn store(&self, id: &str) -> Result<(&Store, Claim), Fault> {
+    fn store(&self, id: &str) -> Result<(&Store, Transfer), Fault> {
         let store = self.shared.store.as_ref().filter(|_| self.principal.policy.files);
         let store = store.ok_or_else(|| not_allowed("moves no files", "files"))?;
-        let claim = self.shared.registry.claim(&self.principal.user, id, Kind::Transfer);
+        let claim = self.shared.registry.transfer(&self.principal.user, id);
         let claim = claim.map_err(|in_use| Fault::user(Code::IdInUse, in_use.to_string()))?;
         Ok((store, claim))
     }

@@ -14,6 +14,9 @@ use crate::tree;
 /// Names the site of a process that is to become a server.
 const VARIABLE: &str = "UNGLUE_TEST_DAEMON";
 
+/// Where it is to listen.
+const ADDRESS: &str = "UNGLUE_TEST_ADDRESS";
+
 /// What stands before the address that a server prints.
 const LISTENING: &str = "listening on ";
 
@@ -24,7 +27,7 @@ fn server() {
     let log = fs::File::options().create(true).append(true).open(folder.join("log")).expect("a log");
     tracing_subscriber::fmt().with_ansi(false).with_writer(std::sync::Mutex::new(log)).init();
     let options = ServerOptions::default()
-        .listen("127.0.0.1:0")
+        .listen(std::env::var(ADDRESS).unwrap_or_else(|_| "127.0.0.1:0".into()))
         .root(folder.join("root"))
         .state(folder.join("state"))
         .host_key(folder.join("host_key"))
@@ -49,14 +52,24 @@ impl Daemon {
         Daemon::start_as(site.path("").as_path(), &[])
     }
 
+    /// Starts it where another one was.
+    pub(crate) fn start_at(site: &Site, address: SocketAddr) -> Daemon {
+        Daemon::spawn(site.path("").as_path(), &[], Some(address))
+    }
+
     /// Starts it behind a prefix of words, such as a program that changes what surrounds it.
     pub(crate) fn start_as(folder: &Path, prefix: &[&str]) -> Daemon {
+        Daemon::spawn(folder, prefix, None)
+    }
+
+    fn spawn(folder: &Path, prefix: &[&str], address: Option<SocketAddr>) -> Daemon {
         let this = std::env::current_exe().expect("this binary");
         let mut words = prefix.iter().map(Into::into).chain([this.into_os_string()]);
         let mut child = Command::new(words.next().expect("a program"))
             .args(words)
             .args(["daemon::server", "--exact", "--nocapture", "--test-threads=1"])
             .env(VARIABLE, folder)
+            .envs(address.map(|address| (ADDRESS, address.to_string())))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -9,6 +9,7 @@ mod embedded;
 mod exec;
 mod flood;
 mod hoard;
+mod jobs;
 mod keys;
 mod orphans;
 mod pipelined;
