@@ -41,7 +41,7 @@ impl Scene {
     /// Moves `from/` into the root.
     fn sync(&self, options: TreeOptions) -> Result<Ended, Fault> {
         let store = Store::home(self.directory.path()).expect("a store");
-        let mut source = store.tree_source(&["from/".into()], options.clone())?;
+        let mut source = store.tree_source(&["from/.".into()], options.clone())?;
         let mut sink = self.store.tree_sink(Path::new("."), &Layout::Into, options).map_err(|error| error.fault())?;
         pump(&mut source, &mut sink)?;
         let problems = source.events().into_iter().chain(sink.events()).filter_map(|event| match event {
@@ -411,7 +411,7 @@ fn a_dropped_transfer_and_a_dead_process_leave_nothing() {
     let part = |forget: bool| {
         let store = Store::home(scene.directory.path()).expect("a store");
         let options = TreeOptions { everything: true, ..archive() };
-        let mut source = store.tree_source(&["from/".into()], options.clone()).expect("a source");
+        let mut source = store.tree_source(&["from/.".into()], options.clone()).expect("a source");
         let mut sink = scene.store.tree_sink(Path::new("."), &Layout::Into, options).expect("a sink");
         let Produced::Piece(piece) = source.next() else { panic!("nothing comes") };
         sink.take(&piece).expect("it goes on");

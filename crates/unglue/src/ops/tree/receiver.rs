@@ -36,7 +36,6 @@ struct Receiving<'a> {
     unsent: VecDeque<Bytes>,
     ended: bool,
     batch: Option<Batch>,
-    committed: Option<Committed>,
     beside: JoinSet<Ended>,
     moved: (mpsc::UnboundedSender<u64>, mpsc::UnboundedReceiver<u64>),
 }
@@ -64,7 +63,6 @@ pub(super) async fn receive(
         unsent: VecDeque::new(),
         ended: false,
         batch: None,
-        committed: None,
         beside: JoinSet::new(),
         moved: mpsc::unbounded_channel(),
     };
@@ -86,6 +84,7 @@ impl Receiving<'_> {
             if work.is_none()
                 && self.batch.is_none()
                 && !self.pieces.is_empty()
+                && self.unsent.iter().map(Bytes::len).sum::<usize>() < WAITING
                 && let Some(sink) = self.sink.take()
             {
                 let pieces = std::mem::take(&mut self.pieces);
@@ -138,6 +137,10 @@ impl Receiving<'_> {
             let (store, moved) = (self.store.clone(), self.moved.0.clone());
             self.beside.spawn(land(store, stream, landing, moved));
         }
+        for number in step.refused {
+            // The sender is told that nobody reads it.
+            drop(self.link.claim(number));
+        }
         self.batch = step.batch;
         Ok(())
     }
@@ -153,7 +156,6 @@ impl Receiving<'_> {
 
     /// Everything has come: completes the tree, and sends the last answers.
     async fn conclude(mut self) -> Result<Summary, Broken> {
-        debug_assert!(self.committed.is_none());
         let mut sink = self.sink.take().expect("no work is under way");
         let finished = self.store.work(move || {
             let finished = sink.finish();
