@@ -127,7 +127,7 @@ impl TreeSource {
     }
 
     /// The next thing to do. Blocks on the disk for a short time.
-    pub fn next(&mut self) -> Produced {
+    pub fn produce(&mut self) -> Produced {
         let mut out = Vec::with_capacity(PIECE + PIECE / 2);
         while out.len() < PIECE {
             if let Some((entry, slot, mut content)) = self.content.take() {

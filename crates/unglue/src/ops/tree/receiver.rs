@@ -14,6 +14,9 @@ use unglue_proto::{Code, Fault};
 
 use super::{Broken, TreeListener, TreeUpdate, write_some};
 
+/// Publishing what has come, in the background.
+type Committing = Pin<Box<dyn Future<Output = Result<Committed, Fault>> + Send>>;
+
 /// Bytes that are read from a stream at once.
 const READ: usize = 256 * 1024;
 /// Bytes of records that wait to be looked at; more stay in the stream.
@@ -72,7 +75,7 @@ pub(super) async fn receive(
 impl Receiving<'_> {
     async fn run(mut self) -> Result<Summary, Broken> {
         let mut work: Option<Pin<Box<dyn Future<Output = Worked> + Send>>> = None;
-        let mut commit: Option<Pin<Box<dyn Future<Output = Result<Committed, Fault>> + Send>>> = None;
+        let mut commit: Option<Committing> = None;
         loop {
             if commit.is_none()
                 && let Some(batch) = self.batch.take()

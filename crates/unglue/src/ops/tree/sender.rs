@@ -212,7 +212,7 @@ impl Sending<'_> {
 }
 
 fn ask(mut source: Box<TreeSource>, answers: &[u8]) -> (Box<TreeSource>, Result<Produced, Fault>) {
-    let produced = source.answer(answers).map(|()| source.next());
+    let produced = source.answer(answers).map(|()| source.produce());
     (source, produced)
 }
 
