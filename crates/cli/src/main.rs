@@ -7,10 +7,12 @@ mod access;
 mod allocator;
 mod args;
 mod blocking;
+mod calendar;
 mod complaint;
 mod cp;
 mod demo;
 mod exec;
+mod files;
 // Its doc comments are help texts, where `data[len]` is a framing and no link.
 #[allow(rustdoc::broken_intra_doc_links)]
 mod frame;
@@ -31,6 +33,7 @@ mod runtime;
 mod serve;
 mod signals;
 mod standard;
+mod trees;
 mod typed;
 mod warnings;
 
@@ -67,6 +70,13 @@ fn run(command: Command) -> Result<ExitCode, Complaint> {
         Command::Exec(args) => exec::run(&args),
         Command::Repl(args) => repl::run(&args),
         Command::Cp(args) => cp::run(&args),
+        Command::Sync(args) => trees::sync(&args),
+        Command::Ls(args) => files::ls(&args),
+        Command::Stat(args) => files::stat(&args),
+        Command::Mkdir(args) => files::mkdir(&args),
+        Command::Mv(args) => files::mv(&args),
+        Command::Rm(args) => files::rm(&args),
+        Command::Hash(args) => files::hash(&args),
         Command::Serve(args) => serve::run(args),
         Command::Key(args) => key::run(&args),
         Command::Frame(command) => command.run(),
@@ -80,6 +90,7 @@ fn run(command: Command) -> Result<ExitCode, Complaint> {
 
 /// Whether a private key comes into this process's memory.
 fn uses_keys(command: &Command) -> bool {
-    use Command::{Cp, Demo, Exec, Key, Repl, Serve};
-    matches!(command, Cp(_) | Demo(_) | Exec(_) | Key(_) | Repl(_) | Serve(_))
+    use Command::{Cp, Demo, Exec, Hash, Key, Ls, Mkdir, Mv, Repl, Rm, Serve, Stat, Sync};
+    let moves_files = matches!(command, Cp(_) | Sync(_) | Ls(_) | Stat(_) | Mkdir(_) | Mv(_) | Rm(_) | Hash(_));
+    moves_files || matches!(command, Demo(_) | Exec(_) | Key(_) | Repl(_) | Serve(_))
 }

@@ -7,14 +7,17 @@ pub(crate) mod connection;
 pub(crate) mod cp;
 pub(crate) mod demo;
 pub(crate) mod exec;
+pub(crate) mod files;
 pub(crate) mod key;
 pub(crate) mod lab;
 pub(crate) mod manual;
 pub(crate) mod place;
 mod remote_command;
 pub(crate) mod repl;
+mod rules;
 pub(crate) mod serve;
 pub(crate) mod span;
+pub(crate) mod sync;
 pub(crate) mod target;
 mod usage;
 
@@ -31,6 +34,7 @@ Examples:
   unglue serve                             # run a server on the other machine
   unglue exec build.example uname -a
   unglue cp notes.txt build.example:
+  unglue sync -a project/ build.example:project/
   unglue lab scene --all                   # why messages stick, on real sockets
 
 -h lists the flags; --help and `unglue help COMMAND` add examples. UNGLUE_LOG=LEVEL writes a log
@@ -53,6 +57,13 @@ pub(crate) enum Command {
     Exec(exec::ExecArgs),
     Repl(repl::ReplArgs),
     Cp(cp::CpArgs),
+    Sync(sync::SyncArgs),
+    Ls(files::LsArgs),
+    Stat(files::StatArgs),
+    Mkdir(files::MkdirArgs),
+    Mv(files::MvArgs),
+    Rm(files::RmArgs),
+    Hash(files::HashArgs),
     Serve(serve::ServeArgs),
     Key(key::KeyArgs),
     Demo(demo::DemoArgs),

@@ -20,6 +20,12 @@ pub enum SpawnError {
         /// What is wrong with it.
         what: &'static str,
     },
+    /// As many commands ran as there may, and none of them ended within this time.
+    #[error("as many commands run as this server allows, and none ended within {} s", after.as_secs())]
+    Crowded {
+        /// How long the command waited.
+        after: Duration,
+    },
     /// The program was not found, or the kernel refused to execute it.
     #[error("{program:?} could not be run: {}", errno_text(*errno))]
     Program {
@@ -83,6 +89,10 @@ impl SpawnError {
     /// How a command ended that did not start, or of which that isn't known.
     pub fn outcome(&self) -> Outcome {
         let step = match self {
+            Self::Crowded { .. } => {
+                let fault = Fault::system(Code::Busy, self.to_string());
+                return Outcome::Refused(fault.advise("nothing ran; try again later"));
+            }
             Self::Invalid { .. } => return Outcome::Refused(Fault::user(Code::BadMessage, self.to_string())),
             Self::Lost | Self::Deadline { .. } => {
                 let fault = Fault::system(Code::Unknown, self.to_string());
@@ -103,7 +113,7 @@ impl SpawnError {
         match self {
             Self::Program { errno, .. } | Self::Cwd { errno, .. } => Some(*errno),
             Self::System { source, .. } => source.raw_os_error(),
-            Self::Invalid { .. } | Self::NeverReady | Self::Lost | Self::Deadline { .. } => None,
+            Self::Crowded { .. } | Self::Invalid { .. } | Self::NeverReady | Self::Lost | Self::Deadline { .. } => None,
         }
     }
 

@@ -2,9 +2,11 @@
 
 mod control;
 pub mod exec;
+pub mod files;
 mod flow;
 pub mod job;
 pub mod transfer;
+pub mod tree;
 
 pub(crate) use control::{Control, ControlError, ControlReceiver, ControlSender};
 

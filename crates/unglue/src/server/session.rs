@@ -9,7 +9,7 @@ use unglue_host::store::Store;
 use unglue_identity::Principal;
 use unglue_jobs::{Asking, Transfer};
 use unglue_link::{Link, Peer};
-use unglue_proto::message::{Request, Tally, exec, transfer};
+use unglue_proto::message::{Request, Tally, exec, files, transfer, tree};
 use unglue_proto::{Code, Fault, Octets};
 
 use super::connections::log_panic;
@@ -17,7 +17,10 @@ use super::grant::Grant;
 use super::{Leaving, Shared, Stage};
 use crate::ops::exec::Runner;
 use crate::ops::job::Jobs;
-use crate::ops::{Control, ControlError, exec as running, job as jobs, refuse, transfer as moving, turn_down};
+use crate::ops::{
+    Control, ControlError, exec as running, files as looking, job as jobs, refuse, transfer as moving, tree as trees,
+    turn_down,
+};
 
 /// A connection's operations. Dropped, it ends them all.
 pub(super) struct Session {
@@ -105,6 +108,8 @@ impl Context {
             Request::Exec(exec) => self.exec(*exec, known, control).await,
             Request::Put(put) => self.put(put, known, control).await,
             Request::Get(get) => self.get(get, known, control).await,
+            Request::Tree(tree) => self.tree(*tree, known, control).await,
+            Request::Files(files) => self.files(files, known, control).await,
             Request::Attach(_) | Request::Jobs(_) | Request::Signal(_) | Request::Remove(_) => {
                 self.on_jobs(request, known, control).await;
             }
@@ -168,6 +173,45 @@ impl Context {
         };
         unfinished.finish();
         self.log_transfer("get", &id, &path, None, &result);
+    }
+
+    async fn tree(&self, tree: tree::Tree, known: Result<(), Fault>, control: Control) {
+        let (id, way) = (tree.id.clone(), tree.way.name().to_owned());
+        let path = tree.to.clone().or_else(|| tree.sources.first().cloned()).unwrap_or_default();
+        let unfinished = Unfinished::new("tree_abandoned", self.peer, &id);
+        let result = match known.and_then(|()| self.store(&id)) {
+            Ok((store, _claim)) => trees::serve(&self.link, store, self.grant.slots(), tree, control).await,
+            Err(fault) => {
+                self.refuse_data(Some(tree.data));
+                turn_down(control.sender, fault).await
+            }
+        };
+        unfinished.finish();
+        let (peer, user, id) = (self.peer, &self.principal.user, safe(&id));
+        match result {
+            Ok(done) => {
+                let (entries, files, bytes, problems) = (done.entries, done.files, done.bytes, done.problems);
+                let (deleted, blake3) = (done.deleted, done.blake3);
+                tracing::info!(event = "tree", %peer, %user, %id, %way, %path, entries, files, bytes, deleted, problems, %blake3);
+            }
+            Err(fault) => {
+                tracing::warn!(event = "tree", %peer, %user, %id, %way, %path, failed = %fault.what);
+            }
+        }
+    }
+
+    async fn files(&self, files: files::Files, known: Result<(), Fault>, control: Control) {
+        let (id, verb) = (files.id.clone(), looking::described(&files.verb));
+        let result = match known.and_then(|()| self.store(&id)) {
+            Ok((store, _claim)) => looking::serve(store, files.verb, control).await,
+            Err(fault) => turn_down(control.sender, fault).await,
+        };
+        let (peer, user, id) = (self.peer, &self.principal.user, safe(&id));
+        let (verb, path) = verb;
+        match result {
+            Ok(done) => tracing::info!(event = "files", %peer, %user, %id, verb, %path, entries = done.entries),
+            Err(fault) => tracing::warn!(event = "files", %peer, %user, %id, verb, %path, failed = %fault.what),
+        }
     }
 
     /// What is asked about jobs: who may run commands may see to them.

@@ -10,14 +10,12 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::time::timeout;
 use unglue_host::process::{Command, InputSource, OutputSink, SinkClosed, SpoolLimit, Supervisors};
 use unglue_jobs::{
     Asking, Attachment, Begun, Event, Job, Known, New, NotStarted, Order, Registry, Started, Stdio, keep, start,
 };
 use unglue_link::{Link, RecvStream, SendStream};
 use unglue_proto::life::Terms;
-use unglue_proto::limits::TURN;
 use unglue_proto::message::exec::{self as wire, Exec, FromClient, FromServer, Lease, Outcome, Report, StreamEnd};
 use unglue_proto::{Code, Fault, signal};
 
@@ -61,9 +59,7 @@ impl Runner {
             Ok(command) => command,
             Err(fault) => return Err(not_begun(new, fault)),
         };
-        let starting = timeout(TURN, start(&self.supervisors, &command, Self::terms(exec), new)).await;
-        // Its claim was dropped, and so it is recorded as cancelled.
-        starting.map_err(|_| Outcome::Refused(crowded()))?.map_err(recorded)
+        start(&self.supervisors, &command, Self::terms(exec), new).await.map_err(recorded)
     }
 
     /// Starts a command that outlives its client and this server; see [`unglue_jobs::keep`].
@@ -346,12 +342,6 @@ impl InputSource for FromStream {
     async fn next(&mut self) -> Result<Option<Bytes>, String> {
         self.0.read(READ).await.map_err(|error| error.to_string())
     }
-}
-
-fn crowded() -> Fault {
-    let seconds = TURN.as_secs();
-    Fault::system(Code::Busy, format!("as many commands run as this server allows, and none ended within {seconds} s"))
-        .advise("nothing ran; try again later")
 }
 
 #[cfg(test)]

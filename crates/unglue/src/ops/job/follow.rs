@@ -172,7 +172,7 @@ impl Follower {
                 }
                 Err(fault) => fault,
             };
-            if !is_passing(&fault) || self.messages.is_closed() {
+            if !is_passing(&fault) || !self.dialler.can_dial() || self.messages.is_closed() {
                 return self.conclude(FromServer::Outcome(Box::new(Report::of(self.given_up(fault))))).await;
             }
             let (since, first) = lost.get_or_insert_with(|| (Instant::now(), fault.clone())).clone();

@@ -15,7 +15,7 @@ pub(crate) struct Slots {
 
 /// A transfer under way, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Slot(Slots);
+pub(crate) struct Slot(Slots);
 
 impl Slots {
     /// The same server's, for another link.
@@ -27,7 +27,7 @@ impl Slots {
     ///
     /// # Errors
     /// [`Code::Busy`]: there is none.
-    pub(super) fn take(&self) -> Result<Slot, Fault> {
+    pub(crate) fn take(&self) -> Result<Slot, Fault> {
         if !add(&self.link, TRANSFERS_PER_LINK) {
             return Err(busy("on this connection", TRANSFERS_PER_LINK));
         }
