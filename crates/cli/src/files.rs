@@ -13,7 +13,7 @@ use crate::args::connection::ConnectionArgs;
 use crate::args::files::{FilesPlan, HashArgs, LsArgs, MkdirArgs, MvArgs, RmArgs, StatArgs};
 use crate::calendar::date;
 use crate::complaint::{Complaint, FAILED, say};
-use crate::{runtime, standard};
+use crate::{jobs, runtime, standard};
 
 /// Something was not done.
 const NOT_ALL: u8 = 1;
@@ -43,8 +43,11 @@ pub(crate) fn mv(args: &MvArgs) -> Result<ExitCode, Complaint> {
     run(args.plan(), &args.connection, Form::Nothing)
 }
 
-/// Removes files.
+/// Removes files, or forgets a command.
 pub(crate) fn rm(args: &RmArgs) -> Result<ExitCode, Complaint> {
+    if let Some((host, job)) = args.job() {
+        return jobs::remove(&host, &args.connection, &job);
+    }
     run(args.plan(), &args.connection, Form::Nothing)
 }
 

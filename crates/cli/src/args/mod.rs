@@ -8,13 +8,16 @@ pub(crate) mod cp;
 pub(crate) mod demo;
 pub(crate) mod exec;
 pub(crate) mod files;
+pub(crate) mod jobs;
 pub(crate) mod key;
 pub(crate) mod lab;
+pub(crate) mod lease;
 pub(crate) mod manual;
 pub(crate) mod place;
 mod remote_command;
 pub(crate) mod repl;
 mod rules;
+pub(crate) mod run;
 pub(crate) mod serve;
 pub(crate) mod span;
 pub(crate) mod sync;
@@ -33,6 +36,7 @@ Examples:
   unglue demo                              # try it on this machine
   unglue serve                             # run a server on the other machine
   unglue exec build.example uname -a
+  unglue exec --detach build.example make  # prints an id for unglue attach, logs and wait
   unglue cp notes.txt build.example:
   unglue sync -a project/ build.example:project/
   unglue lab scene --all                   # why messages stick, on real sockets
@@ -55,6 +59,12 @@ pub(crate) struct CommandLine {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Exec(exec::ExecArgs),
+    Jobs(jobs::JobsArgs),
+    Attach(jobs::AttachArgs),
+    Logs(jobs::LogsArgs),
+    Wait(jobs::WaitArgs),
+    Signal(jobs::SignalArgs),
+    Run(run::RunArgs),
     Repl(repl::ReplArgs),
     Cp(cp::CpArgs),
     Sync(sync::SyncArgs),
