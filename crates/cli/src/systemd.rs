@@ -90,7 +90,7 @@ fn setting(files: &[PathBuf], name: &str) -> Option<String> {
         let (key, value) = line.split_once('=')?;
         (key.trim() == name).then(|| value.trim().to_ascii_lowercase())
     };
-    texts.filter_map(|text| text.lines().filter_map(value).last()).last()
+    texts.filter_map(|text| text.lines().filter_map(value).next_back()).next_back()
 }
 
 #[cfg(test)]

@@ -99,9 +99,9 @@ pub(crate) fn parse_id(text: &str) -> Result<String, String> {
 pub(crate) fn span(time: Duration) -> String {
     let ms = time.as_millis();
     match ms {
-        _ if ms % 1000 != 0 => format!("{ms}ms"),
-        _ if ms % 60_000 != 0 || ms == 0 => format!("{}s", ms / 1000),
-        _ if ms % 3_600_000 != 0 => format!("{}m", ms / 60_000),
+        _ if !ms.is_multiple_of(1000) => format!("{ms}ms"),
+        _ if !ms.is_multiple_of(60_000) || ms == 0 => format!("{}s", ms / 1000),
+        _ if !ms.is_multiple_of(3_600_000) => format!("{}m", ms / 60_000),
         _ => format!("{}h", ms / 3_600_000),
     }
 }
