@@ -37,6 +37,7 @@ pub(crate) fn run(args: &ExecArgs) -> Result<ExitCode, Complaint> {
     let id = new_id();
     let exec = exec.id(&id);
     let access = Access::new(&args.host, &args.connection)?;
+    let exec = access.with_variables(exec);
     // Before anything else opens a file, and before anything runs.
     let sink = OutcomeSink::open(&outcome)?;
     runtime::run(async {

@@ -1,6 +1,6 @@
 //! One line of `known_hosts`: `[@marker] hosts kind key [comment]`.
 
-use super::pattern::Hosts;
+use super::hosts::Hosts;
 use crate::key::PublicKeyText;
 
 /// What the line says about the key.

@@ -61,7 +61,7 @@ fn ssh_keygen_verifies_the_golden_proof() {
     let blob: Vec<u8> = hex.chunks(2).map(|pair| digit(pair[0]) << 4 | digit(pair[1])).collect();
     let signer = proof::check(&blob, b"ada", &[1; 32]).expect("a proof");
     let directory = tempfile::tempdir().expect("a directory");
-    let output = ssh_keygen_verifies(directory.path(), &blob, &transcript(b"ada", &[1; 32]), &signer);
+    let output = ssh_keygen_verifies(directory.path(), &blob, &transcript(b"ada", &[1; 32]), &signer.key);
     assert!(output.status.success(), "{output:?}");
 }
 
@@ -82,7 +82,7 @@ fn we_verify_what_ssh_keygen_signs_for_our_purpose_only() {
         keygen(named.iter().chain(extra).chain(&last));
         unarmor(&std::fs::read_to_string(message.with_extension("sig")).expect("a signature"))
     };
-    assert_eq!(proof::check(&sign(&["-n", NAMESPACE]), b"ada", &[9; 32]), Ok(public));
+    assert_eq!(proof::check(&sign(&["-n", NAMESPACE]), b"ada", &[9; 32]).map(|proven| proven.key), Ok(public));
     assert_eq!(proof::check(&sign(&["-n", NAMESPACE]), b"ada", &[8; 32]), Err(ProofError::Wrong));
     for other in [&["-n", "file"][..], &["-n", NAMESPACE, "-O", "hashalg=sha256"]] {
         let refused = proof::check(&sign(other), b"ada", &[9; 32]);

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use unglue_identity::{AuthorizedKeys, Denial, Policy, Principal, PublicKey};
+use unglue_identity::{AuthorizedKeys, Denial, Login, Policy, Principal};
 use unglue_link::auth::Gatekeeper;
 use unglue_proto::PROTOCOL;
 use unglue_proto::message::auth::Welcome;
@@ -13,11 +13,14 @@ pub(super) struct Gate {
     keys: AuthorizedKeys,
     user: String,
     policy: Policy,
+    user_environment: bool,
 }
 
 impl Gate {
-    pub(super) fn new(keys: AuthorizedKeys, user: String, policy: Policy) -> Gate {
-        Gate { keys, user, policy }
+    /// Variables of `environment=` options are set for commands if `user_environment` is true, as sshd's
+    /// PermitUserEnvironment has it.
+    pub(super) fn new(keys: AuthorizedKeys, user: String, policy: Policy, user_environment: bool) -> Gate {
+        Gate { keys, user, policy, user_environment }
     }
 }
 
@@ -33,13 +36,18 @@ impl Gatekeeper for Gate {
     }
 
     /// The file is read afresh each time, so that a key that was removed is refused on the next connection.
-    fn authorise(&self, user: Option<&str>, key: &PublicKey) -> Result<Principal, Denial> {
+    fn authorise(&self, login: &Login) -> Result<Principal, Denial> {
         // First the key: only the owner of an authorised key learns which user this server serves.
-        self.keys.check(key)?;
-        if let Some(other) = user.filter(|user| *user != self.user) {
-            return Err(Denial::AnotherUser { asked: other.to_owned(), serves: self.user.clone() });
+        let mut line = self.keys.judge(login, &self.user)?;
+        if let Some(other) = login.user.as_ref().filter(|user| **user != self.user) {
+            return Err(Denial::AnotherUser { asked: other.clone(), serves: self.user.clone() });
         }
-        Ok(Principal::new(self.user.clone(), Some(*key), self.policy))
+        if !self.user_environment {
+            line.policy.environment.clear();
+        }
+        let policy = self.policy.limited_to(&line.policy);
+        let key = login.credential.key().clone();
+        Ok(Principal::new(self.user.clone(), Some(key), policy).certificate(login.credential.certificate().cloned()))
     }
 }
 
@@ -60,10 +68,13 @@ impl Gatekeeper for Allowed {
         self.inner.welcome(principal)
     }
 
-    fn authorise(&self, user: Option<&str>, key: &PublicKey) -> Result<Principal, Denial> {
-        let mut principal = self.inner.authorise(user, key)?;
-        principal.policy.exec &= self.policy.exec;
-        principal.policy.files &= self.policy.files;
+    fn authorise(&self, login: &Login) -> Result<Principal, Denial> {
+        let mut principal = self.inner.authorise(login)?;
+        principal.policy = self.policy.limited_to(&principal.policy);
         Ok(principal)
+    }
+
+    fn reconsider(&self, login: &Login, principal: &Principal) -> Result<(), Denial> {
+        self.inner.reconsider(login, principal)
     }
 }

@@ -1,12 +1,13 @@
 //! One authenticated connection: its operations, and its end.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::field::display;
 use unglue_host::store::Store;
-use unglue_identity::Principal;
+use unglue_identity::{Denial, Login, Principal};
 use unglue_jobs::{Claim, Kind};
 use unglue_link::{Link, Peer};
 use unglue_proto::message::{Request, Tally, exec, transfer};
@@ -17,12 +18,14 @@ use super::{Shared, Stage};
 use crate::ops::exec::Runner;
 use crate::ops::transfer::Slots;
 use crate::ops::{Control, exec as running, refuse, transfer as moving};
+use running::grant;
 
 /// A connection's operations. Dropped, it ends them all.
 pub(super) struct Session {
     context: Context,
     stage: watch::Receiver<Stage>,
     operations: JoinSet<()>,
+    login: Option<Arc<Login>>,
 }
 
 /// What an operation needs.
@@ -40,14 +43,15 @@ impl Session {
     pub(super) fn new(
         link: Link,
         peer: Peer,
-        principal: Principal,
+        (principal, login): (Principal, Option<Login>),
         shared: Arc<Shared>,
         runner: Option<Runner>,
         stage: watch::Receiver<Stage>,
     ) -> Session {
         let principal = Arc::new(principal);
         let slots = shared.slots.of_link();
-        Session { context: Context { link, peer, principal, shared, runner, slots }, stage, operations: JoinSet::new() }
+        let context = Context { link, peer, principal, shared, runner, slots };
+        Session { context, stage, operations: JoinSet::new(), login: login.map(Arc::new) }
     }
 
     /// Takes operations until the link ends, or the server does and they are done.
@@ -55,6 +59,7 @@ impl Session {
         let link = self.context.link.clone();
         let mut stage = self.stage.clone();
         let mut leaving = false;
+        let mut expelled = pin!(self.context.clone().expelled(self.login.take()));
         loop {
             tokio::select! {
                 // What has arrived is taken before the end is looked at.
@@ -70,6 +75,11 @@ impl Session {
                     log_panic("operation", self.context.peer, error);
                     break;
                 },
+                denial = &mut expelled => {
+                    tracing::warn!(event = "expelled", peer = %self.context.peer, why = %denial);
+                    link.go_away(Code::Denied, "the server no longer accepts your key: it was removed or changed, or has expired");
+                    break;
+                }
                 _ = stage.wait_for(|stage| *stage > Stage::Serving), if !leaving => {
                     leaving = true;
                     link.go_away(Code::GoingAway, "the server is stopping");
@@ -90,6 +100,14 @@ impl Session {
 }
 
 impl Context {
+    /// Waits until the principal may not stay; where the transport has authenticated it, for ever.
+    async fn expelled(self, login: Option<Arc<Login>>) -> Denial {
+        match login {
+            Some(login) => self.shared.acceptor.expelled(self.peer, login, self.principal).await,
+            None => std::future::pending().await,
+        }
+    }
+
     /// One operation, from its request to its last message.
     async fn operate(self, mut control: Control) {
         let request = match control.receiver.expect::<Request>().await {
@@ -119,15 +137,18 @@ impl Context {
 
     async fn exec(&self, exec: exec::Exec, known: Result<(), Fault>, control: Control) {
         let (id, program) = (exec.id.clone(), exec.argv.first().cloned().unwrap_or_default());
+        let stdin = exec.stdin;
         tracing::info!(event = "exec", peer = %self.peer, user = %self.principal.user, id = %safe(&id), %program, arguments = exec.argv.len());
         let unfinished = Unfinished::new("exec_abandoned", self.peer, &id);
-        let result = match known.and_then(|()| self.runner()) {
-            Ok(runner) => {
+        let granted =
+            known.and_then(|()| Ok((self.runner()?, grant(&self.principal.policy, &self.shared.shell, exec)?)));
+        let result = match granted {
+            Ok((runner, exec)) => {
                 let owner = (&self.shared.registry, self.principal.user.as_str());
                 running::serve(&self.link, runner, owner, exec, control).await
             }
             Err(fault) => {
-                self.refuse_data(exec.stdin);
+                self.refuse_data(stdin);
                 running::refuse(control.sender, fault).await
             }
         };

@@ -2,6 +2,7 @@
 //!
 //! `UNGLUE_SOAK=1` runs what takes minutes.
 
+mod credentials;
 mod crowds;
 mod cuts;
 mod daemon;
@@ -9,6 +10,7 @@ mod embedded;
 mod exec;
 mod flood;
 mod hoard;
+mod key_options;
 mod keys;
 mod orphans;
 mod pipelined;
