@@ -28,6 +28,10 @@ nginx|nginx-light|torture of nginx
 mosquitto|mosquitto|torture of Mosquitto
 mosquitto_pub|mosquitto-clients|torture of Mosquitto
 psql|postgresql|torture of PostgreSQL
+xz|xz-utils|infer of a stream that xz compressed
+bzip2|bzip2|infer of a stream that bzip2 compressed
+zstd|zstd|infer of a stream that zstd compressed
+lz4|lz4|infer of a stream that lz4 compressed
 "
 
 # needs_of_the_tests yes|no: installs what is missing where it may, then names what is still missing.

@@ -1,20 +1,37 @@
-//! Jobs: a command's run on the host, from its start to its report.
+//! Jobs: a command's run on the host, from its request to its report.
 //!
 //! An operation doesn't own the work that it asks for. The server's [`Registry`] does: it knows every job by its user and
-//! id. [`start`] runs a command; [`Started::run`] spawns the task that carries it to its end, and gives an [`Attachment`]: the
-//! operation's hold on it. What the task does is decided by [`unglue_proto::life`]; it decides nothing itself.
+//! id, and the [`journal`] knows them when this process is gone. [`Registry::begin`] takes a request: it is new, or its command
+//! runs already, or has run.
 //!
-//! Dropping an attachment ends a job, since every job has the lease `kill`. A lease that outlives its attachment is a matter
-//! of what the task does when its holder has gone; where the job's output goes then is another variant of [`Stdio`].
+//! A command with the lease `kill` is started by [`start()`]. [`Started::run`] spawns the task that carries it to its end, and gives
+//! an [`Attachment`]: the operation's hold on it. Dropped, it ends the job. What the task does is decided by
+//! [`unglue_proto::life`]; it decides nothing itself.
+//!
+//! A command with another lease is started by [`keep()`]: a keeper, a process of its own, carries it to its end, and writes what
+//! it prints to files. The server's task (the *warden*) only talks to the keeper. Any number of clients read the files.
 //!
 //! Nothing here knows what a link is: outputs go to an [`unglue_host::process::OutputSink`], input comes from an
 //! [`unglue_host::process::InputSource`].
 
+mod claim;
+mod clock;
+mod job;
+pub mod journal;
+mod listing;
 mod outputs;
+mod owner;
 mod registry;
+mod request;
+pub mod spools;
 mod start;
 mod task;
+mod warden;
 
-pub use registry::{Claim, InUse, Kind, Registry};
-pub use start::{Started, Stdio, start};
+pub use claim::{Claim, Transfer};
+pub use job::{Hold, Job, Order, Snapshot};
+pub use journal::{Index, Journal, JournalError, Record, Retention};
+pub use owner::{Holder, Owned, Owner, SocketPath};
+pub use registry::{Asking, Begun, Ended, InUse, Known, New, Registry};
+pub use start::{NotStarted, Started, Stdio, keep, start};
 pub use task::{Attachment, Event};

@@ -1,107 +1,445 @@
-//! What is under way on a server, by user and id.
+//! What this server runs and has run, by user and id.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-/// Everything that is under way on one server. Clones share it.
-#[derive(Clone, Default)]
-pub struct Registry(Arc<Mutex<HashMap<Key, Kind>>>);
+use tokio::sync::mpsc;
+use unglue_proto::message::exec::{Exec, Outcome, Report};
+use unglue_proto::message::{Time, jobs as wire};
+use unglue_proto::{Code, Fault};
+
+use crate::claim::{Claim, Transfer};
+use crate::job::{Job, Order};
+use crate::journal::{Entry, Index, Journal, Record, Retention, shortened};
+use crate::listing::listed;
+use crate::owner::{Owned, Owner};
+use crate::request::digest;
+use crate::{clock, spools, warden};
+
+/// The longest id and the longest name, in bytes.
+const NAME: usize = 256;
+/// How often jobs that are too old are looked for.
+const PRUNE: Duration = Duration::from_secs(600);
+
+/// What this server runs and has run. Clones share it.
+///
+/// An id is in the journal before its command starts, so that it never runs a second time.
+#[derive(Clone)]
+pub struct Registry(Arc<Shared>);
+
+struct Shared {
+    /// The journal, or why there is none.
+    journal: Result<Journal, Fault>,
+    owner: Option<Owner>,
+    adopted: AtomicBool,
+    state: Mutex<State>,
+}
+
+pub(crate) struct State {
+    pub(crate) index: Index,
+    pub(crate) live: HashMap<Key, Arc<Job>>,
+    pub(crate) transfers: HashSet<Key>,
+    /// The number of the next job's directory.
+    next: u64,
+    pruned: Option<Instant>,
+}
 
 /// Ids belong to a user: two users never see each other's.
 #[derive(Clone, PartialEq, Eq, Hash)]
-struct Key {
-    user: String,
-    id: String,
+pub(crate) struct Key {
+    pub(crate) user: String,
+    pub(crate) id: String,
 }
 
-/// What an id stands for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// A command.
-    Job,
-    /// A movement of files.
-    Transfer,
+/// Who asks.
+#[derive(Debug, Clone, Copy)]
+pub struct Asking<'a> {
+    /// The user.
+    pub user: &'a str,
+    /// The fingerprint of the key, if it is restricted: then only its own jobs exist for it.
+    pub key: Option<&'a str>,
 }
 
-/// The id is taken by something that is under way.
+/// What a request for a command comes to.
+pub enum Begun {
+    /// It is new: it is recorded, and may start.
+    New(New),
+    /// It was made before, and the command runs.
+    Runs(Arc<Job>),
+    /// It was made before, and the command has ended.
+    Ended(Ended),
+}
+
+/// A command that may start.
+pub struct New {
+    /// The right to start it, once.
+    pub claim: Claim,
+    /// The job, for everybody else.
+    pub job: Arc<Job>,
+    pub(crate) orders: mpsc::Receiver<Order>,
+}
+
+/// A job that has ended.
+#[derive(Debug, Clone)]
+pub struct Ended {
+    /// Its id.
+    pub id: String,
+    /// When the server took the request.
+    pub began: Time,
+    /// The process id that it had, and when it started.
+    pub started: Option<(u32, Time)>,
+    /// How it ended.
+    pub report: Arc<Report>,
+    /// Where its outputs are; `None` if they weren't kept.
+    pub directory: Option<PathBuf>,
+}
+
+/// A job that somebody has asked for.
+pub enum Known {
+    /// It is under way.
+    Live(Arc<Job>),
+    /// It has ended.
+    Ended(Ended),
+}
+
+/// A command or a transfer with this id is under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct InUse(pub Kind);
+pub struct InUse;
 
 impl fmt::Display for InUse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.0 {
-            Kind::Job => "a command with this id is running",
-            Kind::Transfer => "a transfer with this id is under way",
-        })
+        f.write_str("a command or a transfer with this id is under way")
     }
 }
 
 impl std::error::Error for InUse {}
 
 impl Registry {
-    /// Enters something new.
+    /// Takes the ownership of the state directory, and reads its journal. Without a journal the registry works, and records
+    /// nothing.
+    ///
+    /// # Errors
+    /// Another process owns the state.
+    pub fn open(state: &Path) -> Result<Registry, Fault> {
+        let owner = match Owner::take(state) {
+            Ok(owner) => owner,
+            Err(owned @ Owned::By { .. }) => {
+                return Err(Fault::user(Code::Busy, format!("{owned}, which is a server already"))
+                    .advise("use that one, end it, or give this one a directory of its own with --state"));
+            }
+            Err(owned) => return Ok(Registry::without(owned.to_string())),
+        };
+        match Journal::open(owner.directory(), Retention::default()) {
+            Ok((journal, index)) => Ok(Registry::of(Ok(journal), Some(owner), index)),
+            Err(error) => Ok(Registry::without(error.to_string())),
+        }
+    }
+
+    /// A registry that records nothing.
+    fn without(why: String) -> Registry {
+        tracing::error!(event = "no_journal", %why, "ids of commands are not recorded");
+        let fault = Fault::system(Code::NotRecorded, format!("the server can't record ids: {why}"));
+        Registry::of(Err(fault), None, Index::new(Retention::default()))
+    }
+
+    fn of(journal: Result<Journal, Fault>, owner: Option<Owner>, index: Index) -> Registry {
+        let next = 1 + index.iter().filter_map(|entry| entry.job).max().unwrap_or(0);
+        let next = next.max(owner.as_ref().map_or(0, |owner| spools::next(owner.directory())));
+        let state = State { index, live: HashMap::new(), transfers: HashSet::new(), next, pruned: None };
+        Registry(Arc::new(Shared { journal, owner, adopted: AtomicBool::new(false), state: Mutex::new(state) }))
+    }
+
+    /// The journal's name; nothing without one.
+    pub fn journal(&self) -> Option<&str> {
+        self.0.journal.as_ref().ok().map(Journal::id)
+    }
+
+    /// Looks after the jobs of an earlier server. Must be called within the runtime that will do it; the second call does nothing.
+    pub fn adopt(&self) {
+        if self.0.adopted.swap(true, Relaxed) {
+            return;
+        }
+        let unfinished: Vec<_> = {
+            let state = self.lock();
+            let unfinished = state.index.iter().filter(|entry| entry.ended.is_none());
+            unfinished
+                .map(|entry| (Key::of(entry), entry.lease.clone(), entry.begun, entry.job, entry.started))
+                .collect()
+        };
+        for (key, lease, began, number, started) in unfinished {
+            let directory = number.and_then(|number| self.directory(number));
+            let (job, orders) = Job::new(key.id.clone(), lease, began, directory.clone());
+            job.update(|snapshot| snapshot.pid = started.map(|(pid, _)| pid));
+            self.lock().live.insert(key.clone(), job.clone());
+            let claim = Claim { registry: self.clone(), key, job: job.clone(), open: true };
+            match directory {
+                Some(directory) => warden::find(directory, job, claim, orders),
+                None => claim.conclude(Report::of(Outcome::NotKnown(died_with_server(started)))),
+            }
+        }
+        self.prune(&mut self.lock());
+    }
+
+    /// Takes a request for a command: it is recorded before this returns.
+    ///
+    /// # Errors
+    /// It must not run: its id stands for something else, or may have been used before, or can't be recorded.
+    pub fn begin(&self, asking: Asking<'_>, exec: &Exec) -> Result<Begun, Fault> {
+        fits("id", &exec.id)?;
+        exec.name.as_deref().map_or(Ok(()), |name| fits("name", name))?;
+        let (digest, now) = (digest(exec), clock::now());
+        let key = Key { user: asking.user.to_owned(), id: exec.id.clone() };
+        let mut state = self.lock();
+        if state.transfers.contains(&key) {
+            return Err(in_use("stands for a transfer that is under way"));
+        }
+        if let Some(entry) = state.index.find(&key.user, &key.id) {
+            if entry.digest != digest || !asking.sees(entry) {
+                return Err(in_use("stands for another command"));
+            }
+            return Ok(match state.live.get(&key) {
+                Some(job) => Begun::Runs(job.clone()),
+                None => Begun::Ended(self.ended(entry)),
+            });
+        }
+        self.may_be_new(&state, &key, exec)?;
+        if let Some(other) = state.named(asking.user, exec.name.as_deref()) {
+            return Err(Fault::user(Code::IdInUse, format!("a command that runs has this name: its id is {other}"))
+                .advise("give this one another name"));
+        }
+        let number = (!exec.lease.is_kill()).then_some(state.next);
+        let record = Record::Begun {
+            user: key.user.clone(),
+            id: key.id.clone(),
+            digest,
+            time: now,
+            key: asking.key.map(str::to_owned),
+            name: exec.name.clone(),
+            command: shortened(&exec.argv),
+            job: number,
+            lease: exec.lease.clone(),
+        };
+        self.record(&record, exec.recorded || exec.durable || number.is_some())?;
+        state.next += u64::from(number.is_some());
+        state.index.apply(&record);
+        let directory = number.and_then(|number| self.directory(number));
+        let (job, orders) = Job::new(key.id.clone(), exec.lease.clone(), now, directory);
+        state.live.insert(key.clone(), job.clone());
+        if state.pruned.is_none_or(|at| at.elapsed() > PRUNE) {
+            self.prune(&mut state);
+        }
+        let claim = Claim { registry: self.clone(), key, job: job.clone(), open: true };
+        Ok(Begun::New(New { claim, job, orders }))
+    }
+
+    /// Makes sure that what was recorded survives a power cut.
+    ///
+    /// # Errors
+    /// The disk refused: it may not survive one.
+    pub async fn sync(&self) -> Result<(), Fault> {
+        let journal = self.0.journal.as_ref().map_err(Clone::clone)?;
+        journal.sync().await.map_err(|error| {
+            Fault::system(Code::NotRecorded, format!("the server's journal could not be synced: {error}"))
+                .advise("nothing ran; see to the server's disk")
+        })
+    }
+
+    /// Whether a request with an id that isn't known can be a new one.
+    fn may_be_new(&self, state: &State, key: &Key, exec: &Exec) -> Result<(), Fault> {
+        let unknown = |what: String| {
+            Err(Fault::user(Code::Unknown, what)
+                .advise("nothing ran now; look for what the command has done, and give it a new id to run it again"))
+        };
+        if let Some(other) = exec.again.as_ref().and_then(|again| again.journal.as_deref()) {
+            if self.journal() != Some(other) {
+                return unknown(
+                    "the command was asked for on a server with another journal: whether it ran there can't be known here"
+                        .to_owned(),
+                );
+            }
+        }
+        // An id that its client has just made can't have been used.
+        if (exec.recorded || exec.again.is_some()) && state.index.is_forgotten(&key.user, &key.id) {
+            return unknown(format!("the id {:?} was used before, and its record is no longer kept", key.id));
+        }
+        Ok(())
+    }
+
+    fn record(&self, record: &Record, needed: bool) -> Result<(), Fault> {
+        let recorded = match &self.0.journal {
+            Ok(journal) => journal
+                .append(record)
+                .map_err(|error| Fault::system(Code::NotRecorded, format!("the server can't record the id: {error}"))),
+            Err(fault) => Err(fault.clone()),
+        };
+        match recorded {
+            Err(fault) if needed => {
+                let advice =
+                    "nothing ran; see to the server's state directory, or leave out --id, --lease and --durable";
+                Err(fault.advise(advice))
+            }
+            Err(fault) => {
+                tracing::warn!(event = "not_recorded", why = %fault.what);
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// Records what became of a job. What can't be written is lost with this process: then the next one finds out.
+    pub(crate) fn note(&self, state: &mut State, record: &Record) {
+        let _ = self.record(record, false);
+        state.index.apply(record);
+    }
+
+    /// Takes an id for a transfer.
     ///
     /// # Errors
     /// This user has something under way with this id.
-    pub fn claim(&self, user: &str, id: &str, kind: Kind) -> Result<Claim, InUse> {
+    pub fn transfer(&self, user: &str, id: &str) -> Result<Transfer, InUse> {
         let key = Key { user: user.to_owned(), id: id.to_owned() };
-        match self.lock().entry(key.clone()) {
-            Entry::Occupied(taken) => Err(InUse(*taken.get())),
-            Entry::Vacant(free) => {
-                free.insert(kind);
-                Ok(Claim { registry: self.clone(), key })
+        let mut state = self.lock();
+        match !state.live.contains_key(&key) && state.transfers.insert(key.clone()) {
+            true => Ok(Transfer { registry: self.clone(), key }),
+            false => Err(InUse),
+        }
+    }
+
+    /// The job with this id or, if there is none, the last one with this name.
+    ///
+    /// # Errors
+    /// There is none that this user and key may see.
+    pub fn find(&self, asking: Asking<'_>, text: &str) -> Result<Known, Fault> {
+        let state = self.lock();
+        let found = state.index.find(asking.user, text).or_else(|| state.index.by_name(asking.user, text));
+        let entry = found.filter(|entry| asking.sees(entry)).ok_or_else(|| no_such_job(text))?;
+        Ok(match state.live.get(&Key::of(entry)) {
+            Some(job) => Known::Live(job.clone()),
+            None => Known::Ended(self.ended(entry)),
+        })
+    }
+
+    /// All jobs that this user and key may see, the latest last; or the one with this id or name.
+    pub fn list(&self, asking: Asking<'_>, only: Option<&str>) -> Vec<wire::Entry> {
+        let state = self.lock();
+        let mut entries: Vec<&Entry> = match only {
+            Some(text) => {
+                let found = state.index.find(asking.user, text).or_else(|| state.index.by_name(asking.user, text));
+                found.into_iter().collect()
+            }
+            None => state.index.entries(asking.user).collect(),
+        };
+        entries.retain(|entry| asking.sees(entry));
+        entries.sort_by_key(|entry| entry.begun);
+        entries.into_iter().map(|entry| listed(entry, state.live.get(&Key::of(entry)))).collect()
+    }
+
+    /// Forgets a job that has ended, and what it printed. Its id stays used.
+    ///
+    /// # Errors
+    /// There is none, or it runs.
+    pub fn remove(&self, asking: Asking<'_>, text: &str) -> Result<(), Fault> {
+        match self.find(asking, text)? {
+            Known::Live(job) => Err(Fault::user(Code::IdInUse, format!("the command {} has not ended", job.id))
+                .advise("end it first: unglue signal HOST ID TERM")),
+            Known::Ended(ended) => {
+                self.forget(&mut self.lock(), asking.user, &ended.id, ended.directory);
+                Ok(())
             }
         }
     }
 
-    /// How many of this kind are under way.
-    pub fn count(&self, kind: Kind) -> usize {
-        self.lock().values().filter(|other| **other == kind).count()
+    fn forget(&self, state: &mut State, user: &str, id: &str, directory: Option<PathBuf>) {
+        let record = Record::Forgotten { user: user.to_owned(), id: id.to_owned(), time: clock::now() };
+        self.note(state, &record);
+        directory.into_iter().for_each(spools::remove);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Kind>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Forgets what is too old, or too much.
+    fn prune(&self, state: &mut State) {
+        state.pruned = Some(Instant::now());
+        for pruned in state.index.prune(clock::now()) {
+            let _ = self.record(&pruned.record(), false);
+            pruned.job.and_then(|number| self.directory(number)).into_iter().for_each(spools::remove);
+        }
+        for (user, id, number) in spools::surplus(&state.index) {
+            let directory = self.directory(number);
+            self.forget(state, &user, &id, directory);
+        }
+    }
+
+    fn ended(&self, entry: &Entry) -> Ended {
+        let none = || Arc::new(Report::of(Outcome::Failed(Fault::us("an ended command has no report"))));
+        Ended {
+            id: entry.id.to_string(),
+            began: entry.begun,
+            started: entry.started,
+            report: entry.ended.as_ref().map_or_else(none, |(_, report)| report.clone()),
+            directory: entry.job.and_then(|number| self.directory(number)),
+        }
+    }
+
+    fn directory(&self, number: u64) -> Option<PathBuf> {
+        let owner = self.0.owner.as_ref()?;
+        Some(spools::directory(owner.directory(), number))
+    }
+
+    /// Room for what the next job may print, in bytes.
+    pub fn room(&self) -> u64 {
+        spools::room(&self.lock().index)
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// An id in use; free again once this is dropped.
-pub struct Claim {
-    registry: Registry,
-    key: Key,
-}
-
-impl Claim {
-    /// Whose it is.
-    pub fn user(&self) -> &str {
-        &self.key.user
-    }
-
-    /// The id.
-    pub fn id(&self) -> &str {
-        &self.key.id
+impl State {
+    /// The id of the user's job under way that has this name.
+    fn named(&self, user: &str, name: Option<&str>) -> Option<String> {
+        let entry = self.index.by_name(user, name?)?;
+        self.live.contains_key(&Key::of(entry)).then(|| entry.id.to_string())
     }
 }
 
-impl Drop for Claim {
-    fn drop(&mut self) {
-        self.registry.lock().remove(&self.key);
+impl Key {
+    fn of(entry: &Entry) -> Key {
+        Key { user: entry.user.to_string(), id: entry.id.to_string() }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_id_is_used_once_at_a_time_and_by_one_user() {
-        let registry = Registry::default();
-        let claim = registry.claim("ada", "1", Kind::Job).unwrap();
-        assert_eq!(registry.claim("ada", "1", Kind::Transfer).err(), Some(InUse(Kind::Job)));
-        assert!(registry.claim("bob", "1", Kind::Job).is_ok(), "another user's id is another id");
-        drop(claim);
-        assert!(registry.claim("ada", "1", Kind::Job).is_ok());
-        assert_eq!(registry.count(Kind::Job), 0);
+impl Asking<'_> {
+    fn sees(&self, entry: &Entry) -> bool {
+        self.key.is_none() || self.key == entry.key.as_deref()
     }
+}
+
+fn fits(what: &str, text: &str) -> Result<(), Fault> {
+    if (1..=NAME).contains(&text.len()) {
+        return Ok(());
+    }
+    let what = format!("the command's {what} is {} bytes long; it may have 1 to {NAME}", text.len());
+    Err(Fault::user(Code::BadMessage, what).advise("choose another one"))
+}
+
+fn in_use(what: &str) -> Fault {
+    Fault::user(Code::IdInUse, format!("the id {what}")).advise("give each command an id of its own")
+}
+
+fn no_such_job(text: &str) -> Fault {
+    Fault::user(Code::NoSuchJob, format!("there is no command with the id or the name {text:?}"))
+        .advise("unglue jobs HOST lists those that are known")
+}
+
+fn died_with_server(started: Option<(u32, Time)>) -> Fault {
+    let what = match started {
+        Some((pid, _)) => format!("the command had started as process {pid}, and was killed when its server went down"),
+        None => "the server went down while it started the command: if it started, it was killed then".to_owned(),
+    };
+    Fault::system(Code::Unknown, what).advise("how far it came is not known: look for what it has done")
 }

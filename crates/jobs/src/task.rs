@@ -5,19 +5,19 @@
 
 use std::future::Future;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::sync::mpsc;
-use unglue_host::process::{self, InputEnd, InputSource, Job, JobError, JobEvent, OutputSink, Pipes, Status, feed};
-use unglue_proto::life::{Action, End, Life, Output, Tree};
-use unglue_proto::message::exec::{Descendants, Exit, Report, Signalled, Stream, StreamEnd};
+use tokio::sync::{mpsc, oneshot};
+use unglue_host::process::{self, InputEnd, InputSource, JobError, JobEvent, OutputSink, Pipes, feed};
+use unglue_proto::life::{Action, End, Life, Output};
+use unglue_proto::message::exec::{Exit, Report, Stream, StreamEnd};
 use unglue_proto::{Code, Fault, Meter, signal};
 
+use crate::claim::Claim;
+use crate::job::{Job, Order};
 use crate::outputs::Outputs;
-use crate::{Claim, Stdio};
-
-/// Requests of the holder that wait for the task.
-const REQUESTS: usize = 16;
+use crate::start::Stdio;
 
 /// What a holder learns of its job.
 #[derive(Debug)]
@@ -28,16 +28,16 @@ pub enum Event {
     Ended(Box<Report>),
 }
 
-/// A holder's hold on a job. Dropped before the end, it has the whole job killed.
+/// A holder's hold on a job with the lease `kill`. Dropped before the end, it has the whole job killed.
 pub struct Attachment {
-    requests: mpsc::Sender<Request>,
+    job: Arc<Job>,
     events: mpsc::UnboundedReceiver<Event>,
+    /// Dropped with this.
+    _held: oneshot::Sender<Never>,
 }
 
-enum Request {
-    Signal(i32),
-    Cancel(Fault),
-}
+/// Nothing is sent.
+enum Never {}
 
 impl Attachment {
     /// The next event. Cancelling it loses nothing.
@@ -48,50 +48,45 @@ impl Attachment {
         self.events.recv().await.ok_or_else(|| Fault::us("the task of a job ended without a report"))
     }
 
-    /// Sends a signal to the command's process group. One that comes too late has no effect.
-    pub async fn signal(&self, number: i32) {
-        // The task is gone: so is the command.
-        let _ = self.requests.send(Request::Signal(number)).await;
-    }
-
-    /// Has the command killed, for this reason, unless it has ended. Its report follows as ever.
-    pub async fn cancel(&self, reason: Fault) {
-        // The task is gone: so is the command.
-        let _ = self.requests.send(Request::Cancel(reason)).await;
+    /// The job, as everybody sees it.
+    pub fn job(&self) -> &Job {
+        &self.job
     }
 }
 
 /// Starts the task.
 pub(crate) fn spawn<O: OutputSink + 'static, I: InputSource + 'static>(
-    job: Job,
+    process: process::Job,
     pipes: Pipes,
     life: Life,
-    claim: Claim,
+    (claim, orders): (Claim, mpsc::Receiver<Order>),
     stdio: Stdio<O, I>,
 ) -> Attachment {
-    let (requests, inbox) = mpsc::channel(REQUESTS);
     let (sender, events) = mpsc::unbounded_channel();
-    let Stdio::Direct { stdin, stdout, stderr } = stdio;
+    let (held, gone) = oneshot::channel();
+    let Stdio { stdin, stdout, stderr } = stdio;
     let outputs = Outputs::new((pipes.stdout, pipes.stderr), (stdout, stderr));
-    let task = Task { job, life, outputs, events: sender, requests: inbox, stdin: None };
+    let task = Task { process, life, outputs, events: sender, orders, gone, stdin: None };
     let stdin = stdin.zip(pipes.stdin);
+    let job = claim.job().clone();
     tokio::spawn(async move {
         let events = task.events.clone();
         let report = task.run(stdin).await;
-        // The id is free before its holder learns of the end.
-        drop(claim);
+        // It is recorded before its holder learns of the end.
+        claim.conclude(report.clone());
         // The holder may have gone.
         let _ = events.send(Event::Ended(Box::new(report)));
     });
-    Attachment { requests, events }
+    Attachment { job, events, _held: held }
 }
 
 struct Task {
-    job: Job,
+    process: process::Job,
     life: Life,
     outputs: Outputs,
     events: mpsc::UnboundedSender<Event>,
-    requests: mpsc::Receiver<Request>,
+    orders: mpsc::Receiver<Order>,
+    gone: oneshot::Receiver<Never>,
     /// How the input ended, if there was one and it has.
     stdin: Option<StreamEnd>,
 }
@@ -119,20 +114,23 @@ impl Task {
                 return end;
             }
             tokio::select! {
-                event = self.job.event(), if supervised => supervised = self.on_job_event(event),
+                event = self.process.event(), if supervised => supervised = self.on_job_event(event),
                 (output, failure) = self.outputs.next() => self.on_output_end(output, failure),
                 end = &mut input, if feeding => {
                     feeding = false;
                     self.on_input_end(end);
                 }
-                request = self.requests.recv(), if held => match request {
-                    Some(Request::Signal(number)) => self.signal(number),
-                    Some(Request::Cancel(reason)) => self.life.handle_cancel(reason, Instant::now()),
-                    None => {
-                        held = false;
-                        self.on_holder_gone();
-                    }
+                Some(order) = self.orders.recv() => match order {
+                    Order::Signal(number) => self.signal(number),
+                    Order::Cancel(reason) => self.life.handle_cancel(reason, Instant::now()),
+                    Order::OutputLimit(limit) => self.life.handle_output_limit(limit, Instant::now()),
+                    // Its holder has its streams: nobody else can take it over.
+                    Order::Hold(_) | Order::Feed(..) | Order::FinishStdin(_) => {}
                 },
+                _ = &mut self.gone, if held => {
+                    held = false;
+                    self.on_holder_gone();
+                }
                 () = sleep_until(self.life.poll_timeout()) => self.life.handle_timeout(Instant::now()),
             }
         }
@@ -149,7 +147,7 @@ impl Task {
                     }
                 }
                 Action::EndTree(descendants) => {
-                    if let Err(error) = self.job.begin_end(asked(descendants)) {
+                    if let Err(error) = self.process.begin_end(descendants.into()) {
                         self.life.handle_loss(lost(&error));
                     }
                 }
@@ -162,14 +160,14 @@ impl Task {
     /// Whether more events may follow.
     fn on_job_event(&mut self, event: Result<JobEvent, JobError>) -> bool {
         match event {
-            Ok(JobEvent::Exited(exit)) => self.life.handle_exit(exit_of(exit.status), Instant::now()),
-            Ok(JobEvent::TreeEnded(left)) => self.life.handle_tree_end(tree_of(left)),
+            Ok(JobEvent::Exited(exit)) => self.life.handle_exit(exit.status.into(), Instant::now()),
+            Ok(JobEvent::TreeEnded(left)) => self.life.handle_tree_end(left.into()),
             Err(error) => {
                 self.life.handle_loss(lost(&error));
                 return false;
             }
         }
-        !self.job.is_finished()
+        !self.process.is_finished()
     }
 
     fn on_output_end(&mut self, output: Output, failure: Option<std::io::Error>) {
@@ -205,8 +203,8 @@ impl Task {
     }
 
     fn signal(&self, number: i32) {
-        // A signal that comes too late has nobody to go to; that is no error.
-        if let Err(error) = self.job.signal(number) {
+        // One that comes too late is no error.
+        if let Err(error) = self.process.signal(number) {
             tracing::debug!(event = "signal_not_sent", signal = %signal::name(number), %error);
         }
     }
@@ -223,29 +221,6 @@ async fn sleep_until(due: Option<Instant>) {
     match due {
         Some(due) => tokio::time::sleep_until(due.into()).await,
         None => std::future::pending().await,
-    }
-}
-
-fn asked(descendants: Descendants) -> process::Descendants {
-    match descendants {
-        Descendants::Kill => process::Descendants::Kill,
-        Descendants::Leave => process::Descendants::Leave,
-    }
-}
-
-fn tree_of(left: process::Left) -> Tree {
-    match left {
-        process::Left::None => Tree::Empty,
-        process::Left::Killed(count) => Tree::Killed(count),
-        process::Left::Running(count) => Tree::Left(count),
-        process::Left::Unkillable(count) => Tree::Unkillable(count),
-    }
-}
-
-fn exit_of(status: Status) -> Exit {
-    match status {
-        Status::Exited { code } => Exit::Exited(code),
-        Status::Signalled { signal, core } => Exit::Signalled(Signalled { signal: signal::name(signal), core }),
     }
 }
 

@@ -23,7 +23,7 @@ pub enum LabError {
         source: io::Error,
     },
     /// The other end made no progress for too long.
-    #[error("waited {} s for {what}, in vain", .after.as_secs_f64())]
+    #[error("timed out after {} s waiting for {what}", .after.as_secs_f64())]
     Deadline {
         /// What was waited for.
         what: String,

@@ -142,7 +142,7 @@ impl Failure {
         let (error, says) = match error.raw_os_error() {
             Some(libc::EAGAIN) => ("EAGAIN", "it would have to wait"),
             Some(libc::EMSGSIZE) => ("EMSGSIZE", "message too long"),
-            Some(libc::ECONNREFUSED) => ("ECONNREFUSED", "nobody listens there"),
+            Some(libc::ECONNREFUSED) => ("ECONNREFUSED", "no program listens there"),
             Some(libc::ECONNRESET) => ("ECONNRESET", "the peer broke the connection off"),
             Some(libc::EPIPE) => ("EPIPE", "the peer reads no more"),
             _ => ("error", "the system refused"),

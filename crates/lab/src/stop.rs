@@ -1,12 +1,15 @@
 //! How threads that wait for a socket are told to end: a pipe whose other end is closed.
 
-use std::io::{self, PipeReader, PipeWriter};
+use std::io::{self, ErrorKind, PipeReader, PipeWriter};
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use socket2::Socket;
 
 /// Ends a server: whatever waits on its behalf wakes up.
 #[derive(Debug, Clone)]
@@ -84,6 +87,30 @@ impl Stop {
     }
 }
 
+impl Stop {
+    /// Connects a socket within so much time. A stop ends it early. The socket blocks afterwards.
+    pub(crate) fn connect(&self, socket: &Socket, target: SocketAddr, within: Duration) -> io::Result<()> {
+        socket.set_nonblocking(true)?;
+        match socket.connect(&target.into()) {
+            Ok(()) => {}
+            Err(error) if error.raw_os_error() == Some(Errno::INPROGRESS.raw_os_error()) => {
+                let mut wanted = [PollFd::new(socket, PollFlags::OUT)];
+                match Stop::wait(Some(self), &mut wanted, deadline(within))? {
+                    Woken::Ready => socket.take_error()?.map_or(Ok(()), Err)?,
+                    Woken::Stopped => return Err(io::Error::new(ErrorKind::Interrupted, "it was stopped")),
+                    Woken::TimeUp => {
+                        let why = "a firewall may drop the packets, or the server's queue of connections is full";
+                        let text = format!("no answer within {} s; {why}", within.as_secs_f64());
+                        return Err(io::Error::new(ErrorKind::TimedOut, text));
+                    }
+                }
+            }
+            Err(error) => return Err(error),
+        }
+        socket.set_nonblocking(false)
+    }
+}
+
 impl AsFd for Stop {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.reader.as_fd()
@@ -115,6 +142,36 @@ mod tests {
         let woken = Stop::wait(Some(&stop), &mut [], started + Duration::from_millis(20)).expect("it polls");
         assert_eq!(woken, Woken::TimeUp);
         assert!(started.elapsed() >= Duration::from_millis(20));
+    }
+
+    #[test]
+    fn a_target_that_does_not_answer_is_waited_for_within_bounds() {
+        let (full, _queued) = full_listener();
+        let socket = || Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+        let (stopper, stop) = pair().expect("a pipe");
+        let error = stop.connect(&socket(), full, Duration::from_millis(50)).expect_err("no answer");
+        assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
+        let waiting = std::thread::spawn(move || stop.connect(&socket(), full, DAY));
+        stopper.shut_down();
+        assert_eq!(waiting.join().expect("no panic").expect_err("stopped").kind(), ErrorKind::Interrupted);
+    }
+
+    /// A listener whose queue is full: the kernel drops what more clients send (listen(2)).
+    fn full_listener() -> (SocketAddr, Vec<Socket>) {
+        let listener = Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+        listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("bound");
+        listener.listen(0).expect("it listens");
+        let address = listener.local_addr().expect("it has one").as_socket().expect("of the internet");
+        let mut queued = vec![listener];
+        for _ in 0..8 {
+            let client = Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+            let connected = client.connect_timeout(&address.into(), Duration::from_millis(500));
+            queued.push(client);
+            if connected.is_err() {
+                break;
+            }
+        }
+        (address, queued)
     }
 
     const DAY: Duration = Duration::from_secs(86_400);

@@ -111,6 +111,14 @@ pub enum Code {
     Unkillable = 19,
     /// The operation's id belongs to another one.
     IdInUse = 20,
+    /// There is no command with this id or name.
+    NoSuchJob = 21,
+    /// Whether the request was served before can't be known.
+    Unknown = 22,
+    /// The server can't record the id, and the request needs that.
+    NotRecorded = 23,
+    /// Another client holds the command.
+    Held = 24,
     /// A code of a later version.
     #[serde(other)]
     Other = 0,
@@ -120,7 +128,7 @@ impl Code {
     /// The code of a number in a frame.
     pub fn from_wire(number: u32) -> Code {
         use Code::*;
-        const ALL: [Code; 20] = [
+        const ALL: [Code; 24] = [
             Cancelled,
             BadFrame,
             BadMessage,
@@ -141,6 +149,10 @@ impl Code {
             Busy,
             Unkillable,
             IdInUse,
+            NoSuchJob,
+            Unknown,
+            NotRecorded,
+            Held,
         ];
         ALL.into_iter().find(|code| *code as u32 == number).unwrap_or(Other)
     }
@@ -217,7 +229,7 @@ mod tests {
 
     #[test]
     fn every_code_survives_a_frame() {
-        for number in 1..=20 {
+        for number in 1..=24 {
             assert_eq!(Code::from_wire(number) as u32, number);
         }
         assert_eq!(Code::from_wire(99), Code::Other);

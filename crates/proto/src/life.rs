@@ -29,7 +29,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::limits::{DRAIN, TREE_END};
-use crate::message::exec::{Descendants, Exit, Left, Outcome, TimedOut};
+use crate::message::exec::{Descendants, Exit, Left, Outcome, OutputLimit, TimedOut};
 use crate::{Code, Fault};
 
 /// What a command was started with, as far as its end depends on it.
@@ -92,6 +92,7 @@ enum Cause {
     TimedOut(Duration),
     Cancelled(Fault),
     Failed(Fault),
+    OutputLimit(u64),
 }
 
 /// How far the end of the tree has come.
@@ -164,6 +165,13 @@ impl Life {
     pub fn handle_output_failure(&mut self, output: Output, fault: Fault) {
         self.outputs[output as usize] = true;
         self.kill(Cause::Failed(fault));
+        self.advance();
+    }
+
+    /// The command prints more than it may, in bytes of both outputs. What is read no further has to be reported as ended.
+    pub fn handle_output_limit(&mut self, limit: u64, now: Instant) {
+        self.now = now;
+        self.kill(Cause::OutputLimit(limit));
         self.advance();
     }
 
@@ -325,6 +333,7 @@ impl Life {
             (Some(Cause::TimedOut(limit)), ..) => {
                 Outcome::TimedOut(TimedOut { after_ms: limit.as_millis().try_into().unwrap_or(u64::MAX) })
             }
+            (Some(Cause::OutputLimit(bytes)), ..) => Outcome::OutputLimit(OutputLimit { bytes: *bytes }),
             (None, None, Some(exit)) => Outcome::Ended(exit.clone()),
             (None, None, None) => Outcome::Failed(Fault::us("a command ended without an exit")),
         }

@@ -14,9 +14,11 @@ use unglue_link::threads::on_thread;
 use unglue_link::{ConnectError, Connected, HostTrust, LOGIN_STEPS, Link, LinkConfig, LinkError, Target};
 use unglue_proto::message::Tally;
 use unglue_proto::message::auth::Welcome;
+use unglue_proto::message::jobs::Entry;
 use unglue_proto::{Code, Fault};
 
 use crate::ops::exec::{self, Exec, Running};
+use crate::ops::job::{self, AttachOptions};
 use crate::ops::transfer::{self, Download, TransferOptions, Upload};
 
 /// The port that a server listens on by default.
@@ -200,6 +202,64 @@ pub struct Client {
     link: Link,
     host_key: Option<PublicKey>,
     welcome: Arc<Mutex<WelcomeState>>,
+    dialler: Dialler,
+}
+
+/// Finds the link that there is, or makes another one; for commands that outlive their link.
+#[derive(Clone)]
+pub(crate) struct Dialler {
+    /// The latest connection.
+    current: Arc<Mutex<Connection>>,
+    /// Where to, and how; nothing where the caller made the connection.
+    target: Option<Arc<(Address, ClientOptions)>>,
+}
+
+#[derive(Clone)]
+struct Connection {
+    link: Link,
+    welcome: Arc<Mutex<WelcomeState>>,
+}
+
+impl Dialler {
+    /// The link; where it has ended, another one if `again`.
+    ///
+    /// # Errors
+    /// It has ended, and there is no other one.
+    pub(crate) async fn link(&self, again: bool) -> Result<Link, Fault> {
+        let mut current = self.current.lock().await;
+        let Some(ended) = current.link.is_ended() else { return Ok(current.link.clone()) };
+        let Some(target) = self.target.as_ref().filter(|_| again) else { return Err(ended.into()) };
+        let connected = dial(&target.0, &target.1).await?;
+        tokio::spawn(connected.driver);
+        let welcome = Arc::new(Mutex::new(WelcomeState::Awaited(connected.welcome)));
+        *current = Connection { link: connected.link, welcome };
+        Ok(current.link.clone())
+    }
+
+    /// The journal of the server, as its welcome names it.
+    ///
+    /// # Errors
+    /// There was no welcome.
+    pub(crate) async fn journal(&self) -> Result<Option<String>, Fault> {
+        let connection = self.current.lock().await.clone();
+        connection.welcome().await.map(|welcome| welcome.journal)
+    }
+}
+
+impl Connection {
+    async fn welcome(&self) -> Result<Welcome, Fault> {
+        let mut state = self.welcome.lock().await;
+        if let WelcomeState::Awaited(receiver) = &mut *state {
+            *state = match receiver.await {
+                Ok(welcome) => WelcomeState::Came(welcome),
+                Err(_) => WelcomeState::Denied,
+            };
+        }
+        match &*state {
+            WelcomeState::Came(welcome) => Ok(welcome.clone()),
+            _ => Err(self.link.ended().await.into()),
+        }
+    }
 }
 
 enum WelcomeState {
@@ -217,31 +277,8 @@ impl Client {
     /// # Errors
     /// [`ConnectError::Unknown`] for a server that no file knows: ask a person, add it to the known hosts, call again.
     pub async fn connect(address: &Address, options: &ClientOptions) -> Result<Client, ConnectError> {
-        let search = options.search();
-        // The agent's answer may take its time; finding files doesn't.
-        let wrong = |error: unglue_identity::IdentityError| LinkError::from(error);
-        let found = match search.agent.is_some() && search.file.is_none() {
-            true => on_thread("unglue-agent", move || search.find())
-                .await
-                .map_err(|error| LinkError::Thread { what: "keys were not looked for", source: Arc::new(error) })?,
-            false => search.find(),
-        };
-        let identities = found.map_err(wrong)?;
-        for identity in &identities {
-            let from = identity.describe();
-            let (kind, key) = (identity.public_key().kind(), identity.public_key().fingerprint());
-            tracing::debug!(target: LOGIN_STEPS, "a key to try: {kind} {key} of {from}");
-            tracing::debug!(event = "login_key", %key, from);
-        }
-        let who = Credentials {
-            user: address.user.clone(),
-            identities: identities.into_iter().map(Arc::new).collect(),
-            ask: options.ask_passphrase.clone(),
-        };
-        let files = options.known_hosts_files().map_err(wrong)?;
-        let (agreed, alias) = (options.agreed.clone(), options.ssh.host_key_alias.clone());
-        let trust = HostTrust { files, accept_new: options.accept_new, agreed, alias };
-        Ok(Client::over(unglue_link::connect(&address.target, &trust, &who, &options.link).await?))
+        let connected = dial(address, options).await?;
+        Ok(Client::over(connected, Some(Arc::new((address.clone(), options.clone())))))
     }
 
     /// A client over a connection that authenticates by itself: a unix socket, or the output and input of an `ssh` process
@@ -254,13 +291,15 @@ impl Client {
         user: Option<String>,
         options: &ClientOptions,
     ) -> Result<Client, ConnectError> {
-        Ok(Client::over(unglue_link::connect_over(io, user, &options.link)?))
+        Ok(Client::over(unglue_link::connect_over(io, user, &options.link)?, None))
     }
 
-    fn over(connected: Connected) -> Client {
+    fn over(connected: Connected, target: Option<Arc<(Address, ClientOptions)>>) -> Client {
         tokio::spawn(connected.driver);
         let welcome = Arc::new(Mutex::new(WelcomeState::Awaited(connected.welcome)));
-        Client { link: connected.link, host_key: connected.host_key, welcome }
+        let current = Connection { link: connected.link.clone(), welcome: welcome.clone() };
+        let dialler = Dialler { current: Arc::new(Mutex::new(current)), target };
+        Client { link: connected.link, host_key: connected.host_key, welcome, dialler }
     }
 
     /// What the server is and allows, once it has accepted the client's proof. Dropped, it can be called again.
@@ -268,17 +307,7 @@ impl Client {
     /// # Errors
     /// It did not, the link has ended, or no answer came within [`unglue_proto::limits::WELCOME`].
     pub async fn welcome(&self) -> Result<Welcome, Fault> {
-        let mut state = self.welcome.lock().await;
-        if let WelcomeState::Awaited(receiver) = &mut *state {
-            *state = match receiver.await {
-                Ok(welcome) => WelcomeState::Came(welcome),
-                Err(_) => WelcomeState::Denied,
-            };
-        }
-        match &*state {
-            WelcomeState::Came(welcome) => Ok(welcome.clone()),
-            _ => Err(self.link.ended().await.into()),
-        }
+        Connection { link: self.link.clone(), welcome: self.welcome.clone() }.welcome().await
     }
 
     /// The key that the server proved to have; `None` where the connection authenticates by itself.
@@ -300,8 +329,47 @@ impl Client {
     /// # Errors
     /// The link has ended, or the server takes no new operations. A command that can't be started is no error here: its
     /// report says so.
+    ///
+    /// A command with a lease other than [`Lease::Kill`](crate::Lease::Kill) is followed: when the link is lost, the client
+    /// connects again by itself, and its outputs go on where they were. [`Running::link_state`] tells.
     pub async fn exec(&self, exec: &Exec) -> Result<Running, Fault> {
-        exec::start(&self.link, exec).await
+        match exec.kept() {
+            None => exec::start(&self.link, exec).await,
+            Some(lease) => job::start_kept(self.dialler.clone(), exec, lease).await,
+        }
+    }
+
+    /// Attaches to a command that was started before, by its id or its name. When the link is lost, the client connects again
+    /// by itself.
+    ///
+    /// # Errors
+    /// The link has ended for good. A command that isn't known is no error here: its report says so.
+    pub async fn attach(&self, job: &str, options: &AttachOptions) -> Result<Running, Fault> {
+        job::attach(self.dialler.clone(), job, options).await
+    }
+
+    /// The commands that the server knows, the latest last; or the one with this id or name.
+    ///
+    /// # Errors
+    /// The link has ended, the server refused, or the one command isn't known.
+    pub async fn jobs(&self, job: Option<&str>) -> Result<Vec<Entry>, Fault> {
+        job::list(&self.link, job).await
+    }
+
+    /// Sends a signal to the process group of a command that runs. Cancelled, it may have been sent or not.
+    ///
+    /// # Errors
+    /// The link has ended, or there is no such command that runs.
+    pub async fn signal(&self, job: &str, number: i32) -> Result<(), Fault> {
+        job::signal(&self.link, job, number).await
+    }
+
+    /// Forgets a command that has ended, and what it printed. Its id can't be used again.
+    ///
+    /// # Errors
+    /// The link has ended, there is no such command, or it has not ended.
+    pub async fn remove(&self, job: &str) -> Result<(), Fault> {
+        job::remove(&self.link, job).await
     }
 
     /// Copies what `upload` names (a file of a store, bytes in memory, a reader) to the path `to` on the server, where a
@@ -338,4 +406,33 @@ impl Client {
     pub async fn ended(&self) -> Fault {
         self.link.ended().await.into()
     }
+}
+
+/// Connects, with the keys that there are, to a server that is known.
+async fn dial(address: &Address, options: &ClientOptions) -> Result<Connected, ConnectError> {
+    let search = options.search();
+    // The agent's answer may take its time; finding files doesn't.
+    let wrong = |error: unglue_identity::IdentityError| LinkError::from(error);
+    let found = match search.agent.is_some() && search.file.is_none() {
+        true => on_thread("unglue-agent", move || search.find())
+            .await
+            .map_err(|error| LinkError::Thread { what: "keys were not looked for", source: Arc::new(error) })?,
+        false => search.find(),
+    };
+    let identities = found.map_err(wrong)?;
+    for identity in &identities {
+        let from = identity.describe();
+        let (kind, key) = (identity.public_key().kind(), identity.public_key().fingerprint());
+        tracing::debug!(target: LOGIN_STEPS, "a key to try: {kind} {key} of {from}");
+        tracing::debug!(event = "login_key", %key, from);
+    }
+    let who = Credentials {
+        user: address.user.clone(),
+        identities: identities.into_iter().map(Arc::new).collect(),
+        ask: options.ask_passphrase.clone(),
+    };
+    let files = options.known_hosts_files().map_err(wrong)?;
+    let (agreed, alias) = (options.agreed.clone(), options.ssh.host_key_alias.clone());
+    let trust = HostTrust { files, accept_new: options.accept_new, agreed, alias };
+    unglue_link::connect(&address.target, &trust, &who, &options.link).await
 }

@@ -19,7 +19,8 @@ pub mod ops;
 pub mod server;
 
 pub use client::{Address, Client, ClientOptions};
-pub use ops::exec::{Collected, Exec, Input, Output, Running};
+pub use ops::exec::{Collected, Exec, Input, Lease, Output, Running};
+pub use ops::job::{AttachOptions, LinkState};
 pub use ops::new_id;
 pub use ops::transfer::{Download, Moved, Progress, TransferOptions, Upload};
 pub use server::{Ending, Server, ServerOptions, Service};
@@ -36,8 +37,9 @@ pub use unglue_link::{
 pub use unglue_proto::limits::GO_AWAY_GRACE;
 pub use unglue_proto::message::auth::Welcome;
 pub use unglue_proto::message::exec::{
-    Exit, Left, Outcome, Report, Signalled, SpawnFailed, SpawnStep, Stream, StreamEnd, TimedOut,
+    Exit, Left, Outcome, OutputLimit, Report, Sent, Signalled, SpawnFailed, SpawnStep, Stream, StreamEnd, TimedOut,
 };
+pub use unglue_proto::message::jobs::{Entry as JobEntry, State as JobState};
 pub use unglue_proto::message::{Tally, Time, Unknown};
 pub use unglue_proto::{Blame, Code, Fault, Printable, Side, is_deceptive, signal};
 

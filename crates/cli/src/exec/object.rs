@@ -175,6 +175,7 @@ mod tests {
             stdin: None,
             descendants: Some(Left::None),
             wall_us: 1500,
+            sent: None,
         };
         let object = Object::new(Some("i"), &report, Some((kept(2, &[b"hello"]), kept(2, &[]))));
         let line = String::from_utf8(object.to_line().expect("it serialises")).expect("UTF-8");

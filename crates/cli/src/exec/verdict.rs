@@ -22,7 +22,16 @@ pub(crate) fn verdict(outcome: &Outcome) -> Result<u8, Complaint> {
         | Outcome::Unreachable(fault)
         | Outcome::LinkLost(fault)
         | Outcome::Corrupt(fault)
-        | Outcome::Failed(fault) => Err(fault.clone().into()),
+        | Outcome::Failed(fault)
+        | Outcome::NotKnown(fault) => Err(fault.clone().into()),
+        Outcome::OutputLimit(limit) => Err(Complaint::new(format!(
+            "the command printed more than the {} bytes that it was allowed, and was killed",
+            limit.bytes
+        ))),
+        Outcome::NotKept(outcome) => Err(Complaint::new(format!(
+            "a command was run under this id before, and {}; its output was not kept; to run it again, give it another id",
+            past(outcome)
+        ))),
         Outcome::Unknown(unknown) => Err(of_later_version(unknown)),
     }
 }
@@ -42,6 +51,18 @@ pub(crate) fn code(exit: &Exit) -> Result<u8, Complaint> {
             ))),
         },
         Exit::Unknown(unknown) => Err(of_later_version(unknown)),
+    }
+}
+
+/// How a command ended, as a part of a sentence.
+fn past(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Ended(Exit::Exited(code)) => format!("ended with the exit code {code}"),
+        Outcome::Ended(Exit::Signalled(by)) => format!("was ended by {}", by.signal),
+        outcome => match verdict(outcome) {
+            Ok(code) => format!("ended with the exit code {code}"),
+            Err(complaint) => format!("ended so: {complaint}"),
+        },
     }
 }
 

@@ -116,7 +116,9 @@ fn put(uploader: &mut Uploader, file: &Path) -> Result<bool, Complaint> {
         Ok(bytes) => {
             bar.finish();
             let name = printable(&name);
-            standard::print(format!("{name}: {bytes} bytes sent; this dialect has no answer, so nobody knows more\n"))?;
+            standard::print(format!(
+                "{name}: {bytes} bytes sent; this dialect has no reply, so it is unknown whether they arrived\n"
+            ))?;
             Ok(true)
         }
         Err(error) => {

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
 use serde_json::json;
-use unglue_lab::torture::{ClientEnd, Finding, Language, Progress, Replay, Settings, Verdict, torture};
+use unglue_lab::torture::{ClientEnd, Exit, Finding, Language, Progress, Replay, Settings, Verdict, torture};
 
 use super::{foreground, regress};
 use crate::args::lab::LabTortureArgs;
@@ -86,11 +86,13 @@ fn tell(verdict: &Verdict, settings: &Settings, args: &LabTortureArgs) -> Result
         let _ = write!(io::stderr(), "\r\x1b[K");
     }
     match verdict {
-        Verdict::Nothing { runs, seed, took, unrepeated } => {
+        Verdict::Nothing { runs, seed, took, unrepeated, expected } => {
             let seconds = took.as_secs_f64();
             if args.json {
-                let object =
-                    json!({ "found": false, "runs": runs, "seed": seed, "seconds": seconds, "unrepeated": unrepeated });
+                let object = json!({
+                    "found": false, "runs": runs, "seed": seed, "seconds": seconds, "unrepeated": unrepeated,
+                    "expected": expected,
+                });
                 standard::print(format!("{object}\n"))?;
             } else {
                 let line = format!("nothing found in {runs} runs with cuts ({seconds:.1} s, seed {seed})");
@@ -100,6 +102,14 @@ fn tell(verdict: &Verdict, settings: &Settings, args: &LabTortureArgs) -> Result
                 say(&format!(
                     "{unrepeated} runs came out otherwise, but not again with the same cuts: the programs may depend on time"
                 ));
+            }
+            let ClientEnd { exit, stderr, .. } = expected;
+            if *exit != Exit::Code(0) {
+                let last = if stderr.is_empty() { String::new() } else { format!(", its last line: {stderr}") };
+                say(&format!("the client fails in clean runs too ({exit}){last}; check that its command is right"));
+            }
+            if *runs == 0 {
+                say("nothing was tried: less than two bytes went through the proxy in each direction");
             }
             Ok(ExitCode::SUCCESS)
         }

@@ -4,6 +4,10 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use unglue_proto::life::Tree;
+use unglue_proto::message::exec;
+use unglue_proto::signal;
+
 /// A command to run: exactly these bytes, no shell, nothing inherited.
 ///
 /// The program is `argv[0]`. Without a slash it is searched along the `PATH` of *this* environment, as
@@ -83,4 +87,57 @@ pub enum Left {
     /// So many could not be killed: they changed their user (a set-uid program), or hang in the kernel.
     /// The supervisor stays and goes on trying.
     Unkillable(u32),
+}
+
+impl Status {
+    /// Reads a status of `wait4(2)`.
+    pub(super) fn of_wait(status: i32) -> Self {
+        if libc::WIFSIGNALED(status) {
+            Self::Signalled { signal: libc::WTERMSIG(status), core: libc::WCOREDUMP(status) }
+        } else {
+            Self::Exited { code: libc::WEXITSTATUS(status) as u8 }
+        }
+    }
+}
+
+impl From<Status> for exec::Exit {
+    fn from(status: Status) -> Self {
+        match status {
+            Status::Exited { code } => Self::Exited(code),
+            Status::Signalled { signal, core } => Self::signalled(signal::name(signal), core),
+        }
+    }
+}
+
+impl From<exec::Descendants> for Descendants {
+    fn from(asked: exec::Descendants) -> Self {
+        match asked {
+            exec::Descendants::Kill => Self::Kill,
+            exec::Descendants::Leave => Self::Leave,
+        }
+    }
+}
+
+impl From<Left> for Tree {
+    fn from(left: Left) -> Self {
+        match left {
+            Left::None => Self::Empty,
+            Left::Killed(count) => Self::Killed(count),
+            Left::Running(count) => Self::Left(count),
+            Left::Unkillable(count) => Self::Unkillable(count),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statuses_are_read_as_wait_writes_them() {
+        assert_eq!(Status::of_wait(0), Status::Exited { code: 0 });
+        assert_eq!(Status::of_wait(0xff00), Status::Exited { code: 255 });
+        assert_eq!(Status::of_wait(libc::SIGKILL), Status::Signalled { signal: libc::SIGKILL, core: false });
+        assert_eq!(Status::of_wait(libc::SIGABRT | 0x80), Status::Signalled { signal: libc::SIGABRT, core: true });
+    }
 }

@@ -5,6 +5,10 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use unglue_proto::message::exec::{Outcome, SpawnFailed, SpawnStep};
+use unglue_proto::{Code, Fault};
+
+use super::wire::Step;
 use crate::errno::errno_name;
 
 /// Why a command did not start. Nothing of it ran, except where [`SpawnError::is_unknown`] is true.
@@ -58,6 +62,40 @@ pub enum SpawnError {
 }
 
 impl SpawnError {
+    /// What a supervisor reports, as an error.
+    pub(super) fn refused(
+        step: Step,
+        errno: i32,
+        program: impl FnOnce() -> OsString,
+        cwd: impl FnOnce() -> PathBuf,
+    ) -> Self {
+        let system = |step| Self::System { step, source: io::Error::from_raw_os_error(errno) };
+        match step {
+            Step::Supervisor => system("forking a supervisor"),
+            Step::Request => system("passing the command to its supervisor"),
+            Step::Process => system("forking the command's process"),
+            Step::Directory => system("preparing the job's directory"),
+            Step::Cwd => Self::Cwd { cwd: cwd(), errno },
+            Step::Program => Self::Program { program: program(), errno },
+        }
+    }
+
+    /// How a command ended that did not start.
+    pub fn outcome(&self) -> Outcome {
+        let step = match self {
+            Self::Invalid { .. } => return Outcome::Refused(Fault::user(Code::BadMessage, self.to_string())),
+            Self::NeverReady | Self::Lost | Self::Deadline { .. } => {
+                return Outcome::Failed(Fault::system(Code::System, self.to_string()));
+            }
+            Self::Program { .. } => SpawnStep::Program,
+            Self::Cwd { .. } => SpawnStep::Cwd,
+            Self::System { .. } => SpawnStep::Resources,
+        };
+        let number = self.errno().unwrap_or_default();
+        let errno = errno_name(number).map_or_else(|| format!("E{number}"), str::to_owned);
+        Outcome::SpawnFailed(SpawnFailed { errno, step, what: self.to_string() })
+    }
+
     /// The error number, where the system gave one.
     pub fn errno(&self) -> Option<i32> {
         match self {

@@ -156,7 +156,7 @@ impl Job {
         let link = self.slot.as_mut().and_then(Slot::link_mut).ok_or(JobError::SupervisorLost)?;
         match link.notice().await.ok().flatten() {
             Some(Notice::Exited { wait_status, user, system, alone }) => {
-                self.exit = Some(Exit { status: status(wait_status), user, system });
+                self.exit = Some(Exit { status: Status::of_wait(wait_status), user, system });
                 if alone && !self.ending {
                     self.ended(Left::None);
                 }
@@ -193,26 +193,4 @@ impl Job {
 
 async fn within<T>(after: Duration, work: impl Future<Output = Result<T, JobError>>) -> Result<T, JobError> {
     tokio::time::timeout(after, work).await.unwrap_or(Err(JobError::Deadline { after }))
-}
-
-/// Reads a status of `wait4(2)`.
-fn status(wait_status: i32) -> Status {
-    if libc::WIFSIGNALED(wait_status) {
-        Status::Signalled { signal: libc::WTERMSIG(wait_status), core: libc::WCOREDUMP(wait_status) }
-    } else {
-        Status::Exited { code: libc::WEXITSTATUS(wait_status) as u8 }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn statuses_are_read_as_wait_writes_them() {
-        assert_eq!(status(0), Status::Exited { code: 0 });
-        assert_eq!(status(0xff00), Status::Exited { code: 255 });
-        assert_eq!(status(libc::SIGKILL), Status::Signalled { signal: libc::SIGKILL, core: false });
-        assert_eq!(status(libc::SIGABRT | 0x80), Status::Signalled { signal: libc::SIGABRT, core: true });
-    }
 }

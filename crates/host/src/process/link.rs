@@ -32,8 +32,8 @@ impl Link {
         socket::send(&self.socket, message, &[], false)
     }
 
-    /// Sends a spawn request with the command's streams; a large one by way of a memfd.
-    pub(super) fn send_spawn(&self, request: &[u8], stdin: bool, fds: &[OwnedFd]) -> rustix::io::Result<()> {
+    /// Sends a spawn request with the command's streams, or a keep request; a large one by way of a memfd.
+    pub(super) fn send_spawn(&self, request: &[u8], fds: &[OwnedFd]) -> rustix::io::Result<()> {
         let fds = fds.iter().map(AsFd::as_fd);
         if request.len() <= MESSAGE_MAX {
             return socket::send(&self.socket, request, &fds.collect::<Vec<_>>(), false);
@@ -45,7 +45,12 @@ impl Link {
             rest = rest.get(written..).ok_or(Errno::IO)?;
         }
         let all: Vec<_> = std::iter::once(memfd.as_fd()).chain(fds).collect();
-        socket::send(&self.socket, &wire::memfd_request(stdin), &all, false)
+        socket::send(&self.socket, &wire::memfd_request(request), &all, false)
+    }
+
+    /// The socket itself. Dropping it still ends the supervisor, unless that has become a keeper.
+    pub(super) fn into_socket(self) -> UnixDatagram {
+        self.socket
     }
 
     /// Whether the supervisor has ever sent a notice. If not, it can't have read any request.

@@ -5,7 +5,7 @@
 
 use std::future::Future;
 use std::io;
-use std::os::fd::AsFd as _;
+use std::os::fd::AsFd;
 
 use bytes::{Bytes, BytesMut};
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -163,7 +163,7 @@ impl<S: OutputSink> Pass<'_, S> {
     /// Moves exactly what the pipe holds now, and finds out whether a writer is left.
     async fn last(&mut self) -> io::Result<StreamEnd> {
         // Where none is, the rest can't grow: all of it is taken, to the end of file.
-        let mut left = match is_hung_up(self.pipe)? {
+        let mut left = match is_hung_up(&*self.pipe)? {
             true => u64::MAX,
             false => rustix::io::ioctl_fionread(self.pipe.as_fd())?,
         };
@@ -187,8 +187,8 @@ async fn announced(last_call: &mut watch::Receiver<bool>) {
 }
 
 /// Whether every writer has closed the pipe, though it may still hold bytes (poll(2), POLLHUP).
-fn is_hung_up(pipe: &pipe::Receiver) -> io::Result<bool> {
-    let mut watched = [PollFd::new(pipe, PollFlags::empty())];
+pub(super) fn is_hung_up(pipe: impl AsFd) -> io::Result<bool> {
+    let mut watched = [PollFd::new(&pipe, PollFlags::empty())];
     let now = Timespec { tv_sec: 0, tv_nsec: 0 };
     rustix::io::retry_on_intr(|| rustix::event::poll(&mut watched, Some(&now)))?;
     Ok(watched[0].revents().contains(PollFlags::HUP))

@@ -167,6 +167,11 @@ impl Slot {
         self.link.as_mut()
     }
 
+    /// The supervisor, which the pool no longer counts.
+    pub(super) fn take(mut self) -> Option<Link> {
+        self.link.take()
+    }
+
     /// The command has started: the next one may.
     pub(super) fn started(&mut self) {
         if std::mem::take(&mut self.starting) {

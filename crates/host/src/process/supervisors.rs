@@ -7,10 +7,13 @@ use std::sync::Arc;
 use rustix::io::Errno;
 use rustix::pipe::PipeFlags;
 use tokio::net::unix::pipe;
+use unglue_proto::{Code, Fault};
 
 use super::command::Command;
 use super::error::SpawnError;
 use super::job::{Job, Pipes};
+use super::keep::{Keep, Kept, ToKeeper};
+use super::link::Link;
 use super::pool::{Limits, Pool, Slot};
 use super::spawner::SupervisorCommand;
 use super::wire::{self, Notice, Step};
@@ -60,7 +63,7 @@ impl Supervisors {
             }
         };
         let Some(link) = slot.link_mut() else { return Ok(None) };
-        match link.send_spawn(request, command.stdin, &theirs) {
+        match link.send_spawn(request, &theirs) {
             Ok(()) => drop(theirs),
             Err(Errno::PIPE | Errno::CONNRESET) => return Ok(None),
             Err(error) => return Err(SpawnError::System { step: "asking the supervisor", source: error.into() }),
@@ -86,6 +89,75 @@ impl Supervisors {
     }
 }
 
+impl Supervisors {
+    /// Starts a command under a keeper of its own, and returns, with its process id, once its program executes. What
+    /// [`Limits`] says about commands at once holds for its start only.
+    ///
+    /// Cancelling it kills the command if it has started.
+    ///
+    /// # Errors
+    /// The command did not start, or must not: [`SpawnError::is_unknown`], and [`Kept::find`] tells what has become of it. The
+    /// directory can't be used a second time.
+    pub async fn keep(&self, keep: &Keep) -> Result<(Kept, u32), SpawnError> {
+        let request = wire::keep_request(keep)?;
+        for _ in 0..self.pool.idle() + NEW_SUPERVISORS {
+            let acquired = self.pool.acquire().await;
+            let slot = acquired.map_err(|source| SpawnError::System { step: "starting a supervisor", source })?;
+            if let Some(started) = self.start_kept(slot, keep, &request).await? {
+                return Ok(started);
+            }
+        }
+        Err(SpawnError::NeverReady)
+    }
+
+    /// As [`Self::start`].
+    async fn start_kept(&self, slot: Slot, keep: &Keep, request: &[u8]) -> Result<Option<(Kept, u32)>, SpawnError> {
+        let mut asked = Asked { slot: Some(slot), sent: false };
+        let Some(link) = asked.link() else { return Ok(None) };
+        match link.send_spawn(request, &[]) {
+            Ok(()) => asked.sent = true,
+            Err(Errno::PIPE | Errno::CONNRESET) => return Ok(None),
+            Err(error) => return Err(SpawnError::System { step: "asking the supervisor", source: error.into() }),
+        }
+        let Some(link) = asked.link() else { return Ok(None) };
+        let after = self.pool.limits().spawn_deadline;
+        match tokio::time::timeout(after, link.notice()).await {
+            Ok(Ok(Some(Notice::Started { pid }))) => {
+                let socket = asked.slot.take().and_then(Slot::take).ok_or(SpawnError::Lost)?.into_socket();
+                Ok(Some((Kept::over(socket, keep.directory.clone()), pid)))
+            }
+            Ok(Ok(Some(Notice::Refused { step, errno }))) => Err(refused(&keep.command, step, errno)),
+            Ok(Ok(None)) if !link.is_ready() => Ok(None),
+            Ok(_) => Err(SpawnError::Lost),
+            Err(_) => Err(SpawnError::Deadline { after }),
+        }
+    }
+}
+
+/// A supervisor that was asked to keep a command. Dropped before it has answered, it kills the command should it still start: the
+/// end of its socket alone has no such effect on a keeper.
+struct Asked {
+    slot: Option<Slot>,
+    sent: bool,
+}
+
+impl Asked {
+    fn link(&mut self) -> Option<&mut Link> {
+        self.slot.as_mut().and_then(Slot::link_mut)
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        let sent = self.sent;
+        if let Some(link) = self.link().filter(|_| sent) {
+            let fault = Fault::user(Code::Cancelled, "the server no longer waited for the command to start");
+            // The supervisor is gone: so is the command.
+            let _ = link.send(&ToKeeper::Cancel(Box::new(fault)).encode());
+        }
+    }
+}
+
 type Spawned = Result<Option<(Job, Pipes)>, SpawnError>;
 
 impl std::fmt::Debug for Supervisors {
@@ -95,14 +167,8 @@ impl std::fmt::Debug for Supervisors {
 }
 
 fn refused(command: &Command, step: Step, errno: i32) -> SpawnError {
-    let source = io::Error::from_raw_os_error(errno);
-    match step {
-        Step::Supervisor => SpawnError::System { step: "forking a supervisor", source },
-        Step::Request => SpawnError::System { step: "passing the command to its supervisor", source },
-        Step::Process => SpawnError::System { step: "forking the command's process", source },
-        Step::Cwd => SpawnError::Cwd { cwd: command.cwd.clone(), errno },
-        Step::Program => SpawnError::Program { program: command.argv.first().cloned().unwrap_or_default(), errno },
-    }
+    let program = || command.argv.first().cloned().unwrap_or_default();
+    SpawnError::refused(step, errno, program, || command.cwd.clone())
 }
 
 /// A command's streams before it starts: our ends, and the ones it gets.

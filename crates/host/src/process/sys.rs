@@ -4,7 +4,7 @@
 use std::ffi::{CStr, c_char, c_int};
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use std::ptr;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
@@ -216,20 +216,42 @@ extern "C" fn on_child(_: c_int) {
     }
 }
 
-/// Marks every descriptor from 3 on as not to be inherited by programs.
-pub(super) fn close_inherited_on_exec() -> io::Result<()> {
-    // SAFETY: takes numbers only, and closes nothing now.
-    if unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) } == 0 {
+/// Closes every descriptor from 3 on, but this one.
+///
+/// Callers run in a process that has just begun, with no code that uses one of them.
+pub(super) fn close_all_but(kept: BorrowedFd<'_>) -> io::Result<()> {
+    let kept = kept.as_raw_fd();
+    let close_range = |first: RawFd, last: u32| {
+        // SAFETY: nobody uses these descriptors, see above.
+        first as u32 > last || unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) } == 0
+    };
+    if close_range(3, kept as u32 - 1) && close_range(kept + 1, u32::MAX) {
         return Ok(());
     }
-    // Before Linux 5.11.
-    for entry in std::fs::read_dir("/proc/self/fd")?.flatten() {
-        if let Some(fd) = entry.file_name().to_str().and_then(|name| name.parse::<RawFd>().ok()).filter(|&fd| fd > 2) {
-            // SAFETY: sets a flag that no code of this process depends on; a closed number is refused.
-            unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
-        }
+    // Before Linux 5.9. The list is whole before the first is closed: reading it needs one itself.
+    let entries = std::fs::read_dir("/proc/self/fd")?.flatten();
+    let open: Vec<RawFd> = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    for fd in open.into_iter().filter(|&fd| fd > 2 && fd != kept) {
+        // SAFETY: as above; a number that is closed already is refused.
+        unsafe { libc::close(fd) };
     }
     Ok(())
+}
+
+/// Reads what of a file lies in memory, at most `max` bytes; `EAGAIN` where reading it would wait for the disk
+/// (`preadv2(2)`, `RWF_NOWAIT`).
+pub(super) fn read_cached(file: impl AsFd, offset: u64, max: usize) -> rustix::io::Result<Vec<u8>> {
+    let mut bytes = Vec::<u8>::with_capacity(max);
+    let part = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: max };
+    let offset = libc::off64_t::try_from(offset).map_err(|_| rustix::io::Errno::INVAL)?;
+    // SAFETY: the vector has room for the `max` bytes that may be written.
+    let read = unsafe { libc::preadv2(file.as_fd().as_raw_fd(), &part, 1, offset, libc::RWF_NOWAIT) };
+    let Ok(read) = usize::try_from(read) else {
+        return Err(rustix::io::Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(rustix::io::Errno::IO));
+    };
+    // SAFETY: the kernel has written so many bytes, at most `max`.
+    unsafe { bytes.set_len(read) };
+    Ok(bytes)
 }
 
 /// A user's entry in the password database, as bytes.

@@ -4,7 +4,8 @@
 //!
 //! A spawn request is `[kind, flags] argc:u32le envc:u32le cwd\0 argv[0]\0 … K=V\0 …`, with the descriptors of
 //! stdin (if any), stdout and stderr. One that is larger than a message travels in a memfd, passed as the first
-//! descriptor. The strings end in NUL as `posix_spawn(3)` wants them, so the supervisor copies none of them.
+//! descriptor. A keep request is `[kind, flags] length:u32le`, the job's terms as JSON of this length, and a spawn request; the
+//! keeper makes the pipes itself. The strings end in NUL as `posix_spawn(3)` wants them, so the supervisor copies none of them.
 
 use std::ffi::CStr;
 use std::os::unix::ffi::OsStrExt;
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use super::command::{Command, Descendants, Left};
 use super::error::SpawnError;
+use super::keep::{Keep, KeepRequest};
 
 /// No message is larger; a spawn request that would be travels in a memfd.
 pub(super) const MESSAGE_MAX: usize = 32 * 1024;
@@ -21,6 +23,7 @@ pub(super) const FDS_MAX: usize = 4;
 const SPAWN: u8 = 1;
 const SIGNAL: u8 = 2;
 const END_TREE: u8 = 3;
+const KEEP: u8 = 4;
 const FLAG_STDIN: u8 = 1;
 const FLAG_MEMFD: u8 = 2;
 const HEAD: usize = 10;
@@ -30,6 +33,8 @@ const HEAD: usize = 10;
 pub(super) enum Request {
     /// Run what the rest of the message, or the memfd, describes.
     Spawn { stdin: bool, memfd: bool },
+    /// The same as its keeper.
+    Keep { memfd: bool },
     /// Send this signal to the command's process group.
     Signal(i32),
     /// End the job.
@@ -40,6 +45,7 @@ impl Request {
     pub(super) fn decode(message: &[u8]) -> Option<Self> {
         match *message {
             [SPAWN, flags, ..] => Some(Self::Spawn { stdin: flags & FLAG_STDIN != 0, memfd: flags & FLAG_MEMFD != 0 }),
+            [KEEP, flags, ..] => Some(Self::Keep { memfd: flags & FLAG_MEMFD != 0 }),
             [SIGNAL, signal] => Some(Self::Signal(signal.into())),
             [END_TREE, 0] => Some(Self::EndTree(Descendants::Kill)),
             [END_TREE, 1] => Some(Self::EndTree(Descendants::Leave)),
@@ -56,9 +62,28 @@ pub(super) fn end_tree_request(descendants: Descendants) -> [u8; 2] {
     [END_TREE, u8::from(descendants == Descendants::Leave)]
 }
 
-/// The message whose spawn request is in the memfd.
-pub(super) fn memfd_request(stdin: bool) -> [u8; 2] {
-    [SPAWN, FLAG_MEMFD | if stdin { FLAG_STDIN } else { 0 }]
+/// The message for a request that is in the memfd.
+pub(super) fn memfd_request(request: &[u8]) -> [u8; 2] {
+    let [kind, flags] = request.first_chunk().copied().unwrap_or_default();
+    [kind, flags | FLAG_MEMFD]
+}
+
+/// A keep request in full, for a message or for a memfd.
+pub(super) fn keep_request(keep: &Keep) -> Result<Vec<u8>, SpawnError> {
+    let terms = KeepRequest::of(keep).encode();
+    let mut out = vec![KEEP, 0];
+    out.extend(count(terms.len())?);
+    out.extend(terms);
+    out.extend(spawn_request(&keep.command)?);
+    Ok(out)
+}
+
+/// Reads a keep request: the terms, whether the command has an input, and the command, in place.
+pub(super) fn decode_keep(message: &[u8]) -> Option<(KeepRequest, bool, Spawn<'_>)> {
+    let (length, rest) = message.get(2..)?.split_first_chunk()?;
+    let (terms, spawn) = rest.split_at_checked(usize::try_from(u32::from_le_bytes(*length)).ok()?)?;
+    let Request::Spawn { stdin, .. } = Request::decode(spawn)? else { return None };
+    Some((KeepRequest::decode(terms)?, stdin, Spawn::decode(spawn)?))
 }
 
 /// A spawn request in full, for a message or for a memfd.
@@ -134,6 +159,8 @@ pub(super) enum Step {
     /// The system refused a process, or memory for one.
     Process,
     Program,
+    /// The job's directory can't be used.
+    Directory,
 }
 
 /// What a supervisor reports to the server.
@@ -191,7 +218,7 @@ impl Notice {
             (5, _) => Self::Ready,
             (1, pid) => Self::Started { pid: pid.try_into().ok()? },
             (2, step) => {
-                let steps = [Step::Supervisor, Step::Request, Step::Cwd, Step::Process, Step::Program];
+                let steps = [Step::Supervisor, Step::Request, Step::Cwd, Step::Process, Step::Program, Step::Directory];
                 Self::Refused { step: *steps.get(usize::try_from(step).ok()?)?, errno: word(2) as i32 }
             }
             (3, status) => Self::Exited {

@@ -1,6 +1,7 @@
 //! Commands under supervisors, as a server runs them.
 
 mod death;
+mod keep;
 mod many;
 mod ordinary;
 mod start;

@@ -17,17 +17,18 @@ use crate::store::{get, names, put, put_with, within};
 const DIRECTORY: &str = "UNGLUE_TEST_STORE_FULL";
 
 /// The directory, if this process is the child that a test has started.
-fn directory() -> Option<PathBuf> {
+pub(crate) fn directory() -> Option<PathBuf> {
     std::env::var_os(DIRECTORY).map(PathBuf::from)
 }
 
-/// Runs `part` of this module in a child, prepared by a shell script that ends in `exec "$@"` and finds the directory in
+/// Runs `part` (its path, or its name in this module) in a child, prepared by a shell script that ends in `exec "$@"` and finds the directory in
 /// `$0`. False if `script` ends with 77: what it prepares isn't to be had here.
 fn in_child(part: &str, script: &str) -> bool {
     let directory = tempfile::tempdir().unwrap();
     let mut command = Command::new("sh");
     command.arg("-c").arg(script).arg(directory.path()).arg(std::env::current_exe().unwrap());
-    command.args(["--exact", &format!("store_full::{part}"), "--nocapture"]).env(DIRECTORY, directory.path());
+    let part = if part.contains("::") { part.to_owned() } else { format!("store_full::{part}") };
+    command.args(["--exact", &part, "--nocapture"]).env(DIRECTORY, directory.path());
     let Output { status, stdout, stderr } = within(60, move || command.output().unwrap());
     let (stdout, stderr) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
     if status.code() == Some(77) {
@@ -39,7 +40,7 @@ fn in_child(part: &str, script: &str) -> bool {
 }
 
 /// Mounts a tmpfs with these options over the directory, then runs the part.
-fn on_tmpfs(part: &str, options: &str, then: &str) -> bool {
+pub(crate) fn on_tmpfs(part: &str, options: &str, then: &str) -> bool {
     let root = if rustix::process::geteuid().is_root() { "" } else { "--map-root-user" };
     let script = format!(
         "unshare --mount {root} true 2>/dev/null || {{ echo 'no mount namespaces' >&2; exit 77; }}

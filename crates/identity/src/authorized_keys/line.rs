@@ -98,9 +98,6 @@ mod tests {
     fn an_option_that_admits_nobody_is_named() {
         for (options, name) in [
             ("ssh-ed25519", "ssh-ed25519"),
-            (",", ""),
-            ("restrict,", "restrict"),
-            ("restrict,,pty", ""),
             ("restrictx", "restrictx"),
             ("no-restrict", "no-restrict"),
             ("command=ls", "command"),
@@ -125,6 +122,10 @@ mod tests {
             "tunnel=\"any\"",
             "environment=\"A=b=c\"",
             "no-X11-forwarding",
+            // As in sshd: the blank behind the comma ends the options.
+            "restrict,",
+            ",",
+            "restrict,,pty",
         ] {
             assert!(parse(&format!("{options} {KEY}")).options.is_ok(), "{options}");
         }
@@ -159,7 +160,7 @@ mod tests {
         #[test]
         fn no_option_is_ever_overlooked(options in r#"[a-o"\\,=-]{1,30}"#) {
             if let Ok(Some(line)) = Line::parse(format!("{options} {KEY}").as_bytes()) {
-                prop_assert!(line.options.is_err());
+                prop_assert!(line.options.is_err() || options.trim_matches(',').is_empty());
             }
         }
     }

@@ -80,7 +80,6 @@ impl Options {
                 break;
             }
             rest = match rest.strip_prefix(b",") {
-                Some([]) => return Err(bad("nothing follows its comma")),
                 Some(next) => next,
                 None => return Err(bad("something other than a comma follows its value")),
             };
@@ -91,6 +90,8 @@ impl Options {
     /// An option without a value. Agents, X11 and `~/.ssh/rc` are ssh's alone: there is nothing to permit or to forbid.
     fn flag(&mut self, name: &str) -> Option<()> {
         match name {
+            // As in sshd: nothing between two commas is nothing.
+            "" => {}
             "restrict" => (self.pty, self.forwarding) = (false, false),
             "cert-authority" => self.authority = true,
             "pty" => self.pty = true,

@@ -142,9 +142,13 @@ impl Pass<'_> {
         let asked = self.asked;
         let user = asked.user.as_ref().or(self.values.user.as_ref()).unwrap_or(&asked.local_user);
         let listed = |name: &str| match_list(value.as_bytes(), name.as_bytes()) == Match::Yes;
+        let names = |host: &str| {
+            let (list, host) = (value.to_ascii_lowercase(), host.to_ascii_lowercase());
+            match_list(list.as_bytes(), host.as_bytes()) == Match::Yes
+        };
         match name {
-            "host" => Ok(listed(host)),
-            "originalhost" => Ok(listed(&asked.host)),
+            "host" => Ok(names(host)),
+            "originalhost" => Ok(names(&asked.host)),
             "user" => Ok(listed(user)),
             "localuser" => Ok(listed(&asked.local_user)),
             "exec" if !so_far => Ok(false),

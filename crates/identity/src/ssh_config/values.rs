@@ -156,10 +156,12 @@ impl Values {
     ///
     /// [`ConfigError::Value`].
     pub(super) fn settings(&self, asked: &Asked) -> Result<Settings, ConfigError> {
-        let host = self.host(asked)?;
+        // As in ssh, both names are in lower case from here on.
+        let host = self.host(asked)?.to_ascii_lowercase();
+        let alias = self.host_key_alias.as_ref().map(|alias| alias.to_ascii_lowercase());
         let user = asked.user.as_ref().or(self.user.as_ref()).unwrap_or(&asked.local_user);
         let port = self.port.unwrap_or(22);
-        let tokens = Tokens { asked, host: &host, user, port, alias: self.host_key_alias.as_deref() };
+        let tokens = Tokens { asked, host: &host, user, port, alias: alias.as_deref() };
         let files = |keyword, values: &[String]| -> Result<Vec<PathBuf>, ConfigError> {
             let named = values.iter().filter(|value| !value.eq_ignore_ascii_case("none"));
             named.map(|value| tokens.path(keyword, value)).collect()
@@ -182,7 +184,7 @@ impl Values {
                 Some(path) => AgentChoice::At(tokens.path("IdentityAgent", path)?),
             },
             known_hosts: (!self.known_hosts.is_empty()).then_some(known_hosts),
-            host_key_alias: self.host_key_alias.clone(),
+            host_key_alias: alias.clone(),
             checking: match self.checking {
                 Some("yes") => Checking::Strict,
                 // `no` accepts even a changed key in ssh. Nothing does here.

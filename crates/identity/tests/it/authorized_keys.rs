@@ -200,7 +200,8 @@ fn we_find_the_key_behind_the_options_where_ssh_keygen_does() {
         let theirs = listed.contains(&public.fingerprint().to_string());
         let ours = lookup(text.as_bytes(), &Login::offer(public.clone()), "ada", 0);
         assert_eq!(!matches!(ours, Lookup::Absent { .. }), theirs, "{options:?}: {ours:?}, {listed}");
-        let admits = ["", "restrict", "command=\"ls -l\"", r#"command="a \" b""#].contains(&options.trim());
+        let admits =
+            ["", "restrict", "command=\"ls -l\"", r#"command="a \" b""#, r#"command="a \"""#].contains(&options.trim());
         assert_eq!(matches!(ours, Lookup::Authorised { .. }), admits, "{options:?}: {ours:?}");
     }
 }

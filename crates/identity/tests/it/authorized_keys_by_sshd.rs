@@ -1,8 +1,8 @@
 //! `authorized_keys` with sshd itself as the oracle: 2,000 generated lines, each for a key of its own or shared by two, and
 //! what sshd makes of each: whether the key may log in, by which line, and with which options.
 //!
-//! One ssh connection asks about all keys: an agent lists them, and signs with none, so ssh offers one after the other. sshd
-//! logs the line and the options that it found.
+//! One ssh connection asks about all keys of a file: an agent lists them, and signs with none, so ssh offers one after the
+//! other. sshd logs the line and the options that it found.
 
 use super::known_hosts::Dice;
 use super::{has, keygen, write};
@@ -17,8 +17,11 @@ use std::time::{Duration, Instant};
 use unglue_identity::authorized_keys::{Lookup, lookup};
 use unglue_identity::{Login, Policy, PublicKey};
 
-/// How many lines are compared. ssh takes at most 2,048 keys from an agent.
+/// How many lines are compared.
 const LINES: usize = 2000;
+
+/// sshd reads a whole file for each key, so that many short files take less time than one. It listens on 16 ports at most.
+const LINES_PER_FILE: usize = 125;
 
 #[test]
 fn two_thousand_generated_lines_are_judged_as_sshd_judges_them() {
@@ -33,8 +36,6 @@ fn two_thousand_generated_lines_are_judged_as_sshd_judges_them() {
     let directory = tempfile::tempdir().expect("a directory");
     let user = user();
     let cases = generate();
-    let text: String = cases.iter().map(|case| case.text.as_str()).collect();
-    write(&directory.path().join("keys"), &text, 0o600);
     let theirs = ask_sshd(directory.path(), &user, &cases);
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs();
     let mut admitted = 0;
@@ -73,20 +74,24 @@ fn options(policy: &Policy) -> Vec<&'static str> {
 struct Case {
     key: PublicKey,
     text: String,
-    /// The number of its first line in the file.
+    /// Which of the files it is in.
+    file: usize,
+    /// The number of its first line in that file.
     first: usize,
 }
 
 fn generate() -> Vec<Case> {
     let mut dice = Dice(20_251);
     let mut cases = Vec::new();
-    let mut number = 1;
-    while number <= LINES {
-        let key = key(cases.len(), &mut dice);
-        let count = if dice.below(4) == 0 && number < LINES { 2 } else { 1 };
-        let text = (0..count).map(|_| line(&key, &mut dice)).collect();
-        cases.push(Case { key, text, first: number });
-        number += count;
+    for file in 0..LINES / LINES_PER_FILE {
+        let mut number = 1;
+        while number <= LINES_PER_FILE {
+            let key = key(cases.len(), &mut dice);
+            let count = if dice.below(4) == 0 && number < LINES_PER_FILE { 2 } else { 1 };
+            let text = (0..count).map(|_| line(&key, &mut dice)).collect();
+            cases.push(Case { key, text, file, first: number });
+            number += count;
+        }
     }
     cases
 }
@@ -216,7 +221,7 @@ fn line(key: &PublicKey, dice: &mut Dice) -> String {
 }
 
 /// An agent that lists the keys and signs with none.
-fn agent(socket: &Path, cases: &[Case]) {
+fn agent(socket: &Path, cases: &[&Case]) {
     let listener = UnixListener::bind(socket).expect("bound");
     let mut list = vec![12];
     list.extend_from_slice(&(cases.len() as u32).to_be_bytes());
@@ -227,7 +232,7 @@ fn agent(socket: &Path, cases: &[Case]) {
         }
     }
     std::thread::spawn(move || {
-        for stream in listener.incoming().flatten().take(3 * LINES) {
+        for stream in listener.incoming().flatten().take(8) {
             let list = list.clone();
             std::thread::spawn(move || answer(stream, &list));
         }
@@ -256,32 +261,59 @@ impl Drop for Sshd {
     }
 }
 
+type Found = HashMap<String, (usize, Vec<&'static str>)>;
+
 /// The number of the line that admits each key, and the options that are logged, by the key's fingerprint.
-fn ask_sshd(directory: &Path, user: &str, cases: &[Case]) -> HashMap<String, (usize, Vec<&'static str>)> {
+fn ask_sshd(directory: &Path, user: &str, cases: &[Case]) -> Found {
     let path = |name: &str| directory.join(name).to_str().expect("UTF-8").to_owned();
     keygen(["-q", "-t", "ed25519", "-N", "", "-f", &path("host")]);
-    agent(&directory.join("agent"), cases);
-    let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
-    let keys = path("keys");
-    let config = format!(
-        "Port {port}\nListenAddress 127.0.0.1\nHostKey {}\nAuthorizedKeysFile {keys}\nStrictModes no\nUsePAM no\n\
-         PasswordAuthentication no\nKbdInteractiveAuthentication no\nMaxAuthTries 100000\nLoginGraceTime 0\nPidFile none\n\
+    let listeners: Vec<_> =
+        (0..LINES / LINES_PER_FILE).map(|_| TcpListener::bind("127.0.0.1:0").expect("a port")).collect();
+    let ports: Vec<u16> = listeners.iter().map(|listener| listener.local_addr().expect("an address").port()).collect();
+    drop(listeners);
+    let mut config = format!(
+        "ListenAddress 127.0.0.1\nHostKey {}\nStrictModes no\nUsePAM no\nPasswordAuthentication no\n\
+         KbdInteractiveAuthentication no\nMaxAuthTries 100000\nLoginGraceTime 0\nPidFile none\nMaxStartups 100\n\
          LogLevel DEBUG1\nPermitRootLogin yes\nPermitUserEnvironment yes\nUseDNS no\n",
         path("host")
     );
+    for (file, port) in ports.iter().enumerate() {
+        let own: Vec<&Case> = cases.iter().filter(|case| case.file == file).collect();
+        let text: String = own.iter().map(|case| case.text.as_str()).collect();
+        write(&directory.join(format!("keys{file}")), text, 0o600);
+        agent(&directory.join(format!("agent{file}")), &own);
+        config = format!(
+            "Port {port}\n{config}Match LocalPort {port}\n  AuthorizedKeysFile {}\n",
+            path(&format!("keys{file}"))
+        );
+    }
     write(&directory.join("config"), config, 0o600);
     let log = path("log");
     let sshd =
         Command::new("/usr/sbin/sshd").args(["-D", "-f", &path("config"), "-E", &log]).stdin(Stdio::null()).spawn();
     let _sshd = Sshd(sshd.expect("sshd starts"));
     let started = Instant::now();
-    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+    while ports.iter().any(|port| std::net::TcpStream::connect(("127.0.0.1", *port)).is_err()) {
         assert!(started.elapsed() < Duration::from_secs(20), "sshd does not listen");
         std::thread::sleep(Duration::from_millis(20));
     }
+    let files: Vec<(usize, u16)> = ports.into_iter().enumerate().collect();
+    let told: Vec<(usize, String)> = std::thread::scope(|scope| {
+        let ask = |files: &[(usize, u16)]| -> Vec<(usize, String)> {
+            files.iter().map(|(file, port)| (*file, offer(&path(&format!("agent{file}")), *port, user))).collect()
+        };
+        let threads: Vec<_> = files.chunks(5).map(|files| scope.spawn(move || ask(files))).collect();
+        threads.into_iter().flat_map(|thread| thread.join().expect("no panic")).collect()
+    });
+    let log = std::fs::read_to_string(log).expect("the log");
+    told.iter().flat_map(|(file, told)| read_log(&log, &path(&format!("keys{file}")), told)).collect()
+}
+
+/// Has ssh offer all keys of an agent, and gives what it reports.
+fn offer(agent: &str, port: u16, user: &str) -> String {
     let port = port.to_string();
     let mut ssh = Command::new("timeout");
-    ssh.args(["170", "ssh", "-F", "/dev/null", "-v", "-p", &port, "-l", user, "-i", "none"]);
+    ssh.args(["100", "ssh", "-F", "/dev/null", "-v", "-p", &port, "-l", user]);
     for option in [
         "StrictHostKeyChecking=no",
         "UserKnownHostsFile=/dev/null",
@@ -292,38 +324,43 @@ fn ask_sshd(directory: &Path, user: &str, cases: &[Case]) -> HashMap<String, (us
     ] {
         ssh.args(["-o", option]);
     }
-    let output = ssh.args(["127.0.0.1", "true"]).env("SSH_AUTH_SOCK", path("agent")).stdin(Stdio::null()).output();
-    let output = output.expect("ssh runs");
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    let output = ssh.args(["127.0.0.1", "true"]).env("SSH_AUTH_SOCK", agent).stdin(Stdio::null()).output();
+    let told = String::from_utf8_lossy(&output.expect("ssh runs").stderr).into_owned();
     assert!(told.contains("Permission denied"), "{}", told.lines().rev().take(5).collect::<Vec<_>>().join("\n"));
-    read_log(&std::fs::read_to_string(log).expect("the log"), &keys, &told)
+    told
 }
 
-/// `FILE:LINE: key options: …`, then `FILE:LINE: matching key found: TYPE SHA256:…` for each key.
-fn read_log(log: &str, keys: &str, told: &str) -> HashMap<String, (usize, Vec<&'static str>)> {
+/// `FILE:LINE: key options: …`, and for each key `Accepted key TYPE SHA256:… found at FILE:LINE`.
+fn read_log(log: &str, keys: &str, told: &str) -> Found {
+    let accepted: std::collections::HashSet<&str> =
+        told.lines().filter(|line| line.contains("Server accepts key")).filter_map(fingerprint).collect();
+    let start = format!("{keys}:");
+    let about = |line| -> Option<(usize, &str)> {
+        let (_, rest) = str::split_once(line, &start)?;
+        let (number, rest) = rest.split_once(": ")?;
+        Some((number.parse().ok()?, rest))
+    };
     let known = ["command", "environment", "port-forwarding", "pty"];
-    let accepted: std::collections::HashSet<&str> = told
-        .lines()
-        .filter(|line| line.contains("Server accepts key"))
-        .filter_map(|line| line.split_whitespace().find(|word| word.starts_with("SHA256:")))
-        .collect();
-    let mut found = HashMap::new();
     let mut options: HashMap<usize, Vec<&'static str>> = HashMap::new();
-    for line in log.lines() {
-        let Some((_, rest)) = line.split_once(&format!("{keys}:")) else { continue };
-        let Some((number, rest)) = rest.split_once(": ") else { continue };
-        let Ok(number) = number.parse::<usize>() else { continue };
-        if let Some(names) = rest.strip_prefix("key options:") {
-            let names: Vec<&str> = names.split_whitespace().collect();
-            options.insert(number, known.into_iter().filter(|name| names.contains(name)).collect());
-        } else if rest.starts_with("matching key found") {
-            let Some(fingerprint) = rest.split_whitespace().find(|word| word.starts_with("SHA256:")) else { continue };
-            if accepted.contains(fingerprint) {
-                let options = options.get(&number).cloned().unwrap_or_default();
-                found.entry(fingerprint.to_owned()).or_insert((number, options));
-            }
+    for (number, rest) in log.lines().filter_map(about) {
+        let Some(names) = rest.strip_prefix("key options:") else { continue };
+        // No blank stands before `expires`.
+        let names: Vec<&str> =
+            names.split_whitespace().map(|name| name.strip_suffix("expires").unwrap_or(name)).collect();
+        options.insert(number, known.into_iter().filter(|name| names.contains(name)).collect());
+    }
+    let mut found = HashMap::new();
+    // A line that bears a key and refuses it is not logged in this way.
+    for line in log.lines().filter(|line| line.starts_with("Accepted key")) {
+        let number = line.split_once(&start).and_then(|(_, number)| number.trim().parse().ok());
+        if let (Some(number), Some(fingerprint)) = (number, fingerprint(line)) {
+            found.insert(fingerprint.to_owned(), (number, options.get(&number).cloned().unwrap_or_default()));
         }
     }
-    assert_eq!(found.len(), accepted.len(), "{}", log.lines().take(60).collect::<Vec<_>>().join("\n"));
+    assert_eq!(found.len(), accepted.len(), "{keys}");
     found
+}
+
+fn fingerprint(line: &str) -> Option<&str> {
+    line.split_whitespace().find(|word| word.starts_with("SHA256:"))
 }

@@ -5,7 +5,7 @@ use super::{has, write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use unglue_identity::ssh_config::{Asked, Files, Values};
+use unglue_identity::ssh_config::{AgentChoice, Asked, Files, Settings, Values};
 
 /// How many files are compared.
 const CASES: usize = 1000;
@@ -85,7 +85,8 @@ impl Case {
         let ours = Files::only(&path).values(&asked);
         match (theirs, ours) {
             (Ok(theirs), Ok(ours)) => {
-                let ours = lines(&ours, &asked);
+                let settings = Files::only(&path).settings(&asked).expect("every value can be expanded");
+                let ours = lines(&ours, &settings, &asked);
                 assert_eq!(ours, theirs, "{}\n--\n{}\nfor {}", self.text, self.included, self.host);
                 true
             }
@@ -189,17 +190,21 @@ fn ask_ssh(config: &Path, host: &str, user: Option<&str>) -> Result<Vec<String>,
     let mut lines: Vec<String> = text
         .lines()
         .filter(|line| ours.contains(&line.split(' ').next().unwrap_or_default()))
-        .map(str::to_owned)
+        .map(|line| match line.starts_with("userknownhostsfile ") && line.ends_with("/.ssh/known_hosts2") {
+            // Its default is printed with the home in it.
+            true => "userknownhostsfile ~/.ssh/known_hosts ~/.ssh/known_hosts2".to_owned(),
+            false => line.to_owned(),
+        })
         .collect();
     lines.sort();
     Ok(lines)
 }
 
 /// The values as `ssh -G` prints them, its defaults included.
-fn lines(values: &Values, asked: &Asked) -> Vec<String> {
+fn lines(values: &Values, settings: &Settings, asked: &Asked) -> Vec<String> {
     let mut lines = Vec::new();
     let host = values.host_name.clone().unwrap_or_else(|| asked.host.clone());
-    lines.push(format!("hostname {}", host.replace("%h", &asked.host).replace("%%", "%")));
+    lines.push(format!("hostname {}", host.replace("%h", &asked.host).replace("%%", "%").to_lowercase()));
     let user = asked.user.clone().or(values.user.clone()).unwrap_or_else(|| asked.local_user.clone());
     lines.push(format!("user {user}"));
     let default = ["id_rsa", "id_ecdsa", "id_ecdsa_sk", "id_ed25519", "id_ed25519_sk", "id_xmss", "id_dsa"];
@@ -208,12 +213,20 @@ fn lines(values: &Values, asked: &Asked) -> Vec<String> {
         false => lines.extend(values.identity_files.iter().map(|file| format!("identityfile {file}"))),
     }
     lines.push(format!("identitiesonly {}", if values.identities_only == Some(true) { "yes" } else { "no" }));
-    lines.extend(values.identity_agent.iter().map(|agent| format!("identityagent {agent}")));
-    match values.known_hosts.is_empty() {
-        true => lines.push("userknownhostsfile ~/.ssh/known_hosts ~/.ssh/known_hosts2".into()),
-        false => lines.push(format!("userknownhostsfile {}", values.known_hosts.join(" "))),
+    // These two are printed with `~` and tokens replaced.
+    lines.extend(values.identity_agent.iter().map(|agent| match &settings.identity_agent {
+        AgentChoice::At(path) if !agent.starts_with('$') => format!("identityagent {}", path.display()),
+        _ => format!("identityagent {agent}"),
+    }));
+    match &settings.known_hosts {
+        None => lines.push("userknownhostsfile ~/.ssh/known_hosts ~/.ssh/known_hosts2".into()),
+        Some(files) if files.is_empty() => lines.push("userknownhostsfile none".into()),
+        Some(files) => {
+            let files: Vec<_> = files.iter().map(|file| file.display().to_string()).collect();
+            lines.push(format!("userknownhostsfile {}", files.join(" ")));
+        }
     }
-    lines.extend(values.host_key_alias.iter().map(|alias| format!("hostkeyalias {alias}")));
+    lines.extend(values.host_key_alias.iter().map(|alias| format!("hostkeyalias {}", alias.to_lowercase())));
     let checking = match values.checking {
         Some("yes") => "true",
         Some("no") => "false",

@@ -70,7 +70,11 @@ impl<R: Read> Packets<R> {
             [0xa1, 0xb2, 0xc3, 0xd4] => packets.pcap(false, false)?,
             [0x4d, 0x3c, 0xb2, 0xa1] => packets.pcap(true, true)?,
             [0xa1, 0xb2, 0x3c, 0x4d] => packets.pcap(false, true)?,
-            other => return Err(CaptureError::NotACapture { what: format!("it begins with {other:02x?}") }),
+            [a, b, c, d] => {
+                let start = format!("{a:02x} {b:02x} {c:02x} {d:02x}");
+                let what = format!("it begins with {start}, as neither pcap nor pcapng does; tcpdump -w makes one");
+                return Err(CaptureError::NotACapture { what });
+            }
         }
         Ok(packets)
     }

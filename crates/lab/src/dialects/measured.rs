@@ -40,7 +40,7 @@ impl<M: Measure> Client<M> {
     /// Connects. No wait is longer than `wait`.
     ///
     /// # Errors
-    /// [`LabError`]: nobody listens there.
+    /// [`LabError`]: no program listens there.
     pub fn connect(address: SocketAddr, wait: Duration, coding: Coding) -> Result<Client<M>, LabError> {
         Ok(Client::over(Connection::connect(address, wait)?, coding))
     }

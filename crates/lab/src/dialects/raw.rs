@@ -41,7 +41,7 @@ impl Client {
     /// Connects. No wait is longer than `wait`.
     ///
     /// # Errors
-    /// [`LabError`]: nobody listens there.
+    /// [`LabError`]: no program listens there.
     pub fn connect(address: SocketAddr, wait: Duration, coding: Coding) -> Result<Client, LabError> {
         Ok(Client { connection: Connection::connect(address, wait)?, coding, decoding: coding.decoding() })
     }

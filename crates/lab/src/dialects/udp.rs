@@ -87,7 +87,8 @@ impl Client {
             Ok((held, length)) => Ok(Some((held, length))),
             Err(Errno::CONNREFUSED) => Err(LabError::Broken {
                 what: format!("could not receive a datagram: {}", io::Error::from(Errno::CONNREFUSED)),
-                advice: "nobody listens there: check the address, and that the server runs and is one for UDP".into(),
+                advice: "no program listens there: check the address, and that the server runs and is one for UDP"
+                    .into(),
             }),
             Err(error) => Err(LabError::io("receive a datagram")(error.into())),
         }

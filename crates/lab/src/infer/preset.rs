@@ -65,15 +65,19 @@ fn judge(corpus: &Corpus<'_>, notation: &str, meaning: &str) -> Option<Found> {
         at_most = Verdict::Likely;
     }
     if notation == "slip" {
-        let (gain, why) = slip(corpus)?;
+        let (escapes, gain) = slip(corpus)?;
         bits += gain;
-        because.push(why);
+        because.push(format!("{escapes} escapes, all valid"));
+        // An end at the end of a few bytes is soon there by chance.
+        if escapes == 0 && count(&parses) < 5 {
+            at_most = Verdict::Ambiguous;
+        }
     }
     Some(Found { kind: Kind::Named { notation: notation.into(), because }, parses, bits, at_most })
 }
 
-/// What speaks for SLIP: escapes that are all good, and ends at both ends.
-fn slip(corpus: &Corpus<'_>) -> Option<(f64, String)> {
+/// What speaks for SLIP: the number of escapes, which are all good, and the bits of these and of the ends at both ends.
+fn slip(corpus: &Corpus<'_>) -> Option<(usize, f64)> {
     let (mut escapes, mut bits) = (0, 0.0);
     for stream in corpus.streams {
         escapes += stream.bytes.iter().filter(|byte| **byte == 0xdb).count();
@@ -81,7 +85,7 @@ fn slip(corpus: &Corpus<'_>) -> Option<(f64, String)> {
         bits += 4.0 * ends as f64;
     }
     let ends = corpus.streams.iter().all(|stream| stream.bytes.last() == Some(&0xc0));
-    ends.then(|| (bits + 6.0 * f64::from(escapes.min(20) as u32), format!("{escapes} escapes, all valid")))
+    ends.then(|| (escapes, bits + 6.0 * f64::from(escapes.min(20) as u32)))
 }
 
 /// Cuts a stream into frames; `None` where it isn't of this framing.

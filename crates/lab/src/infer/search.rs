@@ -15,6 +15,8 @@ const FIXED: usize = 512;
 const ABSURD: f64 = -16.0;
 /// Layouts whose columns are looked at.
 const LOOKED_AT: usize = 500;
+/// How many frames all layouts that are kept may have together: 32 MiB.
+const FRAMES_KEPT: usize = 4 << 20;
 /// What remains of the bits where the stream just repeats itself.
 const PERIODIC: f64 = 0.1;
 /// What remains of the bits of records where the stream isn't a whole number of them.
@@ -76,7 +78,7 @@ fn prefixes() -> impl Iterator<Item = Prefix> {
 
 /// Layouts that parse all streams from their first byte.
 pub(super) fn from_the_start(corpus: &Corpus<'_>) -> Vec<Found> {
-    let mut drafts = Vec::new();
+    let mut drafts = Drafts::default();
     for prefix in prefixes() {
         let parses: Option<Vec<Parse>> = corpus.streams.iter().map(|stream| prefix.parse(&stream.bytes, 0)).collect();
         let Some(parses) = parses.filter(|parses| enough(parses)) else { continue };
@@ -89,11 +91,39 @@ pub(super) fn from_the_start(corpus: &Corpus<'_>) -> Vec<Found> {
     best(corpus, drafts)
 }
 
+/// Hypotheses whose columns may be looked at. Bytes that repeat themselves allow thousands, each with thousands of frames.
+#[derive(Default)]
+struct Drafts {
+    kept: Vec<Found>,
+    frames: usize,
+}
+
+impl Drafts {
+    fn push(&mut self, draft: Found) {
+        if draft.bits > ABSURD {
+            self.frames += count(&draft.parses);
+            self.kept.push(draft);
+            if self.kept.len() > 4 * LOOKED_AT || self.frames > FRAMES_KEPT {
+                self.thin();
+            }
+        }
+    }
+
+    /// Keeps the best, the best of them first.
+    fn thin(&mut self) {
+        self.kept.sort_by(|a, b| b.bits.total_cmp(&a.bits));
+        self.kept.truncate(LOOKED_AT);
+        self.frames = self.kept.iter().map(|draft| count(&draft.parses)).sum();
+        while self.frames > FRAMES_KEPT / 2 && self.kept.len() > 1 {
+            self.frames -= self.kept.pop().map_or(0, |draft| count(&draft.parses));
+        }
+    }
+}
+
 /// Columns are costly to look at: those drafts alone get them whose lengths are not absurd, the best ones.
-fn best(corpus: &Corpus<'_>, mut drafts: Vec<Found>) -> Vec<Found> {
-    drafts.retain(|draft| draft.bits > ABSURD);
-    drafts.sort_by(|a, b| b.bits.total_cmp(&a.bits));
-    drafts.truncate(LOOKED_AT);
+fn best(corpus: &Corpus<'_>, mut drafts: Drafts) -> Vec<Found> {
+    drafts.thin();
+    let mut drafts = drafts.kept;
     for draft in &mut drafts {
         let Kind::Prefix(prefix) = &draft.kind else { continue };
         draft.bits += corpus.prefix_columns(prefix, &draft.parses);
@@ -116,7 +146,7 @@ fn enough(parses: &[Parse]) -> bool {
 pub(super) fn from_elsewhere(corpus: &Corpus<'_>, late: bool) -> Vec<Found> {
     let [stream] = corpus.streams else { return Vec::new() };
     let bytes = &stream.bytes[..];
-    let mut found = Vec::new();
+    let mut found = Drafts::default();
     for prefix in prefixes().filter(|prefix| prefix.at <= 24) {
         for start in starts(&prefix, bytes) {
             let Some(parse) = prefix.parse(bytes, start) else { continue };

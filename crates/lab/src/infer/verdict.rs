@@ -150,7 +150,10 @@ impl Ranking {
         self.groups = groups.filter(sound).collect();
         self.settle_phase();
         self.prefer_parts();
-        let verdict = self.verdict();
+        let mut verdict = self.verdict();
+        if self.groups.first().is_some_and(|first| says_nothing(corpus, &first.members[0].parses)) {
+            verdict = Verdict::Ambiguous;
+        }
         // What doesn't parse from the first byte to the last is told where nothing better is.
         let is_whole =
             |group: &Group| group.members[0].parses.iter().all(|parse| parse.start == 0 && parse.end == End::Exact);
@@ -161,7 +164,7 @@ impl Ranking {
             is_whole(group) || (!best_is_whole && (place == 1 || group.bits >= LIKELY.0))
         });
         let mut candidates: Vec<Candidate> = Vec::new();
-        for group in &self.groups {
+        for (rank, group) in self.groups.iter().enumerate() {
             let mut from_group = 0;
             for found in group.members.iter().take(6) {
                 if candidates.len() >= TOLD || from_group >= 2 {
@@ -173,10 +176,29 @@ impl Ranking {
                     from_group += 1;
                 }
             }
+            // What fits best can't be said in the notation: nothing is claimed of the others.
+            if rank == 0 && from_group == 0 {
+                verdict = Verdict::Ambiguous;
+            }
         }
         let verdict = if candidates.is_empty() { Verdict::Ambiguous } else { verdict };
         Inference { verdict, candidates }
     }
+}
+
+/// Whether frames of any framing could look like these: all hold the same bytes, or a single byte each.
+fn says_nothing(corpus: &Corpus<'_>, parses: &[Parse]) -> bool {
+    let mut frames = corpus.streams.iter().zip(parses).flat_map(|(stream, parse)| {
+        let place = |at: i64| usize::try_from(at).unwrap_or(0).min(stream.bytes.len());
+        parse.frames().map(move |(start, total)| &stream.bytes[place(start)..place(start + total)])
+    });
+    let Some(first) = frames.next() else { return true };
+    let (mut same, mut single) = (true, first.len() == 1);
+    for frame in frames {
+        same &= frame == first;
+        single &= frame.len() == 1;
+    }
+    same || single
 }
 
 /// The prior of a group's plainest member.

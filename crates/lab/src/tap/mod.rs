@@ -28,6 +28,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use rustix::event::{PollFd, PollFlags};
+use socket2::{Domain, Protocol, Socket, Type};
 use unglue_frame::Framing;
 
 pub use crate::torture::Towards;
@@ -378,7 +379,9 @@ impl Shared<'_> {
 
     fn serve(&self, connection: u64, client: TcpStream, from: SocketAddr) {
         let target = self.tap.settings.target;
-        let server = match TcpStream::connect_timeout(&target, PATIENCE) {
+        let connected = Socket::new(Domain::for_address(target), Type::STREAM, Some(Protocol::TCP))
+            .and_then(|socket| self.tap.stop.connect(&socket, target, PATIENCE).map(|()| TcpStream::from(socket)));
+        let server = match connected {
             Ok(server) => server,
             Err(error) => {
                 self.refuse(connection, from, format!("could not connect to {target}: {error}"));

@@ -42,10 +42,14 @@ pub(super) fn differences(compare: &Compare, clean: &Outcome, got: &Outcome) -> 
         Compare::Command(command) => found.extend(judged(command, clean, got)?),
     }
     // One that has served its client, and ends in order, is as right as one that lives on.
-    if let (None, Some((exit, said))) = (&clean.server, &got.server)
-        && *exit != Exit::Code(0)
-    {
-        found.push(format!("the server ended before its client ({exit}): {said}"));
+    if let Some((exit, said)) = got.server.as_ref().filter(|(exit, _)| *exit != Exit::Code(0)) {
+        match &clean.server {
+            None => found.push(format!("the server ended before its client ({exit}): {said}")),
+            Some((clean, _)) if clean != exit => {
+                found.push(format!("the server: {exit}, where a clean run has {clean}: {said}"));
+            }
+            Some(_) => {}
+        }
     }
     Ok(found)
 }

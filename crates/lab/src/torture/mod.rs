@@ -174,6 +174,8 @@ pub enum Verdict {
         took: Duration,
         /// Runs that came out otherwise, but not again.
         unrepeated: u32,
+        /// How a clean run comes out.
+        expected: ClientEnd,
     },
 }
 
@@ -319,7 +321,8 @@ impl Torture {
             Some(finding) => Verdict::Found(Box::new(finding)),
             None => {
                 let (seed, took) = (self.settings.seed, began.elapsed());
-                Verdict::Nothing { runs: runner.runs - before - 1, seed, took, unrepeated: 0 }
+                let (runs, expected) = (runner.runs - before - 1, (&clean.outcome).into());
+                Verdict::Nothing { runs, seed, took, unrepeated: 0, expected }
             }
         })
     }

@@ -13,15 +13,26 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::OFlags;
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
 use crate::LabError;
+use crate::stop::{Stop, Woken};
 
 /// How much of an output is kept: of the client's standard output, and of what is only shown.
 const STDOUT: usize = 16 << 20;
 const SHOWN: usize = 16 << 10;
+/// How much a pipe holds (pipe(7)).
+const PIPE: usize = 1 << 16;
+/// How long a server that has closed a connection may run until it is seen whether it ends, how often that is looked at, and how
+/// many times in a row it must be found idle.
+const SETTLE: Duration = Duration::from_secs(2);
+const LOOK: Duration = Duration::from_millis(1);
+const STILL: u32 = 3;
 
 /// The environment's name for the port, which `{port}` in an argument stands for too.
 pub(super) const PORT: &str = "UNGLUE_PORT";
@@ -172,7 +183,7 @@ impl Output {
 pub(super) struct Server {
     child: Child,
     pub(super) port: Port,
-    said: Arc<Mutex<Vec<u8>>>,
+    said: Arc<Said>,
 }
 
 impl Server {
@@ -182,7 +193,7 @@ impl Server {
             let (said, out) = io::pipe()?;
             let err = out.try_clone()?;
             let child = start(&words, port.number, out.into(), err.into())?;
-            Ok((child, keep(said)?))
+            Ok((child, Said::new(said)?))
         })();
         let (child, said) = started.map_err(LabError::io("start the server"))?;
         Ok(Server { child, port, said })
@@ -193,10 +204,29 @@ impl Server {
         self.child.try_wait().ok().flatten().map(Exit::of)
     }
 
-    /// The last that it printed, on one line.
+    /// Whether it has ended, or is about to: waits while it runs, for a short time. A server closes its connections before it is
+    /// seen to end, so its client may be the first to end.
+    pub(super) fn settle(&mut self, stop: &Stop) -> Result<Option<Exit>, LabError> {
+        let until = Instant::now() + SETTLE;
+        let mut still = 0;
+        while still < STILL && Instant::now() < until {
+            let (_, busy) = effort([self.pid()]);
+            if let Some(exit) = self.exit() {
+                return Ok(Some(exit));
+            }
+            still = if busy { 0 } else { still + 1 };
+            let woken = Stop::wait(Some(stop), &mut [], Instant::now() + LOOK);
+            if woken.map_err(LabError::io("wait for the server"))? == Woken::Stopped {
+                return Err(LabError::Stopped);
+            }
+        }
+        Ok(self.exit())
+    }
+
+    /// The last that it printed, on one line. Once its end was seen, this is its last line.
     pub(super) fn said(&self) -> String {
-        let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        last_line(&said)
+        self.said.take();
+        last_line(&self.said.kept.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(super) fn pid(&self) -> u32 {
@@ -217,20 +247,42 @@ pub(super) fn last_line(said: &[u8]) -> String {
     line.chars().take(200).collect()
 }
 
-/// Reads a pipe to its end on a thread of its own, and keeps the end of what came.
-fn keep(mut pipe: PipeReader) -> io::Result<Arc<Mutex<Vec<u8>>>> {
-    let said = Arc::new(Mutex::new(Vec::new()));
-    let kept = Arc::clone(&said);
-    thread::Builder::new().spawn(move || {
+/// What a server prints: a thread reads it, so that the server is never held up, and who wants to know what it has printed until
+/// now reads the rest.
+struct Said {
+    pipe: PipeReader,
+    kept: Mutex<Vec<u8>>,
+}
+
+impl Said {
+    fn new(pipe: PipeReader) -> io::Result<Arc<Said>> {
+        rustix::fs::fcntl_setfl(&pipe, OFlags::NONBLOCK)?;
+        let said = Arc::new(Said { pipe, kept: Mutex::default() });
+        let reader = Arc::clone(&said);
+        thread::Builder::new().spawn(move || {
+            while poll(&mut [PollFd::new(&reader.pipe, PollFlags::IN)], None) != Err(Errno::INVAL) && reader.take() {}
+        })?;
+        Ok(said)
+    }
+
+    /// Reads what is there, a full pipe at most, and keeps the end of it. Says whether there may be more later.
+    fn take(&self) -> bool {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let mut buffer = [0; 4096];
-        while let Ok(n @ 1..) = pipe.read(&mut buffer) {
-            let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
-            said.extend_from_slice(&buffer[..n]);
-            let old = said.len().saturating_sub(SHOWN);
-            said.drain(..old);
+        for _ in 0..=PIPE / buffer.len() {
+            match (&self.pipe).read(&mut buffer) {
+                Ok(0) => return false,
+                Ok(n) => {
+                    kept.extend_from_slice(&buffer[..n]);
+                    let old = kept.len().saturating_sub(SHOWN);
+                    kept.drain(..old);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return error.kind() == io::ErrorKind::WouldBlock,
+            }
         }
-    })?;
-    Ok(kept)
+        true
+    }
 }
 
 /// The processor time of programs and all their descendants, in ticks, and whether one of them wants to run now.

@@ -150,8 +150,7 @@ impl<'a> Run<'a> {
             }
             if ended.is_none() && client.exit().is_some() {
                 ended = Some(self.clock.now);
-                let server = server.as_deref_mut();
-                server_ended = server.and_then(|server| server.exit().map(|exit| (exit, server.said())));
+                server_ended = self.server_end(server.as_deref_mut())?;
             }
             if let Some(since) = ended {
                 let read = client.stdout.pipe.is_none() && client.stderr.pipe.is_none();
@@ -161,6 +160,7 @@ impl<'a> Run<'a> {
                     break client.exit().unwrap_or(Exit::Hung);
                 }
             } else if self.hangs(&client, server.as_deref()) {
+                server_ended = self.server_end(server.as_deref_mut())?;
                 break Exit::Hung;
             }
             self.wait(&client, ended.is_some())?;
@@ -183,15 +183,27 @@ impl<'a> Run<'a> {
         })
     }
 
+    /// How the server ended, if it ended before the client; and the last that it printed. A server that has closed a connection
+    /// may be about to end.
+    fn server_end(&self, server: Option<&mut Server>) -> Result<Option<(Exit, String)>, LabError> {
+        let Some(server) = server else { return Ok(None) };
+        let closed = self.connections.iter().any(|Connection { lanes: [to_server, to_client], .. }| {
+            to_client.stream.ended.is_some() || to_server.is_done() && to_server.stream.ended.is_none()
+        });
+        let exit = if closed { server.settle(self.stop)? } else { server.exit() };
+        Ok(exit.map(|exit| (exit, server.said())))
+    }
+
     fn accept(&mut self, server: &mut Option<&mut Server>) -> Result<(), LabError> {
         while let Ok((client, _)) = self.listener.accept() {
             self.clock.active = self.clock.now;
             let number = self.connections.len() + 1;
-            match connect(self.target, self.plan.is_narrow(Towards::Client)) {
+            match connect(self.target, self.plan.is_narrow(Towards::Client), self.stop) {
                 Ok(server) => {
                     let connection = Connection::new(self.plan, number, client, server, self.clock.now);
                     self.connections.push(connection.map_err(LabError::io("set up a connection"))?);
                 }
+                Err(_) if self.stop.is_set() => return Err(LabError::Stopped),
                 // Perhaps it is the cuts that ended it: its client will see.
                 Err(_) if server.is_some() && !self.plan.cuts.is_empty() => {}
                 Err(error) => {
@@ -279,12 +291,12 @@ fn listen(narrow: bool) -> std::io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-fn connect(target: SocketAddr, narrow: bool) -> std::io::Result<TcpStream> {
+fn connect(target: SocketAddr, narrow: bool, stop: &Stop) -> std::io::Result<TcpStream> {
     let socket = Socket::new(Domain::for_address(target), Type::STREAM, Some(Protocol::TCP))?;
     if narrow {
         little_room(&socket)?;
     }
-    socket.connect_timeout(&target.into(), PATIENCE)?;
+    stop.connect(&socket, target, PATIENCE)?;
     Ok(socket.into())
 }
 

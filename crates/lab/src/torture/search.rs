@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::judge;
 use super::places::Random;
-use super::plan::Plan;
+use super::plan::{Plan, Towards};
 use super::program::{Client, Exit, Port, Server, free_port, listens};
 use super::run::{Limits, Outcome, Ran, Run, whole};
 use super::shrink::shrink;
@@ -147,8 +147,10 @@ impl<'a> Runner<'a> {
         match exit {
             Exit::Hung => Err(LabError::misuse(
                 format!(
-                    "the client did not end within {} s, and nothing was done to its bytes",
-                    self.settings.timeout.as_secs_f64()
+                    "the client did not end within {} s, and nothing was done to its bytes: it sent {} bytes, and the server {}",
+                    self.settings.timeout.as_secs_f64(),
+                    clean.transcript.carried(Towards::Server),
+                    clean.transcript.carried(Towards::Client),
                 ),
                 "give a client that ends by itself, or more time with --timeout; or see whether the server answers",
             )),
@@ -219,7 +221,8 @@ pub(super) fn search(settings: &Settings, stop: &Stop, watch: &mut Watcher<'_>) 
             None => unrepeated += 1,
         }
     }
-    Ok(Verdict::Nothing { runs: tried, seed: settings.seed, took: began.elapsed(), unrepeated })
+    let took = began.elapsed();
+    Ok(Verdict::Nothing { runs: tried, seed: settings.seed, took, unrepeated, expected: (&clean.outcome).into() })
 }
 
 /// Shrinks a plan that failed, and makes sure that it is the cuts that do it. `None` if it doesn't fail again.

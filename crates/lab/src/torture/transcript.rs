@@ -17,6 +17,11 @@ pub struct Transcript {
 }
 
 impl Transcript {
+    /// How many bytes all connections carried in that direction.
+    pub fn carried(&self, towards: Towards) -> u64 {
+        self.conversations.iter().map(|conversation| conversation.stream(towards).total).sum()
+    }
+
     /// Whether another run carried the same bytes, whatever their pieces.
     pub(super) fn carried_as(&self, other: &Transcript) -> bool {
         let same = |a: &Stream, b: &Stream| a.bytes == b.bytes && a.total == b.total;

@@ -277,7 +277,7 @@ mod tests {
     impl Gatekeeper for Keys {
         fn welcome(&self, principal: &Principal) -> Welcome {
             let (protocol, agent) = (PROTOCOL.into(), "test".into());
-            Welcome { protocol, agent, user: principal.user.clone(), allow: Vec::new() }
+            Welcome { protocol, agent, user: principal.user.clone(), allow: Vec::new(), journal: None }
         }
 
         fn authorise(&self, login: &Login) -> Result<Principal, Denial> {

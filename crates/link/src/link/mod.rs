@@ -303,6 +303,11 @@ impl Link {
         wait_in(&self.shared, |state| &mut state.watchers, |state| state.lost.clone()).await
     }
 
+    /// How the link has ended; `None` while it goes on.
+    pub fn is_ended(&self) -> Option<LinkError> {
+        self.shared.lock().lost.clone()
+    }
+
     /// Waits until everything that was written, on streams that are finished as well, has found its credit and its turn;
     /// or until the link has ended.
     pub async fn flushed(&self) {

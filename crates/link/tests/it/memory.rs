@@ -14,7 +14,7 @@ struct Gate;
 impl Gatekeeper for Gate {
     fn welcome(&self, principal: &Principal) -> Welcome {
         let (protocol, agent) = (PROTOCOL.into(), "test".into());
-        Welcome { protocol, agent, user: principal.user.clone(), allow: Vec::new() }
+        Welcome { protocol, agent, user: principal.user.clone(), allow: Vec::new(), journal: None }
     }
 
     fn authorise(&self, _: &Login) -> Result<Principal, unglue_identity::Denial> {

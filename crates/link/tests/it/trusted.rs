@@ -18,7 +18,7 @@ struct Gate;
 impl Gatekeeper for Gate {
     fn welcome(&self, principal: &Principal) -> Welcome {
         let (protocol, agent) = (PROTOCOL.into(), "test".into());
-        Welcome { protocol, agent, user: principal.user.clone(), allow: vec!["files".into()] }
+        Welcome { protocol, agent, user: principal.user.clone(), allow: vec!["files".into()], journal: None }
     }
 
     fn authorise(&self, _: &Login) -> Result<Principal, Denial> {

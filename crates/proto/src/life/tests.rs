@@ -28,6 +28,7 @@ enum Fact {
     Tree,
     BrokenOutput,
     Unkillable,
+    OutputLimit,
     Wait,
 }
 
@@ -58,6 +59,11 @@ impl World {
             Fact::Loss => life.handle_loss(Fault::system(Code::System, "lost")),
             Fact::Tree => life.handle_tree_end(Tree::Killed(1)),
             Fact::Unkillable => life.handle_tree_end(Tree::Unkillable(1)),
+            Fact::OutputLimit => {
+                life.handle_output_limit(1000, now);
+                life.handle_output_end(Output::Stdout);
+                life.handle_output_end(Output::Stderr);
+            }
             Fact::Wait => {
                 if let Some(due) = life.poll_timeout() {
                     self.now = self.now.max(due);
@@ -127,7 +133,8 @@ fn facts() -> impl Strategy<Value = Vec<Fact>> {
     use Fact::*;
     let one = prop_oneof![
         4 => Just(Exit), 3 => Just(Stdout), 3 => Just(Stderr), 1 => Just(Cancel), 1 => Just(Abandon), 1 => Just(Loss),
-        2 => Just(Tree), 1 => Just(BrokenOutput), 1 => Just(Unkillable), 3 => Just(Wait),
+        2 => Just(Tree), 1 => Just(BrokenOutput), 1 => Just(Unkillable), 1 => Just(OutputLimit),
+        3 => Just(Wait),
     ];
     proptest::collection::vec(one, 0..12)
 }
@@ -151,7 +158,8 @@ fn concludes_once(terms: Terms, facts: &[Fact]) {
     assert_eq!(world.life.poll_timeout(), None, "no timer is left");
     let end = &world.concluded[0];
     if let Outcome::Ended(_) = end.outcome {
-        let harmless = |fact: &Fact| !matches!(fact, Fact::Loss | Fact::BrokenOutput | Fact::Abandon);
+        let harmless =
+            |fact: &Fact| !matches!(fact, Fact::Loss | Fact::BrokenOutput | Fact::Abandon | Fact::OutputLimit);
         let before_exit = facts.iter().take_while(|fact| **fact != Fact::Exit);
         assert!(facts.iter().all(harmless) || world.exits == 1, "{facts:?}");
         assert!(before_exit.clone().all(|fact| *fact != Fact::Cancel), "{facts:?}: a cancelled command has not ended");
@@ -234,6 +242,15 @@ fn a_broken_input_before_the_exit_cancels_and_after_it_does_nothing() {
     let mut world = ran(Terms::default(), &[Fact::Exit, Fact::Cancel, Fact::Stdout, Fact::Stderr]);
     world.apply(Fact::Tree);
     assert_eq!(end(&world).outcome, Outcome::exited(3));
+}
+
+#[test]
+fn a_command_that_prints_more_than_it_may_is_killed_even_if_it_has_exited() {
+    for facts in [[Fact::OutputLimit, Fact::Exit, Fact::Tree], [Fact::Exit, Fact::OutputLimit, Fact::Tree]] {
+        let world = ran(Terms { descendants: Descendants::Leave, ..Terms::default() }, &facts);
+        assert_eq!(end(&world).outcome, Outcome::OutputLimit(OutputLimit { bytes: 1000 }), "{facts:?}");
+        assert_eq!(world.ending, Some(Descendants::Kill), "{facts:?}");
+    }
 }
 
 #[test]

@@ -114,4 +114,7 @@ pub struct Welcome {
     pub user: String,
     /// The operations that the server's settings allow: `exec`, `files`.
     pub allow: Vec<String>,
+    /// The name of the journal in which this server records the ids of commands; left out where it records none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub journal: Option<String>,
 }

@@ -13,6 +13,11 @@
 //!
 //! Instead of all that the server may send `refused`: nothing ran. `outcome` or `refused` is the final message. A control
 //! stream that ends without one is a lost link, never a success.
+//!
+//! A command with the lease `keep` or `detach` outlives the link. Its client asks again for it by the same request with
+//! [`Exec::again`], which says what it has; the server answers with the same messages from there on. `taken` says how much of
+//! the input the command was given, so that the client can forget it; `replaced` says that another client holds the command
+//! now, and is a final message.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -20,12 +25,12 @@ use std::marker::PhantomData;
 use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Tally, named, tagged};
+use super::{Tally, Time, named, tagged};
 use crate::{Fault, Octets};
 
 /// What an `exec` may require of a server of this version.
 pub const KNOWN: &[&str] =
-    &["argv", "env", "cwd", "stdin", "timeout_ms", "descendants", "stdout", "stderr", "started", "exited"];
+    &["argv", "env", "cwd", "stdin", "timeout_ms", "descendants", "stdout", "stderr", "started", "exited", "lease"];
 
 /// The most arguments, and the most variables, of a command: more than Linux can pass, whose limit of 2 MiB counts ten bytes
 /// for the shortest. A parsed string takes more memory than its JSON, so their number needs a limit of its own.
@@ -80,9 +85,89 @@ pub struct Exec {
     /// What becomes of the processes that outlive the command.
     #[serde(default)]
     pub descendants: Descendants,
+    /// How long the command may live without its client. A request with another lease than `kill` requires `lease`, which
+    /// stands for all the fields that follow.
+    #[serde(default, skip_serializing_if = "Lease::is_kill")]
+    pub lease: Lease,
+    /// A name to find the command by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Whether the id is on the disk before the command starts, so that not even a power cut has it run again.
+    #[serde(default, skip_serializing_if = "super::is_false")]
+    pub durable: bool,
+    /// Whether the id has to be recorded: it was chosen by somebody who may use it again.
+    #[serde(default, skip_serializing_if = "super::is_false")]
+    pub recorded: bool,
+    /// The most that the command may print to both outputs, in bytes; it is killed when it prints more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_limit: Option<u64>,
+    /// Present where the request may have been made before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub again: Option<Again>,
     /// The fields that an old server must not ignore.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub require: Vec<String>,
+}
+
+tagged! {
+    /// How long a command may live without a client that holds it.
+    pub enum Lease {
+        /// Not at all: `{"kill": {}}`.
+        "kill" => Kill(Nothing),
+        /// For so long after its last holder has gone: `{"keep": {"ms": 30000}}`.
+        "keep" => Keep(Keep),
+        /// As long as it runs: `{"detach": {}}`.
+        "detach" => Detach(Nothing),
+    }
+}
+
+/// A body without fields.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Nothing {}
+
+/// A time without a holder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Keep {
+    /// In milliseconds.
+    pub ms: u64,
+}
+
+impl Default for Lease {
+    fn default() -> Lease {
+        Lease::Kill(Nothing {})
+    }
+}
+
+impl Lease {
+    /// `keep` for so many milliseconds.
+    pub fn keep(ms: u64) -> Lease {
+        Lease::Keep(Keep { ms })
+    }
+
+    /// `detach`.
+    pub fn detach() -> Lease {
+        Lease::Detach(Nothing {})
+    }
+
+    /// Whether the command dies with its link.
+    pub fn is_kill(&self) -> bool {
+        matches!(self, Lease::Kill(_))
+    }
+}
+
+/// What a client that asks again knows of the command.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Again {
+    /// The journal of the server that it asked before ([`Welcome::journal`](super::auth::Welcome::journal)); left out where it
+    /// doesn't know it. A server with another journal that doesn't know the id refuses it as `unknown`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub journal: Option<String>,
+    /// How many bytes of standard output it has.
+    #[serde(default)]
+    pub stdout: u64,
+    /// How many bytes of standard error it has.
+    #[serde(default)]
+    pub stderr: u64,
 }
 
 /// What becomes of the processes that outlive the command's own.
@@ -111,6 +196,10 @@ tagged! {
         "started" => Started(Started),
         /// The command's own process was reaped; its streams may still hold something.
         "exited" => Exited(Exit),
+        /// So many bytes of the input were given to a command that outlives the link.
+        "taken" => Taken(u64),
+        /// Another client holds the command now: the final message for this one.
+        "replaced" => Replaced(Nothing),
         /// The final message of a command that was accepted.
         "outcome" => Outcome(Box<Report>),
         /// The final message of a request that was not: nothing ran.
@@ -127,6 +216,12 @@ pub struct Started {
     pub stdout: u64,
     /// The server's stream of standard error.
     pub stderr: u64,
+    /// How much of the input the command was given before, in bytes.
+    #[serde(default, skip_serializing_if = "super::is_zero")]
+    pub taken: u64,
+    /// When the command started, where it was started by an earlier request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Time>,
 }
 
 tagged! {
@@ -172,7 +267,20 @@ tagged! {
         "corrupt" => Corrupt(Fault),
         /// unglue itself failed while the command ran.
         "failed" => Failed(Fault),
+        /// It printed more than it was allowed to, and its tree was killed: `{"output_limit": {"bytes": 1000}}`.
+        "output_limit" => OutputLimit(OutputLimit),
+        /// Whether it started, or how it ended, is not known: the server or the machine went down meanwhile.
+        "unknown" => NotKnown(Fault),
+        /// It was run before under this id and ended so; what it printed was not kept.
+        "not_kept" => NotKept(Box<Outcome>),
     }
+}
+
+/// A limit of output that was reached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutputLimit {
+    /// The limit, in bytes of both outputs.
+    pub bytes: u64,
 }
 
 impl Exit {
@@ -276,12 +384,26 @@ pub struct Report {
     pub descendants: Option<Left>,
     /// From the request to the outcome on the server, in microseconds.
     pub wall_us: u64,
+    /// What this link's streams carried of the outputs, where that is not all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent: Option<Sent>,
+}
+
+/// What the streams of one link carried of a command's outputs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sent {
+    /// Of standard output.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stdout: Option<Tally>,
+    /// Of standard error.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stderr: Option<Tally>,
 }
 
 impl Report {
     /// A report of nothing but how it ended.
     pub fn of(outcome: Outcome) -> Report {
-        Report { outcome, stdout: None, stderr: None, stdin: None, descendants: None, wall_us: 0 }
+        Report { outcome, stdout: None, stderr: None, stdin: None, descendants: None, wall_us: 0, sent: None }
     }
 }
 

@@ -13,6 +13,7 @@
 
 pub mod auth;
 pub mod exec;
+pub mod jobs;
 mod tagged;
 pub mod transfer;
 
@@ -33,6 +34,14 @@ tagged! {
         "put" => Put(transfer::Put),
         /// Read a file of the server.
         "get" => Get(transfer::Get),
+        /// Watch a command that runs, or hold it.
+        "attach" => Attach(jobs::Attach),
+        /// List commands.
+        "jobs" => Jobs(jobs::Jobs),
+        /// Send a signal to a command.
+        "signal" => Signal(jobs::Signal),
+        /// Forget a command that has ended, and what it printed.
+        "remove" => Remove(jobs::Remove),
     }
 }
 
@@ -43,6 +52,10 @@ impl Request {
             Request::Exec(exec) => &exec.require,
             Request::Put(put) => &put.require,
             Request::Get(get) => &get.require,
+            Request::Attach(attach) => &attach.require,
+            Request::Jobs(jobs) => &jobs.require,
+            Request::Signal(signal) => &signal.require,
+            Request::Remove(remove) => &remove.require,
             Request::Unknown(_) => &[],
         }
     }
@@ -56,6 +69,8 @@ impl Request {
             Request::Exec(_) => exec::KNOWN,
             Request::Put(_) => transfer::PUT_KNOWN,
             Request::Get(_) => transfer::GET_KNOWN,
+            Request::Attach(_) => jobs::ATTACH_KNOWN,
+            Request::Jobs(_) | Request::Signal(_) | Request::Remove(_) => &[],
             Request::Unknown(unknown) => return Err(unsupported(&format!("the operation {:?}", unknown.kind))),
         };
         check_required(self.required(), known)
@@ -76,6 +91,14 @@ pub fn check_required(required: &[String], known: &[&str]) -> Result<(), Fault> 
 fn unsupported(what: &str) -> Fault {
     Fault::user(Code::Unsupported, format!("this version of unglue doesn't know {what}"))
         .advise("nothing was done; update the server, or leave the option out")
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+fn is_zero(value: &u64) -> bool {
+    *value == 0
 }
 
 /// How many bytes of a stream went by, and their BLAKE3 digest in lower-case hexadecimal.

@@ -30,6 +30,16 @@ macro_rules! tagged {
             Unknown($crate::message::Unknown),
         }
 
+        impl $name {
+            /// The kind of the message.
+            pub fn kind(&self) -> &str {
+                match self {
+                    $($name::$variant(_) => $kind,)*
+                    $name::Unknown(unknown) => &unknown.kind,
+                }
+            }
+        }
+
         impl serde::Serialize for $name {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 use serde::ser::SerializeMap as _;

@@ -38,13 +38,13 @@ pub struct Put {
     /// The permission bits (`0o644`) of a file that is new. One that is replaced keeps its own.
     pub mode: u32,
     /// Whether the file gets exactly `mode`, set-id bits apart, be it new or replaced.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "super::is_false")]
     pub keep_mode: bool,
     /// The time of the last modification that the file gets; without it, the time of writing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub modified: Option<Time>,
     /// Whether the file is overwritten where it is, instead of being replaced when the new one is complete.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "super::is_false")]
     pub in_place: bool,
     /// The client's stream that carries the bytes.
     pub data: u64,
@@ -105,10 +105,6 @@ fn below_a_second<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::
         true => Ok(nanoseconds),
         false => Err(serde::de::Error::custom(format!("{nanoseconds} nanoseconds are a second or more"))),
     }
-}
-
-fn is_false(value: &bool) -> bool {
-    !value
 }
 
 tagged! {

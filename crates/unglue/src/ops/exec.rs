@@ -21,11 +21,13 @@ mod server;
 #[cfg(test)]
 mod silence;
 mod streams;
+mod talk;
 #[cfg(test)]
 mod versions;
 
 pub(crate) use grant::grant;
-pub use request::Exec;
+pub use request::{Exec, Lease};
+pub(in crate::ops) use running::followed;
 pub(crate) use running::start;
 pub use running::{Collected, Running};
 pub(crate) use server::{Runner, refuse, serve};

@@ -13,14 +13,18 @@ pub(super) struct Gate {
     keys: AuthorizedKeys,
     user: String,
     policy: Policy,
+    journal: Option<String>,
     user_environment: bool,
 }
 
 impl Gate {
-    /// Variables of `environment=` options are set for commands if `user_environment` is true, as sshd's
-    /// PermitUserEnvironment has it.
-    pub(super) fn new(keys: AuthorizedKeys, user: String, policy: Policy, user_environment: bool) -> Gate {
-        Gate { keys, user, policy, user_environment }
+    pub(super) fn new(keys: AuthorizedKeys, user: String, policy: Policy, journal: Option<String>) -> Gate {
+        Gate { keys, user, policy, journal, user_environment: false }
+    }
+
+    /// Whether variables of `environment=` options are set for commands, as sshd's PermitUserEnvironment has it.
+    pub(super) fn user_environment(self, user_environment: bool) -> Gate {
+        Gate { user_environment, ..self }
     }
 }
 
@@ -32,6 +36,7 @@ impl Gatekeeper for Gate {
             agent: concat!("unglue ", env!("CARGO_PKG_VERSION")).into(),
             user: principal.user.clone(),
             allow: allowed.iter().filter(|(_, allowed)| *allowed).map(|(name, _)| (*name).to_owned()).collect(),
+            journal: self.journal.clone(),
         }
     }
 
@@ -55,17 +60,18 @@ impl Gatekeeper for Gate {
 pub(super) struct Allowed {
     inner: Arc<dyn Gatekeeper>,
     policy: Policy,
+    journal: Option<String>,
 }
 
 impl Allowed {
-    pub(super) fn new(inner: Arc<dyn Gatekeeper>, policy: Policy) -> Allowed {
-        Allowed { inner, policy }
+    pub(super) fn new(inner: Arc<dyn Gatekeeper>, policy: Policy, journal: Option<String>) -> Allowed {
+        Allowed { inner, policy, journal }
     }
 }
 
 impl Gatekeeper for Allowed {
     fn welcome(&self, principal: &Principal) -> Welcome {
-        self.inner.welcome(principal)
+        Welcome { journal: self.journal.clone(), ..self.inner.welcome(principal) }
     }
 
     fn authorise(&self, login: &Login) -> Result<Principal, Denial> {

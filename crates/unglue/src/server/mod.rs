@@ -141,11 +141,13 @@ impl Shared {
         let store = store(&options, &account, &state)?.protecting(protected);
         let tls = ServerTls::with_keys(&host_keys.private_keys()).map_err(Fault::from)?;
         let tls = tls.certificates(host_keys.certificates());
+        let registry = Registry::open(&state)?;
+        let gatekeeper = gatekeeper(&options, &account, registry.journal());
         let shared = Shared {
-            acceptor: Acceptor::new(tls, gatekeeper(&options, &account), link_config(&options)),
+            acceptor: Acceptor::new(tls, gatekeeper, link_config(&options)),
             store: options.files.then_some(store),
             slots: Slots::default(),
-            registry: Registry::default(),
+            registry,
             exec: options.exec,
             environment: login_environment(),
             shell: account.shell.clone(),
@@ -230,15 +232,16 @@ fn authorized_keys(options: &ServerOptions, account: &Account) -> AuthorizedKeys
     keys.revoking(options.revoked_keys.as_ref().map(RevokedKeys::at))
 }
 
-fn gatekeeper(options: &ServerOptions, account: &Account) -> Arc<dyn Gatekeeper> {
+fn gatekeeper(options: &ServerOptions, account: &Account, journal: Option<&str>) -> Arc<dyn Gatekeeper> {
+    let journal = journal.map(str::to_owned);
     let mut policy = Policy::everything();
     (policy.exec, policy.files) = (options.exec, options.files);
     if let Some(own) = &options.gatekeeper {
-        return Arc::new(Allowed::new(own.clone(), policy));
+        return Arc::new(Allowed::new(own.clone(), policy, journal));
     }
     let keys = authorized_keys(options, account);
     let user = account.name.to_string_lossy().into_owned();
-    Arc::new(Gate::new(keys, user, policy, options.user_environment))
+    Arc::new(Gate::new(keys, user, policy, journal).user_environment(options.user_environment))
 }
 
 /// A thousand commands need some thousands of pipes: raises this process's limit of open files to what it may. Commands

@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use tracing::field::display;
 use unglue_host::store::Store;
 use unglue_identity::{Denial, Login, Principal};
-use unglue_jobs::{Claim, Kind};
+use unglue_jobs::{Asking, Transfer};
 use unglue_link::{Link, Peer};
 use unglue_proto::message::{Request, Tally, exec, transfer};
 use unglue_proto::{Code, Fault, Octets};
@@ -17,7 +17,7 @@ use super::connections::log_panic;
 use super::{Shared, Stage};
 use crate::ops::exec::Runner;
 use crate::ops::transfer::Slots;
-use crate::ops::{Control, exec as running, refuse, transfer as moving};
+use crate::ops::{Control, exec as running, job as jobs, refuse, transfer as moving};
 use running::grant;
 
 /// A connection's operations. Dropped, it ends them all.
@@ -37,6 +37,8 @@ struct Context {
     shared: Arc<Shared>,
     runner: Option<Runner>,
     slots: Slots,
+    /// The fingerprint of a key that may run one command only.
+    restricted: Option<Arc<str>>,
 }
 
 impl Session {
@@ -50,7 +52,9 @@ impl Session {
     ) -> Session {
         let principal = Arc::new(principal);
         let slots = shared.slots.of_link();
-        let context = Context { link, peer, principal, shared, runner, slots };
+        let restricted = principal.policy.command.as_ref().and(principal.key.as_ref());
+        let restricted = restricted.map(|key| key.fingerprint().to_string().into());
+        let context = Context { link, peer, principal, shared, runner, slots, restricted };
         Session { context, stage, operations: JoinSet::new(), login: login.map(Arc::new) }
     }
 
@@ -121,6 +125,9 @@ impl Context {
             Request::Exec(exec) => self.exec(*exec, known, control).await,
             Request::Put(put) => self.put(put, known, control).await,
             Request::Get(get) => self.get(get, known, control).await,
+            Request::Attach(_) | Request::Jobs(_) | Request::Signal(_) | Request::Remove(_) => {
+                self.on_jobs(request, known, control).await;
+            }
             Request::Unknown(_) => {
                 let fault = known.err().unwrap_or_else(|| Fault::us("an unknown request is known"));
                 self.refuse("unknown_request", fault, control).await;
@@ -144,8 +151,7 @@ impl Context {
             known.and_then(|()| Ok((self.runner()?, grant(&self.principal.policy, &self.shared.shell, exec)?)));
         let result = match granted {
             Ok((runner, exec)) => {
-                let owner = (&self.shared.registry, self.principal.user.as_str());
-                running::serve(&self.link, runner, owner, exec, control).await
+                running::serve(&self.link, runner, (&self.shared.registry, self.asking()), exec, control).await
             }
             Err(fault) => {
                 self.refuse_data(stdin);
@@ -189,16 +195,47 @@ impl Context {
         self.log_transfer("get", &id, &path, None, &result);
     }
 
+    /// What is asked about jobs: who may run commands may see to them.
+    async fn on_jobs(&self, request: Request, known: Result<(), Fault>, control: Control) {
+        let (event, registry, asking) = (request.kind().to_owned(), &self.shared.registry, self.asking());
+        let stdin = match &request {
+            Request::Attach(attach) => attach.stdin,
+            _ => None,
+        };
+        let done = match known.and_then(|()| self.runner().map(drop)) {
+            Err(fault) => {
+                self.refuse_data(stdin);
+                refuse(control.sender, fault.clone()).await.and(Err(fault))
+            }
+            Ok(()) => match request {
+                Request::Attach(attach) => {
+                    jobs::serve_attach(&self.link, registry, asking, attach, control).await.map(drop)
+                }
+                Request::Jobs(jobs) => jobs::serve_jobs(registry, asking, jobs, control).await,
+                Request::Signal(signal) => jobs::serve_signal(registry, asking, signal, control).await,
+                Request::Remove(remove) => jobs::serve_remove(registry, asking, remove, control).await,
+                other => Err(Fault::us(format!("{:?} is no request about jobs", other.kind()))),
+            },
+        };
+        let why = done.err().map(|fault| fault.what);
+        tracing::info!(event, peer = %self.peer, user = %self.principal.user, why);
+    }
+
+    /// A key that may run one command sees only the jobs that it has started itself.
+    fn asking(&self) -> Asking<'_> {
+        Asking { user: &self.principal.user, key: self.restricted.as_deref() }
+    }
+
     fn runner(&self) -> Result<&Runner, Fault> {
         let runner = self.runner.as_ref().filter(|_| self.principal.policy.exec);
         runner.ok_or_else(|| not_allowed("runs no commands", "exec"))
     }
 
     /// The store, and a claim to the transfer's id.
-    fn store(&self, id: &str) -> Result<(&Store, Claim), Fault> {
+    fn store(&self, id: &str) -> Result<(&Store, Transfer), Fault> {
         let store = self.shared.store.as_ref().filter(|_| self.principal.policy.files);
         let store = store.ok_or_else(|| not_allowed("moves no files", "files"))?;
-        let claim = self.shared.registry.claim(&self.principal.user, id, Kind::Transfer);
+        let claim = self.shared.registry.transfer(&self.principal.user, id);
         let claim = claim.map_err(|in_use| Fault::user(Code::IdInUse, in_use.to_string()))?;
         Ok((store, claim))
     }

@@ -34,6 +34,7 @@ impl Shard {
     /// Must be called within a runtime.
     pub(super) fn new(shared: Arc<Shared>, stage: watch::Receiver<Stage>) -> Result<Shard, Fault> {
         let runner = runner(&shared).map_err(|error| system("commands can't be run", &error))?;
+        shared.registry.adopt();
         let connections = Connections::new(shared.clone(), runner, stage.clone());
         Ok(Shard { shared, stage, connections })
     }

@@ -23,6 +23,7 @@ impl Gatekeeper for Own {
             agent: "embedded".into(),
             user: principal.user.clone(),
             allow: Vec::new(),
+            journal: None,
         }
     }
 

@@ -1,6 +1,7 @@
 //! `unglue lab`: our programs and Python's of the five dialects, each with the other, and the scenes.
 
 mod bytes;
+mod captures;
 mod datagrams;
 mod encodings;
 mod peers;

@@ -51,7 +51,7 @@ fn where_nobody_listens_a_client_says_so() {
     unglue(&["lab", "connect", "udp", &udp]).expect(0);
     let done = finish_with(clean(UNGLUE).args(["lab", "connect", "udp", &udp]), b"pwd\n").expect(125);
     done.complains(
-        "could not receive a datagram: Connection refused (os error 111); nobody listens there: check the address",
+        "could not receive a datagram: Connection refused (os error 111); no program listens there: check the address",
     );
 }
 

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::program::Program;
 use super::refusals::unglue;
+use super::torture::failures::full_listener;
 use crate::run::{UNGLUE, clean, until};
 
 /// A tap in front of a server of ours, and the address that it listens on.
@@ -197,6 +198,41 @@ fn a_target_that_refuses_is_told_and_the_client_let_go() {
     assert_eq!(client.read(&mut [0; 1]).unwrap_or(0), 0, "the client sees an end");
     let done = program.finish().expect(0);
     assert!(done.text().contains(&format!("was let go: could not connect to {gone}: Connection refused")), "{done:?}");
+}
+
+#[test]
+fn a_target_that_drops_what_is_sent_does_not_hold_a_signal_up() {
+    let (listener, _queued) = full_listener();
+    let target = listener.local_addr().expect("it has one").to_string();
+    let program = Program::start(clean(UNGLUE).args(["lab", "tap", "--to", &target]));
+    let address = until("the tap's announcement", || {
+        let shown = String::from_utf8(program.shown()).expect("text");
+        Some(shown.lines().next()?.strip_prefix("listening on ")?.to_owned())
+    });
+    let _client = TcpStream::connect(&address).expect("it listens");
+    // Until it tries: it has a connection to the target that isn't made yet.
+    let port = listener.local_addr().expect("it has one").port();
+    until("the tap's attempt", || {
+        let table = std::fs::read_to_string("/proc/net/tcp").expect("it is there");
+        table.lines().any(|line| line.contains(&format!(":{port:04X} 02"))).then_some(())
+    });
+    let began = std::time::Instant::now();
+    program.signal(Signal::INT);
+    assert_eq!(program.finish().code, 130);
+    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_target_that_resets_is_told() {
+    let tapped = Tapped::start(&["--connections", "1"]);
+    let (mut client, server) = tapped.connect();
+    pass(&client, &server, b"hello");
+    rustix::net::sockopt::set_socket_linger(&server, Some(Duration::ZERO)).expect("set");
+    drop(server);
+    assert_eq!(client.read(&mut [0; 1]).unwrap_or(0), 0, "the client sees an end");
+    drop(client);
+    let done = tapped.program.finish().expect(0);
+    assert!(done.text().contains("server broke off: Connection reset by peer"), "{}", done.text());
 }
 
 #[test]

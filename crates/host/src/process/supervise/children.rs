@@ -44,7 +44,13 @@ impl ChildEvents {
         Ok(Ready { socket: socket.is_some() && !fds[1].revents().is_empty(), child })
     }
 
-    fn take(&self) -> bool {
+    /// What becomes readable.
+    pub(super) fn fd(&self) -> BorrowedFd<'static> {
+        self.0
+    }
+
+    /// Whether a child ended or stopped since this was called last.
+    pub(super) fn take(&self) -> bool {
         rustix::io::read(self.0.as_fd(), &mut [0_u8; 8]).is_ok()
     }
 }

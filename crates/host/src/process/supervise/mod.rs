@@ -12,13 +12,18 @@
 //! orphans stays beneath it, root or not. It runs one command at a time, and its socket's end, that is the end of the
 //! job's handle or of the server, makes it kill the tree and leave.
 //!
+//! A supervisor that is sent a keep request becomes a *keeper* ([`super::keep`]): it holds the command's pipes itself and
+//! outlives the server, as does the spawner.
+//!
 //! The spawner forks supervisors because forking a small process is several times cheaper than executing a large one,
 //! and shares its memory. It is a subreaper too: should a command kill its supervisor, the tree falls to the spawner,
 //! which kills it; should it stop its supervisor, the spawner continues it.
 
 mod cgroup;
 mod children;
+mod keeper;
 mod lookup;
+mod processes;
 mod spawner;
 mod supervisor;
 mod tree;
@@ -48,9 +53,10 @@ pub fn supervise_main() -> ! {
 fn prepare() -> io::Result<OwnedFd> {
     let control = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?;
     rustix::net::sockopt::socket_type(&control)?;
+    // A keeper outlives the server, and would hold open what that inherited by mistake.
+    sys::close_all_but(control.as_fd())?;
     let null = rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
     rustix::stdio::dup2_stdin(null.as_fd())?;
-    sys::close_inherited_on_exec()?;
     sys::ignore_signals();
     // Both fail harmlessly: already a session's leader; no directory to go to.
     let _ = rustix::process::setsid();

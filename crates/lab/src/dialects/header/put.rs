@@ -37,7 +37,7 @@ impl Uploader {
     /// Connects. No wait is longer than `wait`.
     ///
     /// # Errors
-    /// [`LabError`]: nobody listens there.
+    /// [`LabError`]: no program listens there.
     pub fn connect(address: SocketAddr, wait: Duration, coding: Coding) -> Result<Uploader, LabError> {
         Ok(Uploader { connection: Connection::connect(address, wait)?, coding, broken: false })
     }

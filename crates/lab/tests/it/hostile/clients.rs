@@ -111,10 +111,10 @@ fn bytes_behind_a_reply_are_no_answer_to_the_next_command() {
 #[test]
 fn silence_has_an_end() {
     within(60, || {
-        refuses(Dialect::Len32, &[], false, "waited 0.3 s for a reply's length, in vain");
-        refuses(Dialect::Len32, &[&length(5), b"he"], false, "waited 0.3 s for a reply, in vain");
-        refuses(Dialect::Ack, &[], false, "waited 0.3 s for a reply's length, in vain");
-        refuses(Dialect::Ack, &[b"5"], false, "waited 0.3 s for a reply, in vain");
+        refuses(Dialect::Len32, &[], false, "timed out after 0.3 s waiting for a reply's length");
+        refuses(Dialect::Len32, &[&length(5), b"he"], false, "timed out after 0.3 s waiting for a reply");
+        refuses(Dialect::Ack, &[], false, "timed out after 0.3 s waiting for a reply's length");
+        refuses(Dialect::Ack, &[b"5"], false, "timed out after 0.3 s waiting for a reply");
         let (reply, asked) = ask(Dialect::Raw, scripted(Vec::new(), false));
         assert_eq!((asked.expect("no error"), reply), (Reply::Silence(SHORT), Vec::new()));
     });

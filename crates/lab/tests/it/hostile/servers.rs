@@ -36,7 +36,7 @@ fn a_client_that_stops_before_recv_ready_is_let_go() {
         let served = Served::start(Dialect::Ack, folder.path(), SHORT);
         let mut stalled = served.hears(b"echo hello");
         serves(Dialect::Ack, &served);
-        served.tells("closed: waited 0.3 s for recv_ready, in vain");
+        served.tells("closed: timed out after 0.3 s waiting for recv_ready");
         assert!(is_closed(&mut stalled));
     });
 }
@@ -87,7 +87,7 @@ fn a_client_that_reads_nothing_is_let_go_and_others_are_served() {
             let served = Served::start(dialect, folder.path(), SHORT);
             let stalled = served.hears(b"head -c 15000000 /dev/zero");
             serves(dialect, &served);
-            served.tells("closed: waited 0.3 s for the peer to take the rest of a reply");
+            served.tells("closed: timed out after 0.3 s waiting for the peer to take the rest of a reply");
             drop(stalled);
         }
     });
@@ -154,7 +154,7 @@ fn a_silent_client_is_let_go_in_the_end() {
         let settings = Settings { idle: SHORT, ..Settings::default() };
         let served = Served::set(Dialect::Raw, settings, Shell::default());
         let mut silent = served.hears(b"");
-        served.tells("closed: waited 0.3 s for the next command, in vain");
+        served.tells("closed: timed out after 0.3 s waiting for the next command");
         assert!(is_closed(&mut silent));
     });
 }

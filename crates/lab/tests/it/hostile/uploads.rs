@@ -168,7 +168,7 @@ fn a_stalled_upload_is_given_up() {
     within(60, || {
         let (folder, served) = served(Duration::from_millis(300));
         let mut stalled = served.hears(&wire(r#"{"cmd":"put","filename":"a","filesize":10}"#, b"hel"));
-        served.tells("closed: waited 0.3 s for the file `a`, in vain");
+        served.tells("closed: timed out after 0.3 s waiting for the file `a`");
         assert!(is_closed(&mut stalled));
         assert_eq!(names_in(&folder.path().join("in")), Vec::<String>::new());
     });
@@ -330,6 +330,6 @@ fn a_header_that_comes_a_byte_at_a_time_has_its_time_as_a_whole() {
             std::thread::sleep(Duration::from_millis(50));
         }
         assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
-        served.tells("closed: waited 0.5 s for a header, in vain");
+        served.tells("closed: timed out after 0.5 s waiting for a header");
     });
 }

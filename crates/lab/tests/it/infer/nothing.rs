@@ -29,19 +29,70 @@ fn prose_is_ambiguous() {
 
 #[test]
 fn compressed_bytes_are_ambiguous() {
-    let gzip = Command::new("gzip").arg("-c").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
-    let Ok(mut gzip) = gzip else {
-        eprintln!("skipped: gzip is not installed");
-        return;
-    };
-    let text = include_bytes!("../../../../../Cargo.lock");
-    let mut input = gzip.stdin.take().expect("a pipe");
-    let feed = std::thread::spawn(move || input.write_all(&text[..20_000]));
-    let bytes = gzip.wait_with_output().expect("its output").stdout;
-    feed.join().expect("fed").expect("taken");
-    assert!(bytes.len() > 1000);
-    assert_eq!(of(&bytes).verdict, Verdict::Ambiguous);
-    assert_eq!(of(&bytes[500..]).verdict, Verdict::Ambiguous);
+    for program in ["gzip", "bzip2", "xz", "zstd", "lz4"] {
+        let piped = Command::new(program).args(["-q", "-c"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        let Ok(mut compressor) = piped else {
+            eprintln!("skipped: {program} is not installed");
+            continue;
+        };
+        let text = include_bytes!("../../../../../Cargo.lock");
+        let mut input = compressor.stdin.take().expect("a pipe");
+        let feed = std::thread::spawn(move || input.write_all(&text[..20_000]));
+        let bytes = compressor.wait_with_output().expect("its output").stdout;
+        feed.join().expect("fed").expect("taken");
+        assert!(bytes.len() > 1000, "{program}");
+        for start in [0, 500] {
+            let found = of(&bytes[start..]);
+            assert_eq!(found.verdict, Verdict::Ambiguous, "{program} from {start}: {:?}", found.candidates);
+        }
+    }
+}
+
+#[test]
+fn bytes_written_as_text_are_ambiguous() {
+    const BASE64: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut random = Random::new(3);
+    for alphabet in [BASE64, b"0123456789abcdef"] {
+        for size in [40, 200, 400, 4000] {
+            let bytes: Vec<u8> = (0..size).map(|_| alphabet[random.below(alphabet.len() as u64) as usize]).collect();
+            let found = of(&bytes);
+            assert_eq!(found.verdict, Verdict::Ambiguous, "{size} of {}: {:?}", alphabet.len(), found.candidates);
+        }
+    }
+}
+
+#[test]
+fn what_repeats_itself_is_ambiguous() {
+    let mut random = Random::new(8);
+    let mut repeated: Vec<Vec<u8>> = [40, 1000, 4000, 20_000].map(|size| vec![0; size]).into();
+    for period in [2, 4, 25, 37] {
+        let pattern: Vec<u8> = (0..period).map(|_| random.below(256) as u8).collect();
+        repeated.extend([40, 1000, 3000].map(|size| pattern.repeat(size / period)));
+    }
+    for bytes in repeated {
+        let found = of(&bytes);
+        assert_eq!(found.verdict, Verdict::Ambiguous, "{} bytes: {:?}", bytes.len(), found.candidates);
+    }
+}
+
+/// Pieces of this program's own instructions (elf(5)).
+#[test]
+fn machine_code_is_not_certain_and_hardly_ever_likely() {
+    let program = std::fs::read(std::env::current_exe().expect("its path")).expect("read");
+    let number =
+        |at: usize, width: usize| program[at..at + width].iter().rev().fold(0, |n, b| n << 8 | usize::from(*b));
+    let headers = (0..number(56, 2)).map(|index| number(32, 8) + index * number(54, 2));
+    let code =
+        headers.into_iter().find(|at| number(*at, 4) == 1 && number(at + 4, 4) & 1 == 1).expect("a segment of code");
+    let (start, size) = (number(code + 8, 8), number(code + 32, 8));
+    let mut likely = 0;
+    for piece in 0..20 {
+        let from = start + size / 20 * piece;
+        let found = of(&program[from..from + [200, 1000, 2000][piece % 3]]);
+        assert_ne!(found.verdict, Verdict::Certain, "{from}: {:?}", found.candidates);
+        likely += usize::from(found.verdict == Verdict::Likely);
+    }
+    assert!(likely <= 1, "{likely} of 20");
 }
 
 #[test]

@@ -68,7 +68,13 @@ impl Host {
             assert_eq!((hello.protocol.as_str(), hello.proof), (unglue_proto::PROTOCOL, None));
             let (protocol, agent) = (hello.protocol, "make-believe 1.0".into());
             let allow = vec!["exec".into(), "files".into()];
-            answer = message(&auth::FromServer::Welcome(auth::Welcome { protocol, agent, user: "ada".into(), allow }));
+            answer = message(&auth::FromServer::Welcome(auth::Welcome {
+                protocol,
+                agent,
+                user: "ada".into(),
+                allow,
+                journal: None,
+            }));
             behind = inbox.into_rest();
         }
         self.mux.handle_input(&behind, self.clock.now()).expect("the client keeps to the protocol");
@@ -108,7 +114,7 @@ impl Host {
             Some(Request::Exec(exec)) => self.exec(id, exec, &operation),
             Some(Request::Put(put)) => self.put(id, put, &operation),
             Some(Request::Get(get)) => self.get(id, get),
-            Some(Request::Unknown(unknown)) => panic!("the client asks for {unknown:?}"),
+            Some(other) => panic!("the client asks for {other:?}"),
         };
         match done {
             true => self.mux.stop(id, Code::Cancelled),
@@ -148,7 +154,13 @@ impl Host {
         let mut open = || self.mux.open(Direction::Unidirectional).expect("the client reads all");
         let (stdout, stderr) = (open(), open());
         let exit = Exit::Exited(code);
-        let mut words = message(&exec::FromServer::Started(Started { pid: 1, stdout: stdout.0, stderr: stderr.0 }));
+        let mut words = message(&exec::FromServer::Started(Started {
+            pid: 1,
+            stdout: stdout.0,
+            stderr: stderr.0,
+            taken: 0,
+            since: None,
+        }));
         words.extend(message(&exec::FromServer::Exited(exit.clone())));
         let stdin = stdin.map(|(data, end)| exec::Stream { tally: tally(&data), end });
         let stream = exec::Stream { tally: tally(&output), end: StreamEnd::Eof };
@@ -166,7 +178,7 @@ impl Host {
         stdin: Option<exec::Stream>,
     ) {
         let descendants = stdout.is_some().then_some(Left::None);
-        let report = exec::Report { outcome, stdout, stderr: None, stdin, descendants, wall_us: 1 };
+        let report = exec::Report { outcome, stdout, stderr: None, stdin, descendants, wall_us: 1, sent: None };
         words.extend(message(&exec::FromServer::Outcome(Box::new(report))));
         self.outbox.insert(id, words.into());
     }

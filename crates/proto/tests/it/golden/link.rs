@@ -25,7 +25,13 @@ fn hello() -> auth::FromClient {
 
 fn welcome() -> auth::FromServer {
     let (protocol, agent) = (unglue_proto::PROTOCOL.into(), "unglue 0.1.0".into());
-    auth::FromServer::Welcome(auth::Welcome { protocol, agent, user: "ada".into(), allow: vec!["exec".into()] })
+    auth::FromServer::Welcome(auth::Welcome {
+        protocol,
+        agent,
+        user: "ada".into(),
+        allow: vec!["exec".into()],
+        journal: None,
+    })
 }
 
 fn request() -> Request {
@@ -45,8 +51,9 @@ fn last_words() -> [exec::FromServer; 3] {
         stdin: None,
         descendants: Some(exec::Left::None),
         wall_us: 1234,
+        sent: None,
     };
-    let started = exec::Started { pid: 4711, stdout: STDOUT.0, stderr: STDERR.0 };
+    let started = exec::Started { pid: 4711, stdout: STDOUT.0, stderr: STDERR.0, taken: 0, since: None };
     [exec::FromServer::Started(started), exec::FromServer::Exited(exit), exec::FromServer::Outcome(Box::new(report))]
 }
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use unglue_proto::control::{Inbox, encode};
 use unglue_proto::limits::CONTROL_MESSAGE;
-use unglue_proto::message::{Request, Tally, Unknown, auth, exec, transfer};
+use unglue_proto::message::{Request, Tally, Time, Unknown, auth, exec, jobs, transfer};
 use unglue_proto::{Code, Fault, Octets};
 
 use super::check;
@@ -47,6 +47,9 @@ fn fault() -> Fault {
 
 const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIO1JKMYo0cLGBukdUvKeHGeGKXMGVQ0aHcFe1t8mcQ8v";
 
+const JOURNAL: &str = "0123456789abcdef0123456789abcdef";
+const TIME: Time = Time { seconds: 1_780_000_000, nanoseconds: 5 };
+
 fn authentication() {
     use auth::{CertificatesWanted, FromClient, FromServer, Hello, HostCertificates, Offer, Proof, Sign, Welcome};
     let protocol = || unglue_proto::PROTOCOL.to_owned();
@@ -64,14 +67,20 @@ fn authentication() {
     let hello = Hello { protocol: protocol(), agent: "unglue 0.1.0".into(), user: None, proof: None };
     same("auth-hello-least", "client, on a transport that authenticates by itself", FromClient::Hello(hello));
     let allow = vec!["exec".into(), "files".into()];
-    let welcome = Welcome { protocol: protocol(), agent: "unglue 0.1.0".into(), user: "ada".into(), allow };
+    let welcome = Welcome {
+        protocol: protocol(),
+        agent: "unglue 0.1.0".into(),
+        user: "ada".into(),
+        allow,
+        journal: Some(JOURNAL.into()),
+    };
     same("auth-welcome", "server: come in", FromServer::Welcome(welcome));
     let fault = Fault::user(Code::Denied, "the server did not accept your key");
     same("auth-denied", "server: no", FromServer::Denied(fault));
 }
 
 fn execution() {
-    use exec::{Descendants, Exec, FromClient, FromServer, Started};
+    use exec::{Again, Descendants, Exec, FromClient, FromServer, Lease, Nothing, Started};
     let least = Exec {
         id: "a".into(),
         argv: vec!["true".into()],
@@ -80,6 +89,12 @@ fn execution() {
         stdin: None,
         timeout_ms: None,
         descendants: Descendants::Kill,
+        lease: Lease::default(),
+        name: None,
+        durable: false,
+        recorded: false,
+        output_limit: None,
+        again: None,
         require: vec![],
     };
     let most = Exec {
@@ -90,13 +105,23 @@ fn execution() {
         stdin: Some(2),
         timeout_ms: Some(1500),
         descendants: Descendants::Leave,
-        require: vec!["timeout_ms".into()],
+        lease: Lease::keep(30_000),
+        name: Some("nightly".into()),
+        durable: true,
+        recorded: true,
+        output_limit: Some(1 << 30),
+        again: Some(Again { journal: Some(JOURNAL.into()), stdout: 4096, stderr: 12 }),
+        require: vec!["timeout_ms".into(), "lease".into()],
     };
     same("exec-least", "client: run `true`", Request::Exec(Box::new(least)));
     same("exec", "client: run a command, with every field", Request::Exec(Box::new(most)));
     same("exec-signal", "client: send a signal", FromClient::Signal("SIGINT".into()));
-    let started = Started { pid: 4711, stdout: 3, stderr: 7 };
+    let started = Started { pid: 4711, stdout: 3, stderr: 7, taken: 0, since: None };
     same("exec-started", "server: it runs", FromServer::Started(started));
+    let started = Started { pid: 4711, stdout: 3, stderr: 7, taken: 9, since: Some(TIME) };
+    same("exec-started-before", "server: it runs since an earlier request", FromServer::Started(started));
+    same("exec-taken", "server: the command was given so much of its input", FromServer::Taken(70_000));
+    same("exec-replaced", "server: another client holds the command", FromServer::Replaced(Nothing {}));
     same("exec-exited", "server: it returned 3", FromServer::Exited(exec::Exit::Exited(3)));
     let killed = exec::Exit::signalled("SIGKILL", false);
     same("exec-signalled", "server: a signal ended it", FromServer::Exited(killed));
@@ -112,10 +137,12 @@ fn outcomes() {
         stdin: stream(StreamEnd::Abandoned),
         descendants: Some(Left::Killed),
         wall_us: 1234,
+        sent: Some(exec::Sent { stdout: Some(tally()), stderr: None }),
     };
     same("outcome", "server: the last word, with every field", FromServer::Outcome(Box::new(full)));
     let short = |name: &str, outcome| {
-        let report = Report { outcome, stdout: None, stderr: None, stdin: None, descendants: None, wall_us: 99 };
+        let report =
+            Report { outcome, stdout: None, stderr: None, stdin: None, descendants: None, wall_us: 99, sent: None };
         same(&format!("outcome-{name}"), "server: the last word", FromServer::Outcome(Box::new(report)));
     };
     short("signalled", Outcome::Ended(Exit::signalled("SIGSEGV", true)));
@@ -129,6 +156,61 @@ fn outcomes() {
     short("unkillable", Outcome::Unkillable(Fault::system(Code::Unkillable, "1 process could not be killed")));
     short("unreachable", Outcome::Unreachable(Fault::system(Code::Unreachable, "connection refused")));
     short("corrupt", Outcome::Corrupt(Fault::system(Code::Mismatch, "stdout: 2 bytes arrived of 3")));
+    short("output-limit", Outcome::OutputLimit(exec::OutputLimit { bytes: 1000 }));
+    short("unknown", Outcome::NotKnown(Fault::system(Code::Unknown, "the server went down while the command ran")));
+    short("not-kept", Outcome::NotKept(Box::new(Outcome::exited(0))));
+}
+
+fn attaching() {
+    use jobs::{Attach, Attached, From, FromServer, Placed};
+    let attach = Attach {
+        job: "nightly".into(),
+        hold: true,
+        take: true,
+        stdin: Some(2),
+        stdout: Some(From::Offset(100)),
+        stderr: Some(From::End(exec::Nothing {})),
+        follow: true,
+        require: vec!["take".into()],
+    };
+    same("attach", "client: hold a command, with every field", Request::Attach(attach));
+    let attached = Attached {
+        id: "b".into(),
+        pid: 4711,
+        since: TIME,
+        taken: 9,
+        stdout: Some(Placed { stream: 3, from: 100 }),
+        stderr: Some(Placed { stream: 7, from: 12 }),
+    };
+    same("attached", "server: here it is, with every field", FromServer::Attached(Box::new(attached)));
+    same("attach-done", "server: that was all there is by now", FromServer::Done(exec::Nothing {}));
+}
+
+fn listing() {
+    use jobs::{Entry, Jobs, Remove, Reply, Signal, State};
+    let (job, require) = (|| "nightly".to_owned(), Vec::new);
+    same("jobs", "client: list one command", Request::Jobs(Jobs { job: Some(job()), require: require() }));
+    let signal = Signal { job: job(), signal: "SIGTERM".into(), require: require() };
+    same("jobs-signal", "client: send it a signal", Request::Signal(signal));
+    same("jobs-remove", "client: forget it", Request::Remove(Remove { job: job(), require: require() }));
+    let entry = Entry {
+        id: "b".into(),
+        name: Some(job()),
+        state: State::Ended,
+        began: TIME,
+        ended: Some(TIME),
+        command: vec!["make".into(), Octets::from(vec![0xff])],
+        lease: exec::Lease::detach(),
+        pid: Some(4711),
+        outcome: Some(exec::Outcome::exited(0)),
+        stdout: 5,
+        stderr: 6,
+        held: true,
+        stalled: true,
+        kept: true,
+    };
+    same("jobs-entry", "server: a command, with every field", Reply::Entry(Box::new(entry)));
+    same("jobs-done", "server: that was the last", Reply::Done(exec::Nothing {}));
 }
 
 fn later_versions() {
@@ -175,6 +257,8 @@ fn every_message() {
     authentication();
     execution();
     outcomes();
+    attaching();
+    listing();
     later_versions();
     transfers();
     let mut tested = TESTED.with(RefCell::take);

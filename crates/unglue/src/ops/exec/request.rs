@@ -20,9 +20,28 @@ pub struct Exec {
     argv: Vec<OsString>,
     env: Vec<(OsString, OsString)>,
     cwd: Option<OsString>,
-    pub(super) stdin: bool,
+    pub(in crate::ops) stdin: bool,
     pub(super) timeout: Option<Duration>,
     descendants: Descendants,
+    lease: Lease,
+    name: Option<String>,
+    durable: bool,
+    output_limit: Option<u64>,
+    retry: Option<Option<String>>,
+}
+
+/// How long a command may live without a client that holds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Lease {
+    /// Not at all: its whole tree is killed when its link is lost.
+    #[default]
+    Kill,
+    /// For so long after its last holder has gone. What it prints is kept, so that the client goes on by itself after a lost
+    /// link.
+    Keep(Duration),
+    /// As long as it runs. Its id is on the server's disk before it starts.
+    Detach,
 }
 
 impl Exec {
@@ -36,6 +55,11 @@ impl Exec {
             stdin: false,
             timeout: None,
             descendants: Descendants::Kill,
+            lease: Lease::Kill,
+            name: None,
+            durable: false,
+            output_limit: None,
+            retry: None,
         }
     }
 
@@ -44,10 +68,43 @@ impl Exec {
         Exec::new([OsString::from("sh"), OsString::from("-c"), text.into()])
     }
 
-    /// Runs it under this id. Without one each start makes an id of its own ([`new_id`](crate::new_id)). The server refuses
-    /// an id under which something of the same user is under way.
+    /// Runs it under this id, at most once: the server records it before the command starts. The same request under the same
+    /// id later holds that command, or gets how it ended; another request under it is refused. Without an id each start makes
+    /// one of its own ([`new_id`](crate::new_id)).
     pub fn id(mut self, id: impl Into<String>) -> Exec {
         self.id = Some(id.into());
+        self
+    }
+
+    /// Asks again for the command with this id. `journal` is the [`Welcome::journal`](crate::Welcome::journal) of the server
+    /// that it was asked of before: where another one answers, or where the record is gone, the command is refused as
+    /// [`Code::Unknown`](crate::Code::Unknown) rather than run a second time.
+    pub fn retry(mut self, id: impl Into<String>, journal: Option<String>) -> Exec {
+        (self.id, self.retry) = (Some(id.into()), Some(journal));
+        self
+    }
+
+    /// How long it may live without a client that holds it.
+    pub fn lease(mut self, lease: Lease) -> Exec {
+        self.lease = lease;
+        self
+    }
+
+    /// A name to find it by.
+    pub fn name(mut self, name: impl Into<String>) -> Exec {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Has its id on the server's disk before it starts, so that not even a power cut has it run twice.
+    pub fn durable(mut self) -> Exec {
+        self.durable = true;
+        self
+    }
+
+    /// The most that it may print to both outputs, in bytes: it is killed when it prints more.
+    pub fn output_limit(mut self, bytes: u64) -> Exec {
+        self.output_limit = Some(bytes);
         self
     }
 
@@ -88,12 +145,31 @@ impl Exec {
     }
 
     /// The id of the next start.
-    pub(super) fn next_id(&self) -> String {
+    pub(in crate::ops) fn next_id(&self) -> String {
         self.id.clone().unwrap_or_else(crate::ops::new_id)
     }
 
-    pub(super) fn request(&self, id: &str, stdin: Option<u64>) -> Request {
+    /// How long it may run.
+    pub(in crate::ops) fn limit(&self) -> Option<Duration> {
+        self.timeout
+    }
+
+    /// What a lost link comes to; `None` if the command ends with its link.
+    pub(crate) fn kept(&self) -> Option<Lease> {
+        Some(self.lease).filter(|lease| *lease != Lease::Kill)
+    }
+
+    /// Whether the user asks for it again, and the journal of the server that was asked before.
+    pub(in crate::ops) fn retried(&self) -> Option<Option<String>> {
+        self.retry.clone()
+    }
+
+    pub(in crate::ops) fn request(&self, id: &str, stdin: Option<u64>, again: Option<wire::Again>) -> Request {
         let mut require = Vec::new();
+        let new = self.lease != Lease::Kill || self.name.is_some() || self.durable || self.output_limit.is_some();
+        if new || self.id.is_some() {
+            require.push("lease".to_owned());
+        }
         if self.timeout.is_some() {
             require.push("timeout_ms".to_owned());
         }
@@ -105,6 +181,16 @@ impl Exec {
             stdin,
             timeout_ms: self.timeout.map(|limit| limit.as_millis().try_into().unwrap_or(u64::MAX)),
             descendants: self.descendants,
+            lease: match self.lease {
+                Lease::Kill => wire::Lease::default(),
+                Lease::Keep(time) => wire::Lease::keep(time.as_millis().try_into().unwrap_or(u64::MAX)),
+                Lease::Detach => wire::Lease::detach(),
+            },
+            name: self.name.clone(),
+            durable: self.durable,
+            recorded: self.id.is_some(),
+            output_limit: self.output_limit,
+            again,
             require,
         }))
     }

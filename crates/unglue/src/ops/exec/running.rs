@@ -2,16 +2,19 @@
 
 use std::time::{Duration, Instant};
 
+use tokio::sync::watch;
 use tokio::time::{sleep_until, timeout};
 use unglue_link::{Link, SendStream};
 use unglue_proto::limits;
-use unglue_proto::message::exec::{Exit, FromClient, FromServer, Outcome, Report, Started};
+use unglue_proto::message::exec::{Again, Exit, FromClient, FromServer, Outcome, Report, Started};
 use unglue_proto::{Code, Fault, Side, signal};
 
-use super::check::Observations;
+use super::check::{Observation, Observations};
 use super::request::Exec;
 use super::streams::{Input, Output};
-use crate::ops::{Control, ControlReceiver, ControlSender, unbroken};
+use super::talk::{Hearing, Speaking};
+use crate::ops::job::{Followed, LinkState};
+use crate::ops::{Control, unbroken};
 
 /// See [`limits`]; the tests of this module don't wait that long.
 const START: Duration = if cfg!(test) { Duration::from_millis(400) } else { limits::START };
@@ -31,13 +34,16 @@ pub struct Running {
     /// What it prints to standard error. `None` if it never started.
     pub stderr: Option<Output>,
     id: String,
-    sender: ControlSender,
+    sender: Speaking,
     progress: Progress,
+    /// Whether there is a link, where the command outlives it.
+    state: Option<watch::Receiver<LinkState>>,
+    started: Option<Started>,
 }
 
 /// The part of a running command that waits for its end.
 struct Progress {
-    receiver: ControlReceiver,
+    receiver: Hearing,
     observations: Observations,
     exit: Option<Exit>,
     report: Option<Report>,
@@ -74,34 +80,51 @@ pub(crate) async fn start(link: &Link, exec: &Exec) -> Result<Running, Fault> {
 }
 
 async fn begin(link: Link, exec: Exec) -> Result<Running, Fault> {
-    let Control { mut sender, mut receiver } = Control::new(link.open_bidirectional().await?);
+    let Control { mut sender, receiver } = Control::new(link.open_bidirectional().await?);
     let stdin = match exec.stdin {
         true => Some(link.open_unidirectional().await?),
         false => None,
     };
     let id = exec.next_id();
-    sender.send(&exec.request(&id, stdin.as_ref().map(SendStream::number))).await?;
+    let again = exec.retried().map(|journal| Again { journal, ..Again::default() });
+    sender.send(&exec.request(&id, stdin.as_ref().map(SendStream::number), again)).await?;
+    let mut receiver = Hearing::Direct(receiver);
     let answer = timeout(START, answer(&mut receiver)).await;
     let answer = answer.unwrap_or_else(|_| Err(silent(START, "whether the command started")))?;
-    let progress = Progress {
-        receiver,
-        observations: Observations::default(),
-        exit: None,
-        report: None,
-        checked: false,
-        deadlines: Deadlines::default(),
-    };
-    let mut running = Running { stdin: None, stdout: None, stderr: None, id, sender, progress };
-    match answer {
-        Answer::Ended(report) => running.progress.report = Some(*report),
-        Answer::Started(started) => {
-            let now = Instant::now();
-            running.progress.deadlines.timeout =
-                exec.timeout.and_then(|limit| now.checked_add(limit)?.checked_add(OUTCOME));
-            running.attach(&link, &started, stdin)?;
-        }
+    let mut running = Running::new(id, Speaking::Direct(sender), receiver, None);
+    if let Some(started) = running.take(answer, exec.timeout) {
+        running.attach(&link, &started, stdin)?;
     }
     Ok(running)
+}
+
+/// Takes hold of a command that outlives its link, once the server has said what is to be said of it first. `whole`: it is
+/// seen from its beginning.
+pub(in crate::ops) async fn followed(
+    followed: Followed,
+    id: String,
+    limit: Option<Duration>,
+    whole: bool,
+) -> Result<Running, Fault> {
+    let Followed { messages, orders, outputs: [stdout, stderr], input, state } = followed;
+    let mut receiver = Hearing::Followed(messages);
+    // The task that follows has its own deadlines.
+    let answer = answer(&mut receiver).await?;
+    let mut running = Running::new(id, Speaking::Followed(orders), receiver, Some(state));
+    if running.take(answer, limit).is_some() {
+        let mut seen = Observations::default();
+        running.stdout = stdout.map(|pieces| watched(Output::followed(pieces), &mut seen.stdout));
+        running.stderr = stderr.map(|pieces| watched(Output::followed(pieces), &mut seen.stderr));
+        running.stdin = input.map(|replay| watched(Input::followed(replay), &mut seen.stdin));
+        // The figures are those of the whole.
+        running.progress.observations = if whole { seen } else { Observations::default() };
+    }
+    Ok(running)
+}
+
+fn watched<T>((stream, observation): (T, Observation), place: &mut Observation) -> T {
+    *place = observation;
+    stream
 }
 
 enum Answer {
@@ -110,7 +133,7 @@ enum Answer {
     Ended(Box<Report>),
 }
 
-async fn answer(receiver: &mut ControlReceiver) -> Result<Answer, Fault> {
+async fn answer(receiver: &mut Hearing) -> Result<Answer, Fault> {
     loop {
         match receiver.expect().await? {
             FromServer::Started(started) => return Ok(Answer::Started(started)),
@@ -119,12 +142,59 @@ async fn answer(receiver: &mut ControlReceiver) -> Result<Answer, Fault> {
                 return Ok(Answer::Ended(Box::new(Report::of(Outcome::Refused(fault.on(Side::Server))))));
             }
             FromServer::Exited(_) => return Err(Fault::peer(Code::BadMessage, "a command ended before it started")),
-            FromServer::Unknown(_) => {}
+            FromServer::Taken(_) | FromServer::Replaced(_) | FromServer::Unknown(_) => {}
         }
     }
 }
 
 impl Running {
+    fn new(id: String, sender: Speaking, receiver: Hearing, state: Option<watch::Receiver<LinkState>>) -> Running {
+        let progress = Progress {
+            receiver,
+            observations: Observations::default(),
+            exit: None,
+            report: None,
+            checked: false,
+            deadlines: Deadlines::default(),
+        };
+        Running { stdin: None, stdout: None, stderr: None, id, sender, progress, state, started: None }
+    }
+
+    /// Takes the server's first answer; gives where the streams are, if the command runs.
+    fn take(&mut self, answer: Answer, limit: Option<Duration>) -> Option<Started> {
+        match answer {
+            Answer::Ended(report) => {
+                self.progress.report = Some(*report);
+                None
+            }
+            Answer::Started(started) => {
+                let now = Instant::now();
+                self.progress.deadlines.timeout = limit.and_then(|limit| now.checked_add(limit)?.checked_add(OUTCOME));
+                self.started = Some(started.clone());
+                Some(started)
+            }
+        }
+    }
+
+    /// The process id of the command on the server, if it started.
+    pub fn pid(&self) -> Option<u32> {
+        self.started.as_ref().map(|started| started.pid)
+    }
+
+    /// Whether an earlier request started the command.
+    pub fn was_running(&self) -> bool {
+        self.started.as_ref().is_some_and(|started| started.since.is_some())
+    }
+
+    /// Whether there is a link, now and when that changes; `None` for a command that ends with its link.
+    pub fn link_state(&self) -> Option<watch::Receiver<LinkState>> {
+        self.state.clone()
+    }
+
+    /// Lets go of a command that outlives its link. Its lease counts from now on, and its input stays open. A command with
+    /// the lease [`Lease::Kill`](crate::Lease::Kill) is killed.
+    pub fn detach(self) {}
+
     /// Takes the streams of a command that has started.
     fn attach(&mut self, link: &Link, started: &Started, stdin: Option<SendStream>) -> Result<(), Fault> {
         let (stdout, stderr) = (link.claim(started.stdout)?, link.claim(started.stderr)?);
@@ -152,7 +222,7 @@ impl Running {
     /// # Errors
     /// The link has ended.
     pub async fn signal(&mut self, number: i32) -> Result<(), Fault> {
-        self.sender.send(&FromClient::Signal(signal::name(number))).await
+        self.sender.send(FromClient::Signal(signal::name(number))).await
     }
 
     /// Waits until the command's own process has ended; `None` if it never started, or its end isn't known. Its
@@ -219,7 +289,11 @@ impl Progress {
         match message {
             Ok(FromServer::Exited(exit)) => self.exit = Some(exit),
             Ok(FromServer::Outcome(report)) => self.report = Some(from_server(*report)),
-            Ok(FromServer::Unknown(_)) => {}
+            Ok(FromServer::Replaced(_)) => {
+                let fault = Fault::user(Code::Held, "another client has taken the command over");
+                self.report = Some(Report::of(Outcome::Cancelled(fault.advise("it runs on"))));
+            }
+            Ok(FromServer::Taken(_) | FromServer::Unknown(_)) => {}
             Ok(FromServer::Started(_) | FromServer::Refused(_)) => {
                 self.fail(Fault::peer(Code::BadMessage, "the server answered a request a second time"));
             }
@@ -277,9 +351,11 @@ fn silent(limit: Duration, what: &str) -> Fault {
 /// A report as it came; its faults happened on the server.
 fn from_server(mut report: Report) -> Report {
     let fault = match &mut report.outcome {
-        Outcome::Cancelled(fault) | Outcome::Unkillable(fault) | Outcome::Failed(fault) | Outcome::Refused(fault) => {
-            fault
-        }
+        Outcome::Cancelled(fault)
+        | Outcome::Unkillable(fault)
+        | Outcome::Failed(fault)
+        | Outcome::Refused(fault)
+        | Outcome::NotKnown(fault) => fault,
         _ => return report,
     };
     *fault = fault.clone().on(Side::Server);

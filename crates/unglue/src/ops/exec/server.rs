@@ -4,20 +4,28 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::time::timeout;
-use unglue_host::process::{Command, InputSource, OutputSink, SinkClosed, SpawnError, Supervisors, errno_name};
-use unglue_jobs::{Attachment, Claim, Event, Kind, Registry, Started, Stdio, start};
+use unglue_host::process::{
+    Command, InputSource, OutputSink, SinkClosed, SpawnError, SpoolLimit, Supervisors, errno_name,
+};
+use unglue_jobs::{
+    Asking, Attachment, Begun, Event, Job, Known, New, NotStarted, Order, Registry, Started, Stdio, keep, start,
+};
 use unglue_link::{Link, RecvStream, SendStream};
 use unglue_proto::life::Terms;
 use unglue_proto::limits::TURN;
 use unglue_proto::message::exec::{
-    self as wire, Exec, FromClient, FromServer, Outcome, Report, SpawnFailed, SpawnStep, StreamEnd,
+    self as wire, Exec, FromClient, FromServer, Lease, Outcome, Report, SpawnFailed, SpawnStep, StreamEnd,
 };
 use unglue_proto::{Code, Fault, signal};
 
+use crate::ops::job::{Beginning, Wants, attend, not_kept, without_output};
 use crate::ops::{Control, ControlReceiver, ControlSender};
 
 /// Bytes that are read from an input stream at once.
@@ -46,12 +54,56 @@ impl Runner {
         Ok(Command { argv, env, cwd: self.top.join(cwd), stdin: exec.stdin.is_some() })
     }
 
-    async fn start(&self, exec: &Exec, claim: Claim) -> Result<Started, Outcome> {
-        let command = self.command(exec).map_err(Outcome::Refused)?;
-        let terms = Terms { timeout: exec.timeout_ms.map(Duration::from_millis), descendants: exec.descendants };
-        let starting = timeout(TURN, start(&self.supervisors, &command, terms, claim)).await;
-        starting.map_err(|_| Outcome::Refused(crowded()))?.map_err(|error| not_started(&error))
+    fn terms(exec: &Exec) -> Terms {
+        Terms { timeout: exec.timeout_ms.map(Duration::from_millis), descendants: exec.descendants }
     }
+
+    /// Starts a command that lives as long as its client. What can't start is recorded so.
+    async fn start(&self, exec: &Exec, new: New) -> Result<Started, Outcome> {
+        let command = match self.command(exec) {
+            Ok(command) => command,
+            Err(fault) => return Err(not_begun(new, fault)),
+        };
+        let starting = timeout(TURN, start(&self.supervisors, &command, Self::terms(exec), new)).await;
+        // Its claim was dropped, and so it is recorded as cancelled.
+        starting.map_err(|_| Outcome::Refused(crowded()))?.map_err(recorded)
+    }
+
+    /// Starts a command that outlives its client and this server; see [`unglue_jobs::keep`].
+    async fn keep(&self, exec: &Exec, limit: SpoolLimit, new: New) -> Result<Arc<Job>, Outcome> {
+        let command = match self.command(exec) {
+            Ok(command) => command,
+            Err(fault) => return Err(not_begun(new, fault)),
+        };
+        let (supervisors, terms, durable) = (self.supervisors.clone(), Self::terms(exec), is_durable(exec));
+        // On a task of its own: it goes on if the client goes.
+        let starting =
+            tokio::spawn(
+                async move { keep(&supervisors, command, terms, limit, durable, new).await.map_err(recorded) },
+            );
+        starting.await.unwrap_or_else(|error| Err(Outcome::Failed(Fault::us(format!("a start ended badly: {error}")))))
+    }
+}
+
+/// Whether its id has to be on the disk before the command starts.
+fn is_durable(exec: &Exec) -> bool {
+    exec.durable || matches!(exec.lease, Lease::Detach(_))
+}
+
+/// Nothing of it ran, and its id is free.
+fn not_begun(new: New, fault: Fault) -> Outcome {
+    new.claim.never_started();
+    Outcome::Refused(fault)
+}
+
+/// Records that a command did not start, and why.
+fn recorded(failed: NotStarted) -> Outcome {
+    let outcome = not_started(&failed.error);
+    match &outcome {
+        Outcome::Refused(_) => failed.claim.never_started(),
+        outcome => failed.claim.conclude(Report::of(outcome.clone())),
+    }
+    outcome
 }
 
 /// The variables in the order of their first appearance, each with its last value.
@@ -70,37 +122,118 @@ fn merged(variables: impl Iterator<Item = (OsString, OsString)>) -> Vec<(OsStrin
     merged
 }
 
-/// Runs a command and reports how it ended. When this is dropped, the command is killed.
+/// Runs a command and reports how it ended. When this is dropped, a command with the lease `kill` is killed.
 ///
 /// # Errors
-/// The client has gone; what is left of the command is killed.
+/// The client has gone; what is left of a command with the lease `kill` is killed.
 pub(crate) async fn serve(
     link: &Link,
     runner: &Runner,
-    (registry, user): (&Registry, &str),
+    (registry, asking): (&Registry, Asking<'_>),
     exec: Exec,
     control: Control,
 ) -> Result<Report, Fault> {
     let began = Instant::now();
     let stdin = exec.stdin.map(|number| link.claim(number)).transpose()?;
-    let Control { mut sender, receiver } = control;
-    let claim = registry.claim(user, &exec.id, Kind::Job);
-    let claim = match claim.map_err(|in_use| Fault::user(Code::IdInUse, in_use.to_string())) {
-        Ok(claim) => claim,
-        Err(fault) => return refuse(sender, fault.advise("give each command an id of its own")).await,
+    let begun = match known_lease(&exec).and_then(|()| registry.begin(asking, &exec)) {
+        Ok(begun) => begun,
+        Err(fault) => return refuse(control.sender, fault).await,
     };
-    let started = match runner.start(&exec, claim).await {
+    match begun {
+        Begun::New(new) => {
+            if is_durable(&exec)
+                && let Err(fault) = registry.sync().await
+            {
+                new.claim.never_started();
+                return refuse(control.sender, fault).await;
+            }
+            match exec.lease.is_kill() {
+                true => run(link, runner, exec, new, stdin, control, began).await,
+                false => {
+                    let limit = exec.output_limit.map_or(SpoolLimit::Stall(registry.room()), SpoolLimit::End);
+                    match runner.keep(&exec, limit, new).await {
+                        Ok(job) => hold(link, &Known::Live(job), &exec, stdin, control, false).await,
+                        Err(Outcome::Refused(fault)) => refuse(control.sender, fault).await,
+                        Err(outcome) => conclude(control.sender, began, Report::of(outcome)).await,
+                    }
+                }
+            }
+        }
+        Begun::Runs(job) if job.directory().is_none() => {
+            conclude(control.sender, began, without_output(&job).await).await
+        }
+        Begun::Ended(ended) if ended.directory.is_none() => {
+            conclude(control.sender, began, not_kept(&ended.report)).await
+        }
+        Begun::Runs(job) => hold(link, &Known::Live(job), &exec, stdin, control, true).await,
+        Begun::Ended(ended) => hold(link, &Known::Ended(ended), &exec, stdin, control, true).await,
+    }
+}
+
+/// A lease that this version doesn't know can't be kept.
+fn known_lease(exec: &Exec) -> Result<(), Fault> {
+    match &exec.lease {
+        Lease::Unknown(unknown) => {
+            let what = format!("this version of unglue doesn't know the lease {:?}", unknown.kind);
+            Err(Fault::user(Code::Unsupported, what).advise("nothing ran; update the server"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Runs a command that lives as long as its client.
+async fn run(
+    link: &Link,
+    runner: &Runner,
+    exec: Exec,
+    new: New,
+    stdin: Option<RecvStream>,
+    control: Control,
+    began: Instant,
+) -> Result<Report, Fault> {
+    let Control { mut sender, receiver } = control;
+    let job = new.job.clone();
+    let started = match runner.start(&exec, new).await {
         Ok(started) => started,
         Err(Outcome::Refused(fault)) => return refuse(sender, fault).await,
         Err(outcome) => return conclude(sender, began, Report::of(outcome)).await,
     };
     let (stdout, stderr) = (link.open_unidirectional().await?, link.open_unidirectional().await?);
-    let message = wire::Started { pid: started.pid(), stdout: stdout.number(), stderr: stderr.number() };
+    let (pid, numbers) = (started.pid(), (stdout.number(), stderr.number()));
+    let message = wire::Started { pid, stdout: numbers.0, stderr: numbers.1, taken: 0, since: None };
     sender.send(&FromServer::Started(message)).await?;
     let stdin = stdin.map(FromStream);
-    let job = started.run(Stdio::Direct { stdin, stdout: ToStream(stdout), stderr: ToStream(stderr) });
+    let limit = exec.output_limit.map(|limit| Arc::new(Limit { limit, left: AtomicU64::new(limit), job }));
+    let to_stream = |stream| ToStream { stream, limit: limit.clone() };
+    let job = started.run(Stdio { stdin, stdout: to_stream(stdout), stderr: to_stream(stderr) });
     let report = follow(job, &mut sender, receiver).await?;
     conclude(sender, began, report).await
+}
+
+/// Has the client hold a command that outlives it. `before`: the command was started by an earlier request.
+async fn hold(
+    link: &Link,
+    known: &Known,
+    exec: &Exec,
+    stdin: Option<RecvStream>,
+    control: Control,
+    before: bool,
+) -> Result<Report, Fault> {
+    let hold = match known {
+        // Whoever asks by the same request is the same client: its former link may not have ended yet.
+        Known::Live(job) => Some(job.hold(true).await?),
+        Known::Ended(_) => None,
+    };
+    let again = exec.again.clone().unwrap_or_default();
+    let wants = Wants { stdin, outputs: [Some(again.stdout), Some(again.stderr)], follow: true };
+    attend(link, known, hold, wants, control, |mut sender, beginning| async move {
+        let Beginning { pid, since, taken, streams } = beginning;
+        let [stdout, stderr] = streams.map(Option::unwrap_or_default);
+        let since = before.then_some(since);
+        sender.send(&FromServer::Started(wire::Started { pid, stdout, stderr, taken, since })).await?;
+        Ok(sender)
+    })
+    .await
 }
 
 /// Passes on the messages between the job and its holder, until the job has ended.
@@ -121,12 +254,12 @@ async fn follow(mut job: Attachment, sender: &mut ControlSender, receiver: Contr
                 // Nothing that follows can be understood.
                 Err(fault) if fault.code == Code::BadMessage => {
                     receiver = None;
-                    job.cancel(fault.advise("the command was killed")).await;
+                    job.job().order(Order::Cancel(fault.advise("the command was killed"))).await;
                 }
                 Err(fault) => return Err(fault),
                 Ok(Some(FromClient::Signal(name))) => {
                     if let Some(number) = signal::number(&name) {
-                        job.signal(number).await;
+                        job.job().order(Order::Signal(number)).await;
                     }
                 }
             }
@@ -154,18 +287,40 @@ pub(crate) async fn refuse(sender: ControlSender, fault: Fault) -> Result<Report
 }
 
 /// An output's way to the client.
-struct ToStream(SendStream);
+struct ToStream {
+    stream: SendStream,
+    limit: Option<Arc<Limit>>,
+}
+
+/// How much a command may print to both outputs. What it prints until it is killed is sent, too.
+struct Limit {
+    limit: u64,
+    left: AtomicU64,
+    job: Arc<Job>,
+}
+
+impl Limit {
+    async fn count(&self, bytes: u64) {
+        let left = self.left.fetch_update(Relaxed, Relaxed, |left| Some(left.saturating_sub(bytes)));
+        if left.is_ok_and(|left| left < bytes) {
+            self.job.order(Order::OutputLimit(self.limit)).await;
+        }
+    }
+}
 
 impl OutputSink for ToStream {
     async fn write(&mut self, data: Bytes) -> Result<(), SinkClosed> {
-        self.0.write_all(data).await.map_err(|_| SinkClosed)
+        if let Some(limit) = &self.limit {
+            limit.count(data.len() as u64).await;
+        }
+        self.stream.write_all(data).await.map_err(|_| SinkClosed)
     }
 
     fn close(self, end: &StreamEnd) {
         match end {
-            StreamEnd::Eof | StreamEnd::HeldOpen => self.0.finish(),
-            StreamEnd::Cut => self.0.reset(Code::System),
-            _ => self.0.reset(Code::Cancelled),
+            StreamEnd::Eof | StreamEnd::HeldOpen => self.stream.finish(),
+            StreamEnd::Cut => self.stream.reset(Code::System),
+            _ => self.stream.reset(Code::Cancelled),
         }
     }
 }
@@ -188,6 +343,10 @@ fn crowded() -> Fault {
 fn not_started(error: &SpawnError) -> Outcome {
     let step = match error {
         SpawnError::Invalid { .. } => return Outcome::Refused(Fault::user(Code::BadMessage, error.to_string())),
+        error if error.is_unknown() => {
+            let fault = Fault::system(Code::Unknown, error.to_string());
+            return Outcome::NotKnown(fault.advise("if it started, it was killed: look for what it has done"));
+        }
         SpawnError::NeverReady | SpawnError::Lost | SpawnError::Deadline { .. } => {
             return Outcome::Failed(Fault::system(Code::System, error.to_string()));
         }

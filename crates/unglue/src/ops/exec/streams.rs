@@ -6,11 +6,12 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use unglue_link::{RecvStream, SendStream, StreamError};
 use unglue_proto::{Code, Meter};
 
 use super::check::{Observation, Observed, ObservedEnd};
+use crate::ops::job::{End, Piece, Replay};
 
 /// What is put through [`AsyncWrite`] at once: it is copied.
 const WRITE: usize = 64 * 1024;
@@ -39,14 +40,45 @@ impl Account {
 ///
 /// Dropped before its end, it is *abandoned*: the command's next write to it fails, and the report says so.
 pub struct Output {
-    stream: RecvStream,
+    source: Source,
     account: Account,
+}
+
+enum Source {
+    Direct(RecvStream),
+    /// From link to link: the channel, and what was left of its last piece.
+    Followed(mpsc::Receiver<Piece>, Bytes),
+}
+
+impl Source {
+    fn poll_read(&mut self, cx: &mut Context<'_>, max: usize) -> Poll<Result<Option<Bytes>, StreamError>> {
+        match self {
+            Source::Direct(stream) => stream.poll_read(cx, max),
+            Source::Followed(pieces, rest) => {
+                if rest.is_empty() {
+                    match ready!(pieces.poll_recv(cx)) {
+                        Some(Piece::Data(data)) => *rest = data,
+                        Some(Piece::Cut(error)) => return Poll::Ready(Err(error)),
+                        Some(Piece::End) => return Poll::Ready(Ok(None)),
+                        None => return Poll::Ready(Err(StreamError::Reset(Code::Internal))),
+                    }
+                }
+                Poll::Ready(Ok(Some(rest.split_to(max.min(rest.len())))))
+            }
+        }
+    }
 }
 
 impl Output {
     pub(super) fn new(stream: RecvStream) -> (Output, Observation) {
         let (account, observation) = Account::new();
-        (Output { stream, account }, observation)
+        (Output { source: Source::Direct(stream), account }, observation)
+    }
+
+    /// The output of a command that is followed.
+    pub(super) fn followed(pieces: mpsc::Receiver<Piece>) -> (Output, Observation) {
+        let (account, observation) = Account::new();
+        (Output { source: Source::Followed(pieces, Bytes::new()), account }, observation)
     }
 
     /// Reads at most `max` bytes, at least one; `None` is the end. Cancelling it loses nothing.
@@ -58,7 +90,7 @@ impl Output {
     }
 
     fn poll_read_bytes(&mut self, cx: &mut Context<'_>, max: usize) -> Poll<Result<Option<Bytes>, StreamError>> {
-        let data = ready!(self.stream.poll_read(cx, max));
+        let data = ready!(self.source.poll_read(cx, max));
         match &data {
             Ok(Some(data)) => self.account.meter.pass(data),
             Ok(None) => self.account.end(ObservedEnd::Whole),
@@ -90,16 +122,30 @@ impl Drop for Output {
 /// The input of a running command.
 ///
 /// Dropped without [`Input::finish`], it breaks the input off, which kills the command: a part of its input must not pass for
-/// the whole.
+/// the whole. Only a command that outlives its link is left alone then, and its input stays open for the next client that
+/// holds it; [`Input::abort`] breaks it off.
 pub struct Input {
-    stream: Option<SendStream>,
+    target: Target,
     account: Account,
+}
+
+enum Target {
+    Direct(SendStream),
+    /// From link to link.
+    Followed(Replay),
+    Ended,
 }
 
 impl Input {
     pub(super) fn new(stream: SendStream) -> (Input, Observation) {
         let (account, observation) = Account::new();
-        (Input { stream: Some(stream), account }, observation)
+        (Input { target: Target::Direct(stream), account }, observation)
+    }
+
+    /// The input of a command that is followed.
+    pub(super) fn followed(replay: Replay) -> (Input, Observation) {
+        let (account, observation) = Account::new();
+        (Input { target: Target::Followed(replay), account }, observation)
     }
 
     /// Writes all of `data`. Cancelled, it has written some prefix of it.
@@ -115,9 +161,12 @@ impl Input {
 
     /// Takes some of `data` off its front.
     fn poll_write_bytes(&mut self, cx: &mut Context<'_>, data: &mut Bytes) -> Poll<Result<(), StreamError>> {
-        let Some(stream) = &mut self.stream else { return Poll::Ready(Err(StreamError::Reset(Code::Cancelled))) };
         let mut taken = data.clone();
-        let written = ready!(stream.poll_write(cx, data));
+        let written = ready!(match &mut self.target {
+            Target::Direct(stream) => stream.poll_write(cx, data),
+            Target::Followed(replay) => replay.poll_write(cx, data),
+            Target::Ended => return Poll::Ready(Err(StreamError::Reset(Code::Cancelled))),
+        });
         taken.truncate(taken.len() - data.len());
         self.account.meter.pass(&taken);
         if let Err(error) = &written {
@@ -128,8 +177,10 @@ impl Input {
 
     /// Waits until the command reads no more, or the link has ended. Cancelling it loses nothing.
     pub async fn stopped(&mut self) {
-        if let Some(stream) = &mut self.stream {
-            stream.stopped().await;
+        match &mut self.target {
+            Target::Direct(stream) => drop(stream.stopped().await),
+            Target::Followed(replay) => replay.closed().await,
+            Target::Ended => {}
         }
     }
 
@@ -138,11 +189,21 @@ impl Input {
         self.end();
     }
 
-    fn end(&mut self) {
-        if let Some(stream) = self.stream.take() {
-            stream.finish();
-            self.account.end(ObservedEnd::Whole);
+    /// Breaks the input off: the command is killed, since it must not take what it has for the whole.
+    pub fn abort(mut self) {
+        if let Target::Followed(replay) = &self.target {
+            replay.end(End::Cancelled);
         }
+        self.target = Target::Ended;
+    }
+
+    fn end(&mut self) {
+        match std::mem::replace(&mut self.target, Target::Ended) {
+            Target::Direct(stream) => stream.finish(),
+            Target::Followed(replay) => replay.end(End::Finished),
+            Target::Ended => return,
+        }
+        self.account.end(ObservedEnd::Whole);
     }
 }
 
@@ -170,6 +231,9 @@ impl AsyncWrite for Input {
 
 impl Drop for Input {
     fn drop(&mut self) {
+        if let Target::Followed(replay) = &self.target {
+            replay.end(End::Left);
+        }
         self.account.end(ObservedEnd::Abandoned);
     }
 }

@@ -1,7 +1,8 @@
 //! What can't be tortured: one line says why, within seconds, and the exit code is 125.
 
 use std::fs;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
+use std::process::Output;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -95,6 +96,33 @@ fn a_server_that_the_cuts_end_is_a_finding() {
 }
 
 #[test]
+fn a_server_that_the_cuts_end_says_how_though_its_client_ends_first() {
+    let Some(python) = python() else {
+        eprintln!("skipped: there is no python3 for the server");
+        return;
+    };
+    let home = home();
+    // It closes the connection a while before it ends, and computes in between.
+    let slow = "import time
+  c.close()
+  until=time.process_time()+0.3
+  while time.process_time()<until: pass
+  sys.exit('out of step')";
+    let fragile = SERVER.replace("c.recv(10)", &format!("if c.recv(10)!=b'hi':\n  {slow}"));
+    // One that serves one client and ends with 0, and one that serves many.
+    for (name, server) in [("many", fragile.clone()), ("one", fragile.replace("while True:", "if True:"))] {
+        fs::write(home.path().join("server.py"), server).expect("written");
+        fs::write(home.path().join("client.py"), CLIENT).expect("written");
+        let (server, client) = (format!("exec {python} server.py {{port}}"), format!("{python} client.py {{port}}"));
+        let output = torture(home.path(), &["--json", "--compare", "exit"], &server, &client);
+        assert_eq!(output.status.code(), Some(1), "{name}: {}", text(&output));
+        let report = json(&output);
+        let differences = report["differences"].to_string();
+        assert!(differences.contains("exit code 1") && differences.contains("out of step"), "{name}: {report:#}");
+    }
+}
+
+#[test]
 fn a_half_close_is_made_only_when_asked_for() {
     let Some(python) = python() else {
         eprintln!("skipped: there is no python3 for the server");
@@ -124,6 +152,74 @@ fn a_target_that_refuses() {
     let client = "exec 3<>/dev/tcp/127.0.0.1/$UNGLUE_PORT; cat <&3";
     let done = unglue(&["lab", "torture", "--to", &target, "--", "bash", "-c", client]).expect(125);
     done.complains(&format!("could not connect to {target}: Connection refused"));
+}
+
+#[test]
+fn a_target_that_drops_what_is_sent() {
+    let (listener, _queued) = full_listener();
+    let target = listener.local_addr().expect("it has one").to_string();
+    let client = "exec 3<>/dev/tcp/127.0.0.1/$UNGLUE_PORT; cat <&3";
+    let done = unglue(&["lab", "torture", "--to", &target, "--", "bash", "-c", client]).expect(125);
+    done.complains(&format!("could not connect to {target}: no answer within 5 s; a firewall may drop the packets"));
+}
+
+#[test]
+fn a_server_that_never_answers() {
+    let mute = "keep=[]\nwhile True:\n keep.append(l.accept()[0])\n";
+    let output = against(mute, &["--timeout", "5"], "PYTHON client.py $1");
+    let Some(output) = output else { return };
+    assert_eq!(output.status.code(), Some(125), "{}", text(&output));
+    let words =
+        "the client did not end within 5 s, and nothing was done to its bytes: it sent 2 bytes, and the server 0";
+    assert!(text(&output).contains(words), "{}", text(&output));
+}
+
+#[test]
+fn a_server_that_resets() {
+    let reset = "import struct\nwhile True:\n c=l.accept()[0]\n c.recv(1)\n \
+                 c.setsockopt(socket.SOL_SOCKET,socket.SO_LINGER,struct.pack('ii',1,0))\n c.close()\n";
+    let Some(output) = against(reset, &["--runs", "3"], "PYTHON client.py $1 || echo reset") else { return };
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    assert!(text(&output).contains("nothing found in 3 runs"), "{}", text(&output));
+}
+
+#[test]
+fn a_search_that_can_say_little_says_so() {
+    let serving = "while True:\n c=l.accept()[0]\n c.recv(10)\n c.sendall(b'hello')\n c.close()\n";
+    let client = "PYTHON client.py $1; echo no such key >&2; exit 3";
+    let Some(output) = against(serving, &["--runs", "2"], client) else { return };
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    let words = "the client fails in clean runs too (exit code 3), its last line: no such key";
+    assert!(text(&output).contains(words), "{}", text(&output));
+    let closing = "while True:\n l.accept()[0].close()\n";
+    let client = "exec bash -c 'exec 3<>/dev/tcp/127.0.0.1/$UNGLUE_PORT; cat <&3'";
+    let Some(output) = against(closing, &[], client) else { return };
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    assert!(text(&output).contains("nothing was tried: less than two bytes"), "{}", text(&output));
+}
+
+/// A listener whose queue is full: the kernel drops what more clients send (listen(2)).
+pub(crate) fn full_listener() -> (TcpListener, Vec<TcpStream>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    rustix::net::listen(&listener, 0).expect("it listens");
+    let address = listener.local_addr().expect("it has one");
+    let connect = |_| TcpStream::connect_timeout(&address, Duration::from_secs(1)).ok();
+    let queued = (0..8).map_while(connect).collect();
+    (listener, queued)
+}
+
+/// Tortures a client, given as a shell script, against a server that does this with its listener `l`. `None` without Python.
+fn against(server: &str, flags: &[&str], client: &str) -> Option<Output> {
+    let Some(python) = python() else {
+        eprintln!("skipped: there is no python3 for the server");
+        return None;
+    };
+    let home = home();
+    let listening = SERVER.split("while").next().expect("its beginning");
+    fs::write(home.path().join("server.py"), format!("{listening}{server}")).expect("written");
+    fs::write(home.path().join("client.py"), CLIENT).expect("written");
+    fs::write(home.path().join("client.sh"), client.replace("PYTHON", python)).expect("written");
+    Some(torture(home.path(), flags, &format!("exec {python} server.py {{port}}"), "sh client.sh {port}"))
 }
 
 #[test]

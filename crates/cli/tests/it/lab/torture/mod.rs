@@ -1,7 +1,7 @@
 //! `unglue lab torture`: each broken program of `tests/peers/torture` is found, right programs and real servers pass.
 
 mod broken;
-mod failures;
+pub(super) mod failures;
 mod replays;
 mod servers;
 

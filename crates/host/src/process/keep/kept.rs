@@ -1,0 +1,228 @@
+//! A server's connection with a keeper.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
+use tokio::io::Interest;
+use tokio::net::UnixDatagram;
+use unglue_proto::Fault;
+use unglue_proto::message::exec::{Outcome, Report};
+
+use super::found::{Look, look};
+use super::{FEED, FEED_TAG, FromKeeper, KeptEvent, Progress, SpoolLimit, ToKeeper};
+use crate::process::error::JobError;
+use crate::process::socket;
+use crate::process::sys::SIGNAL_MAX;
+use crate::process::wire::MESSAGE_MAX;
+
+/// How long the end of a connection may precede the end of its keeper.
+const LEAVING: Duration = Duration::from_secs(2);
+const AGAIN: Duration = Duration::from_millis(5);
+
+/// A job under a keeper, as a server holds it. Dropping it leaves the job alone: nobody holds it then.
+///
+/// The requests don't wait. Some hundreds fit the queue of a keeper that doesn't read; the next one is an error.
+#[derive(Debug)]
+pub struct Kept {
+    socket: UnixDatagram,
+    directory: PathBuf,
+    /// The exit was given.
+    exited: bool,
+    progress: Option<Progress>,
+    /// The keeper waits for `seen`: it is sent when the next event is asked for.
+    owes_seen: bool,
+}
+
+impl Kept {
+    /// Takes a connected socket. Must be called within the runtime.
+    pub(in crate::process) fn new(socket: OwnedFd, directory: PathBuf) -> io::Result<Self> {
+        rustix::io::ioctl_fionbio(&socket, true)?;
+        Ok(Self::over(UnixDatagram::from_std(socket.into())?, directory))
+    }
+
+    /// Takes the connection over which the job was started.
+    pub(in crate::process) fn over(socket: UnixDatagram, directory: PathBuf) -> Self {
+        Self { socket, directory, exited: false, progress: None, owes_seen: false }
+    }
+
+    /// The job's directory.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The first message of a keeper that was found; `None` if the connection ends.
+    pub(super) async fn hello(&mut self) -> Option<Progress> {
+        let FromKeeper::Progress(progress) = self.receive().await? else { return None };
+        self.exited = progress.exit.is_some();
+        Some(progress)
+    }
+
+    /// The next event. Cancelling it loses nothing.
+    ///
+    /// # Errors
+    /// [`JobError::SupervisorLost`]: its keeper was killed, and left no outcome. [`JobError::System`]: another process has taken
+    /// the job over by [`Kept::find`], or its outcome can't be read.
+    pub async fn event(&mut self) -> Result<KeptEvent, JobError> {
+        loop {
+            if let Some(progress) = self.progress.take() {
+                if let Some(exit) = progress.exit.clone().filter(|_| !self.exited) {
+                    self.exited = true;
+                    self.progress = Some(progress);
+                    return Ok(KeptEvent::Exited(exit));
+                }
+                return Ok(KeptEvent::Progress(progress));
+            }
+            match self.receive().await {
+                Some(FromKeeper::Progress(progress)) => self.progress = Some(progress),
+                Some(FromKeeper::Ended(report)) => return Ok(KeptEvent::Ended(report)),
+                None => {
+                    let report = self.end().await?;
+                    return Ok(match &report.outcome {
+                        Outcome::Ended(exit) if !self.exited => {
+                            self.exited = true;
+                            KeptEvent::Exited(exit.clone())
+                        }
+                        _ => KeptEvent::Ended(report),
+                    });
+                }
+            }
+        }
+    }
+
+    /// Sends a signal to the command's process group. One that comes too late has no effect.
+    ///
+    /// # Errors
+    /// There is no such signal, or the keeper is gone: [`Kept::event`] says how the job has ended.
+    pub fn signal(&self, number: i32) -> Result<(), JobError> {
+        if !(1..=SIGNAL_MAX).contains(&number) {
+            return Err(JobError::NoSuchSignal { signal: number });
+        }
+        self.ask(&ToKeeper::Signal { number })
+    }
+
+    /// Has the command's tree killed, for this reason, unless the command has ended. If it has, only waiting for room on the disk
+    /// ends.
+    ///
+    /// # Errors
+    /// The keeper is gone: [`Kept::event`] says how the job has ended.
+    pub fn cancel(&self, why: &Fault) -> Result<(), JobError> {
+        self.ask(&ToKeeper::Cancel(Box::new(why.clone())))
+    }
+
+    /// Says whether somebody holds the job. Its `keep` time counts from the last time that somebody held it: until this was
+    /// called with `false`, or the connection ended; and from its start.
+    ///
+    /// # Errors
+    /// The keeper is gone: [`Kept::event`] says how the job has ended.
+    pub fn hold(&self, held: bool) -> Result<(), JobError> {
+        self.ask(&ToKeeper::Hold { held })
+    }
+
+    /// Gives the command input, at most [`FEED`] bytes, whose first is at this offset. What lies before what the keeper has is
+    /// ignored, so that input may be sent again after a reconnection. What lies beyond [`Progress::stdin`] and
+    /// [`STDIN_WINDOW`](super::STDIN_WINDOW), or leaves a gap, is ignored, too.
+    ///
+    /// # Errors
+    /// `data` is too large, or the keeper is gone: [`Kept::event`] says how the job has ended.
+    pub fn feed(&self, offset: u64, data: &[u8]) -> Result<(), JobError> {
+        if data.len() > FEED {
+            return Err(JobError::System { source: Errno::MSGSIZE.into() });
+        }
+        let mut message = Vec::with_capacity(9 + data.len());
+        message.push(FEED_TAG);
+        message.extend_from_slice(&offset.to_le_bytes());
+        message.extend_from_slice(data);
+        self.send(&message)
+    }
+
+    /// The input ends at this offset: the command sees its end once it has been given all before.
+    ///
+    /// # Errors
+    /// The keeper is gone: [`Kept::event`] says how the job has ended.
+    pub fn finish_stdin(&self, at: u64) -> Result<(), JobError> {
+        self.ask(&ToKeeper::FinishStdin { at })
+    }
+
+    /// Sets the limit of the spools anew. A job that waits at its limit goes on, if there is room now.
+    ///
+    /// # Errors
+    /// The keeper is gone: [`Kept::event`] says how the job has ended.
+    pub fn limit(&self, spool: SpoolLimit) -> Result<(), JobError> {
+        self.ask(&ToKeeper::Limit(spool))
+    }
+
+    fn ask(&self, request: &ToKeeper) -> Result<(), JobError> {
+        self.send(&request.encode())
+    }
+
+    fn send(&self, message: &[u8]) -> Result<(), JobError> {
+        socket::send(&self.socket, message, &[], false).map_err(|error| match error {
+            Errno::PIPE | Errno::CONNRESET => JobError::Ended,
+            error => JobError::System { source: error.into() },
+        })
+    }
+
+    /// What the keeper sends next; `None` once the connection has ended.
+    async fn receive(&mut self) -> Option<FromKeeper> {
+        loop {
+            if self.owes_seen {
+                self.owes_seen = matches!(self.ask(&ToKeeper::Seen {}), Err(JobError::System { .. }));
+            }
+            let received = self.socket.async_io(Interest::READABLE, || receive_now(&self.socket));
+            let received = match self.owes_seen {
+                false => received.await,
+                true => match tokio::time::timeout(AGAIN, received).await {
+                    Ok(received) => received,
+                    Err(_) => continue,
+                },
+            };
+            match received.ok()? {
+                Received::End => return None,
+                Received::Other => {}
+                Received::Message(message) => {
+                    self.owes_seen = true;
+                    return Some(message);
+                }
+            }
+        }
+    }
+
+    /// The connection has ended: so has the job, or its keeper, or another process has taken the job over.
+    async fn end(&self) -> Result<Box<Report>, JobError> {
+        let deadline = Instant::now() + LEAVING;
+        loop {
+            match look(self.directory.clone(), false).await.map_err(|source| JobError::System { source })? {
+                Look::Finished(report) => return Ok(report),
+                Look::Lost | Look::NeverStarted => return Err(JobError::SupervisorLost),
+                // It ends just now.
+                Look::Alive | Look::Connected(_) if Instant::now() < deadline => tokio::time::sleep(AGAIN).await,
+                Look::Alive | Look::Connected(_) => {
+                    let source = io::Error::other("another process has taken the job over");
+                    return Err(JobError::System { source });
+                }
+            }
+        }
+    }
+}
+
+enum Received {
+    Message(FromKeeper),
+    /// A kind of message that a later version may have.
+    Other,
+    End,
+}
+
+fn receive_now(socket: &UnixDatagram) -> io::Result<Received> {
+    let mut buffer = [0; MESSAGE_MAX];
+    let received = socket::receive(socket, &mut buffer)?;
+    Ok(match FromKeeper::decode(&buffer[..received.length]) {
+        Some(message) => Received::Message(message),
+        None if received.length == 0 => Received::End,
+        None => Received::Other,
+    })
+}
+
+const _: () = assert!(FEED + 9 <= MESSAGE_MAX);

@@ -1,0 +1,62 @@
+//! How long a job may run while nobody holds it.
+
+use std::time::{Duration, Instant};
+
+/// The time of a job, counted while it isn't held.
+#[derive(Debug)]
+pub(super) struct Lease {
+    /// `None`: for ever.
+    keep: Option<Duration>,
+    /// Since when nobody holds it; `None` while somebody does.
+    unheld: Option<Instant>,
+}
+
+impl Lease {
+    /// Of a job that has just started, and isn't held.
+    pub(super) fn new(keep: Option<Duration>, now: Instant) -> Self {
+        Self { keep, unheld: Some(now) }
+    }
+
+    /// Whether somebody holds the job from now on.
+    pub(super) fn hold(&mut self, held: bool, now: Instant) {
+        self.unheld = if held { None } else { self.unheld.or(Some(now)) };
+    }
+
+    /// When it ends.
+    pub(super) fn due(&self) -> Option<Instant> {
+        // A time beyond what the clock can hold is for ever.
+        self.unheld?.checked_add(self.keep?)
+    }
+
+    /// The time that has passed without a holder, once it is over.
+    pub(super) fn ended(&self, now: Instant) -> Option<Duration> {
+        self.keep.filter(|_| self.due().is_some_and(|due| due <= now))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_counts_from_the_last_holder() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut lease = Lease::new(Some(Duration::from_secs(10)), start);
+        assert_eq!(lease.due(), Some(at(10)), "from the start, where nobody comes");
+        lease.hold(true, at(5));
+        assert_eq!((lease.due(), lease.ended(at(1000))), (None, None));
+        lease.hold(false, at(20));
+        lease.hold(false, at(25));
+        assert_eq!(lease.due(), Some(at(30)), "it is not begun anew by somebody who does not hold it");
+        assert_eq!(lease.ended(at(29)), None);
+        assert_eq!(lease.ended(at(30)), Some(Duration::from_secs(10)));
+    }
+
+    #[test]
+    fn without_a_time_it_never_ends() {
+        let start = Instant::now();
+        assert_eq!(Lease::new(None, start).due(), None);
+        assert_eq!(Lease::new(Some(Duration::MAX), start).due(), None);
+    }
+}

@@ -1,0 +1,179 @@
+//! How kept commands end before they would by themselves.
+
+use std::time::{Duration, Instant};
+
+use unglue_host::process::{JobError, Keep, KeptEvent, SpawnError};
+use unglue_proto::life::Terms;
+use unglue_proto::message::exec::{Exit, Outcome, SpawnStep, TimedOut};
+use unglue_proto::{Code, Fault};
+
+use super::super::{command, marked, shell, with_pool};
+use super::{Found, directory, ended, find, find_running, keep, pause, start, until};
+
+#[test]
+fn signals_reach_the_command() {
+    with_pool(async |pool| {
+        let directory = directory();
+        let script = "trap 'echo usr1; exit 9' USR1; echo ready; while :; do sleep 0.02; done";
+        let mut kept = start(&pool, &keep(directory.path(), shell(script))).await;
+        until(&mut kept, |progress| progress.stdout > 0).await;
+        assert!(matches!(kept.signal(0), Err(JobError::NoSuchSignal { signal: 0 })));
+        kept.signal(10).expect("it lives");
+        let exit = loop {
+            match kept.event().await.expect("it goes on") {
+                KeptEvent::Exited(exit) => break exit,
+                KeptEvent::Progress(progress) => assert_eq!(progress.exit, None, "the exit comes first"),
+                KeptEvent::Ended(report) => panic!("without an exit: {report:?}"),
+            }
+        };
+        assert_eq!(exit, Exit::Exited(9));
+        assert_eq!(ended(&mut kept).await.outcome, Outcome::exited(9));
+        assert!(matches!(kept.signal(15), Err(JobError::Ended)));
+
+        let directory = self::directory();
+        let mut kept = start(&pool, &keep(directory.path(), command(["sleep", "300"]))).await;
+        kept.signal(9).expect("it lives");
+        assert_eq!(ended(&mut kept).await.outcome, Outcome::Ended(Exit::signalled("SIGKILL", false)));
+    });
+}
+
+const TREE: &str = "(setsid sleep 300 &); (setsid sh -c 'sleep 300 & sleep 300' &); sleep 0.3; echo; exec sleep 300";
+
+#[test]
+fn a_cancelled_command_is_killed_with_its_tree() {
+    with_pool(async |pool| {
+        let directory = directory();
+        let (command, mark) = marked(shell(TREE), "kept-cancel");
+        let mut kept = start(&pool, &keep(directory.path(), command)).await;
+        until(&mut kept, |progress| progress.stdout > 0).await;
+        assert_eq!(mark.alive().len(), 5);
+        let why = Fault::user(Code::Cancelled, "enough");
+        kept.cancel(&why).expect("it lives");
+        assert_eq!(ended(&mut kept).await.outcome, Outcome::Cancelled(why));
+        assert_eq!(mark.alive(), [0; 0]);
+    });
+}
+
+#[test]
+fn a_timeout_kills_the_tree_whether_or_not_a_server_is_there() {
+    with_pool(async |pool| {
+        let directory = directory();
+        let (command, mark) = marked(shell(TREE), "kept-timeout");
+        let terms = Terms { timeout: Some(Duration::from_millis(700)), ..Terms::default() };
+        drop(start(&pool, &Keep { terms, ..keep(directory.path(), command) }).await);
+        mark.wait_count(5).await;
+        pause(800).await;
+        mark.wait_gone();
+        let Found::Finished(report) = find(directory.path()).await else { panic!("it has ended") };
+        assert_eq!(report.outcome, Outcome::TimedOut(TimedOut { after_ms: 700 }));
+    });
+}
+
+fn leased(directory: &std::path::Path, milliseconds: u64, mark: &str) -> (Keep, super::super::Mark) {
+    let (command, mark) = marked(shell("setsid sleep 300 & sleep 300"), mark);
+    (Keep { keep: Some(Duration::from_millis(milliseconds)), ..keep(directory, command) }, mark)
+}
+
+#[test]
+fn a_command_that_nobody_holds_ends_with_its_lease() {
+    with_pool(async |pool| {
+        let directory = directory();
+        let (keep, mark) = leased(directory.path(), 500, "lease");
+        let started = Instant::now();
+        let mut kept = start(&pool, &keep).await;
+        let report = ended(&mut kept).await;
+        assert!(started.elapsed() >= Duration::from_millis(500));
+        let Outcome::Cancelled(fault) = report.outcome else { panic!("{:?}", report.outcome) };
+        assert!(fault.what.contains("nobody held the command for 0.5 s"), "{fault}");
+        assert_eq!(mark.alive(), [0; 0]);
+    });
+}
+
+#[test]
+fn a_lease_counts_from_the_last_holder() {
+    with_pool(async |pool| {
+        let directory = directory();
+        let (keep, mark) = leased(directory.path(), 600, "holder");
+        let kept = start(&pool, &keep).await;
+        kept.hold(true).expect("it lives");
+        pause(900).await;
+        assert!(!mark.alive().is_empty(), "it is held");
+        // The connection's end is the holder's.
+        drop(kept);
+        pause(300).await;
+        let (kept, _) = find_running(directory.path()).await;
+        pause(100).await;
+        kept.hold(true).expect("it lives");
+        pause(700).await;
+        assert!(!mark.alive().is_empty(), "it is held again");
+        kept.hold(false).expect("it lives");
+        kept.hold(false).expect("it lives");
+        let let_go = Instant::now();
+        let mut kept = kept;
+        ended(&mut kept).await;
+        let after = let_go.elapsed();
+        assert!(after >= Duration::from_millis(590), "{after:?}");
+        assert_eq!(mark.alive(), [0; 0]);
+    });
+}
+
+#[test]
+fn a_command_that_does_not_start_is_reported_now_and_later() {
+    with_pool(async |pool| {
+        let directory = directory();
+        let error = pool.keep(&keep(directory.path(), command(["/no/such/program"]))).await.expect_err("there is none");
+        assert!(matches!(&error, SpawnError::Program { errno: libc::ENOENT, .. }), "{error}");
+        let Found::Finished(report) = find(directory.path()).await else { panic!("it is known") };
+        assert_eq!(report.outcome, error.outcome());
+        assert!(matches!(&report.outcome, Outcome::SpawnFailed(failed) if failed.step == SpawnStep::Program));
+
+        let directory = self::directory();
+        let mut keep = keep(directory.path(), command(["true"]));
+        keep.command.cwd = "/no/such/directory".into();
+        let error = pool.keep(&keep).await.expect_err("there is none");
+        assert!(matches!(&error, SpawnError::Cwd { errno: libc::ENOENT, .. }), "{error}");
+        assert!(matches!(find(directory.path()).await, Found::Finished(report) if report.outcome == error.outcome()));
+
+        keep.command.cwd = "/".into();
+        let error = pool.keep(&keep).await.expect_err("the directory was used");
+        assert!(matches!(&error, SpawnError::System { .. }) && error.errno() == Some(libc::EEXIST), "{error}");
+        keep.directory = directory.path().join("none");
+        let error = pool.keep(&keep).await.expect_err("there is no directory");
+        assert_eq!(error.errno(), Some(libc::ENOENT));
+        assert!(error.to_string().contains("preparing the job's directory"), "{error}");
+    });
+}
+
+#[test]
+fn a_start_that_is_no_longer_waited_for_is_undone() {
+    with_pool(async |pool| {
+        for polls in 1..6 {
+            let directory = directory();
+            let (command, mark) = marked(command(["sleep", "300"]), "undone");
+            let keep = keep(directory.path(), command);
+            {
+                let mut starting = std::pin::pin!(pool.keep(&keep));
+                for _ in 0..polls {
+                    let poll = std::future::poll_fn(|context| {
+                        std::task::Poll::Ready(starting.as_mut().poll(context).is_ready())
+                    });
+                    if poll.await {
+                        break;
+                    }
+                    if polls > 3 {
+                        pause(5).await;
+                    }
+                }
+            }
+            pause(100).await;
+            // It was started and killed, or never asked for; or it had been started, and was let go.
+            match find(directory.path()).await {
+                Found::Finished(report) => assert!(matches!(report.outcome, Outcome::Cancelled(_)), "{report:?}"),
+                Found::NeverStarted => {}
+                Found::Running(kept, _) => kept.cancel(&Fault::user(Code::Cancelled, "test")).expect("it lives"),
+                Found::Lost => panic!("its keeper was not killed"),
+            }
+            mark.wait_gone();
+        }
+    });
+}

@@ -1,0 +1,155 @@
+//! Servers that are killed, at whatever they are just doing.
+
+use std::io::BufRead as _;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use unglue_host::process::{Limits, Supervisors};
+use unglue_proto::message::exec::Outcome;
+
+use super::super::{Mark, eventually, pool_with, shell};
+use super::{Found, checked_stdout, ended, find, find_running, keep, pause, spool};
+
+const DIRECTORY: &str = "UNGLUE_TEST_KEEP_SERVER";
+/// Commands that a server starts one after the other.
+const COMMANDS: usize = 30;
+
+/// Not a test of its own: a server that starts commands until it is killed.
+#[test]
+fn server() {
+    let Some(directory) = std::env::var_os(DIRECTORY) else { return };
+    let directory = Path::new(&directory);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime starts");
+    runtime.block_on(async {
+        let pool = pool_with(Limits::default());
+        println!("begin");
+        for number in 0..COMMANDS {
+            start_one(&pool, directory, number).await;
+        }
+        println!("end");
+        tokio::time::sleep(Duration::from_secs(60)).await;
+    });
+}
+
+async fn start_one(pool: &Supervisors, directory: &Path, number: usize) {
+    let place = directory.join(number.to_string());
+    std::fs::create_dir(&place).expect("it is made");
+    let script = format!("echo {number} >> {}/starts; echo {number}", directory.display());
+    drop(pool.keep(&keep(&place, shell(&script))).await.expect("it starts"));
+}
+
+/// Starts a server, and waits until it prints this line.
+fn start_server(directory: &Path, part: &str, line: &str) -> Child {
+    let mut server = Command::new("/proc/self/exe")
+        .args([&format!("process::keep::servers::{part}"), "--exact", "--nocapture"])
+        .env(DIRECTORY, directory)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("it starts");
+    let mut lines = std::io::BufReader::new(server.stdout.take().expect("it is piped")).lines();
+    assert!(lines.any(|found| found.is_ok_and(|found| found.ends_with(line))), "it prints {line:?}");
+    // Nothing more is read: what it prints then is lost.
+    server
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime starts")
+}
+
+#[test]
+fn whenever_a_server_is_killed_each_command_runs_once_or_never_and_that_is_known() {
+    let mut found = [0; 3];
+    for round in 0..15 {
+        let directory = super::directory();
+        let mut server = start_server(directory.path(), "server", "begin");
+        // From the first command to the last, in steps of their own length.
+        std::thread::sleep(Duration::from_micros(round * 3_700));
+        server.kill().expect("it is ours");
+        server.wait().expect("it was killed");
+        runtime().block_on(async {
+            for number in 0..COMMANDS {
+                let place = directory.path().join(number.to_string());
+                let report = match find(&place).await {
+                    Found::NeverStarted => {
+                        found[0] += 1;
+                        None
+                    }
+                    Found::Running(mut kept, _) => {
+                        found[1] += 1;
+                        Some(ended(&mut kept).await)
+                    }
+                    Found::Finished(report) => {
+                        found[2] += 1;
+                        Some(*report)
+                    }
+                    Found::Lost => panic!("round {round}: the keeper of {number} was not killed"),
+                };
+                let starts = std::fs::read_to_string(directory.path().join("starts")).unwrap_or_default();
+                let count = starts.lines().filter(|line| *line == number.to_string()).count();
+                assert_eq!(count, usize::from(report.is_some()), "round {round}, command {number}");
+                if let Some(report) = report {
+                    assert_eq!(report.outcome, Outcome::exited(0));
+                    checked_stdout(&report, &place);
+                    assert_eq!(spool(&place, "stdout"), format!("{number}\n").as_bytes());
+                }
+            }
+        });
+    }
+    eprintln!("never started {}, running {}, finished {}", found[0], found[1], found[2]);
+    assert!(found[2] > 0, "{found:?}");
+}
+
+/// Not a test of its own: a server that holds two commands.
+#[test]
+fn holder() {
+    let Some(directory) = std::env::var_os(DIRECTORY) else { return };
+    let directory = Path::new(&directory);
+    runtime().block_on(async {
+        let pool = pool_with(Limits::default());
+        let mut kept = Vec::new();
+        for (name, time) in [("detached", None), ("leased", Some(Duration::from_millis(800)))] {
+            let place = directory.join(name);
+            std::fs::create_dir(&place).expect("it is made");
+            let mut command =
+                shell("setsid sleep 300 & echo started; while [ ! -e go ]; do sleep 0.02; done; echo over");
+            command.cwd = place.clone();
+            command.env.push(("UNGLUE_TEST_MARK".into(), format!("{}-{name}", directory.display()).into()));
+            let held = super::start(&pool, &unglue_host::process::Keep { keep: time, ..keep(&place, command) }).await;
+            held.hold(true).expect("it lives");
+            kept.push(held);
+        }
+        println!("held");
+        tokio::time::sleep(Duration::from_secs(60)).await;
+    });
+}
+
+#[test]
+fn a_killed_server_ends_no_job_but_those_whose_lease_ends() {
+    let directory = super::directory();
+    let mark = |name: &str| Mark(format!("{}-{name}", directory.path().display()));
+    let (detached, leased) = (mark("detached"), mark("leased"));
+    let mut server = start_server(directory.path(), "holder", "held");
+    runtime().block_on(async {
+        pause(1200).await;
+        assert!(!leased.alive().is_empty(), "it is held");
+        server.kill().expect("it is ours");
+        server.wait().expect("it was killed");
+        pause(300).await;
+        assert!(!leased.alive().is_empty(), "its time has just begun");
+        eventually("its lease has ended", || leased.alive().is_empty()).await;
+        let Found::Finished(report) = find(&directory.path().join("leased")).await else { panic!("it has ended") };
+        assert!(matches!(report.outcome, Outcome::Cancelled(_)), "{report:?}");
+
+        assert!(!detached.alive().is_empty());
+        let place = directory.path().join("detached");
+        let (mut kept, progress) = find_running(&place).await;
+        assert_eq!(progress.stdout, 8);
+        std::fs::write(place.join("go"), "").expect("it is written");
+        let report = ended(&mut kept).await;
+        assert_eq!(report.outcome, Outcome::exited(0));
+        assert_eq!(spool(&place, "stdout"), b"started\nover\n");
+        detached.wait_gone();
+    });
+}

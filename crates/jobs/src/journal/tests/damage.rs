@@ -1,0 +1,211 @@
+//! Files that are cut, and files whose bytes are wrong.
+
+use std::fs;
+use std::path::Path;
+
+use super::*;
+use crate::journal::record::HEADER;
+use crate::journal::scan::Tail;
+
+/// A journal's bytes, its id, its records and where each line ends.
+fn sample() -> (Vec<u8>, String, Vec<Record>, Vec<usize>) {
+    let directory = tempfile::tempdir().unwrap();
+    let records = some();
+    let id = left(directory.path(), &records);
+    let bytes = fs::read(directory.path().join("journal")).unwrap();
+    let mut ends = vec![HEADER];
+    while let Some(length) = bytes.get(ends[ends.len() - 1]..).and_then(|rest| rest.first_chunk::<4>()) {
+        ends.push(ends[ends.len() - 1] + 8 + u32::from_le_bytes(*length) as usize);
+    }
+    assert_eq!(ends[ends.len() - 1], bytes.len());
+    assert_eq!(ends.len(), records.len() + 2, "the header and the line of the process that opened it");
+    (bytes, id, records, ends)
+}
+
+/// Puts a file in the journal's place, with the inode that its first line names.
+fn put(directory: &Path, bytes: &[u8]) {
+    let path = directory.join("journal");
+    fs::write(&path, bytes).unwrap();
+}
+
+/// The journal works, and what it says is there after the next start.
+fn goes_on(directory: &Path, journal: Journal, mut index: Index) {
+    for record in [begun(77), started(77)] {
+        journal.append(&record).unwrap();
+        index.apply(&record);
+    }
+    let id = journal.id().to_owned();
+    journal.close().unwrap();
+    let (journal, again) = open_in_boot(directory, "the next boot");
+    assert_eq!(journal.id(), id, "a clean end needs no new id");
+    assert_eq!(told(&again), told(&index));
+}
+
+#[test]
+fn a_file_that_is_cut_anywhere_says_what_its_whole_records_say() {
+    let (bytes, id, records, ends) = sample();
+    let directory = tempfile::tempdir().unwrap();
+    let original = left(directory.path(), &[]);
+    assert_ne!(original, id);
+    for cut in 0..bytes.len() {
+        let whole = ends.iter().filter(|end| **end <= cut).count();
+        let known = index_of(&records[..whole.saturating_sub(2)]);
+        let (_, scan) = lines(&bytes[..cut]);
+        let at_an_end = ends.contains(&cut);
+        match scan.tail {
+            Tail::Whole => assert!(at_an_end, "cut at {cut}"),
+            Tail::Torn(_) => assert!(whole > 0 && !at_an_end, "cut at {cut}"),
+            Tail::Damaged(_) => assert_eq!(whole, 0, "cut at {cut}: there is no header"),
+        }
+        // Each file is opened at ends, beside them, and at some other places: it takes some syncs.
+        if !(at_an_end || ends.contains(&(cut + 1)) || ends.contains(&cut.wrapping_sub(1)) || cut.is_multiple_of(61)) {
+            continue;
+        }
+        put(directory.path(), &bytes[..cut]);
+        let (journal, index) = open(directory.path());
+        assert_eq!(told(&index), told(&known), "cut at {cut}");
+        assert_ne!(journal.id(), id, "cut at {cut}: it is a copy at least");
+        goes_on(directory.path(), journal, index);
+    }
+}
+
+#[test]
+fn a_torn_end_is_cut_off_and_the_journal_gets_a_new_id() {
+    let directory = tempfile::tempdir().unwrap();
+    let id = left(directory.path(), &some());
+    let path = directory.path().join("journal");
+    let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+    let length = file.metadata().unwrap().len();
+    file.set_len(length - 1).unwrap();
+    let (journal, index) = open(directory.path());
+    assert_ne!(journal.id(), id);
+    assert_eq!(told(&index), told(&index_of(&some()[..8])));
+    assert_eq!(names(directory.path()), ["journal"], "nothing is damaged");
+    drop(journal);
+
+    // The end that a power cut may leave: the length is there, the bytes are not.
+    let id = left(directory.path(), &[]);
+    let length = file.metadata().unwrap().len();
+    file.set_len(length + 300).unwrap();
+    let (journal, again) = open(directory.path());
+    assert_ne!(journal.id(), id);
+    assert_eq!(told(&again), told(&index));
+    assert_eq!(names(directory.path()), ["journal"]);
+    goes_on(directory.path(), journal, again);
+}
+
+#[test]
+fn no_flipped_bit_makes_another_record() {
+    let (bytes, _, _, ends) = sample();
+    let (all, _) = lines(&bytes);
+    for at in 0..bytes.len() {
+        for bit in 0..8 {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 1 << bit;
+            let (left, scan) = lines(&damaged);
+            let hit = ends.iter().filter(|end| **end <= at).count();
+            let mut expected = all.clone();
+            if hit > 0 {
+                expected.remove(hit - 1);
+            }
+            assert_eq!(left, expected, "bit {bit} of byte {at}");
+            assert!(scan.is_damaged() || matches!(scan.tail, Tail::Torn(_)), "bit {bit} of byte {at}");
+            let is_last = hit == all.len();
+            assert!(scan.is_damaged() || is_last, "bit {bit} of byte {at} is damage, not a torn end");
+        }
+    }
+}
+
+#[test]
+fn a_damaged_file_is_kept_and_its_other_records_are_used() {
+    let (bytes, _, _, ends) = sample();
+    for at in [0, 20, HEADER + 30, ends[2] + 9, ends[4] + 60, bytes.len() - 5] {
+        let directory = tempfile::tempdir().unwrap();
+        let id = left(directory.path(), &some());
+        let path = directory.path().join("journal");
+        let mut damaged = fs::read(&path).unwrap();
+        damaged[at] ^= 0x20;
+        fs::write(&path, &damaged).unwrap();
+
+        let (journal, index) = open(directory.path());
+        assert_ne!(journal.id(), id, "byte {at}");
+        assert_eq!(names(directory.path()), ["journal", "journal.damaged-1"], "byte {at}");
+        assert_eq!(fs::read(directory.path().join("journal.damaged-1")).unwrap(), damaged);
+        let (lines, _) = lines(&damaged);
+        let records = lines.into_iter().filter_map(|line| match line {
+            Line::Record(record) => Some(record),
+            _ => None,
+        });
+        let records: Vec<_> = records.collect();
+        assert_eq!(told(&index), told(&index_of(&records)), "byte {at}");
+        goes_on(directory.path(), journal, index);
+    }
+}
+
+#[test]
+fn an_id_whose_beginning_is_damaged_never_runs_again() {
+    let directory = tempfile::tempdir().unwrap();
+    left(directory.path(), &[begun(1), begun(2), ended(2)]);
+    let path = directory.path().join("journal");
+    let mut bytes = fs::read(&path).unwrap();
+    let at = bytes.windows(5).position(|text| text == b"job-2").unwrap();
+    bytes[at] = b'J';
+    fs::write(&path, &bytes).unwrap();
+    let (_, index) = open(directory.path());
+    assert!(index.find("ada", "job-1").is_some());
+    assert!(index.find("ada", "job-2").is_none() && index.is_forgotten("ada", "job-2"));
+}
+
+#[test]
+fn bytes_of_another_place_or_another_file_are_not_records() {
+    let (bytes, _, _, ends) = sample();
+    let (all, _) = lines(&bytes);
+    let record = |n: usize| &bytes[ends[n]..ends[n + 1]];
+
+    let repeated = [&bytes[..ends[3]], record(2), &bytes[ends[3]..]].concat();
+    let (left, scan) = lines(&repeated);
+    assert_eq!(left, all);
+    assert_eq!(scan.gaps.len(), 1);
+
+    let missing = [&bytes[..ends[2]], &bytes[ends[3]..]].concat();
+    let (left, scan) = lines(&missing);
+    assert_eq!(left.len(), all.len() - 1);
+    assert!(scan.is_damaged(), "a number is missing");
+    assert_eq!(scan.gaps, [crate::journal::scan::Gap { at: ends[2] as u64, bytes: 0 }]);
+
+    let (other, ..) = sample();
+    let foreign = [&bytes[..ends[3]], &other[ends[3]..]].concat();
+    let (left, scan) = lines(&foreign);
+    assert_eq!(left, all[..3], "the other file's records have right checksums and numbers, and another tag");
+    assert!(scan.is_damaged());
+}
+
+#[test]
+fn only_some_damaged_files_are_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    for _ in 0..7 {
+        left(directory.path(), &[begun(1)]);
+        let path = directory.path().join("journal");
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[3] ^= 1;
+        fs::write(&path, &bytes).unwrap();
+        drop(open(directory.path()));
+    }
+    let kept: Vec<_> = (4..=7).map(|number| format!("journal.damaged-{number}")).collect();
+    assert_eq!(names(directory.path())[1..], kept);
+}
+
+#[test]
+fn long_files_are_read_in_pieces() {
+    let mut bytes = crate::journal::record::header(7).to_vec();
+    let text = "x".repeat(900_000);
+    let long = |n: u64| Record::NeverStarted { user: "ada".into(), id: format!("{n}{text}") };
+    for n in 1..=20 {
+        Line::Record(long(n)).encode(n, 7, &mut bytes).unwrap();
+    }
+    let (read, scan) = lines(&bytes);
+    assert_eq!((read.len(), scan.end, scan.tail), (20, bytes.len() as u64, Tail::Whole));
+    bytes[9_000_000] ^= 1;
+    let (read, scan) = lines(&bytes);
+    assert_eq!((read.len(), scan.gaps.len(), scan.end), (19, 1, bytes.len() as u64));
+}

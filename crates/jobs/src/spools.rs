@@ -1,0 +1,62 @@
+//! Where the outputs of jobs are kept, and how much of them.
+
+use std::path::{Path, PathBuf};
+
+use crate::journal::{Entry, Index};
+
+/// What all ended jobs of a server may have printed together, in bytes: the first to end are forgotten beyond it.
+pub const ENDED: u64 = 16 << 30;
+/// What one job may print, in bytes; it stalls beyond it, as at a full pipe.
+pub const PER_JOB: u64 = 16 << 30;
+/// What all jobs of a server may print, in bytes; those that start beyond it may print [`LEAST`].
+pub const ALL: u64 = 64 << 30;
+/// What every job may print, in bytes.
+pub const LEAST: u64 = 64 << 20;
+
+/// The directory of a job.
+pub(crate) fn directory(owned: &Path, number: u64) -> PathBuf {
+    owned.join("jobs").join(number.to_string())
+}
+
+/// A number beyond those of all directories that are there.
+pub(crate) fn next(owned: &Path) -> u64 {
+    let entries = std::fs::read_dir(owned.join("jobs")).into_iter().flatten().flatten();
+    1 + entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u64>().ok()).max().unwrap_or(0)
+}
+
+/// Removes a job's directory, on a thread that may wait for the disk.
+pub(crate) fn remove(directory: PathBuf) {
+    let remove = move || match std::fs::remove_dir_all(&directory) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            tracing::warn!(event = "job_not_removed", path = %directory.display(), %error);
+        }
+        _ => {}
+    };
+    match tokio::runtime::Handle::try_current() {
+        Ok(runtime) => drop(runtime.spawn_blocking(remove)),
+        Err(_) => remove(),
+    }
+}
+
+/// The ended jobs to forget so that the others fit: user, id, and number of the directory.
+pub(crate) fn surplus(index: &Index) -> Vec<(String, String, u64)> {
+    let mut ended: Vec<&Entry> = index.iter().filter(|entry| entry.job.is_some() && entry.ended.is_some()).collect();
+    ended.sort_by_key(|entry| std::cmp::Reverse(entry.ended.as_ref().map(|(time, _)| *time)));
+    let mut total = 0u64;
+    ended.retain(|entry| {
+        total = total.saturating_add(printed(entry));
+        total > ENDED
+    });
+    ended.iter().filter_map(|entry| Some((entry.user.to_string(), entry.id.to_string(), entry.job?))).collect()
+}
+
+/// What the next job may print.
+pub(crate) fn room(index: &Index) -> u64 {
+    let used: u64 = index.iter().filter(|entry| entry.job.is_some()).map(printed).sum();
+    ALL.saturating_sub(used).clamp(LEAST, PER_JOB)
+}
+
+fn printed(entry: &Entry) -> u64 {
+    let Some((_, report)) = &entry.ended else { return 0 };
+    [&report.stdout, &report.stderr].into_iter().flatten().map(|stream| stream.tally.bytes).sum()
+}

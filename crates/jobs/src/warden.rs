@@ -1,0 +1,121 @@
+//! The task that looks after a job that has a keeper: it passes orders on to the keeper, and reports what the keeper says.
+//!
+//! The job needs neither this task nor this process: a later one finds it by its directory.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use unglue_host::process::{FEED, Found, JobError, Kept, KeptEvent, Progress};
+use unglue_proto::message::exec::{Outcome, Report};
+use unglue_proto::{Code, Fault};
+
+use crate::claim::Claim;
+use crate::job::{Job, Order};
+
+/// How long to wait before a keeper that doesn't answer is looked for again.
+const AGAIN: Duration = Duration::from_secs(5);
+/// How often and how long an order is tried while the keeper's queue is full.
+const TRIES: usize = 500;
+const RETRY: Duration = Duration::from_millis(10);
+
+/// Looks after a job that was just started.
+pub(crate) fn spawn(kept: Kept, job: Arc<Job>, claim: Claim, orders: mpsc::Receiver<Order>) {
+    tokio::spawn(Warden { job, claim, orders }.attend(kept));
+}
+
+/// Looks for a job of an earlier server, and after it.
+pub(crate) fn find(directory: PathBuf, job: Arc<Job>, claim: Claim, orders: mpsc::Receiver<Order>) {
+    tokio::spawn(Warden { job, claim, orders }.find(directory));
+}
+
+struct Warden {
+    job: Arc<Job>,
+    claim: Claim,
+    orders: mpsc::Receiver<Order>,
+}
+
+impl Warden {
+    async fn find(self, directory: PathBuf) {
+        let what = loop {
+            match Kept::find(&directory).await {
+                Ok(found) => break found,
+                Err(error) => {
+                    tracing::warn!(event = "job_not_found", id = %self.job.id, %error);
+                    tokio::time::sleep(AGAIN).await;
+                }
+            }
+        };
+        match what {
+            Found::Running(kept, progress) => {
+                tracing::info!(event = "job_found", id = %self.job.id, pid = progress.pid);
+                self.take_in(progress);
+                self.attend(*kept).await;
+            }
+            Found::Finished(report) => self.claim.conclude(*report),
+            Found::NeverStarted => self.claim.never_started(),
+            Found::Lost => self.claim.conclude(Report::of(Outcome::NotKnown(lost()))),
+        }
+    }
+
+    async fn attend(mut self, mut kept: Kept) {
+        let report = loop {
+            tokio::select! {
+                event = kept.event() => match event {
+                    Ok(KeptEvent::Progress(progress)) => self.take_in(progress),
+                    Ok(KeptEvent::Exited(exit)) => self.job.update(|snapshot| snapshot.exit = Some(exit)),
+                    Ok(KeptEvent::Ended(report)) => break *report,
+                    Err(JobError::SupervisorLost) => break Report::of(Outcome::NotKnown(lost())),
+                    Err(error) => break Report::of(Outcome::NotKnown(Fault::system(Code::System, error.to_string()))),
+                },
+                Some(order) = self.orders.recv() => pass_on(&kept, order).await,
+            }
+        };
+        self.claim.conclude(report);
+    }
+
+    fn take_in(&self, progress: Progress) {
+        self.job.update(|snapshot| {
+            snapshot.pid = Some(progress.pid);
+            (snapshot.stdout, snapshot.stderr, snapshot.stdin) = (progress.stdout, progress.stderr, progress.stdin);
+            snapshot.stdin_ended = progress.stdin_end.is_some();
+            snapshot.exit = progress.exit;
+            snapshot.stalled = progress.stalled;
+        });
+    }
+}
+
+/// Passes an order on, again and again while the keeper's queue is full. One that a keeper doesn't take because it is gone
+/// comes too late: how the job ended is the next event.
+async fn pass_on(kept: &Kept, order: Order) {
+    match order {
+        Order::Signal(number) => insist(|| kept.signal(number)).await,
+        Order::Cancel(fault) => insist(|| kept.cancel(&fault)).await,
+        Order::Hold(held) => insist(|| kept.hold(held)).await,
+        Order::Feed(offset, data) => {
+            for (piece, at) in data.chunks(FEED).zip((offset..).step_by(FEED)) {
+                insist(|| kept.feed(at, piece)).await;
+            }
+        }
+        Order::FinishStdin(at) => insist(|| kept.finish_stdin(at)).await,
+        // The keeper counts by itself.
+        Order::OutputLimit(_) => {}
+    }
+}
+
+async fn insist(ask: impl Fn() -> Result<(), JobError>) {
+    for _ in 0..TRIES {
+        match ask() {
+            Err(JobError::System { .. }) => tokio::time::sleep(RETRY).await,
+            Ok(()) => return,
+            Err(error) => return tracing::debug!(event = "order_not_passed_on", %error),
+        }
+    }
+    tracing::warn!(event = "order_not_passed_on", "the keeper of a job takes no orders");
+}
+
+fn lost() -> Fault {
+    Fault::system(Code::Unknown, "the process that kept the command is gone, and left no word of how the command ended")
+        .advise("the command may have started and may have ended; its processes were killed; look for what it has done")
+}

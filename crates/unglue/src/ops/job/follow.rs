@@ -1,0 +1,433 @@
+//! The client's half of a command that outlives the link: a task that connects again whenever the link is lost, and goes on
+//! where it was.
+
+use std::pin::pin;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{sleep, timeout};
+use unglue_link::{Link, RecvStream, SendStream, StreamError};
+use unglue_proto::limits::START;
+use unglue_proto::message::exec::{Again, FromClient, FromServer, Outcome, Report, Started};
+use unglue_proto::message::{Request, Tally, jobs};
+use unglue_proto::{Code, Fault, Meter, Side};
+
+use super::replay::Replay;
+use crate::client::Dialler;
+use crate::ops::exec::Exec;
+use crate::ops::{Control, ControlReceiver, ControlSender};
+
+/// Pieces of an output that wait for their reader.
+const PIECES: usize = 8;
+/// Bytes that are read of an output at once.
+const READ: usize = 64 * 1024;
+/// Messages that wait for the client.
+const MESSAGES: usize = 64;
+/// The first pause before another connection is tried, and the longest.
+const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(5)];
+
+/// What is asked for.
+#[derive(Clone)]
+pub(crate) enum Ask {
+    /// A command, under this id.
+    Exec(Box<Exec>, String),
+    /// A job that was started before.
+    Attach(jobs::Attach),
+}
+
+/// Whether there is a link.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum LinkState {
+    /// There is one.
+    Up,
+    /// It was lost then, for this reason; another is being tried for.
+    Lost(Instant, Fault),
+}
+
+/// A piece of an output.
+pub(crate) enum Piece {
+    Data(Bytes),
+    End,
+    Cut(StreamError),
+}
+
+/// What the client holds of a command that is followed.
+pub(crate) struct Followed {
+    pub(crate) messages: mpsc::Receiver<FromServer>,
+    pub(crate) orders: mpsc::Sender<FromClient>,
+    pub(crate) outputs: [Option<mpsc::Receiver<Piece>>; 2],
+    pub(crate) input: Option<Replay>,
+    pub(crate) state: watch::Receiver<LinkState>,
+}
+
+/// Starts to follow. `patience` is how long a lost link is tried for.
+pub(crate) fn follow(dialler: Dialler, journal: Option<String>, ask: Ask, patience: Duration) -> Followed {
+    let (to_messages, messages) = mpsc::channel(MESSAGES);
+    let (orders, inbox) = mpsc::channel(MESSAGES);
+    let (to_state, state) = watch::channel(LinkState::Up);
+    let (stdin, wanted) = match &ask {
+        Ask::Exec(exec, _) => (exec.stdin, [Some(0), Some(0)]),
+        Ask::Attach(attach) => (attach.stdin.is_some(), [offset(&attach.stdout), offset(&attach.stderr)]),
+    };
+    let (mut lanes, mut outputs) = ([None, None], [None, None]);
+    for (number, from) in wanted.into_iter().enumerate() {
+        if let Some(from) = from {
+            let (sender, receiver) = mpsc::channel(PIECES);
+            lanes[number] = Some(Lane { offset: from, sender, ended: false });
+            outputs[number] = Some(receiver);
+        }
+    }
+    let input = stdin.then(Replay::default);
+    let follower = Follower {
+        dialler,
+        journal,
+        ask,
+        patience,
+        lanes,
+        input: input.clone(),
+        messages: to_messages,
+        orders: inbox,
+        state: to_state,
+        tries: 0,
+        started: false,
+    };
+    tokio::spawn(follower.run());
+    Followed { messages, orders, outputs, input, state }
+}
+
+/// Where an output begins; an end that isn't known yet is replaced by the server's answer.
+fn offset(from: &Option<jobs::From>) -> Option<u64> {
+    match from.as_ref()? {
+        jobs::From::Offset(offset) => Some(*offset),
+        _ => Some(0),
+    }
+}
+
+struct Follower {
+    dialler: Dialler,
+    journal: Option<String>,
+    ask: Ask,
+    patience: Duration,
+    lanes: [Option<Lane>; 2],
+    input: Option<Replay>,
+    messages: mpsc::Sender<FromServer>,
+    orders: mpsc::Receiver<FromClient>,
+    state: watch::Sender<LinkState>,
+    /// How often it was asked for.
+    tries: u64,
+    /// The client knows that the command runs.
+    started: bool,
+}
+
+/// One output on its way to its reader.
+struct Lane {
+    /// The offset of the next byte.
+    offset: u64,
+    sender: mpsc::Sender<Piece>,
+    ended: bool,
+}
+
+/// A link on which the server has answered.
+struct Attached {
+    sender: ControlSender,
+    receiver: ControlReceiver,
+    outputs: [Option<RecvStream>; 2],
+    stdin: Option<(SendStream, u64)>,
+}
+
+enum Answer {
+    Attached(Attached),
+    /// There is nothing more to come.
+    Final(FromServer),
+}
+
+impl Follower {
+    async fn run(mut self) {
+        let mut lost: Option<(Instant, Fault)> = None;
+        loop {
+            let attempt = match self.dialler.link(lost.is_some()).await {
+                Ok(link) => self.attempt(&link).await,
+                Err(fault) => Err(fault),
+            };
+            let fault = match attempt {
+                Ok(Answer::Final(message)) => return self.conclude(message).await,
+                Ok(Answer::Attached(attached)) => {
+                    lost = None;
+                    self.state.send_replace(LinkState::Up);
+                    match self.carry(attached).await {
+                        Ok(()) => return,
+                        Err(fault) => fault,
+                    }
+                }
+                Err(fault) => fault,
+            };
+            if !is_passing(&fault) || self.messages.is_closed() {
+                return self.conclude(FromServer::Outcome(Box::new(Report::of(self.given_up(fault))))).await;
+            }
+            let (since, first) = lost.get_or_insert_with(|| (Instant::now(), fault.clone())).clone();
+            self.state.send_replace(LinkState::Lost(since, first));
+            if since.elapsed() >= self.patience {
+                let seconds = self.patience.as_secs();
+                let fault = Fault { what: format!("{}; no new link for {seconds} s", fault.what), ..fault };
+                return self.conclude(FromServer::Outcome(Box::new(Report::of(self.given_up(fault))))).await;
+            }
+            tokio::select! {
+                () = sleep(pause(since.elapsed())) => {}
+                () = self.messages.closed() => return,
+            }
+        }
+    }
+
+    /// What a command comes to that can't be followed any more.
+    fn given_up(&self, fault: Fault) -> Outcome {
+        let id = match &self.ask {
+            Ask::Exec(_, id) => id,
+            Ask::Attach(attach) => &attach.job,
+        };
+        match fault.code {
+            Code::BadMessage => Outcome::Failed(fault),
+            _ => Outcome::LinkLost(fault.advise(format!("the command may run on: unglue attach HOST {id}"))),
+        }
+    }
+
+    async fn conclude(&mut self, message: FromServer) {
+        let message = match message {
+            // It was asked for before, so this doesn't say that nothing ran.
+            FromServer::Refused(fault) if self.tries > 1 => {
+                FromServer::Outcome(Box::new(Report::of(Outcome::NotKnown(fault.on(Side::Server)))))
+            }
+            message => message,
+        };
+        // The client may have gone.
+        let _ = self.messages.send(message).await;
+        for lane in self.lanes.iter_mut().flatten().filter(|lane| !lane.ended) {
+            let _ = lane.sender.send(Piece::Cut(StreamError::Reset(Code::Cancelled))).await;
+        }
+    }
+
+    /// Asks on this link.
+    async fn attempt(&mut self, link: &Link) -> Result<Answer, Fault> {
+        let Control { mut sender, mut receiver } = Control::new(link.open_bidirectional().await?);
+        let stdin = match &self.input {
+            Some(_) => Some(link.open_unidirectional().await?),
+            None => None,
+        };
+        sender.send(&self.request(stdin.as_ref().map(SendStream::number))).await?;
+        self.tries += 1;
+        let answer = timeout(START, self.answer(link, &mut receiver)).await;
+        let silent = || Fault::peer(Code::TimedOut, format!("the server did not answer within {} s", START.as_secs()));
+        Ok(match answer.unwrap_or_else(|_| Err(silent()))? {
+            Ok((outputs, taken)) => {
+                let stdin = stdin.map(|stream| (stream, taken));
+                Answer::Attached(Attached { sender, receiver, outputs, stdin })
+            }
+            Err(message) => Answer::Final(message),
+        })
+    }
+
+    fn request(&self, stdin: Option<u64>) -> Request {
+        let at = |output: usize| self.lanes[output].as_ref().map(|lane| lane.offset);
+        match &self.ask {
+            Ask::Exec(exec, id) => {
+                let asked = exec.retried().flatten();
+                let again = Again {
+                    journal: asked.or_else(|| self.journal.clone()),
+                    stdout: at(0).unwrap_or_default(),
+                    stderr: at(1).unwrap_or_default(),
+                };
+                exec.request(id, stdin, (self.tries > 0 || exec.retried().is_some()).then_some(again))
+            }
+            Ask::Attach(attach) if self.tries > 0 => Request::Attach(jobs::Attach {
+                stdin,
+                stdout: at(0).map(jobs::From::Offset),
+                stderr: at(1).map(jobs::From::Offset),
+                // It held the job before.
+                take: attach.hold,
+                ..attach.clone()
+            }),
+            Ask::Attach(attach) => Request::Attach(jobs::Attach { stdin, ..attach.clone() }),
+        }
+    }
+
+    /// Waits for the answer: the outputs and how much of the input was taken, or the final message.
+    async fn answer(
+        &mut self,
+        link: &Link,
+        receiver: &mut ControlReceiver,
+    ) -> Result<Result<([Option<RecvStream>; 2], u64), FromServer>, Fault> {
+        loop {
+            let (streams, started) = match &self.ask {
+                Ask::Exec(..) => match receiver.expect().await? {
+                    FromServer::Started(started) => ([Some(started.stdout), Some(started.stderr)], started),
+                    message @ (FromServer::Outcome(_) | FromServer::Refused(_)) => return Ok(Err(message)),
+                    FromServer::Exited(_) => return Err(early()),
+                    FromServer::Taken(_) | FromServer::Replaced(_) | FromServer::Unknown(_) => continue,
+                },
+                Ask::Attach(_) => match receiver.expect().await? {
+                    jobs::FromServer::Attached(attached) => {
+                        for (lane, placed) in self.lanes.iter_mut().zip([attached.stdout, attached.stderr]) {
+                            lane.iter_mut().zip(placed).for_each(|(lane, placed)| lane.offset = placed.from);
+                        }
+                        let streams = [attached.stdout, attached.stderr].map(|placed| placed.map(|at| at.stream));
+                        let started = Started {
+                            pid: attached.pid,
+                            stdout: 0,
+                            stderr: 0,
+                            taken: attached.taken,
+                            since: Some(attached.since),
+                        };
+                        (streams, started)
+                    }
+                    jobs::FromServer::Outcome(report) => return Ok(Err(FromServer::Outcome(report))),
+                    jobs::FromServer::Refused(fault) => return Ok(Err(FromServer::Refused(fault))),
+                    jobs::FromServer::Exited(_) => return Err(early()),
+                    _ => continue,
+                },
+            };
+            let mut outputs = [None, None];
+            for (output, number) in outputs.iter_mut().zip(streams) {
+                *output = number.map(|number| link.claim(number)).transpose()?;
+            }
+            let taken = started.taken;
+            if !std::mem::replace(&mut self.started, true) {
+                // The client may have gone.
+                let _ = self.messages.send(FromServer::Started(started)).await;
+            }
+            return Ok(Ok((outputs, taken)));
+        }
+    }
+
+    /// Passes on what comes, until all has.
+    ///
+    /// # Errors
+    /// The link was lost first.
+    async fn carry(&mut self, attached: Attached) -> Result<(), Fault> {
+        let Attached { mut sender, mut receiver, outputs, stdin } = attached;
+        let [stdout, stderr] = outputs;
+        let [out_lane, err_lane] = &mut self.lanes;
+        let mut moving = pin!(async { tokio::join!(pass(out_lane, stdout), pass(err_lane, stderr)) });
+        let (input, mut feeding) = (self.input.clone(), true);
+        let mut sending = pin!(replayed(input.as_ref(), stdin));
+        let (mut moved, mut last): (Option<Moved>, Option<FromServer>) = (None, None);
+        loop {
+            if let Some(moved) = &moved
+                && let Some(last) = last.take()
+            {
+                // The client may have gone.
+                let _ = self.messages.send(checked(last, moved)).await;
+                return Ok(());
+            }
+            tokio::select! {
+                (stdout, stderr) = &mut moving, if moved.is_none() => moved = Some([stdout?, stderr?]),
+                () = &mut sending, if feeding => feeding = false,
+                message = message(&self.ask, &mut receiver), if last.is_none() => match message? {
+                    FromServer::Taken(taken) => self.input.iter().for_each(|input| input.taken(taken)),
+                    // It follows the last bytes of the outputs.
+                    message @ (FromServer::Outcome(_) | FromServer::Replaced(_)) => last = Some(message),
+                    // The client may have gone.
+                    message => drop(self.messages.send(message).await),
+                },
+                Some(order) = self.orders.recv() => sender.send(&order).await?,
+                () = self.messages.closed() => return Ok(()),
+            }
+        }
+    }
+}
+
+/// What came of the outputs over one link.
+type Moved = [Option<Tally>; 2];
+
+/// The last message, once the outputs of this link were compared with what the server sent.
+fn checked(message: FromServer, moved: &Moved) -> FromServer {
+    let FromServer::Outcome(mut report) = message else { return message };
+    let sent = report.sent.clone().unwrap_or_default();
+    for (name, moved, sent) in [("stdout", &moved[0], sent.stdout), ("stderr", &moved[1], sent.stderr)] {
+        if let (Some(moved), Some(sent)) = (moved, sent)
+            && let Err(fault) = moved.verify(&sent, name)
+        {
+            report.outcome = Outcome::Corrupt(fault);
+        }
+    }
+    FromServer::Outcome(report)
+}
+
+/// The next message, as an exec has it.
+async fn message(ask: &Ask, receiver: &mut ControlReceiver) -> Result<FromServer, Fault> {
+    loop {
+        return match ask {
+            Ask::Exec(..) => receiver.expect().await,
+            Ask::Attach(_) => Ok(match receiver.expect().await? {
+                jobs::FromServer::Exited(exit) => FromServer::Exited(exit),
+                jobs::FromServer::Taken(taken) => FromServer::Taken(taken),
+                jobs::FromServer::Replaced(nothing) => FromServer::Replaced(nothing),
+                jobs::FromServer::Outcome(report) => FromServer::Outcome(report),
+                // That was all there is by now.
+                jobs::FromServer::Done(_) => FromServer::Outcome(Box::new(Report::of(Outcome::exited(0)))),
+                jobs::FromServer::Refused(fault) => FromServer::Refused(fault),
+                jobs::FromServer::Attached(_) | jobs::FromServer::Unknown(_) => continue,
+            }),
+        };
+    }
+}
+
+async fn replayed(input: Option<&Replay>, stdin: Option<(SendStream, u64)>) {
+    match (input, stdin) {
+        (Some(input), Some((stream, at))) => input.send(stream, at).await,
+        _ => std::future::pending().await,
+    }
+}
+
+/// Passes an output on to its reader, and gives what came, if it was all. A reader that wants no more is no error.
+async fn pass(lane: &mut Option<Lane>, stream: Option<RecvStream>) -> Result<Option<Tally>, Fault> {
+    let (Some(lane), Some(mut stream)) = (lane.as_mut().filter(|lane| !lane.ended), stream) else { return Ok(None) };
+    let mut meter = Meter::default();
+    loop {
+        // First a place, then the bytes: so none is lost when this is dropped.
+        let Ok(place) = lane.sender.reserve().await else { return Ok(None) };
+        match stream.read(READ).await {
+            Ok(Some(data)) => {
+                lane.offset += data.len() as u64;
+                meter.pass(&data);
+                place.send(Piece::Data(data));
+            }
+            Ok(None) => {
+                lane.ended = true;
+                place.send(Piece::End);
+                return Ok(Some(meter.tally()));
+            }
+            Err(StreamError::Lost(error)) => return Err(error.into()),
+            Err(error @ StreamError::Reset(_)) => {
+                lane.ended = true;
+                place.send(Piece::Cut(error));
+                return Ok(None);
+            }
+        }
+    }
+}
+
+/// Whether another link may bring what this one did not.
+fn is_passing(fault: &Fault) -> bool {
+    matches!(
+        fault.code,
+        Code::LinkLost
+            | Code::Unreachable
+            | Code::TimedOut
+            | Code::GoingAway
+            | Code::Busy
+            | Code::System
+            | Code::Cancelled
+    )
+}
+
+/// Longer and longer, and not the same for all clients of a server.
+fn pause(lost: Duration) -> Duration {
+    let [least, most] = PAUSES;
+    let jitter = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().subsec_micros() % 50;
+    (lost / 4).clamp(least, most) + Duration::from_millis(jitter.into())
+}
+
+fn early() -> Fault {
+    Fault::peer(Code::BadMessage, "a command ended before it started")
+}

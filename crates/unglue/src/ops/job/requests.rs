@@ -1,0 +1,145 @@
+//! The server's half of requests about jobs.
+
+use unglue_jobs::{Asking, Ended, Known, Order, Registry};
+use unglue_link::Link;
+use unglue_proto::message::exec::{Nothing, Report};
+use unglue_proto::message::jobs::{Attach, Attached, From, FromServer, Jobs, Placed, Remove, Reply, Signal};
+use unglue_proto::{Code, Fault, signal};
+
+use super::serve::{Beginning, Wants, attend, has_output};
+use crate::ops::{Control, refuse};
+
+/// Serves a client that attaches to a job.
+///
+/// # Errors
+/// The request was refused, or the client has gone.
+pub(crate) async fn serve_attach(
+    link: &Link,
+    registry: &Registry,
+    asking: Asking<'_>,
+    attach: Attach,
+    control: Control,
+) -> Result<Report, Fault> {
+    let stdin = attach.stdin.map(|number| link.claim(number)).transpose()?;
+    let found = registry.find(asking, &attach.job);
+    let checked = found.and_then(|known| wanted(&known, &attach).map(|wanted| (known, wanted)));
+    let (known, outputs) = match checked {
+        Ok(checked) => checked,
+        Err(fault) => return refuse(control.sender, fault.clone()).await.and(Err(fault)),
+    };
+    let hold = match (&known, attach.hold) {
+        (Known::Live(job), true) => match job.hold(attach.take).await {
+            Ok(hold) => Some(hold),
+            Err(fault) => return refuse(control.sender, fault.clone()).await.and(Err(fault)),
+        },
+        _ => None,
+    };
+    let id = match &known {
+        Known::Live(job) => job.id.clone(),
+        Known::Ended(ended) => ended.id.clone(),
+    };
+    // Only a holder feeds the job.
+    let stdin = stdin.filter(|_| hold.is_some());
+    let wants = Wants { stdin, outputs, follow: attach.follow };
+    attend(link, &known, hold, wants, control, |mut sender, beginning| async move {
+        let Beginning { pid, since, taken, streams } = beginning;
+        let placed = |output: usize| streams[output].zip(outputs[output]).map(|(stream, from)| Placed { stream, from });
+        let attached = Attached { id, pid, since, taken, stdout: placed(0), stderr: placed(1) };
+        sender.send(&FromServer::Attached(Box::new(attached))).await?;
+        Ok(sender)
+    })
+    .await
+}
+
+/// From where on the client is sent the two outputs.
+fn wanted(known: &Known, attach: &Attach) -> Result<[Option<u64>; 2], Fault> {
+    let ends = match known {
+        Known::Live(job) => {
+            let now = job.now();
+            [now.stdout, now.stderr]
+        }
+        Known::Ended(Ended { report, .. }) => {
+            [&report.stdout, &report.stderr].map(|stream| stream.as_ref().map_or(0, |stream| stream.tally.bytes))
+        }
+    };
+    let place = |from: &Option<From>, end: u64| match from {
+        None => Ok(None),
+        Some(From::Offset(offset)) => Ok(Some(*offset)),
+        Some(From::End(_)) => Ok(Some(end)),
+        Some(From::Unknown(unknown)) => {
+            let what = format!("this version of unglue doesn't know {:?} as a place in an output", unknown.kind);
+            Err(Fault::user(Code::Unsupported, what).advise("update the server"))
+        }
+    };
+    let places = [place(&attach.stdout, ends[0])?, place(&attach.stderr, ends[1])?];
+    if places.iter().any(Option::is_some) {
+        has_output(known)?;
+    }
+    Ok(places)
+}
+
+/// Lists jobs.
+///
+/// # Errors
+/// The client has gone, or the one job that it named is not known.
+pub(crate) async fn serve_jobs(
+    registry: &Registry,
+    asking: Asking<'_>,
+    request: Jobs,
+    control: Control,
+) -> Result<(), Fault> {
+    let entries = registry.list(asking, request.job.as_deref());
+    if let (Some(job), true) = (&request.job, entries.is_empty()) {
+        return answer(registry.find(asking, job).map(drop), control).await;
+    }
+    let mut sender = control.sender;
+    for entry in entries {
+        sender.send(&Reply::Entry(Box::new(entry))).await?;
+    }
+    sender.send_final(&Reply::Done(Nothing {})).await
+}
+
+/// Sends a signal to a job.
+///
+/// # Errors
+/// The request was refused, or the client has gone.
+pub(crate) async fn serve_signal(
+    registry: &Registry,
+    asking: Asking<'_>,
+    request: Signal,
+    control: Control,
+) -> Result<(), Fault> {
+    let done = match (signal::number(&request.signal), registry.find(asking, &request.job)) {
+        (_, Err(fault)) => Err(fault),
+        (None, _) => Err(Fault::user(Code::BadMessage, format!("{:?} is no signal of this system", request.signal))
+            .advise("signal(7) lists them: TERM, KILL, INT, …")),
+        (Some(_), Ok(Known::Ended(ended))) => {
+            Err(Fault::user(Code::NoSuchJob, format!("the command {} has ended", ended.id)).advise("nothing was done"))
+        }
+        (Some(number), Ok(Known::Live(job))) => {
+            job.order(Order::Signal(number)).await;
+            Ok(())
+        }
+    };
+    answer(done, control).await
+}
+
+/// Forgets a job that has ended.
+///
+/// # Errors
+/// The request was refused, or the client has gone.
+pub(crate) async fn serve_remove(
+    registry: &Registry,
+    asking: Asking<'_>,
+    request: Remove,
+    control: Control,
+) -> Result<(), Fault> {
+    answer(registry.remove(asking, &request.job), control).await
+}
+
+async fn answer(done: Result<(), Fault>, control: Control) -> Result<(), Fault> {
+    match done {
+        Ok(()) => control.sender.send_final(&Reply::Done(Nothing {})).await,
+        Err(fault) => refuse(control.sender, fault.clone()).await.and(Err(fault)),
+    }
+}

@@ -1,0 +1,286 @@
+//! The server's half: a client that holds or watches a job.
+
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use unglue_host::process::STDIN_WINDOW;
+use unglue_jobs::{Ended, Hold, Job, Known, Order, Snapshot};
+use unglue_link::{Link, RecvStream, StreamError};
+use unglue_proto::life::Output;
+use unglue_proto::message::exec::{FromClient, Nothing, Outcome, Report, Sent};
+use unglue_proto::message::jobs::FromServer;
+use unglue_proto::message::{Tally, Time};
+use unglue_proto::{Code, Fault, signal};
+
+use super::spooled::Spooled;
+use crate::ops::{Control, ControlReceiver, ControlSender};
+
+/// What a client wants of a job.
+pub(crate) struct Wants {
+    /// Its stream that feeds the job's input.
+    pub(crate) stdin: Option<RecvStream>,
+    /// From where on it wants the outputs.
+    pub(crate) outputs: [Option<u64>; 2],
+    /// Whether to go on until the job has ended.
+    pub(crate) follow: bool,
+}
+
+/// What the client is told first.
+pub(crate) struct Beginning {
+    pub(crate) pid: u32,
+    pub(crate) since: Time,
+    /// How much of its input the command was given.
+    pub(crate) taken: u64,
+    /// The streams of the outputs.
+    pub(crate) streams: [Option<u64>; 2],
+}
+
+/// Serves one client of a job: sends what it wants, takes what it says. `greet` says the first message.
+///
+/// # Errors
+/// The client has gone.
+pub(crate) async fn attend<G, F>(
+    link: &Link,
+    known: &Known,
+    hold: Option<Hold>,
+    wants: Wants,
+    control: Control,
+    greet: G,
+) -> Result<Report, Fault>
+where
+    G: FnOnce(ControlSender, Beginning) -> F,
+    F: Future<Output = Result<ControlSender, Fault>>,
+{
+    let Control { sender, receiver } = control;
+    let (pid, since, taken) = started(known).await;
+    let mut streams = [None, None];
+    for (stream, _) in streams.iter_mut().zip(wants.outputs).filter(|(_, from)| from.is_some()) {
+        *stream = Some(link.open_unidirectional().await?);
+    }
+    let numbers = streams.each_ref().map(|stream| stream.as_ref().map(unglue_link::SendStream::number));
+    let sender = greet(sender, Beginning { pid, since, taken, streams: numbers }).await?;
+    let watch = match known {
+        Known::Live(job) if wants.follow => Some(job.watch()),
+        _ => None,
+    };
+    let directory = match known {
+        Known::Live(job) => job.directory(),
+        Known::Ended(ended) => ended.directory.as_deref(),
+    };
+    let [stdout, stderr] = [Output::Stdout, Output::Stderr].map(|output| {
+        let stream = streams[output as usize].take();
+        let (from, watch) = (wants.outputs[output as usize].unwrap_or_default(), watch.clone());
+        async move {
+            match (stream, directory) {
+                (Some(stream), Some(directory)) => Some(Spooled { directory, output, stream, from }.run(watch).await),
+                _ => None,
+            }
+        }
+    });
+    let outputs = pin!(async { tokio::join!(stdout, stderr) });
+    let feeding = pin!(feed(wants.stdin, known, taken));
+    let attendance = Attendance { known, hold, watch, sender, receiver: Some(receiver), taken, exited: false };
+    attendance.run(outputs, feeding, wants.outputs, wants.follow).await
+}
+
+/// Waits until the command runs, or will not.
+async fn started(known: &Known) -> (u32, Time, u64) {
+    match known {
+        Known::Ended(ended) => ended.started.map_or((0, ended.began, 0), |(pid, since)| (pid, since, 0)),
+        Known::Live(job) => {
+            let mut watch = job.watch();
+            let now = watch.wait_for(|now| now.pid.is_some() || now.report.is_some()).await;
+            let (pid, stdin) = now.map_or((None, 0), |now| (now.pid, now.stdin));
+            (pid.unwrap_or_default(), job.began, stdin)
+        }
+    }
+}
+
+/// Passes the client's input on to the job, as far as it has room for it. Never returns: how the input ended is the job's
+/// matter.
+async fn feed(stdin: Option<RecvStream>, known: &Known, mut at: u64) {
+    if let (Some(mut stream), Known::Live(job)) = (stdin, known) {
+        let mut watch = job.watch();
+        while let Some(room) = room(&mut watch, at).await {
+            match stream.read(room).await {
+                Ok(Some(data)) => {
+                    let len = data.len() as u64;
+                    job.order(Order::Feed(at, data)).await;
+                    at += len;
+                }
+                Ok(None) => {
+                    job.order(Order::FinishStdin(at)).await;
+                    break;
+                }
+                Err(StreamError::Reset(Code::Cancelled)) => {
+                    let what = format!("the command's input broke off after {at} bytes");
+                    let fault = Fault::user(Code::Cancelled, what);
+                    let advice = "the command was killed: it had not seen all of its input";
+                    job.order(Order::Cancel(fault.advise(advice))).await;
+                    break;
+                }
+                // The client goes, and another may go on with the input.
+                Err(_) => break,
+            }
+        }
+    }
+    std::future::pending().await
+}
+
+/// How much of the input the job has room for; `None` once it wants no more.
+async fn room(watch: &mut watch::Receiver<Snapshot>, at: u64) -> Option<usize> {
+    let ends = |now: &Snapshot| now.stdin_ended || now.report.is_some();
+    let now = watch.wait_for(|now| ends(now) || now.stdin + STDIN_WINDOW > at).await.ok()?;
+    if ends(&now) {
+        return None;
+    }
+    usize::try_from(now.stdin + STDIN_WINDOW - at).ok()
+}
+
+struct Attendance<'a> {
+    known: &'a Known,
+    hold: Option<Hold>,
+    watch: Option<watch::Receiver<Snapshot>>,
+    sender: ControlSender,
+    receiver: Option<ControlReceiver>,
+    /// What the client knows that was taken of its input.
+    taken: u64,
+    /// Whether it knows that the command has exited.
+    exited: bool,
+}
+
+type Tallies = (Option<Tally>, Option<Tally>);
+
+impl Attendance<'_> {
+    async fn run(
+        mut self,
+        mut outputs: Pin<&mut impl Future<Output = Tallies>>,
+        mut feeding: Pin<&mut impl Future<Output = ()>>,
+        from: [Option<u64>; 2],
+        follow: bool,
+    ) -> Result<Report, Fault> {
+        let mut sent: Option<Tallies> = None;
+        self.report_progress().await?;
+        loop {
+            if let Some(sent) = &sent {
+                if !follow {
+                    let report = Report::of(Outcome::exited(0));
+                    return self.finish(&FromServer::Done(Nothing {})).await.map(|()| report);
+                }
+                if let Some(mut report) = self.report() {
+                    // The whole tallies say nothing to one who didn't see the beginning.
+                    if from.iter().flatten().any(|from| *from > 0) {
+                        report.sent = Some(Sent { stdout: sent.0.clone(), stderr: sent.1.clone() });
+                    }
+                    self.finish(&FromServer::Outcome(Box::new(report.clone()))).await?;
+                    return Ok(report);
+                }
+            }
+            tokio::select! {
+                tallies = &mut outputs, if sent.is_none() => sent = Some(tallies),
+                () = &mut feeding => {}
+                () = replaced(&mut self.hold) => {
+                    let fault = Fault::user(Code::Held, "another client has taken the command over");
+                    return self.finish(&FromServer::Replaced(Nothing {})).await.and(Err(fault));
+                }
+                () = changed(&mut self.watch) => self.report_progress().await?,
+                message = next(&mut self.receiver) => self.obey(message?).await,
+            }
+        }
+    }
+
+    /// Says what has happened to the command.
+    async fn report_progress(&mut self) -> Result<(), Fault> {
+        let Some(watch) = &mut self.watch else { return Ok(()) };
+        let (exit, stdin) = {
+            let now = watch.borrow_and_update();
+            (now.exit.clone(), now.stdin)
+        };
+        if stdin > self.taken && self.hold.is_some() {
+            self.taken = stdin;
+            self.sender.send(&FromServer::Taken(stdin)).await?;
+        }
+        if let Some(exit) = exit.filter(|_| !self.exited) {
+            self.exited = true;
+            self.sender.send(&FromServer::Exited(exit)).await?;
+        }
+        Ok(())
+    }
+
+    async fn obey(&mut self, message: Option<FromClient>) {
+        match (message, self.known, &self.hold) {
+            (None, ..) => self.receiver = None,
+            (Some(FromClient::Signal(name)), Known::Live(job), Some(_)) => {
+                if let Some(number) = signal::number(&name) {
+                    job.order(Order::Signal(number)).await;
+                }
+            }
+            (Some(_), ..) => {}
+        }
+    }
+
+    fn report(&self) -> Option<Report> {
+        match self.known {
+            Known::Ended(ended) => Some((*ended.report).clone()),
+            Known::Live(job) => job.now().report.map(|report| (*report).clone()),
+        }
+    }
+
+    async fn finish(self, message: &FromServer) -> Result<(), Fault> {
+        self.receiver.into_iter().for_each(ControlReceiver::ignore);
+        self.sender.send_final(message).await
+    }
+}
+
+async fn replaced(hold: &mut Option<Hold>) {
+    match hold {
+        Some(hold) => hold.replaced().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn changed(watch: &mut Option<watch::Receiver<Snapshot>>) {
+    let changed = match watch {
+        Some(watch) => watch.changed().await.is_ok(),
+        None => false,
+    };
+    if !changed {
+        std::future::pending().await
+    }
+}
+
+async fn next(receiver: &mut Option<ControlReceiver>) -> Result<Option<FromClient>, Fault> {
+    match receiver {
+        Some(receiver) => receiver.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits for the end of a job whose output goes to another client, or went.
+pub(crate) async fn without_output(job: &Arc<Job>) -> Report {
+    not_kept(&*job.ended().await)
+}
+
+/// The report of a command whose output was not kept, for a client that asks for the command again.
+pub(crate) fn not_kept(report: &Report) -> Report {
+    let ran = report.stdout.is_some() || report.stderr.is_some();
+    match &report.outcome {
+        outcome if ran => Report { outcome: Outcome::NotKept(Box::new(outcome.clone())), ..report.clone() },
+        _ => report.clone(),
+    }
+}
+
+/// Refuses what needs the output of a job that has none.
+pub(crate) fn has_output(known: &Known) -> Result<(), Fault> {
+    let (kept, id) = match known {
+        Known::Live(job) => (job.directory().is_some(), &job.id),
+        Known::Ended(Ended { directory, id, .. }) => (directory.is_some(), id),
+    };
+    match kept {
+        true => Ok(()),
+        false => Err(Fault::user(Code::NoSuchJob, format!("the output of the command {id} was not kept"))
+            .advise("only that of commands with the lease keep or detach is")),
+    }
+}

@@ -1,0 +1,74 @@
+//! An output that is kept in a file, on its way to one client.
+
+use std::path::Path;
+
+use tokio::sync::watch;
+use unglue_host::process::SpoolReader;
+use unglue_jobs::Snapshot;
+use unglue_link::SendStream;
+use unglue_proto::life::Output;
+use unglue_proto::message::Tally;
+use unglue_proto::{Code, Meter};
+
+/// Bytes that are read from a file at once.
+const READ: usize = 256 * 1024;
+
+/// One output, from some offset on.
+pub(super) struct Spooled<'a> {
+    pub(super) directory: &'a Path,
+    pub(super) output: Output,
+    pub(super) stream: SendStream,
+    pub(super) from: u64,
+}
+
+impl Spooled<'_> {
+    /// Sends what there is and, with `watch`, what is still to come, until the job has ended. Gives what was sent.
+    ///
+    /// A client that reads slowly is waited for here, and nowhere else.
+    pub(super) async fn run(mut self, mut watch: Option<watch::Receiver<Snapshot>>) -> Tally {
+        let mut meter = Meter::default();
+        match self.send(&mut watch, &mut meter).await {
+            Ok(true) => self.stream.finish(),
+            // What was kept can't be read: it must not pass for the whole.
+            Ok(false) => self.stream.reset(Code::System),
+            // The client wants no more.
+            Err(_) => {}
+        }
+        meter.tally()
+    }
+
+    /// Whether all of it was sent.
+    async fn send(
+        &mut self,
+        watch: &mut Option<watch::Receiver<Snapshot>>,
+        meter: &mut Meter,
+    ) -> Result<bool, unglue_link::StreamError> {
+        let Ok(reader) = SpoolReader::open(self.directory, self.output) else {
+            // Nothing was ever printed: the command did not start.
+            return Ok(self.from == 0);
+        };
+        let mut offset = self.from;
+        loop {
+            // Looked at before the file is: what was printed before the end is in there.
+            let ended = watch.as_mut().is_none_or(|watch| watch.borrow_and_update().report.is_some());
+            let data = match reader.read_at(offset, READ).await {
+                Ok(data) => data,
+                Err(error) => {
+                    tracing::warn!(event = "spool_not_read", path = %self.directory.display(), %error);
+                    return Ok(false);
+                }
+            };
+            if !data.is_empty() {
+                offset += data.len() as u64;
+                meter.pass(&data);
+                self.stream.write_all(data).await?;
+            } else if ended {
+                return Ok(true);
+            } else if let Some(watch) = watch
+                && watch.changed().await.is_err()
+            {
+                return Ok(true);
+            }
+        }
+    }
+}
