@@ -36,16 +36,13 @@ pub trait Gatekeeper: Send + Sync {
     /// failed to look it up.
     fn authorise(&self, login: &Login) -> Result<Principal, Denial>;
 
-    /// Whether a principal that was let in by this login may stay. Asked for each link every [`RECONSIDER`](crate::RECONSIDER).
+    /// The principal of a login that was let in before, as it would be now. Asked for each link every
+    /// [`RECONSIDER`](crate::RECONSIDER); the link ends if the policy has changed.
     ///
     /// # Errors
-    /// The link is to end, if it is [`Denial::Refused`] or [`Denial::AnotherUser`]. [`Denial::Unavailable`] ends none.
-    fn reconsider(&self, login: &Login, principal: &Principal) -> Result<(), Denial> {
-        let again = self.authorise(login)?;
-        match again.policy == principal.policy {
-            true => Ok(()),
-            false => Err(Denial::refused("what the key may do was changed since it logged in")),
-        }
+    /// It would not be let in, and the link ends. [`Denial::Unavailable`] alone ends none.
+    fn reconsider(&self, login: &Login) -> Result<Principal, Denial> {
+        self.authorise(login)
     }
 }
 
@@ -81,14 +78,19 @@ impl Default for Reconsiderations {
 }
 
 impl Reconsiderations {
-    /// As [`Gatekeeper::reconsider`].
+    /// Whether the principal may stay: it would be let in again, with the same policy.
     pub(crate) async fn ask(
         &self,
         gatekeeper: Arc<dyn Gatekeeper>,
         login: Arc<Login>,
         principal: Arc<Principal>,
     ) -> Result<Result<(), Denial>, ThreadError> {
-        self.0.run(move || gatekeeper.reconsider(&login, &principal)).await
+        let changed = || Denial::refused("what the key may do was changed since it logged in");
+        let stays = move || {
+            let again = gatekeeper.reconsider(&login)?;
+            if again.policy == principal.policy { Ok(()) } else { Err(changed()) }
+        };
+        self.0.run(stays).await
     }
 }
 

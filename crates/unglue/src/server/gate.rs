@@ -69,18 +69,23 @@ impl Allowed {
     }
 }
 
+impl Allowed {
+    fn limit(&self, mut principal: Principal) -> Principal {
+        principal.policy = self.policy.limited_to(&principal.policy);
+        principal
+    }
+}
+
 impl Gatekeeper for Allowed {
     fn welcome(&self, principal: &Principal) -> Welcome {
         Welcome { journal: self.journal.clone(), ..self.inner.welcome(principal) }
     }
 
     fn authorise(&self, login: &Login) -> Result<Principal, Denial> {
-        let mut principal = self.inner.authorise(login)?;
-        principal.policy = self.policy.limited_to(&principal.policy);
-        Ok(principal)
+        self.inner.authorise(login).map(|principal| self.limit(principal))
     }
 
-    fn reconsider(&self, login: &Login, principal: &Principal) -> Result<(), Denial> {
-        self.inner.reconsider(login, principal)
+    fn reconsider(&self, login: &Login) -> Result<Principal, Denial> {
+        self.inner.reconsider(login).map(|principal| self.limit(principal))
     }
 }
