@@ -33,6 +33,9 @@ pub enum CertificateUse {
 #[derive(Clone)]
 pub struct Certificate(Arc<Contents>);
 
+/// Names, and values in the form of their own.
+type Options = Vec<(Vec<u8>, Vec<u8>)>;
+
 struct Contents {
     wire: Vec<u8>,
     key: PublicKey,
@@ -42,8 +45,8 @@ struct Contents {
     principals: Vec<Vec<u8>>,
     valid_after: u64,
     valid_before: u64,
-    critical: Vec<(Vec<u8>, Vec<u8>)>,
-    extensions: Vec<(Vec<u8>, Vec<u8>)>,
+    critical: Options,
+    extensions: Options,
     authority: PublicKey,
 }
 
@@ -262,10 +265,10 @@ fn names(list: &[u8]) -> Result<Vec<Vec<u8>>, CertificateError> {
     Ok(names)
 }
 
-/// Names and values, in the order of the names, each of them once.
-fn pairs(list: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, CertificateError> {
+/// Names and values, in their order.
+fn pairs(list: &[u8]) -> Result<Options, CertificateError> {
     let mut cursor = Cursor::new(list);
-    let mut pairs: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+    let mut pairs = Options::new();
     while !cursor.is_empty() {
         let (name, value) = (string(&mut cursor)?, string(&mut cursor)?);
         pairs.push((name.to_vec(), value.to_vec()));

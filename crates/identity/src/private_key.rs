@@ -25,7 +25,7 @@ pub struct PrivateKey(Secret);
 
 #[derive(Clone)]
 enum Secret {
-    Ed25519(SigningKey),
+    Ed25519(Box<SigningKey>),
     Ecdsa(Arc<Ecdsa>),
     Rsa(Arc<Rsa>),
 }
@@ -55,7 +55,7 @@ impl PrivateKey {
 
     /// The ed25519 key with this secret seed (RFC 8032 section 5.1.5).
     pub fn from_seed(seed: &[u8; 32]) -> Self {
-        Self(Secret::Ed25519(SigningKey::from_bytes(seed)))
+        Self(Secret::Ed25519(Box::new(SigningKey::from_bytes(seed))))
     }
 
     /// The ECDSA key with this secret number, if it belongs to this point.
@@ -141,7 +141,7 @@ impl PrivateKey {
     pub(super) fn to_ssh_key(&self, comment: &str) -> ssh_key::Result<ssh_key::PrivateKey> {
         match &self.0 {
             Secret::Ed25519(secret) => {
-                ssh_key::PrivateKey::new(KeypairData::Ed25519(Ed25519Keypair::from(secret)), comment)
+                ssh_key::PrivateKey::new(KeypairData::Ed25519(Ed25519Keypair::from(&**secret)), comment)
             }
             Secret::Ecdsa(_) | Secret::Rsa(_) => Err(ssh_key::Error::AlgorithmUnknown),
         }

@@ -156,7 +156,7 @@ fn identity_line(identity: &Identity) -> String {
         Identity::File(_) => "file",
     };
     let (key, place) = (identity.public_key(), printable(&identity.describe()));
-    let until = identity.certificate().map(|certificate| validity(certificate)).unwrap_or_default();
+    let until = identity.certificate().map(validity).unwrap_or_default();
     format!("  {} {} {place} ({source}{until})\n", key.key_kind().short_name(), key.fingerprint())
 }
 

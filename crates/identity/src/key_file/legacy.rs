@@ -31,7 +31,7 @@ impl Encryption {
 
     /// Decrypts the bytes of a block. With another passphrase the padding is wrong, or else what comes out is not a key.
     pub(super) fn open(&self, sealed: &[u8], passphrase: &[u8]) -> Result<Zeroizing<Vec<u8>>, Unusable> {
-        if sealed.is_empty() || sealed.len() % self.cipher.block_size() != 0 {
+        if sealed.is_empty() || !sealed.len().is_multiple_of(self.cipher.block_size()) {
             return Err(Unusable::Damaged("its private half is not whole blocks long"));
         }
         let (length, _) = self.cipher.key_and_iv_size().ok_or(Unusable::Passphrase)?;
@@ -64,6 +64,6 @@ fn derive(passphrase: &[u8], salt: &[u8], length: usize) -> Zeroizing<Vec<u8>> {
 
 fn decode_hex(text: &str) -> Option<Vec<u8>> {
     let digits: Option<Vec<u8>> = text.chars().map(|c| c.to_digit(16).map(|digit| digit as u8)).collect();
-    let digits = digits.filter(|digits| digits.len() % 2 == 0)?;
+    let digits = digits.filter(|digits| digits.len().is_multiple_of(2))?;
     Some(digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect())
 }

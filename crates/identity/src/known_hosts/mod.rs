@@ -240,10 +240,11 @@ impl KnownHosts {
     pub fn kinds(&self, host: &str, port: u16) -> Vec<KeyKind> {
         let mut kinds = Vec::new();
         for entry in self.about_both(host, port) {
-            if let (Marker::None, PublicKeyText::Key(key)) = (entry.line.marker, &entry.line.key) {
-                if !kinds.contains(&key.key_kind()) {
+            match (entry.line.marker, &entry.line.key) {
+                (Marker::None, PublicKeyText::Key(key)) if !kinds.contains(&key.key_kind()) => {
                     kinds.push(key.key_kind());
                 }
+                _ => {}
             }
         }
         kinds
