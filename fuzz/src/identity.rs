@@ -3,7 +3,10 @@
 use std::path::Path;
 
 use unglue_identity::authorized_keys::{Lookup, lookup};
-use unglue_identity::{Agent, AgentKeys, KeyFile, KnownHosts, PrivateKey, PublicKey, Verdict, proof, sshsig};
+use unglue_identity::{
+    Agent, AgentKeys, Certificate, KeyFile, KeyKind, KnownHosts, Login, Policy, PrivateKey, PublicKey, Verdict, proof,
+    sshsig,
+};
 
 /// The key that the corpus has in many of its lines.
 fn ours() -> PrivateKey {
@@ -22,22 +25,24 @@ fn line(text: &[u8], number: usize) -> String {
 /// An input is the text of an `authorized_keys` file.
 pub fn authorized_keys(text: &[u8]) {
     let key = ours().public_key();
-    match lookup(text, &key) {
-        Lookup::Authorised { line: number, .. } => {
-            let line = line(text, number);
-            // Nothing stands before the kind: every option would deny.
-            let start = format!("ssh-ed25519 {}", base64_of(&key));
-            let words = line.split_ascii_whitespace().take(2).collect::<Vec<_>>().join(" ");
-            assert_eq!(words, start, "{line:?}");
-            // The first line of a key decides.
+    let login = Login::offer(key.clone()).from("10.0.0.1".parse().ok());
+    let lookup = |text: &[u8]| lookup(text, &login, "ada", 1_800_000_000);
+    match lookup(text) {
+        Lookup::Authorised { line: number, policy, .. } => {
+            let admitting = line(text, number);
+            assert!(admitting.contains(&base64_of(&key)), "{admitting:?}");
+            // Nothing stands before the kind, or something that is known.
+            let plain = admitting.trim_start().starts_with("ssh-ed25519 ");
+            assert!(!plain || *policy == Policy::everything(), "{admitting:?}: {policy:?}");
+            // The first line that admits decides.
             let first = text.split(|&byte| byte == b'\n').take(number - 1).collect::<Vec<_>>().join(&b'\n');
-            assert!(!matches!(lookup(&first, &key), Lookup::Authorised { .. }));
+            assert!(!matches!(lookup(&first), Lookup::Authorised { .. }));
         }
         Lookup::Refused { line: number, .. } => assert!(line(text, number).contains(&base64_of(&key))),
         Lookup::Absent { .. } => {
             // Whatever stands before it, a plain line on its own admits.
             let longer = [text, b"\n", key.to_openssh().as_bytes()].concat();
-            assert!(matches!(lookup(&longer, &key), Lookup::Authorised { .. }));
+            assert!(matches!(lookup(&longer), Lookup::Authorised { .. }));
         }
     }
 }
@@ -81,14 +86,19 @@ pub fn key_file(text: &[u8]) {
 /// An input is a public key, a signature, and an agent's answer, in SSH's wire form.
 pub fn ssh_wire(bytes: &[u8]) {
     if let Ok(key) = PublicKey::from_wire(bytes) {
-        assert_eq!(key.to_wire(), bytes);
+        // The numbers of an RSA key may have had more zeros than they need.
+        assert!(key.to_wire() == bytes || key.key_kind() == KeyKind::Rsa);
+        assert_eq!(PublicKey::from_wire(&key.to_wire()), Ok(key));
+    }
+    if let Ok(certificate) = Certificate::from_wire(bytes) {
+        assert_eq!(certificate.to_wire(), bytes);
     }
     if let Ok(key) = PublicKey::from_spki_der(bytes) {
-        assert_eq!(key.to_spki_der(), bytes);
+        assert_eq!(key.to_spki_der().as_deref(), Some(bytes));
     }
     let exporter = [1; proof::EXPORTER_LEN];
     // ed25519 signs the same bytes in one way only, and nobody else has this key.
-    if proof::check(bytes, b"ada", &exporter) == Ok(ours().public_key()) {
+    if proof::check(bytes, b"ada", &exporter).is_ok_and(|proven| proven.key == ours().public_key()) {
         assert_eq!(proof::prove(&ours(), b"ada", &exporter).expect("signed"), bytes);
     }
     let _ = sshsig::verify(bytes, bytes);

@@ -4,12 +4,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use unglue::identity::{KnownHosts, Passphrase};
-use unglue::{Address, Client, ClientOptions, Code, ConnectError, Fault, UnknownHost};
+use unglue::identity::Passphrase;
+use unglue::identity::ssh_config::Checking;
+use unglue::{Address, Client, ClientOptions, Code, ConnectError, Exec, Fault, UnknownHost};
 
 use crate::args::connection::ConnectionArgs;
 use crate::args::target::HostArg;
 use crate::complaint::{Complaint, printable, say};
+use crate::configuration;
 use crate::host_prompt::agreed;
 use crate::passphrase;
 use crate::patience::{Asked, within};
@@ -28,21 +30,29 @@ impl Access {
     /// # Errors
     /// They contradict each other.
     pub(crate) fn new(host: &HostArg, flags: &ConnectionArgs) -> Result<Access, Complaint> {
-        let address = host.address(flags.port).map_err(Complaint::new)?;
+        let mut address = host.address(flags.port).map_err(Complaint::new)?;
+        let ssh = configuration::apply(&mut address, flags.ssh_config.as_deref())?;
         let asked = Asked::default();
         let asking = asked.clone();
         let ask = move |path: &Path| asking.ask(|| ask_passphrase(path));
-        let mut options = ClientOptions::default().accept_new(flags.accept_new).ask_passphrase(Arc::new(ask));
+        let accept_new = flags.accept_new || ssh.checking == Checking::AcceptNew;
+        let limit = flags.connect_timeout.or(ssh.connect_timeout);
+        let mut options = ClientOptions::default().accept_new(accept_new).ask_passphrase(Arc::new(ask)).ssh(ssh);
         options.identity = flags.identity.clone();
         options.known_hosts = flags.known_hosts.clone();
-        if let Some(limit) = flags.connect_timeout {
+        if let Some(limit) = limit {
             // The steps may take as long as all of it.
             options.link.connect = limit;
             options.link.handshake = limit;
             options.link.first_message = limit;
             options.link.welcome = limit;
         }
-        Ok(Access { address, options, limit: flags.connect_timeout, asked })
+        Ok(Access { address, options, limit, asked })
+    }
+
+    /// The command with the variables that the ssh configuration sends (`SendEnv`).
+    pub(crate) fn with_variables(&self, exec: Exec) -> Exec {
+        exec.env_defaults(self.options.ssh.variables())
     }
 
     /// Connects. A server that isn't known is asked about once, if there is somebody to ask.
@@ -65,11 +75,16 @@ impl Access {
         })
     }
 
+    /// `StrictHostKeyChecking yes` refuses without a question.
+    fn may_ask(&self) -> bool {
+        self.options.ssh.checking != Checking::Strict
+    }
+
     async fn connect_at_leisure(&self) -> Result<Client, Fault> {
         match Client::connect(&self.address, &self.options).await {
-            Err(ConnectError::Unknown(unknown)) if self.asked.ask(|| agreed(&unknown)) => {
+            Err(ConnectError::Unknown(unknown)) if self.may_ask() && self.asked.ask(|| agreed(&unknown)) => {
                 remember(&unknown);
-                let options = self.options.clone().agreed(unknown.key);
+                let options = self.options.clone().agreed(unknown.key.clone());
                 Client::connect(&self.address, &options).await.map_err(fault)
             }
             connected => connected.map_err(fault),
@@ -84,7 +99,7 @@ fn fault(error: ConnectError) -> Fault {
 
 /// Adds the server to the known hosts. Where that can't be done, as in a home that is read-only, it is trusted this time.
 fn remember(unknown: &UnknownHost) {
-    if let Err(error) = KnownHosts::append(&unknown.file, &unknown.target.host, unknown.target.port, &unknown.key) {
+    if let Err(error) = unknown.remember() {
         say(&format!(
             "warning: {} is trusted this time only: {error}. --known-hosts FILE names another file",
             unknown.target

@@ -50,10 +50,11 @@ fn ask(unknown: &UnknownHost) -> io::Result<bool> {
 
 fn question(unknown: &UnknownHost) -> String {
     let question = format!(
-        "The server at {} is not known. Its host key is\n  256 {} ({})\nTrust it, and add it to {}? [yes/no/fingerprint] ",
+        "The server at {} is not known. Its host key is\n  {} {} ({})\nTrust it, and add it to {}? [yes/no/fingerprint] ",
         unknown.target,
+        unknown.key.bits(),
         unknown.key.fingerprint(),
-        unknown.key.kind().trim_start_matches("ssh-").to_uppercase(),
+        unknown.key.key_kind().short_name(),
         unknown.file.display(),
     );
     question.split('\n').map(printable).collect::<Vec<_>>().join("\n")

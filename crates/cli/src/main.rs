@@ -11,6 +11,7 @@ mod blocking;
 mod calendar;
 mod clock;
 mod complaint;
+mod configuration;
 mod cp;
 mod demo;
 mod exec;
@@ -65,7 +66,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<ExitCode, Complaint> {
     if !matches!(command, Command::Serve(_)) {
         log::start_client_log()?;
-        warnings::show();
+        warnings::show(command.is_verbose());
     }
     if uses_keys(&command) {
         unglue::identity::forbid_core_dumps();

@@ -47,7 +47,9 @@ fn options(args: ServeArgs) -> ServerOptions {
         .listen(args.listen);
     options.root = args.root.map(absolute);
     options.state = args.state.map(absolute);
-    options.host_key = args.host_key.map(absolute);
+    options.host_keys = args.host_key.into_iter().map(absolute).collect();
+    options.revoked_keys = args.revoked_keys.map(absolute);
+    options.user_environment = args.permit_user_environment;
     options.authorized_keys = args.authorized_keys.map(absolute);
     options
 }

@@ -3,10 +3,12 @@
 //! Every call has a deadline and every reply a limit. A signature may wait for a human (a confirmation, a touch),
 //! so callers run these calls on a thread that nobody waits for.
 
+use super::certificate::{Certificate, CertificateError};
 use super::env::path_from_env;
 use super::error::IdentityError;
-use super::key::{KeyError, PublicKey};
-use super::sshsig::{Signer, ed25519_signature};
+use super::key::{KeyError, KeyKind, Material, PublicKey};
+use super::signature;
+use super::sshsig::Signer;
 use super::wire::{Cursor, put_string};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
@@ -33,6 +35,9 @@ const REQUEST_IDENTITIES: u8 = 11;
 const IDENTITIES_ANSWER: u8 = 12;
 const SIGN_REQUEST: u8 = 13;
 const SIGN_RESPONSE: u8 = 14;
+
+/// The flag that asks for SHA-512 in an RSA signature (section 6.3 there).
+const RSA_SHA512: u32 = 4;
 
 /// An ssh-agent, known by its socket. Each call opens a connection of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,16 +71,21 @@ impl Agent {
         AgentKeys::from_answer(self, &reply).ok_or_else(|| self.failed("sent a list of keys that is malformed"))
     }
 
-    fn sign(&self, key: &PublicKey, data: &[u8]) -> Result<[u8; 64], IdentityError> {
+    fn sign(&self, key: &AgentKey, data: &[u8]) -> Result<Vec<u8>, IdentityError> {
         let mut request = vec![SIGN_REQUEST];
-        put_string(&mut request, &key.to_wire());
+        put_string(&mut request, &key.listed());
         put_string(&mut request, data);
-        // No flags: they choose among RSA's hashes.
-        request.extend_from_slice(&0u32.to_be_bytes());
+        let flags = if key.public_key.key_kind() == KeyKind::Rsa { RSA_SHA512 } else { 0 };
+        request.extend_from_slice(&flags.to_be_bytes());
         let reply = self.exchange(&request, SIGN_RESPONSE, SIGN_DEADLINE)?;
         let mut cursor = Cursor::new(&reply);
-        let signature = cursor.string().filter(|_| cursor.is_empty()).and_then(|string| ed25519_signature(string).ok());
-        signature.map(|signature| signature.to_bytes()).ok_or_else(|| self.failed("sent a signature that is malformed"))
+        let signature = cursor.string().filter(|_| cursor.is_empty());
+        let signature = signature.and_then(|signature| whole(&key.public_key, signature));
+        let signature = signature.ok_or_else(|| self.failed("sent a signature that is malformed"))?;
+        match signature::verify(&key.public_key, data, &signature) {
+            Ok(_) => Ok(signature),
+            Err(error) => Err(self.failed(format!("sent a signature that does not hold: {error}"))),
+        }
     }
 
     /// Sends one request and gives the body of the reply, which must be of the kind `wanted`.
@@ -103,9 +113,9 @@ impl Agent {
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct AgentKeys {
-    /// The ed25519 keys.
+    /// The keys that can be used. A key that has a certificate is there twice, as the agent lists it.
     pub usable: Vec<AgentKey>,
-    /// The kinds and comments of the other keys, certificates included.
+    /// The kinds and comments of the other keys.
     pub other_kinds: Vec<(String, String)>,
 }
 
@@ -113,10 +123,22 @@ impl AgentKeys {
     /// Reads the body of an agent's identities answer (draft-ietf-sshm-ssh-agent section 3.4); `None` if it is malformed.
     pub fn from_answer(agent: &Agent, body: &[u8]) -> Option<Self> {
         let mut keys = Self::default();
-        for (key, comment) in parse_keys(body)? {
-            match key {
-                Ok(public_key) => keys.usable.push(AgentKey { agent: agent.clone(), public_key, comment }),
-                Err(KeyError::Unsupported { kind }) => keys.other_kinds.push((kind, comment)),
+        for (blob, comment) in parse_keys(body)? {
+            let read = match Certificate::from_wire(blob) {
+                Ok(certificate) => Ok((certificate.key().clone(), Some(certificate))),
+                Err(CertificateError::Key(KeyError::Unsupported { .. })) => {
+                    PublicKey::from_wire(blob).map(|key| (key, None)).map_err(CertificateError::from)
+                }
+                Err(error) => Err(error),
+            };
+            match read {
+                Ok((public_key, certificate)) => {
+                    keys.usable.push(AgentKey { agent: agent.clone(), public_key, certificate, comment });
+                }
+                Err(CertificateError::Key(KeyError::Unsupported { kind })) => keys.other_kinds.push((kind, comment)),
+                Err(CertificateError::Key(KeyError::RsaSize { bits })) => {
+                    keys.other_kinds.push((format!("ssh-rsa ({bits} bits)"), comment));
+                }
                 Err(error) => tracing::debug!(comment, "passed over a key of the ssh-agent: {error}"),
             }
         }
@@ -124,11 +146,21 @@ impl AgentKeys {
     }
 }
 
+/// An RSA signature as long as the modulus: some agents leave out leading zeros.
+fn whole(key: &PublicKey, signature: &[u8]) -> Option<Vec<u8>> {
+    let Material::Rsa { modulus, .. } = key.material() else { return Some(signature.to_vec()) };
+    let mut cursor = Cursor::new(signature);
+    let (algorithm, value) = (cursor.string()?, cursor.string()?);
+    let missing = modulus.len().checked_sub(value.len()).filter(|_| cursor.is_empty())?;
+    Some(signature::encode(std::str::from_utf8(algorithm).ok()?, &[&vec![0; missing], value].concat()))
+}
+
 /// A key that an agent holds.
 #[derive(Debug, Clone)]
 pub struct AgentKey {
     agent: Agent,
     public_key: PublicKey,
+    certificate: Option<Certificate>,
     comment: String,
 }
 
@@ -142,29 +174,42 @@ impl AgentKey {
     pub fn agent(&self) -> &Agent {
         &self.agent
     }
+
+    /// The certificate that the agent holds for the key, if this is that entry.
+    pub fn certificate(&self) -> Option<&Certificate> {
+        self.certificate.as_ref()
+    }
+
+    /// The entry that the agent lists, by which it is asked to sign.
+    pub(super) fn listed(&self) -> Vec<u8> {
+        match &self.certificate {
+            Some(certificate) => certificate.to_wire(),
+            None => self.public_key.to_wire(),
+        }
+    }
 }
 
 impl Signer for AgentKey {
     fn public_key(&self) -> PublicKey {
-        self.public_key
+        self.public_key.clone()
     }
 
     /// Takes at most 60 s: a human may have to touch or confirm.
-    fn sign(&self, data: &[u8]) -> Result<[u8; 64], IdentityError> {
-        self.agent.sign(&self.public_key, data)
+    fn sign(&self, data: &[u8]) -> Result<Vec<u8>, IdentityError> {
+        self.agent.sign(self, data)
     }
 }
 
-type Listed = (Result<PublicKey, KeyError>, String);
+type Listed<'a> = (&'a [u8], String);
 
 /// Reads the body of an identities answer (draft-ietf-sshm-ssh-agent section 3.4): a count, then as many keys with
 /// comments. Memory grows with the keys that are there, never with the count that is announced.
-fn parse_keys(body: &[u8]) -> Option<Vec<Listed>> {
+fn parse_keys(body: &[u8]) -> Option<Vec<Listed<'_>>> {
     let mut cursor = Cursor::new(body);
     let count = cursor.uint32()?;
     let mut keys = Vec::new();
     for _ in 0..count {
-        let key = PublicKey::from_wire(cursor.string()?);
+        let key = cursor.string()?;
         keys.push((key, String::from_utf8_lossy(cursor.string()?).into_owned()));
     }
     cursor.is_empty().then_some(keys)
@@ -258,7 +303,7 @@ mod tests {
         let mut body = vec![0, 0, 0, 1];
         put_string(&mut body, &key.to_wire());
         put_string(&mut body, b"note");
-        assert_eq!(parse_keys(&body), Some(vec![(Ok(key), "note".to_owned())]));
+        assert_eq!(parse_keys(&body), Some(vec![(&key.to_wire()[..], "note".to_owned())]));
         body[3] = 2;
         assert_eq!(parse_keys(&body), None);
         body[3] = 0;

@@ -83,7 +83,7 @@ pub enum IdentityError {
     },
     /// There is nothing to prove oneself with.
     #[error(
-        "no ed25519 key was found to log in with ({looked}). {}Make one with `unglue key init`, or name one with --identity FILE",
+        "no key was found to log in with ({looked}). {}Make one with `unglue key init`, or name one with --identity FILE",
         only_others(.other_kinds)
     )]
     NoIdentity {
@@ -112,7 +112,7 @@ pub enum IdentityError {
 fn only_others(keys: &[String]) -> String {
     match keys {
         [] => String::new(),
-        keys => format!("This release logs in with ed25519 keys only, not with {}. ", keys.join(" or ")),
+        keys => format!("Not handled: {}. ", keys.join(" or ")),
     }
 }
 

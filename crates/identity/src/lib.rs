@@ -29,43 +29,58 @@
 //! let proven = identity.prove(b"ada", &exporter, &|_| None)?;
 //!
 //! // The server checks the proof, and then whether that key is listed.
-//! let public_key = proof::check(&proven, b"ada", &exporter)?;
-//! let line = AuthorizedKeys::of_home(home, uid).check(&public_key)?;
+//! let proven = proof::check(&proven, b"ada", &exporter)?;
+//! let line = AuthorizedKeys::of_home(home, uid).check(&proven.key)?;
 //! assert_eq!(line.comment, "ada@laptop");
 //! # Ok(())
 //! # }
 //! ```
 
+mod addresses;
 mod agent;
 pub mod authorized_keys;
 mod bounded;
+mod certificate;
 mod core_dumps;
+mod der;
 mod env;
 mod error;
 mod host_key;
 mod key;
 mod key_file;
 pub mod known_hosts;
+mod local_time;
+mod login;
 mod new_key;
 mod own;
+mod pattern;
+mod policy;
 mod principal;
 mod private_key;
 pub mod proof;
+mod revoked;
 mod shell_word;
+mod signature;
+pub mod ssh_config;
 pub mod sshsig;
 mod wire;
 
 pub use agent::{Agent, AgentKey, AgentKeys};
 pub use authorized_keys::{Authorised, AuthorizedKeys, Denied};
+pub use certificate::{Certificate, CertificateError, CertificateUse};
 pub use core_dumps::forbid_core_dumps;
 pub use error::IdentityError;
-pub use host_key::{HostKey, SYSTEM_HOST_KEY};
-pub use key::{Fingerprint, KeyError, PublicKey};
+pub use host_key::{HostKey, HostKeys, SYSTEM_HOST_KEY};
+pub use key::{Fingerprint, KeyError, KeyKind, PublicKey};
 pub use key_file::{AskPassphrase, KeyFile, NotAKey, Passphrase};
 pub use known_hosts::{KnownHosts, KnownHostsFiles, Verdict};
+pub use login::{Credential, Login};
 pub use new_key::make_key_file;
-pub use own::{Identity, IdentitySearch};
-pub use principal::{Denial, Policy, Principal};
+pub use own::{Found, Identity, IdentitySearch, NotTried};
+pub use policy::{Forwarding, Permit, Policy};
+pub use principal::{Denial, Principal};
 pub use private_key::PrivateKey;
 pub use proof::{EXPORTER_CONTEXT, EXPORTER_LABEL, EXPORTER_LEN};
-pub use sshsig::{ProofError, Signer};
+pub use revoked::RevokedKeys;
+pub use signature::Presence;
+pub use sshsig::{ProofError, Proven, Signer};

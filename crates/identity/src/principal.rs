@@ -4,7 +4,9 @@ use std::error::Error;
 use std::fmt;
 
 use super::authorized_keys::Denied;
+use super::certificate::Certificate;
 use super::key::PublicKey;
+use super::policy::Policy;
 
 /// An authenticated user. Everything that a connection does is done in its name.
 ///
@@ -22,6 +24,8 @@ pub struct Principal {
     pub user: String,
     /// The key that was proved; `None` where the transport has authenticated the peer (a unix socket, an `ssh` process).
     pub key: Option<PublicKey>,
+    /// The certificate that it logged in with, if it did.
+    pub certificate: Option<Certificate>,
     /// What it may do.
     pub policy: Policy,
 }
@@ -29,7 +33,12 @@ pub struct Principal {
 impl Principal {
     /// The owner of `key`, as the user `user`.
     pub fn new(user: impl Into<String>, key: Option<PublicKey>, policy: Policy) -> Principal {
-        Principal { user: user.into(), key, policy }
+        Principal { user: user.into(), key, certificate: None, policy }
+    }
+
+    /// Logged in with this certificate.
+    pub fn certificate(self, certificate: Option<Certificate>) -> Principal {
+        Principal { certificate, ..self }
     }
 }
 
@@ -41,33 +50,6 @@ impl fmt::Display for Principal {
             Some(key) => write!(f, " by {}", key.fingerprint()),
             None => Ok(()),
         }
-    }
-}
-
-/// The operations that a principal may use. The default allows none.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Policy {
-    /// Whether commands may be run.
-    pub exec: bool,
-    /// Whether files may be read and written.
-    pub files: bool,
-}
-
-impl Policy {
-    /// Everything that this version knows.
-    pub fn everything() -> Policy {
-        Policy { exec: true, files: true }
-    }
-
-    /// Commands too.
-    pub fn allow_exec(self) -> Policy {
-        Policy { exec: true, ..self }
-    }
-
-    /// Files too.
-    pub fn allow_files(self) -> Policy {
-        Policy { files: true, ..self }
     }
 }
 

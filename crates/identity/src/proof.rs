@@ -5,8 +5,7 @@
 //! proof is worth nothing on another connection, so it can't be replayed or passed on by a server in the middle.
 
 use super::error::IdentityError;
-use super::key::PublicKey;
-use super::sshsig::{self, ProofError, Signer};
+use super::sshsig::{self, ProofError, Proven, Signer};
 use super::wire::put_string;
 use unglue_proto::PROTOCOL;
 
@@ -47,7 +46,7 @@ pub fn prove(signer: &dyn Signer, user: &[u8], exporter: &[u8; EXPORTER_LEN]) ->
 /// # Errors
 ///
 /// [`ProofError`]: nothing is proved. One about another connection gives [`ProofError::Wrong`].
-pub fn check(proof: &[u8], user: &[u8], exporter: &[u8; EXPORTER_LEN]) -> Result<PublicKey, ProofError> {
+pub fn check(proof: &[u8], user: &[u8], exporter: &[u8; EXPORTER_LEN]) -> Result<Proven, ProofError> {
     sshsig::verify(proof, &transcript(user, exporter))
 }
 
@@ -67,7 +66,7 @@ mod tests {
     fn a_proof_holds_for_its_connection_and_user_only() {
         let key = PrivateKey::from_seed(&[3; 32]);
         let proof = prove(&key, b"ada", &[1; 32]).expect("signed");
-        assert_eq!(check(&proof, b"ada", &[1; 32]), Ok(key.public_key()));
+        assert_eq!(check(&proof, b"ada", &[1; 32]), Ok(Proven { key: key.public_key(), presence: None }));
         assert_eq!(check(&proof, b"ada", &[2; 32]), Err(ProofError::Wrong));
         assert_eq!(check(&proof, b"bob", &[1; 32]), Err(ProofError::Wrong));
     }

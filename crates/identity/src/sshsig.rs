@@ -4,32 +4,43 @@
 //! `SSHSIG`, which no SSH login does, and hold the [`NAMESPACE`].
 
 use super::error::IdentityError;
-use super::key::{ED25519, KeyError, PublicKey};
+use super::key::{KeyError, PublicKey};
+use super::signature::{self, Presence};
 use super::wire::{Cursor, put_string};
-use ed25519_dalek::{Signature, VerifyingKey};
 use ssh_key::sha2::{Digest as _, Sha512};
 
 /// The namespace of the proofs that open a link.
 pub const NAMESPACE: &str = "unglue-auth@1";
 
-/// The longest blob that is looked at. An ed25519 signature takes 182 bytes; other kinds will take up to 2 KiB.
+/// The longest blob that is looked at. An ed25519 signature takes 182 bytes, one of an RSA key of 8192 bits 2.2 KiB.
 pub const MAX_BLOB: usize = 4096;
 
 const MAGIC: &[u8; 6] = b"SSHSIG";
 const VERSION: u32 = 1;
 const HASH: &str = "sha512";
 
-/// Something that signs with an ed25519 key: a private key at hand, or an agent that holds it.
+/// Something that signs with a key: a private key at hand, or an agent that holds it.
 pub trait Signer {
     /// The public half of the key that signs.
     fn public_key(&self) -> PublicKey;
 
-    /// The ed25519 signature (RFC 8032) over exactly `data`.
+    /// The signature over exactly `data`, as SSH writes it: the algorithm's name and the value (RFC 4253 section 6.6), and for
+    /// keys in an authenticator its flags and counter (OpenSSH PROTOCOL.u2f).
     ///
     /// # Errors
     ///
     /// [`IdentityError::Agent`] if an agent refuses or doesn't answer in time.
-    fn sign(&self, data: &[u8]) -> Result<[u8; 64], IdentityError>;
+    fn sign(&self, data: &[u8]) -> Result<Vec<u8>, IdentityError>;
+}
+
+/// A key that was proved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Proven {
+    /// The key that signed.
+    pub key: PublicKey,
+    /// What its authenticator reports, for keys that live in one.
+    pub presence: Option<Presence>,
 }
 
 /// Signs `message` under our namespace and gives the blob of PROTOCOL.sshsig section 2.
@@ -46,7 +57,7 @@ pub fn sign(signer: &dyn Signer, message: &[u8]) -> Result<Vec<u8>, IdentityErro
     put_string(&mut blob, NAMESPACE.as_bytes());
     put_string(&mut blob, b"");
     put_string(&mut blob, HASH.as_bytes());
-    put_string(&mut blob, &signature_string(&signature));
+    put_string(&mut blob, &signature);
     Ok(blob)
 }
 
@@ -56,17 +67,14 @@ pub fn sign(signer: &dyn Signer, message: &[u8]) -> Result<Vec<u8>, IdentityErro
 /// # Errors
 ///
 /// [`ProofError`], whatever the bytes: the peer sent something else.
-pub fn verify(blob: &[u8], message: &[u8]) -> Result<PublicKey, ProofError> {
+pub fn verify(blob: &[u8], message: &[u8]) -> Result<Proven, ProofError> {
     if blob.len() > MAX_BLOB {
         return Err(ProofError::TooLong { got: blob.len() });
     }
     let parts = Parts::read(blob)?;
     let key = PublicKey::from_wire(parts.public_key)?;
-    let signature = ed25519_signature(parts.signature)?;
-    let verifier = VerifyingKey::from_bytes(key.as_ed25519()).map_err(|_| ProofError::Wrong)?;
-    // Strict: a key of small order, whose signatures fit many messages, proves nothing.
-    verifier.verify_strict(&signed_data(message), &signature).map_err(|_| ProofError::Wrong)?;
-    Ok(key)
+    let presence = signature::verify(&key, &signed_data(message), parts.signature)?;
+    Ok(Proven { key, presence })
 }
 
 /// The bytes that the key signs (PROTOCOL.sshsig section 3).
@@ -78,14 +86,6 @@ fn signed_data(message: &[u8]) -> Vec<u8> {
     put_string(&mut data, HASH.as_bytes());
     put_string(&mut data, &Sha512::digest(message));
     data
-}
-
-/// An ed25519 signature as SSH writes it (RFC 8709 section 6); an agent answers in this form too.
-fn signature_string(signature: &[u8; 64]) -> Vec<u8> {
-    let mut string = Vec::with_capacity(83);
-    put_string(&mut string, ED25519.as_bytes());
-    put_string(&mut string, signature);
-    string
 }
 
 /// The parts of a blob that vary; the rest has been checked.
@@ -120,23 +120,12 @@ fn next_string<'a>(cursor: &mut Cursor<'a>) -> Result<&'a [u8], ProofError> {
     cursor.string().ok_or(ProofError::Malformed("it is cut short"))
 }
 
-fn require(field: &'static str, wanted: &'static str, got: &[u8]) -> Result<(), ProofError> {
+pub(super) fn require(field: &'static str, wanted: &'static str, got: &[u8]) -> Result<(), ProofError> {
     if got == wanted.as_bytes() {
         return Ok(());
     }
     let shown = &got[..got.len().min(64)];
     Err(ProofError::Other { field, wanted, got: String::from_utf8_lossy(shown).into_owned() })
-}
-
-/// Reads what [`signature_string`] writes.
-pub(super) fn ed25519_signature(string: &[u8]) -> Result<Signature, ProofError> {
-    let mut cursor = Cursor::new(string);
-    require("signature's kind", ED25519, next_string(&mut cursor)?)?;
-    let bytes = next_string(&mut cursor)?;
-    match <&[u8; 64]>::try_from(bytes) {
-        Ok(bytes) if cursor.is_empty() => Ok(Signature::from_bytes(bytes)),
-        _ => Err(ProofError::Malformed("an ed25519 signature is 64 bytes, and nothing follows it")),
-    }
 }
 
 /// Why a proof proves nothing. The peer erred, or lied.
@@ -186,6 +175,10 @@ mod tests {
         PrivateKey::from_seed(&[7; 32])
     }
 
+    fn proven() -> Proven {
+        Proven { key: key().public_key(), presence: None }
+    }
+
     /// A blob with one field replaced, properly signed for that field.
     fn forged(namespace: &str, reserved: &str, hash: &str) -> Vec<u8> {
         let mut data = MAGIC.to_vec();
@@ -193,7 +186,7 @@ mod tests {
             put_string(&mut data, part);
         }
         let mut blob = [&MAGIC[..], &VERSION.to_be_bytes()].concat();
-        let signature = signature_string(&key().sign_ed25519(&data));
+        let signature = key().sign(&data).expect("signed");
         let wire = key().public_key().to_wire();
         for part in [&wire[..], namespace.as_bytes(), reserved.as_bytes(), hash.as_bytes(), &signature] {
             put_string(&mut blob, part);
@@ -204,13 +197,13 @@ mod tests {
     #[test]
     fn a_signature_verifies_for_its_message_only() {
         let blob = sign(&key(), b"message").expect("signed");
-        assert_eq!(verify(&blob, b"message"), Ok(key().public_key()));
+        assert_eq!(verify(&blob, b"message"), Ok(proven()));
         assert_eq!(verify(&blob, b"massage"), Err(ProofError::Wrong));
     }
 
     #[test]
     fn another_namespace_reserved_field_or_hash_is_refused_though_properly_signed() {
-        assert_eq!(verify(&forged(NAMESPACE, "", HASH), b"m"), Ok(key().public_key()));
+        assert_eq!(verify(&forged(NAMESPACE, "", HASH), b"m"), Ok(proven()));
         for (blob, wrong) in [
             (forged("file", "", HASH), "namespace"),
             (forged(NAMESPACE, "x", HASH), "reserved field"),
@@ -232,7 +225,7 @@ mod tests {
         signature[0] = 1;
         let mut blob = [&MAGIC[..], &VERSION.to_be_bytes()].concat();
         put_string(&mut blob, &PublicKey::from_ed25519(identity).to_wire());
-        for part in [NAMESPACE.as_bytes(), b"", HASH.as_bytes(), &signature_string(&signature)] {
+        for part in [NAMESPACE.as_bytes(), b"", HASH.as_bytes(), &signature::encode("ssh-ed25519", &signature)] {
             put_string(&mut blob, part);
         }
         assert_eq!(verify(&blob, b"anything"), Err(ProofError::Wrong));

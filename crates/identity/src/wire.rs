@@ -34,6 +34,29 @@ impl<'a> Cursor<'a> {
         self.take(length)
     }
 
+    /// Takes a `uint64`, most significant byte first.
+    pub(super) fn uint64(&mut self) -> Option<u64> {
+        let (taken, rest) = self.rest.split_first_chunk::<8>()?;
+        self.rest = rest;
+        Some(u64::from_be_bytes(*taken))
+    }
+
+    /// Takes a positive `mpint` as big-endian bytes without leading zeros. As OpenSSH, it reads numbers that have more
+    /// leading zeros than they need, and no negative ones.
+    pub(super) fn mpint(&mut self) -> Option<&'a [u8]> {
+        let bytes = self.string()?;
+        if bytes.first().is_some_and(|&byte| byte & 0x80 != 0) {
+            return None;
+        }
+        let start = bytes.iter().position(|&byte| byte != 0).unwrap_or(bytes.len());
+        Some(&bytes[start..])
+    }
+
+    /// What has not been read.
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
     /// Whether everything has been read. A parser must end here, or it took a longer message for a shorter one.
     pub(super) fn is_empty(&self) -> bool {
         self.rest.is_empty()
@@ -49,6 +72,16 @@ pub(super) fn put_string(out: &mut Vec<u8>, bytes: &[u8]) {
     let length = u32::try_from(bytes.len()).expect("a key, name or signature is shorter than 4 GiB");
     out.extend_from_slice(&length.to_be_bytes());
     out.extend_from_slice(bytes);
+}
+
+/// Appends a positive number, given as big-endian bytes, as the shortest `mpint`.
+pub(super) fn put_mpint(out: &mut Vec<u8>, magnitude: &[u8]) {
+    let start = magnitude.iter().position(|&byte| byte != 0).unwrap_or(magnitude.len());
+    let digits = &magnitude[start..];
+    match digits.first() {
+        Some(&byte) if byte & 0x80 != 0 => put_string(out, &[&[0], digits].concat()),
+        _ => put_string(out, digits),
+    }
 }
 
 /// An algorithm's name as a peer or a file wrote it, if it is fit to be shown: 1 to 64 visible ASCII characters.

@@ -8,12 +8,13 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
-use unglue_identity::{Principal, PrivateKey};
+use unglue_identity::{Certificate, Denial, Login, Principal, PrivateKey};
+use unglue_proto::limits::AUTH_MESSAGE;
 use unglue_proto::message::auth::{FromClient, Welcome};
 use unglue_proto::mux::Role;
 
 use crate::admission::{Admission, Evicted, Place};
-use crate::auth::{self, Answer, Examiner, Gatekeeper, LoginError, Logins};
+use crate::auth::{self, Answer, Examiner, Gatekeeper, LoginError, Logins, Reconsiderations};
 use crate::config::LinkConfig;
 use crate::error::LinkError;
 use crate::link::{Driver, Link, Start};
@@ -24,9 +25,15 @@ use crate::transport::{Peer, tcp, tls};
 /// How long a denied client may take to read why.
 const PARTING: Duration = Duration::from_secs(2);
 
-/// What a server proves itself with, made once from its host key.
+/// How often a link's login is looked at again ([`Gatekeeper::reconsider`]).
+pub const RECONSIDER: Duration = Duration::from_secs(20);
+
+/// What a server proves itself with, made once from its host keys.
 #[derive(Clone)]
-pub struct ServerTls(Arc<rustls::ServerConfig>);
+pub struct ServerTls {
+    tls: Arc<rustls::ServerConfig>,
+    certificates: Arc<Vec<Certificate>>,
+}
 
 impl ServerTls {
     /// Settings for this host key.
@@ -34,7 +41,27 @@ impl ServerTls {
     /// # Errors
     /// TLS does not take the key.
     pub fn new(host_key: &PrivateKey) -> Result<ServerTls, LinkError> {
-        tls::server_config(host_key).map(ServerTls)
+        ServerTls::with_keys(std::slice::from_ref(host_key))
+    }
+
+    /// Settings for several host keys of different kinds; a client chooses among the kinds.
+    ///
+    /// # Errors
+    /// TLS does not take one of the keys, or there is none.
+    pub fn with_keys(host_keys: &[PrivateKey]) -> Result<ServerTls, LinkError> {
+        Ok(ServerTls { tls: tls::server_config(host_keys)?, certificates: Arc::default() })
+    }
+
+    /// Has certificates for the host keys, which clients that know the authority ask for.
+    pub fn certificates(self, certificates: Vec<Certificate>) -> ServerTls {
+        ServerTls { certificates: Arc::new(certificates), ..self }
+    }
+
+    /// The certificates, in the form in which they are sent, which together fit into a message.
+    fn shown(&self) -> Vec<String> {
+        let mut room = AUTH_MESSAGE / 2;
+        let lines = self.certificates.iter().map(Certificate::to_openssh);
+        lines.take_while(|line| room.checked_sub(line.len()).map(|left| room = left).is_some()).collect()
     }
 }
 
@@ -45,6 +72,7 @@ pub struct Acceptor {
     gatekeeper: Arc<dyn Gatekeeper>,
     admission: Admission,
     logins: Logins,
+    again: Reconsiderations,
     config: LinkConfig,
 }
 
@@ -57,6 +85,8 @@ pub struct Accepted {
     pub driver: Driver,
     /// Who it is.
     pub principal: Principal,
+    /// How it logged in; `None` where the transport has authenticated it.
+    pub login: Option<Login>,
 }
 
 /// A connection that came to nothing: one line for the log.
@@ -81,7 +111,8 @@ impl fmt::Display for Refusal {
 impl Acceptor {
     /// Shows this host key, asks this gatekeeper.
     pub fn new(tls: ServerTls, gatekeeper: Arc<dyn Gatekeeper>, config: LinkConfig) -> Acceptor {
-        Acceptor { tls, gatekeeper, admission: Admission::default(), logins: Logins::default(), config }
+        let (admission, logins, again) = Default::default();
+        Acceptor { tls, gatekeeper, admission, logins, again, config }
     }
 
     /// Where connections wait until they have authenticated.
@@ -117,8 +148,30 @@ impl Acceptor {
     ) -> Result<Accepted, Refusal> {
         let mut opening = Opening::new(Box::new(io), Wire::plain());
         match self.greet(&mut opening, &principal).await {
-            Ok(unread) => Ok(self.accepted(opening, unread, principal)),
+            Ok(unread) => Ok(self.accepted(opening, unread, principal, None)),
             Err(error) => Err(self.part(opening, peer, error).await),
+        }
+    }
+
+    /// Waits until a principal that was let in by this login may not stay any longer: its key was removed or has expired, or
+    /// may do something else now. A file that can't be read is logged, and ends nothing.
+    pub async fn expelled(&self, peer: Peer, login: Arc<Login>, principal: Arc<Principal>) -> Denial {
+        let mut failing = false;
+        loop {
+            tokio::time::sleep(RECONSIDER).await;
+            let asked = self.again.ask(self.gatekeeper.clone(), login.clone(), principal.clone()).await;
+            let why = match asked {
+                Ok(Ok(())) => {
+                    failing = false;
+                    continue;
+                }
+                Ok(Err(Denial::Unavailable(why))) => why.to_string(),
+                Ok(Err(denial)) => return denial,
+                Err(error) => error.to_string(),
+            };
+            if !std::mem::replace(&mut failing, true) {
+                tracing::warn!(event = "not_reconsidered", %peer, why, "the link goes on, and no new one is admitted");
+            }
         }
     }
 
@@ -131,28 +184,28 @@ impl Acceptor {
             .unwrap_or_else(|_| Err(LinkError::late("the first message", limit)))?;
         auth::examine_trusted(first, principal)?;
         let welcome: Welcome = self.gatekeeper.welcome(principal);
-        opening.queue(&auth::reply(&Answer::Welcome(Box::new(welcome), principal.clone()))?)?;
+        opening.queue(&auth::welcome(welcome)?)?;
         Ok(inbox.into_rest())
     }
 
     async fn admit(&self, tcp: TcpStream, peer: Peer, place: &Place) -> Result<Accepted, Refusal> {
         let refusal = |error| Refusal { peer, stage: "handshake", error };
         tcp::tune(&tcp).map_err(|error| refusal(error.into()))?;
-        let tls = tls::accept(self.tls.0.clone()).map_err(refusal)?;
+        let tls = tls::accept(self.tls.tls.clone()).map_err(refusal)?;
         let mut opening = Opening::new(Box::new(tcp), Wire::Tls(Box::new(tls)));
         let limit = self.config.handshake;
         let handshake = timeout(limit, opening.handshake(|| place.in_handshake())).await;
         handshake.unwrap_or_else(|_| Err(LinkError::late("the handshake", limit))).map_err(refusal)?;
-        match self.authenticate(&mut opening, place).await {
-            Ok((principal, unread)) => Ok(self.accepted(opening, unread, principal)),
+        match self.authenticate(&mut opening, peer, place).await {
+            Ok((principal, login, unread)) => Ok(self.accepted(opening, unread, principal, Some(login))),
             Err(error) => Err(self.part(opening, peer, error).await),
         }
     }
 
-    fn accepted(&self, opening: Opening, unread: Vec<u8>, principal: Principal) -> Accepted {
+    fn accepted(&self, opening: Opening, unread: Vec<u8>, principal: Principal, login: Option<Login>) -> Accepted {
         let start = Start { unread, exchange: None };
         let (link, driver) = Link::new(Role::Server, opening.io, opening.wire, start, &self.config);
-        Accepted { link, driver, principal }
+        Accepted { link, driver, principal, login }
     }
 
     /// Tells the client why, as far as it may know.
@@ -164,9 +217,14 @@ impl Acceptor {
     }
 
     /// The messages before the streams. Gives who it is, and the bytes behind its hello.
-    async fn authenticate(&self, opening: &mut Opening, place: &Place) -> Result<(Principal, Vec<u8>), LinkError> {
+    async fn authenticate(
+        &self,
+        opening: &mut Opening,
+        peer: Peer,
+        place: &Place,
+    ) -> Result<(Principal, Login, Vec<u8>), LinkError> {
         let exporter = tls::exporter(opening.tls()?)?;
-        let mut examiner = Examiner::new(self.gatekeeper.clone(), exporter);
+        let mut examiner = Examiner::new(self.gatekeeper.clone(), exporter, peer.ip(), self.tls.shown());
         let mut inbox = opening::inbox();
         let (mut what, mut limit) = ("the first message", self.config.first_message);
         loop {
@@ -178,7 +236,8 @@ impl Acceptor {
             (answer, examiner) = self.examine(examiner, message).await?;
             opening.queue(&auth::reply(&answer)?)?;
             match answer {
-                Answer::Welcome(_, principal) => return Ok((principal, inbox.into_rest())),
+                Answer::Welcome(_, principal, login) => return Ok((*principal, *login, inbox.into_rest())),
+                Answer::Certificates(_) => opening.send().await.map(|_| ())?,
                 Answer::Sign(_) => {
                     place.has_shown_a_key();
                     opening.send().await?;

@@ -11,14 +11,15 @@ use unglue_proto::message::auth::{FromServer, Sign, Welcome};
 use unglue_proto::mux::Role;
 use unglue_proto::{Blame, Code, Fault};
 
-use crate::auth::{Credentials, hello_without_proof, welcome_exchange};
+use crate::LOGIN_STEPS;
+use crate::auth::{Credentials, certificates_wanted, hello_without_proof, welcome_exchange};
 use crate::config::LinkConfig;
 use crate::error::LinkError;
 use crate::link::{Driver, Link, Start};
 use crate::opening::{self, Opening};
 use crate::transport::wire::Wire;
 use crate::transport::{tcp, tls};
-use crate::trust::{HostTrust, UnknownHost};
+use crate::trust::{HostTrust, HostVerdict, UnknownHost};
 
 /// A server's address.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -134,8 +135,13 @@ async fn attempt(
     config: &LinkConfig,
     offer: bool,
 ) -> Result<Connected, Attempt> {
+    let server = trust.of(target)?;
+    tracing::debug!(target: LOGIN_STEPS, "connecting to {target}");
     let tcp = tcp::open(target, config.connect).await?;
-    let mut opening = Opening::new(Box::new(tcp), Wire::Tls(Box::new(tls::connect()?)));
+    if let Ok(address) = tcp.peer_addr() {
+        tracing::debug!(target: LOGIN_STEPS, "connected to {address}");
+    }
+    let mut opening = Opening::new(Box::new(tcp), Wire::Tls(Box::new(tls::connect(&server.kinds())?)));
     let late =
         |what: &str, limit| LinkError::TimedOut { what: format!("{what} with {target}"), limit, blame: Blame::System };
     let handshake = timeout(config.handshake, opening.handshake(|| ())).await;
@@ -143,17 +149,27 @@ async fn attempt(
         .map_err(|_| late("the TLS handshake", config.handshake))?
         .map_err(|error| LinkError::Handshake { target: target.to_string(), source: Arc::new(error) })?;
     let host_key = tls::host_key(opening.tls()?)?;
-    trust.check(target, host_key)?;
+    let (kind, shown) = (host_key.kind(), host_key.fingerprint());
+    tracing::debug!(target: LOGIN_STEPS, "the server proved by TLS 1.3 to have the host key {kind} {shown}");
+    if let HostVerdict::AskForCertificates = server.check(&host_key)? {
+        let shown = timeout(config.first_message, certificates(&mut opening)).await;
+        let shown = shown.map_err(|_| late("the exchange about the host's certificates", config.first_message))??;
+        server.check_certificates(&host_key, &shown)?;
+    }
 
     let exporter = tls::exporter(opening.tls()?)?;
     let identity = match offer || who.wants_offer() {
         false => who.choose(None)?,
         true => {
             opening.queue(&who.offer()?)?;
+            let count = who.identities.len();
+            tracing::debug!(target: LOGIN_STEPS, "asking the server which of {count} public keys it accepts");
             let answer = timeout(config.first_message, offer_answer(&mut opening)).await;
             who.choose(Some(&answer.map_err(|_| late("the exchange about our keys", config.first_message))??))?
         }
     };
+    let (key, from) = (identity.public_key().fingerprint(), identity.describe());
+    tracing::debug!(target: LOGIN_STEPS, "signing this connection's own value with the key {key} of {from}");
     tracing::debug!(event = "proving", key = %identity.public_key().fingerprint());
     let hello = who.hello(identity.clone(), exporter).await.map_err(|error| match error {
         LinkError::Identity { .. } => Attempt::Unusable(identity, error),
@@ -191,6 +207,21 @@ fn connected(
     Ok(Connected { link, driver, welcome, host_key })
 }
 
+/// The certificates of the host key.
+async fn certificates(opening: &mut Opening) -> Result<Vec<String>, LinkError> {
+    opening.queue(&certificates_wanted()?)?;
+    opening.send().await?;
+    let mut inbox = opening::inbox();
+    match opening.next(&mut inbox).await? {
+        FromServer::Certificates(shown) => {
+            opening.unread = inbox.into_rest();
+            Ok(shown.certificates)
+        }
+        FromServer::Denied(fault) => Err(LinkError::Refused { fault }),
+        _ => Err(LinkError::misplaced("the server answers something else than the host key's certificates")),
+    }
+}
+
 /// Sends the offer and waits for the server's choice.
 async fn offer_answer(opening: &mut Opening) -> Result<Sign, LinkError> {
     opening.send().await?;
@@ -201,6 +232,9 @@ async fn offer_answer(opening: &mut Opening) -> Result<Sign, LinkError> {
             Err(LinkError::Refused { fault })
         }
         FromServer::Welcome(_) => Err(LinkError::misplaced("the server welcomes before it has seen a proof")),
+        FromServer::Certificates(_) => {
+            Err(LinkError::misplaced("the server shows certificates that were not asked for"))
+        }
         FromServer::Sign(sign) => {
             opening.unread = inbox.into_rest();
             Ok(sign)
@@ -219,7 +253,7 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let target = Target { host: "127.0.0.1".into(), port: listener.local_addr().expect("an address").port() };
         let files = KnownHostsFiles { read: Vec::new(), append: "/nonexistent".into() };
-        let trust = HostTrust { files, accept_new: false, agreed: None };
+        let trust = HostTrust { files, accept_new: false, agreed: None, alias: None };
         let who = Credentials { user: None, identities: Vec::new(), ask: Arc::new(|_| None) };
         let config = LinkConfig { handshake: std::time::Duration::from_millis(200), ..LinkConfig::default() };
         match connect(&target, &trust, &who, &config).await {

@@ -25,6 +25,9 @@
 //! beside the multiplexer behind the handle, and [`SendStream`] and [`RecvStream`] would wrap its streams. Opening, authentication (over
 //! its exporter) and admission would stay as they are, and no operation would change.
 
+/// The target of the [`tracing`] events that report the steps of a client's login, one sentence each.
+pub const LOGIN_STEPS: &str = "unglue::login";
+
 mod accept;
 pub mod admission;
 pub mod auth;
@@ -37,7 +40,7 @@ pub mod threads;
 mod transport;
 mod trust;
 
-pub use accept::{Accepted, Acceptor, Refusal, ServerTls};
+pub use accept::{Accepted, Acceptor, RECONSIDER, Refusal, ServerTls};
 pub use config::LinkConfig;
 pub use connect::{ConnectError, Connected, Target, connect, connect_over};
 pub use error::LinkError;

@@ -9,10 +9,10 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Mutex, oneshot};
 use unglue_host::store::{Facts, Sink, Source, Store, StoreError};
-use unglue_identity::{AskPassphrase, IdentitySearch, KnownHostsFiles, PublicKey};
+use unglue_identity::{AskPassphrase, IdentitySearch, KnownHostsFiles, PublicKey, ssh_config};
 use unglue_link::auth::Credentials;
 use unglue_link::threads::on_thread;
-use unglue_link::{ConnectError, Connected, HostTrust, Link, LinkConfig, LinkError, Target};
+use unglue_link::{ConnectError, Connected, HostTrust, LOGIN_STEPS, Link, LinkConfig, LinkError, Target};
 use unglue_proto::message::Tally;
 use unglue_proto::message::auth::Welcome;
 use unglue_proto::message::files::{Done, FileEntry, Verb};
@@ -124,6 +124,9 @@ pub struct ClientOptions {
     pub agreed: Option<PublicKey>,
     /// Asked for the passphrase of an encrypted key.
     pub ask_passphrase: Arc<AskPassphrase<'static>>,
+    /// What the user's ssh configuration says about the server: identities, known hosts, alias. The host's name and the user
+    /// in it are for the caller to put into the [`Address`].
+    pub ssh: ssh_config::Settings,
     /// Deadlines, heartbeat and memory of the link.
     pub link: LinkConfig,
 }
@@ -136,6 +139,7 @@ impl Default for ClientOptions {
             accept_new: false,
             agreed: None,
             ask_passphrase: Arc::new(|_| None),
+            ssh: ssh_config::Settings::default(),
             link: LinkConfig::default(),
         }
     }
@@ -165,6 +169,24 @@ impl ClientOptions {
     /// Asked for the passphrase of an encrypted key, on a thread of its own.
     pub fn ask_passphrase(self, ask_passphrase: Arc<AskPassphrase<'static>>) -> ClientOptions {
         ClientOptions { ask_passphrase, ..self }
+    }
+
+    /// What the user's ssh configuration says about the server.
+    pub fn ssh(self, ssh: ssh_config::Settings) -> ClientOptions {
+        ClientOptions { ssh, ..self }
+    }
+
+    /// Where identities are looked for.
+    pub fn search(&self) -> IdentitySearch {
+        self.ssh.search(IdentitySearch::from_env(self.identity.clone()))
+    }
+
+    /// The files of known hosts.
+    ///
+    /// # Errors
+    /// No file is named, and the user has no home.
+    pub fn known_hosts_files(&self) -> Result<KnownHostsFiles, unglue_identity::IdentityError> {
+        Ok(self.ssh.known_hosts(self.known_hosts.is_some(), KnownHostsFiles::from_env(self.known_hosts.clone())?))
     }
 
     /// How long the TCP connection may take to open.
@@ -500,7 +522,7 @@ impl Client {
 
 /// Connects, with the keys that there are, to a server that is known.
 async fn dial(address: &Address, options: &ClientOptions) -> Result<Connected, ConnectError> {
-    let search = IdentitySearch::from_env(options.identity.clone());
+    let search = options.search();
     // The agent's answer may take its time; finding files doesn't.
     let wrong = |error: unglue_identity::IdentityError| LinkError::from(error);
     let found = match search.agent.is_some() && search.file.is_none() {
@@ -512,14 +534,17 @@ async fn dial(address: &Address, options: &ClientOptions) -> Result<Connected, C
     let identities = found.map_err(wrong)?;
     for identity in &identities {
         let from = identity.describe();
-        tracing::debug!(event = "login_key", key = %identity.public_key().fingerprint(), from);
+        let (kind, key) = (identity.public_key().kind(), identity.public_key().fingerprint());
+        tracing::debug!(target: LOGIN_STEPS, "a key to try: {kind} {key} of {from}");
+        tracing::debug!(event = "login_key", %key, from);
     }
     let who = Credentials {
         user: address.user.clone(),
         identities: identities.into_iter().map(Arc::new).collect(),
         ask: options.ask_passphrase.clone(),
     };
-    let files = KnownHostsFiles::from_env(options.known_hosts.clone()).map_err(wrong)?;
-    let trust = HostTrust { files, accept_new: options.accept_new, agreed: options.agreed };
+    let files = options.known_hosts_files().map_err(wrong)?;
+    let (agreed, alias) = (options.agreed.clone(), options.ssh.host_key_alias.clone());
+    let trust = HostTrust { files, accept_new: options.accept_new, agreed, alias };
     unglue_link::connect(&address.target, &trust, &who, &options.link).await
 }

@@ -14,17 +14,23 @@ pub(crate) struct ConnectionArgs {
     /// The server's port [default: 7227]
     #[arg(short = 'P', long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) port: Option<u16>,
-    /// Log in with this private key, and try no other [env: UNGLUE_IDENTITY; default: the ssh-agent's keys,
-    /// ~/.ssh/id_ed25519, ~/.config/unglue/id_ed25519]
+    /// Log in with this private key, and try no other [env: UNGLUE_IDENTITY; default: the ssh-agent's keys; id_ed25519,
+    /// id_ecdsa and id_rsa in ~/.ssh; ~/.config/unglue/id_ed25519]
     #[arg(long, value_name = "FILE")]
     pub(crate) identity: Option<PathBuf>,
     /// Use only this file of known servers [env: UNGLUE_KNOWN_HOSTS; default: ~/.config/unglue/known_hosts,
-    /// ~/.ssh/known_hosts]
+    /// ~/.ssh/known_hosts, /etc/ssh/ssh_known_hosts]
     #[arg(long, value_name = "FILE")]
     pub(crate) known_hosts: Option<PathBuf>,
     /// The limit for connecting and logging in (500ms, 3s); time for your answers doesn't count
     #[arg(long, value_name = "DUR", value_parser = parse_timeout)]
     pub(crate) connect_timeout: Option<Duration>,
+    /// Read this ssh configuration instead of ~/.ssh/config and /etc/ssh/ssh_config, or `none` [env: UNGLUE_SSH_CONFIG]
+    #[arg(short = 'F', long, value_name = "FILE")]
+    pub(crate) ssh_config: Option<PathBuf>,
+    /// Report each step of the login on standard error
+    #[arg(short = 'v', long)]
+    pub(crate) verbose: bool,
     /// Add an unknown server without asking; a server whose key has changed is still refused
     #[arg(long)]
     pub(crate) accept_new: bool,

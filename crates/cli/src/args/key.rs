@@ -23,6 +23,13 @@ pub(crate) struct KeyArgs {
     pub(crate) command: KeyCommand,
 }
 
+impl KeyArgs {
+    /// Whether the steps of a login are wanted.
+    pub(crate) fn is_verbose(&self) -> bool {
+        matches!(&self.command, KeyCommand::Trust(args) if args.connection.verbose)
+    }
+}
+
 /// What to do with keys.
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeyCommand {
@@ -63,13 +70,19 @@ pub(crate) struct ShowArgs {
     pub(crate) identity: Option<PathBuf>,
 }
 
-/// List the keys in the order in which they are tried, and the known servers
+/// List the keys in the order in which they are tried, those that are not tried and why, and the known servers
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
   unglue key list
+  unglue key list build.example                    # with what ~/.ssh/config says about it
   unglue key list --known-hosts ./known_hosts")]
 pub(crate) struct ListArgs {
+    #[arg(value_name = "HOST", help = "A server, to heed what the ssh configuration says about it")]
+    pub(crate) host: Option<HostArg>,
+    /// Read this ssh configuration instead of ~/.ssh/config and /etc/ssh/ssh_config [env: UNGLUE_SSH_CONFIG]
+    #[arg(short = 'F', long, value_name = "FILE")]
+    pub(crate) ssh_config: Option<PathBuf>,
     /// The private key to log in with [env: UNGLUE_IDENTITY]
     #[arg(long, value_name = "FILE")]
     pub(crate) identity: Option<PathBuf>,

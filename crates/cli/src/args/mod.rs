@@ -83,3 +83,16 @@ pub(crate) enum Command {
     Completions(manual::CompletionsArgs),
     Man(manual::ManArgs),
 }
+
+impl Command {
+    /// Whether the steps of a login are wanted (`-v`).
+    pub(crate) fn is_verbose(&self) -> bool {
+        match self {
+            Command::Exec(args) => args.connection.verbose,
+            Command::Repl(args) => args.connection.verbose,
+            Command::Cp(args) => args.connection.verbose,
+            Command::Key(args) => args.is_verbose(),
+            _ => false,
+        }
+    }
+}

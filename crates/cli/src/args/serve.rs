@@ -34,12 +34,19 @@ pub(crate) struct ServeArgs {
     /// Where the server keeps its host key and its records of temporary files [default: ~/.local/state/unglue]
     #[arg(long, value_name = "DIR")]
     pub(crate) state: Option<PathBuf>,
-    /// The host key [default: /etc/ssh/ssh_host_ed25519_key if it can be read, else a key of its own]
+    /// A host key, ed25519 or ECDSA; may be repeated [default: /etc/ssh/ssh_host_ed25519_key and ssh_host_ecdsa_key if they
+    /// can be read, else a key of its own]
     #[arg(long, value_name = "FILE")]
-    pub(crate) host_key: Option<PathBuf>,
+    pub(crate) host_key: Vec<PathBuf>,
     /// The keys that may log in [default: ~/.ssh/authorized_keys]
     #[arg(long, value_name = "FILE")]
     pub(crate) authorized_keys: Option<PathBuf>,
+    /// Refuse the keys and certificates of this file: public keys, or a list that ssh-keygen -k has made
+    #[arg(long, value_name = "FILE")]
+    pub(crate) revoked_keys: Option<PathBuf>,
+    /// Set the variables of environment= options in authorized_keys
+    #[arg(long)]
+    pub(crate) permit_user_environment: bool,
     /// Print the address and the log as JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -34,9 +34,10 @@ use sink::Sink;
 /// # Errors
 /// Everything but the command's own end.
 pub(crate) fn run(args: &ExecArgs) -> Result<ExitCode, Complaint> {
-    let plan = args.plan().map_err(Complaint::new)?;
+    let mut plan = args.plan().map_err(Complaint::new)?;
     check_streams(args, &plan.outcome)?;
     let access = Access::new(&args.host, &args.connection)?;
+    plan.exec = access.with_variables(plan.exec);
     if args.lease.detaches() {
         return runtime::run(start_and_leave(&access, &plan, args)).map(ExitCode::from);
     }

@@ -6,11 +6,15 @@ mod trust;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use unglue::identity::{Identity, IdentityError, IdentitySearch, KeyFile, KnownHostsFiles, Passphrase, make_key_file};
+use unglue::ClientOptions;
+use unglue::identity::ssh_config::Settings;
+use unglue::identity::{
+    Certificate, CertificateUse, Identity, IdentityError, IdentitySearch, KeyFile, NotTried, Passphrase, make_key_file,
+};
 
 use crate::args::key::{InitArgs, KeyArgs, KeyCommand, ListArgs, ShowArgs};
 use crate::complaint::{Complaint, printable, remark};
-use crate::{passphrase, standard};
+use crate::{configuration, passphrase, standard};
 
 /// The longest comment line that is read from a `.pub` file.
 const MAX_PUBLIC_FILE: u64 = 64 * 1024;
@@ -113,14 +117,33 @@ fn file_comment(file: &KeyFile) -> Option<String> {
 }
 
 fn list(args: &ListArgs) -> Result<String, Complaint> {
+    let settings = match &args.host {
+        Some(host) => {
+            let mut address = host.address(None).map_err(Complaint::new)?;
+            configuration::apply(&mut address, args.ssh_config.as_deref())?
+        }
+        None => Settings::default(),
+    };
+    let mut options = ClientOptions::default().ssh(settings);
+    options.identity.clone_from(&args.identity);
+    options.known_hosts.clone_from(&args.known_hosts);
+    let found = options.search().survey().map_err(refused)?;
     let mut lines = String::from("keys, in the order in which they are tried:\n");
-    match IdentitySearch::from_env(args.identity.clone()).find() {
-        Ok(identities) => identities.iter().for_each(|identity| lines += &identity_line(identity)),
-        Err(IdentityError::NoIdentity { .. }) => lines += "  none; make one with: unglue key init\n",
-        Err(error) => return Err(refused(error)),
+    match found.identities.is_empty() {
+        true => lines += "  none; make one with: unglue key init\n",
+        false => found.identities.iter().for_each(|identity| lines += &identity_line(identity)),
     }
-    let files = KnownHostsFiles::from_env(args.known_hosts.clone()).map_err(refused)?;
-    for file in &files.read {
+    if !found.not_tried.is_empty() {
+        lines += "keys that are not tried:\n";
+    }
+    for NotTried { place, why, .. } in &found.not_tried {
+        // Most reasons begin with the place.
+        lines += &match why.contains(place.as_str()) {
+            true => format!("  {}\n", printable(why)),
+            false => format!("  {}: {}\n", printable(place), printable(why)),
+        };
+    }
+    for file in &options.known_hosts_files().map_err(refused)?.read {
         lines += &known::list(file)?;
     }
     Ok(lines)
@@ -132,7 +155,18 @@ fn identity_line(identity: &Identity) -> String {
         Identity::File(file) if file.is_encrypted() => "file, encrypted",
         Identity::File(_) => "file",
     };
-    format!("  {} {} ({source})\n", identity.public_key().fingerprint(), printable(&identity.describe()))
+    let (key, place) = (identity.public_key(), printable(&identity.describe()));
+    let until = identity.certificate().map(validity).unwrap_or_default();
+    format!("  {} {} {place} ({source}{until})\n", key.key_kind().short_name(), key.fingerprint())
+}
+
+/// Whether a certificate can be used now.
+fn validity(certificate: &Certificate) -> String {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    match certificate.check(CertificateUse::User, now) {
+        Ok(()) => format!("; certificate {}", printable(&certificate.key_id())),
+        Err(error) => format!("; {error}"),
+    }
 }
 
 fn refused(error: IdentityError) -> Complaint {

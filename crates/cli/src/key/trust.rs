@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use unglue::ClientOptions;
 use unglue::identity::{KnownHosts, KnownHostsFiles, PublicKey, Verdict};
 use unglue::link::auth::Credentials;
 use unglue::link::{self, ConnectError, HostTrust, LinkConfig, Target};
@@ -9,15 +10,23 @@ use unglue::link::{self, ConnectError, HostTrust, LinkConfig, Target};
 use super::refused;
 use crate::args::key::TrustArgs;
 use crate::complaint::Complaint;
-use crate::runtime;
+use crate::{configuration, runtime};
 
 /// Connects, compares, and remembers.
 ///
 /// # Errors
 /// The server can't be reached, has another key, or is known by another key.
 pub(super) fn trust(args: &TrustArgs) -> Result<String, Complaint> {
-    let target = args.host.address(args.connection.port).map_err(Complaint::new)?.target;
-    let files = KnownHostsFiles::from_env(args.connection.known_hosts.clone()).map_err(refused)?;
+    let mut address = args.host.address(args.connection.port).map_err(Complaint::new)?;
+    let ssh = configuration::apply(&mut address, args.connection.ssh_config.as_deref())?;
+    let (target, options) = (address.target, ClientOptions::default().ssh(ssh));
+    let mut options = options;
+    options.known_hosts.clone_from(&args.connection.known_hosts);
+    let files = options.known_hosts_files().map_err(refused)?;
+    let (host, port) = match &options.ssh.host_key_alias {
+        Some(alias) => (alias.clone(), 22),
+        None => (target.host.clone(), target.port),
+    };
     let key = runtime::run(proved_key(&target, files.append.clone()))?;
     let (shown, wanted) = (key.fingerprint(), args.fingerprint);
     if shown != wanted {
@@ -26,10 +35,10 @@ pub(super) fn trust(args: &TrustArgs) -> Result<String, Complaint> {
             "{what}. Compare it with the fingerprint that `unglue serve` printed there"
         )));
     }
-    match KnownHosts::load(&files.read).map_err(refused)?.lookup(&target.host, target.port, &key) {
+    match KnownHosts::load(&files.read).map_err(refused)?.lookup(&host, port, &key) {
         Verdict::Trusted { at } => Ok(format!("{target} is trusted already: {at}\n")),
         Verdict::Unknown { .. } => {
-            KnownHosts::append(&files.append, &target.host, target.port, &key).map_err(refused)?;
+            KnownHosts::append(&files.append, &host, port, &key).map_err(refused)?;
             Ok(format!("{target} is trusted now, by {shown} in {}\n", files.append.display()))
         }
         Verdict::Changed { at, known } => Err(Complaint::new(format!(
@@ -41,7 +50,8 @@ pub(super) fn trust(args: &TrustArgs) -> Result<String, Complaint> {
 
 /// The key that the server proves to have. Since no file is read, it is unknown always, and nobody logs in.
 async fn proved_key(target: &Target, append: std::path::PathBuf) -> Result<PublicKey, Complaint> {
-    let trust = HostTrust { files: KnownHostsFiles { read: Vec::new(), append }, accept_new: false, agreed: None };
+    let trust =
+        HostTrust { files: KnownHostsFiles { read: Vec::new(), append }, accept_new: false, agreed: None, alias: None };
     let nobody = Credentials { user: None, identities: Vec::new(), ask: Arc::new(|_| None) };
     match link::connect(target, &trust, &nobody, &LinkConfig::default()).await {
         Err(ConnectError::Unknown(unknown)) => Ok(unknown.key),

@@ -1,20 +1,18 @@
 //! One line of `authorized_keys`: `[options] kind key [comment]`, as sshd(8) describes it.
 
+use super::options::{BadOption, Options};
 use crate::key::PublicKeyText;
 
 /// A well-formed line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Line {
-    /// The names of its options, without their values, in order.
-    pub(super) options: Vec<String>,
+    /// Its options; or the first that admits nobody.
+    pub(super) options: Result<Options, BadOption>,
     /// Its key.
     pub(super) key: PublicKeyText,
     /// What follows the key.
     pub(super) comment: String,
 }
-
-/// The option that makes a key sign certificates instead of logging in.
-pub(super) const CERT_AUTHORITY: &str = "cert-authority";
 
 impl Line {
     /// Reads one line without its line end; `Ok(None)` if it is blank or a comment.
@@ -29,11 +27,11 @@ impl Line {
         }
         // As sshd: a line that doesn't begin with a key begins with options.
         if let Some((key, comment)) = parse_key(line) {
-            return Ok(Some(Self { options: Vec::new(), key, comment }));
+            return Ok(Some(Self { options: Ok(Options::default()), key, comment }));
         }
         let (options, rest) = split_options(line).ok_or("a quotation mark of its options is not closed")?;
         let (key, comment) = parse_key(rest.trim_ascii_start()).ok_or("it has no well-formed key")?;
-        Ok(Some(Self { options, key, comment }))
+        Ok(Some(Self { options: Options::parse(options), key, comment }))
     }
 }
 
@@ -54,31 +52,19 @@ fn is_blank(byte: &u8) -> bool {
     matches!(byte, b' ' | b'\t')
 }
 
-/// The options' names, in lower case, and what follows them: they end at the first white space outside quotation
-/// marks, and commas outside of those part them. `\"` is no quotation mark. `None` if one is not closed.
-fn split_options(line: &[u8]) -> Option<(Vec<String>, &[u8])> {
-    let mut names = Vec::new();
-    let (mut start, mut at, mut quoted) = (0, 0, false);
+/// The options and what follows them: they end at the first white space outside quotation marks. `\"` is no quotation
+/// mark. `None` if one is not closed.
+fn split_options(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (mut at, mut quoted) = (0, false);
     while at < line.len() && (quoted || !is_blank(&line[at])) {
         match line[at] {
             b'\\' if line.get(at + 1) == Some(&b'"') => at += 1,
             b'"' => quoted = !quoted,
-            b',' if !quoted => {
-                names.push(option_name(&line[start..at]));
-                start = at + 1;
-            }
             _ => {}
         }
         at += 1;
     }
-    names.push(option_name(&line[start..at]));
-    (!quoted).then(|| (names, &line[at..]))
-}
-
-/// The name in front of `=`.
-fn option_name(option: &[u8]) -> String {
-    let name = option.split(|&byte| byte == b'=').next().unwrap_or_default();
-    String::from_utf8_lossy(name).to_ascii_lowercase()
+    (!quoted).then(|| line.split_at(at.min(line.len())))
 }
 
 #[cfg(test)]
@@ -95,26 +81,53 @@ mod tests {
     #[test]
     fn plain_lines_with_and_without_a_comment() {
         let line = parse(KEY);
-        assert_eq!((line.options.len(), line.comment.as_str()), (0, ""));
+        assert_eq!((line.options, line.comment.as_str()), (Ok(Options::default()), ""));
         assert_eq!(parse(&format!(" \t{KEY}  ada  at home \r")).comment, "ada  at home");
     }
 
     #[test]
-    fn options_with_quotes_commas_blanks_and_escapes() {
-        for (options, names) in [
-            ("restrict", vec!["restrict"]),
-            ("restrict \t", vec!["restrict"]),
-            (r#"command="ls -l""#, vec!["command"]),
-            (r#"command="a, b \"c d\" e",no-pty,From="*.x,!y""#, vec!["command", "no-pty", "from"]),
-            ("cert-authority,principals=\"a\"", vec!["cert-authority", "principals"]),
-            ("CERT-authority", vec!["cert-authority"]),
-            // Not options that sshd knows; they are options all the same.
-            ("ssh-ed25519", vec!["ssh-ed25519"]),
-            (",", vec!["", ""]),
+    fn options_are_read_with_quotes_commas_blanks_and_escapes() {
+        let line = parse(&format!(r#"from="*.x,!y",command="a, b \"c d\" \e",Cert-Authority {KEY} comment"#));
+        let options = line.options.expect("known");
+        assert_eq!(options.command.as_deref(), Some(&br#"a, b "c d" \e"#[..]));
+        assert_eq!((options.from.as_deref(), options.authority), (Some(&b"*.x,!y"[..]), true));
+        assert_eq!(line.comment, "comment");
+    }
+
+    #[test]
+    fn an_option_that_admits_nobody_is_named() {
+        for (options, name) in [
+            ("ssh-ed25519", "ssh-ed25519"),
+            ("restrictx", "restrictx"),
+            ("no-restrict", "no-restrict"),
+            ("command=ls", "command"),
+            ("command=\"a\"b", "command"),
+            ("command=\"a\",command=\"a\"", "command"),
+            ("command", "command"),
+            ("restrict=\"x\"", "restrict"),
+            ("expiry-time=\"soon\"", "expiry-time"),
+            ("environment=\"A-B=c\"", "environment"),
+            ("permitopen=\"host\"", "permitopen"),
+            ("permitopen=\"host:0\"", "permitopen"),
+            ("permitlisten=\"x\"", "permitlisten"),
+            ("tunnel=\"x\"", "tunnel"),
+            ("an-option-of-the-future", "an-option-of-the-future"),
         ] {
-            let line = parse(&format!("{options} {KEY} comment"));
-            assert_eq!(line.options, names, "{options}");
-            assert_eq!(line.comment, "comment");
+            let bad = parse(&format!("{options} {KEY}")).options.expect_err(options);
+            assert_eq!(bad.name, name, "{options}");
+        }
+        for options in [
+            "permitlisten=\"80\"",
+            "permitopen=\"[::1]:*\"",
+            "tunnel=\"any\"",
+            "environment=\"A=b=c\"",
+            "no-X11-forwarding",
+            // As in sshd: the blank behind the comma ends the options.
+            "restrict,",
+            ",",
+            "restrict,,pty",
+        ] {
+            assert!(parse(&format!("{options} {KEY}")).options.is_ok(), "{options}");
         }
     }
 
@@ -143,11 +156,11 @@ mod tests {
             let _ = Line::parse(text.as_bytes());
         }
 
-        /// Whatever stands before the key, only nothing at all leaves a line without options.
+        /// Whatever words stand before the key, they are no options that anybody knows.
         #[test]
-        fn no_option_is_ever_overlooked(options in r#"[a-z"\\,=-]{1,30}"#) {
+        fn no_option_is_ever_overlooked(options in r#"[a-o"\\,=-]{1,30}"#) {
             if let Ok(Some(line)) = Line::parse(format!("{options} {KEY}").as_bytes()) {
-                prop_assert!(!line.options.is_empty());
+                prop_assert!(line.options.is_err() || options.trim_matches(',').is_empty());
             }
         }
     }

@@ -1,8 +1,8 @@
 //! Which keys may log in: `authorized_keys` as sshd reads it (sshd(8), AUTHORIZED_KEYS FILE FORMAT).
 //!
-//! The file is read afresh at every check, so a key that has been removed is refused on the next connection. A line
-//! with any option admits nobody in this release, and [`Denied`] says which: an option that isn't enforced would
-//! otherwise give more than its author meant to.
+//! The file is read afresh at every check, so a key that has been removed is refused on the next connection. What the
+//! options of a line allow is the [`Policy`] of who logs in by it. A line with an option that isn't known admits nobody, and
+//! [`Denied`] says which.
 //!
 //! ```no_run
 //! # use unglue_identity::{AuthorizedKeys, PublicKey};
@@ -16,11 +16,17 @@
 //! ```
 
 mod line;
+mod lookup;
+mod options;
 mod strict;
 
 use super::bounded;
-use super::key::{Fingerprint, PublicKey, PublicKeyText};
-use line::{CERT_AUTHORITY, Line};
+use super::key::{Fingerprint, PublicKey};
+use super::local_time;
+use super::login::Login;
+use super::policy::Policy;
+use super::revoked::RevokedKeys;
+pub use lookup::{Lookup, Refused, lookup};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -29,27 +35,25 @@ pub use strict::Unsafe;
 /// The longest file that is read.
 const MAX_FILE: usize = 1024 * 1024;
 
-/// The longest line that is looked at: sshd's limit for a public key.
-const MAX_LINE: usize = 16 * 1024;
-
 /// The file that says who may log in as a user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuthorizedKeys {
     path: PathBuf,
     home: PathBuf,
     uid: u32,
+    revoked: Option<RevokedKeys>,
 }
 
 impl AuthorizedKeys {
     /// `path` speaks for the user `uid`, whose home bounds the check of the directories above it.
     pub fn new(path: impl Into<PathBuf>, home: impl Into<PathBuf>, uid: u32) -> Self {
-        Self { path: path.into(), home: home.into(), uid }
+        Self { path: path.into(), home: home.into(), uid, revoked: None }
     }
 
     /// The usual file, `~/.ssh/authorized_keys`.
     pub fn of_home(home: impl Into<PathBuf>, uid: u32) -> Self {
         let home = home.into();
-        Self { path: home.join(".ssh/authorized_keys"), home, uid }
+        Self { path: home.join(".ssh/authorized_keys"), home, uid, revoked: None }
     }
 
     /// The file.
@@ -57,20 +61,50 @@ impl AuthorizedKeys {
         &self.path
     }
 
-    /// Reads the file and says whether `key` may log in as the user.
+    /// The same, but what this file revokes is refused.
+    pub fn revoking(self, revoked: Option<RevokedKeys>) -> Self {
+        Self { revoked, ..self }
+    }
+
+    /// Reads the file and says whether `key` may log in as the user, without regard to where it comes from.
     ///
     /// # Errors
     ///
     /// [`Denied`] if it may not, for whatever reason: a failing lookup denies.
     pub fn check(&self, key: &PublicKey) -> Result<Authorised, Denied> {
+        self.judge(&Login::offer(key.clone()), "")
+    }
+
+    /// Reads the files and says whether this login may become `user`, and what its line allows it.
+    ///
+    /// # Errors
+    ///
+    /// [`Denied`] if it may not, for whatever reason: a failing lookup denies.
+    pub fn judge(&self, login: &Login, user: &str) -> Result<Authorised, Denied> {
+        if let Some(revoked) = &self.revoked {
+            let path = || revoked.path().to_owned();
+            match revoked.revokes(&login.credential) {
+                Ok(false) => {}
+                Ok(true) => return Err(Denied::Revoked { path: path(), what: login.credential.to_string() }),
+                Err(source) => return Err(Denied::Unreadable { path: path(), source }),
+            }
+        }
         let text = self.read()?;
         let path = || self.path.clone();
-        match lookup(&text, key) {
-            Lookup::Authorised { line, comment } => Ok(Authorised { path: path(), line, comment }),
-            Lookup::Refused { line, option } => Err(Denied::Option { path: path(), line, option }),
-            Lookup::Absent { malformed } => {
-                Err(Denied::NotListed { path: path(), key: key.fingerprint(), malformed: malformed.len() })
+        match lookup(&text, login, user, local_time::now()) {
+            Lookup::Authorised { line, comment, policy } => {
+                Ok(Authorised { path: path(), line, comment, policy: *policy })
             }
+            Lookup::Refused { line, why } => Err(Denied::Line { path: path(), line, why }),
+            Lookup::Absent { malformed } => Err(match login.credential.certificate() {
+                Some(certificate) => {
+                    Denied::NoAuthority { path: path(), authority: certificate.authority().fingerprint() }
+                }
+                None => {
+                    let key = login.credential.fingerprint();
+                    Denied::NotListed { path: path(), key, malformed: malformed.len() }
+                }
+            }),
         }
     }
 
@@ -95,67 +129,13 @@ pub struct Authorised {
     pub line: usize,
     /// The line's comment, which often names the key's owner.
     pub comment: String,
+    /// What the line's options allow, and those of the certificate.
+    pub policy: Policy,
 }
 
 impl fmt::Display for Authorised {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.path.display(), self.line)
-    }
-}
-
-/// What a file's text says about a key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Lookup {
-    /// A line without options bears the key.
-    Authorised {
-        /// Its number, from 1.
-        line: usize,
-        /// What follows the key.
-        comment: String,
-    },
-    /// A line bears the key and an option.
-    Refused {
-        /// Its number, from 1.
-        line: usize,
-        /// The option's name: its first, or `cert-authority`.
-        option: String,
-    },
-    /// No line bears the key.
-    Absent {
-        /// The numbers of malformed lines, from 1.
-        malformed: Vec<usize>,
-    },
-}
-
-/// Looks `key` up in the text of a file. As in sshd, the first line that bears the key decides, but for
-/// `cert-authority` lines, which speak about certificates: a later plain line still admits the key itself.
-pub fn lookup(text: &[u8], key: &PublicKey) -> Lookup {
-    let mut malformed = Vec::new();
-    let mut authority = None;
-    for (index, bytes) in text.split(|&byte| byte == b'\n').enumerate() {
-        let line = index + 1;
-        let parsed = if bytes.len() > MAX_LINE { Err("it is too long") } else { Line::parse(bytes) };
-        match parsed {
-            Ok(Some(found)) if found.key == PublicKeyText::Ed25519(*key) => {
-                match found.options.iter().find(|option| *option == CERT_AUTHORITY) {
-                    Some(option) => authority = authority.or(Some(Lookup::Refused { line, option: option.clone() })),
-                    None => return decide(line, found),
-                }
-            }
-            Ok(_) => {}
-            Err(why) => {
-                tracing::debug!(line, why, "a line of authorized_keys is malformed");
-                malformed.push(line);
-            }
-        }
-    }
-    authority.unwrap_or(Lookup::Absent { malformed })
-}
-
-fn decide(line: usize, found: Line) -> Lookup {
-    match found.options.into_iter().next() {
-        Some(option) => Lookup::Refused { line, option },
-        None => Lookup::Authorised { line, comment: found.comment },
     }
 }
 
@@ -187,15 +167,32 @@ pub enum Denied {
         #[source]
         reason: Unsafe,
     },
-    /// The key's line has an option that this release doesn't enforce.
-    #[error("{}:{line} lists the key with the option {option:?}, which this release does not enforce. Remove the option to admit the key without it", .path.display())]
-    Option {
+    /// A line bears the key and refuses it.
+    #[error("{}:{line} lists the key, and does not admit it: {why}", .path.display())]
+    Line {
         /// The file.
         path: PathBuf,
         /// The line's number, from 1.
         line: usize,
-        /// The option's name.
-        option: String,
+        /// Why it does not admit it.
+        #[source]
+        why: Refused,
+    },
+    /// The key, the certificate or its authority is revoked.
+    #[error("{} revokes {what}", .path.display())]
+    Revoked {
+        /// The file of what is revoked.
+        path: PathBuf,
+        /// The key, and what identifies the certificate.
+        what: String,
+    },
+    /// No line makes the certificate's authority one.
+    #[error("{} has no cert-authority line for the certificate's authority {authority}. Add one to admit its certificates", .path.display())]
+    NoAuthority {
+        /// The file.
+        path: PathBuf,
+        /// The authority's fingerprint.
+        authority: Fingerprint,
     },
     /// No line bears the key.
     #[error("{} does not list the key {key} ({malformed} malformed lines skipped). Add its .pub line to admit it", .path.display())]
@@ -217,65 +214,5 @@ impl Denied {
             self,
             Self::Unreadable { .. } | Self::Unsafe { reason: Unsafe::Unreachable { .. } | Unsafe::Replaced { .. }, .. }
         )
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn key(seed: u8) -> PublicKey {
-        crate::PrivateKey::from_seed(&[seed; 32]).public_key()
-    }
-
-    #[test]
-    fn a_plain_line_admits_its_key_only() {
-        let text = format!("# keys\n\n{} ada\n{}\r\n", key(1), key(2));
-        assert_eq!(lookup(text.as_bytes(), &key(1)), Lookup::Authorised { line: 3, comment: "ada".into() });
-        assert_eq!(lookup(text.as_bytes(), &key(2)), Lookup::Authorised { line: 4, comment: String::new() });
-        assert_eq!(lookup(text.as_bytes(), &key(3)), Lookup::Absent { malformed: vec![] });
-    }
-
-    #[test]
-    fn a_line_with_any_option_admits_nobody() {
-        for (options, named) in [
-            ("command=\"ls -l\"", "command"),
-            ("restrict", "restrict"),
-            ("from=\"10.0.0.0/8\"", "from"),
-            ("cert-authority", "cert-authority"),
-            ("no-pty,cert-authority", "cert-authority"),
-            ("an-option-of-the-future", "an-option-of-the-future"),
-        ] {
-            let text = format!("{options} {}\n", key(1));
-            let refused = Lookup::Refused { line: 1, option: named.into() };
-            assert_eq!(lookup(text.as_bytes(), &key(1)), refused);
-        }
-    }
-
-    #[test]
-    fn the_first_line_of_a_key_decides_unless_it_is_about_certificates() {
-        let plain = key(1).to_openssh();
-        let restricted = format!("command=\"x\" {plain}\n{plain}\n");
-        assert!(matches!(lookup(restricted.as_bytes(), &key(1)), Lookup::Refused { line: 1, .. }));
-        let first = format!("{plain}\ncommand=\"x\" {plain}\n");
-        assert!(matches!(lookup(first.as_bytes(), &key(1)), Lookup::Authorised { line: 1, .. }));
-        let authority = format!("cert-authority {plain}\n{plain}\n");
-        assert!(matches!(lookup(authority.as_bytes(), &key(1)), Lookup::Authorised { line: 2, .. }));
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn arbitrary_text_authorises_nobody(text in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..400)) {
-            let authorised = matches!(lookup(&text, &key(1)), Lookup::Authorised { .. });
-            proptest::prop_assert!(!authorised);
-        }
-    }
-
-    #[test]
-    fn malformed_and_endless_lines_are_skipped_and_counted() {
-        let long = format!("{} {}", key(1), "x".repeat(MAX_LINE));
-        let text = format!("nonsense\n{long}\nssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAAQ== other kind\n{}", key(2));
-        assert_eq!(lookup(text.as_bytes(), &key(1)), Lookup::Absent { malformed: vec![1, 2] });
-        assert!(matches!(lookup(text.as_bytes(), &key(2)), Lookup::Authorised { line: 4, .. }));
     }
 }

@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 const BEGIN: &[u8] = b"-----BEGIN ";
 const END: &[u8] = b"-----END ";
 const DASHES: &[u8] = b"-----";
+const PARAMETERS: &[u8] = b"EC PARAMETERS";
 
 /// Base64 as OpenSSH reads it: the `=` at its end may be missing.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -32,11 +33,12 @@ pub(super) struct Block<'a> {
 }
 
 impl<'a> Block<'a> {
-    /// Finds the first line that begins a block; `None` if there is none.
+    /// Finds the first line that begins a block; `None` if there is none. The parameters that OpenSSL writes in front of an
+    /// ECDSA key are passed over.
     pub(super) fn find(text: &'a [u8]) -> Option<Self> {
         let mut rest = text;
         while let Some((line, after)) = next_line(rest) {
-            if let Some(label) = label(line, BEGIN) {
+            if let Some(label) = label(line, BEGIN).filter(|label| *label != PARAMETERS) {
                 return Some(Self::up_to_its_end(label, after));
             }
             rest = after;
@@ -55,6 +57,31 @@ impl<'a> Block<'a> {
         Self { label, body: after, complete: false }
     }
 
+    /// The value of a header (RFC 1421 section 4.4), which stands in front of the base64 of some old keys.
+    pub(super) fn header(&self, name: &str) -> Option<&'a [u8]> {
+        let mut rest = self.body;
+        while let Some((line, after)) = next_line(rest) {
+            let value = line.strip_prefix(name.as_bytes()).and_then(|line| line.strip_prefix(b":"));
+            if let Some(value) = value {
+                return Some(value.trim_ascii());
+            }
+            rest = after;
+        }
+        None
+    }
+
+    /// What stands behind the headers.
+    fn base64(&self) -> &'a [u8] {
+        let mut rest = self.body;
+        while let Some((line, after)) = next_line(rest) {
+            if !line.contains(&b':') {
+                break;
+            }
+            rest = after;
+        }
+        rest
+    }
+
     /// The bytes that the block holds.
     ///
     /// # Errors
@@ -65,8 +92,9 @@ impl<'a> Block<'a> {
             return Err("its last line (-----END …) is missing");
         }
         // Sized once: growing would leave copies of a secret behind.
-        let mut base64 = Zeroizing::new(Vec::with_capacity(self.body.len()));
-        base64.extend(self.body.iter().filter(|byte| !byte.is_ascii_whitespace() && **byte != 0x0b));
+        let text = self.base64();
+        let mut base64 = Zeroizing::new(Vec::with_capacity(text.len()));
+        base64.extend(text.iter().filter(|byte| !byte.is_ascii_whitespace() && **byte != 0x0b));
         let mut bytes = Zeroizing::new(vec![0; base64::decoded_len_estimate(base64.len())]);
         let length = BASE64.decode_slice(&base64[..], &mut bytes).map_err(|_| "its base64 is damaged")?;
         bytes.truncate(length);

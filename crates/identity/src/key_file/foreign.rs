@@ -10,10 +10,12 @@ use std::path::Path;
 pub enum NotAKey {
     /// Nothing.
     Empty,
-    /// A key of another kind in the PEM format of its own, such as `RSA`.
+    /// A key of a kind that isn't handled, in the PEM format of its own: `DSA`.
     OldPem(&'static str),
-    /// An encrypted PKCS#8 key.
-    EncryptedPkcs8,
+    /// An encrypted key in a format that hides its public half, without the `.pub` file that shows it.
+    NoPublicHalf,
+    /// A key that is in a FIDO authenticator.
+    SecurityKey,
     /// A key in PuTTY's format.
     Putty,
     /// A public key.
@@ -32,10 +34,7 @@ impl NotAKey {
     /// Tells apart what people name by mistake: by the label of its first block, if it has one, or by how it begins.
     pub(super) fn recognise(label: Option<&[u8]>, text: &[u8]) -> Self {
         match label {
-            Some(b"RSA PRIVATE KEY") => return Self::OldPem("RSA"),
-            Some(b"EC PRIVATE KEY") => return Self::OldPem("ECDSA"),
             Some(b"DSA PRIVATE KEY") => return Self::OldPem("DSA"),
-            Some(b"ENCRYPTED PRIVATE KEY") => return Self::EncryptedPkcs8,
             Some(b"PUBLIC KEY" | b"SSH2 PUBLIC KEY") => return Self::PublicKey,
             _ => {}
         }
@@ -59,11 +58,14 @@ impl NotAKey {
             path.with_file_name(name)
         };
         match self {
-            Self::OldPem(_) => "This release logs in with ed25519 keys only; make one with: unglue key init".to_owned(),
-            Self::EncryptedPkcs8 => {
-                let plain = beside(".plain");
-                let (from, to) = (ShellWord(path), ShellWord(&plain));
-                format!("Write it without encryption, and name that file: openssl pkey -in {from} -out {to}")
+            Self::OldPem(_) => "OpenSSH has dropped that kind too; make another key with: unglue key init".to_owned(),
+            Self::NoPublicHalf => {
+                let public = beside(".pub");
+                let (from, to) = (ShellWord(path), ShellWord(&public));
+                format!("Write the public half beside it: ssh-keygen -y -f {from} > {to}")
+            }
+            Self::SecurityKey => {
+                format!("Hand it to an ssh-agent, which talks to the authenticator: ssh-add {}", ShellWord(path))
             }
             Self::Putty => {
                 let converted = beside(".openssh");
@@ -95,7 +97,10 @@ impl fmt::Display for NotAKey {
         match self {
             Self::Empty => f.write_str("the file is empty"),
             Self::OldPem(kind) => write!(f, "it is an {kind} key in the old PEM format"),
-            Self::EncryptedPkcs8 => f.write_str("it is an encrypted PKCS#8 key"),
+            Self::NoPublicHalf => {
+                f.write_str("it is encrypted in a format that hides its public half, and FILE.pub is missing")
+            }
+            Self::SecurityKey => f.write_str("its key is in a FIDO authenticator, and no ssh-agent holds it"),
             Self::Putty => f.write_str("it is a PuTTY key"),
             Self::PublicKey => f.write_str("it is a public key"),
             Self::Utf16 => f.write_str("its text is UTF-16"),

@@ -1,16 +1,21 @@
-//! Private keys' files: loading and unlocking. OpenSSH's own format (PROTOCOL.key), and ed25519 keys in PKCS#8.
+//! Private keys' files: loading and unlocking. OpenSSH's own format (PROTOCOL.key), PKCS#8, and the PEM formats of RSA
+//! (PKCS#1) and ECDSA (SEC 1) keys, with their encryptions.
 
 mod armor;
 mod foreign;
+mod legacy;
+mod numbers;
 mod openssh;
 mod pkcs8;
 
 use super::bounded;
+use super::certificate::Certificate;
 use super::error::IdentityError;
 use super::key::PublicKey;
 use super::private_key::PrivateKey;
 use armor::Block;
 pub use foreign::NotAKey;
+use legacy::Encryption;
 use openssh::{Container, Unusable};
 use rustix::process::geteuid;
 use std::fmt;
@@ -59,13 +64,30 @@ pub type AskPassphrase<'a> = dyn Fn(&Path) -> Option<Passphrase> + Send + Sync +
 pub struct KeyFile {
     path: PathBuf,
     contents: Arc<Contents>,
+    certificate: Option<Certificate>,
 }
 
 enum Contents {
     OpenSsh(Container),
-    /// From a format that is read unencrypted only.
     Plain(PrivateKey),
+    /// Encrypted in a format that hides the public half, which the `.pub` file shows.
+    Sealed {
+        format: Sealed,
+        bytes: Zeroizing<Vec<u8>>,
+        public_key: PublicKey,
+    },
 }
+
+/// The formats that hide the public half.
+enum Sealed {
+    Pkcs8,
+    Pkcs1(Encryption),
+    Sec1(Encryption),
+}
+
+/// The labels of the blocks of RSA and of ECDSA keys.
+const PKCS1: &[u8] = b"RSA PRIVATE KEY";
+const SEC1: &[u8] = b"EC PRIVATE KEY";
 
 impl KeyFile {
     /// Reads a private key's file.
@@ -78,7 +100,7 @@ impl KeyFile {
         let failed = |source| IdentityError::io("read the private key", path, source);
         let (file, metadata) = bounded::open(path).map_err(failed)?;
         let text = bounded::read(&file, MAX_KEY_FILE).map_err(failed)?;
-        match Self::parse(path, &text) {
+        match Self::read(path, &text, || public_half(path)) {
             // It is for all to read; "make it yours alone" would mislead.
             Err(error @ IdentityError::NotAPrivateKey { found: NotAKey::PublicKey, .. }) => Err(error),
             parsed => refuse_if_open_to_others(path, &metadata).and(parsed),
@@ -91,14 +113,36 @@ impl KeyFile {
     ///
     /// As [`open`](Self::open).
     pub fn parse(path: &Path, text: &[u8]) -> Result<Self, IdentityError> {
-        let contents = match Block::find(text) {
-            Some(block) if block.label == openssh::LABEL => {
-                decode(path, &block, Container::parse).map(Contents::OpenSsh)
+        Self::read(path, text, || None)
+    }
+
+    fn read(path: &Path, text: &[u8], public_half: impl FnOnce() -> Option<PublicKey>) -> Result<Self, IdentityError> {
+        let Some(block) = Block::find(text) else { return Err(not_a_key(path, NotAKey::recognise(None, text))) };
+        let contents = match (block.label, block.header("DEK-Info")) {
+            (openssh::LABEL, _) => decode(path, &block, Container::parse).map(Contents::OpenSsh),
+            (pkcs8::LABEL, _) => decode(path, &block, pkcs8::parse).map(Contents::Plain),
+            (PKCS1, None) => decode(path, &block, pkcs1).map(Contents::Plain),
+            (SEC1, None) => decode(path, &block, sec1).map(Contents::Plain),
+            (pkcs8::ENCRYPTED_LABEL, _) => {
+                let check = |bytes: &[u8]| pkcs8::check(bytes).map(|()| Sealed::Pkcs8);
+                sealed(path, &block, check, public_half)
             }
-            Some(block) if block.label == pkcs8::LABEL => decode(path, &block, pkcs8::parse).map(Contents::Plain),
-            block => Err(not_a_key(path, NotAKey::recognise(block.map(|block| block.label), text))),
+            (PKCS1, Some(value)) => sealed(path, &block, |_| Encryption::parse(value).map(Sealed::Pkcs1), public_half),
+            (SEC1, Some(value)) => sealed(path, &block, |_| Encryption::parse(value).map(Sealed::Sec1), public_half),
+            (label, _) => Err(not_a_key(path, NotAKey::recognise(Some(label), text))),
         }?;
-        Ok(Self { path: path.to_owned(), contents: Arc::new(contents) })
+        Ok(Self { path: path.to_owned(), contents: Arc::new(contents), certificate: None })
+    }
+
+    /// The same key with the certificate of the file `FILE-cert.pub`; `None` if there is none for this key.
+    pub fn with_certificate(&self) -> Option<Self> {
+        let certificate = Certificate::beside(&self.path, &self.public_key())?;
+        Some(Self { certificate: Some(certificate), ..self.clone() })
+    }
+
+    /// The certificate that the key is used with, if it is.
+    pub fn certificate(&self) -> Option<&Certificate> {
+        self.certificate.as_ref()
     }
 
     /// Where the key was read.
@@ -111,35 +155,67 @@ impl KeyFile {
         match &*self.contents {
             Contents::OpenSsh(container) => container.public_key(),
             Contents::Plain(key) => key.public_key(),
+            Contents::Sealed { public_key, .. } => public_key.clone(),
         }
     }
 
     /// Whether a passphrase is needed.
     pub fn is_encrypted(&self) -> bool {
-        matches!(&*self.contents, Contents::OpenSsh(container) if container.is_encrypted())
+        match &*self.contents {
+            Contents::OpenSsh(container) => container.is_encrypted(),
+            Contents::Plain(_) => false,
+            Contents::Sealed { .. } => true,
+        }
+    }
+
+    /// Whether the key itself is in a FIDO authenticator, so that only an agent can use it.
+    pub fn needs_agent(&self) -> bool {
+        self.public_key().key_kind().is_security_key()
     }
 
     /// The private key; `ask` is called up to three times, if the file is encrypted.
     ///
     /// # Errors
     ///
-    /// [`IdentityError::Locked`] if `ask` gives up, [`IdentityError::WrongPassphrase`] after three wrong ones.
+    /// [`IdentityError::Locked`] if `ask` gives up, [`IdentityError::WrongPassphrase`] after three wrong ones,
+    /// [`IdentityError::NotAPrivateKey`] if the key is in an authenticator.
     pub fn unlock(&self, ask: &AskPassphrase<'_>) -> Result<PrivateKey, IdentityError> {
-        let container = match &*self.contents {
-            Contents::Plain(key) => return Ok(key.clone()),
-            Contents::OpenSsh(container) => container,
-        };
-        if !container.is_encrypted() {
-            return container.open(&[]).map_err(|error| unusable(&self.path, error));
+        if self.needs_agent() {
+            return Err(not_a_key(&self.path, NotAKey::SecurityKey));
+        }
+        if !self.is_encrypted() {
+            return self.open_with(&[]).map_err(|error| unusable(&self.path, error));
         }
         for _ in 0..MAX_PASSPHRASES {
             let passphrase = ask(&self.path).ok_or_else(|| IdentityError::Locked { path: self.path.clone() })?;
-            match container.open(passphrase.as_bytes()) {
+            match self.open_with(passphrase.as_bytes()) {
                 Err(Unusable::Passphrase) => {}
                 opened => return opened.map_err(|error| unusable(&self.path, error)),
             }
         }
         Err(IdentityError::WrongPassphrase { path: self.path.clone(), tries: MAX_PASSPHRASES })
+    }
+
+    fn open_with(&self, passphrase: &[u8]) -> Result<PrivateKey, Unusable> {
+        let (format, bytes, public_key) = match &*self.contents {
+            Contents::OpenSsh(container) => return container.open(passphrase),
+            Contents::Plain(key) => return Ok(key.clone()),
+            Contents::Sealed { format, bytes, public_key } => (format, bytes, public_key),
+        };
+        // A wrong passphrase that leaves a valid padding by chance gives something that isn't a key.
+        let not_opened = |error| match error {
+            Unusable::Damaged(_) => Unusable::Passphrase,
+            error => error,
+        };
+        let key = match format {
+            Sealed::Pkcs8 => pkcs8::open(bytes, passphrase)?,
+            Sealed::Pkcs1(encryption) => pkcs1(&encryption.open(bytes, passphrase)?).map_err(not_opened)?,
+            Sealed::Sec1(encryption) => sec1(&encryption.open(bytes, passphrase)?).map_err(not_opened)?,
+        };
+        match key.public_key() == *public_key {
+            true => Ok(key),
+            false => Err(Unusable::Damaged("the .pub file beside it has another key's public half")),
+        }
     }
 }
 
@@ -147,6 +223,42 @@ impl fmt::Debug for KeyFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "KeyFile({}, {})", self.path.display(), self.public_key())
     }
+}
+
+fn pkcs1(der: &[u8]) -> Result<PrivateKey, Unusable> {
+    PrivateKey::from_pkcs1(der)
+        .map_err(Unusable::Key)?
+        .ok_or(Unusable::Damaged("its numbers are not those of an RSA key"))
+}
+
+fn sec1(der: &[u8]) -> Result<PrivateKey, Unusable> {
+    PrivateKey::from_sec1(der).ok_or(Unusable::Damaged("it is not an ECDSA key of a NIST curve"))
+}
+
+fn sealed(
+    path: &Path,
+    block: &Block<'_>,
+    format: impl FnOnce(&[u8]) -> Result<Sealed, Unusable>,
+    public_half: impl FnOnce() -> Option<PublicKey>,
+) -> Result<Contents, IdentityError> {
+    let bytes = block.decode().map_err(|why| not_a_key(path, NotAKey::Damaged(why)))?;
+    let format = format(&bytes).map_err(|error| unusable(path, error))?;
+    let public_key = public_half().ok_or_else(|| not_a_key(path, NotAKey::NoPublicHalf))?;
+    Ok(Contents::Sealed { format, bytes, public_key })
+}
+
+/// The key in the `.pub` file beside a private key's.
+fn public_half(path: &Path) -> Option<PublicKey> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".pub");
+    public_key_in(Path::new(&name))
+}
+
+/// The key in a file that has one in its first line.
+pub(super) fn public_key_in(path: &Path) -> Option<PublicKey> {
+    let (file, _) = bounded::open(path).ok()?;
+    let text = bounded::read(&file, MAX_KEY_FILE).ok()?;
+    PublicKey::from_openssh(std::str::from_utf8(&text).ok()?.lines().next()?).ok()
 }
 
 /// As ssh: only the owner's own negligence is refused; what another owner allows is that owner's affair.
@@ -172,6 +284,7 @@ fn unusable(path: &Path, error: Unusable) -> IdentityError {
         Unusable::Damaged(why) => not_a_key(path, NotAKey::Damaged(why)),
         Unusable::Key(error) => IdentityError::key(path, error),
         Unusable::Encryption(name) => not_a_key(path, NotAKey::Encryption(name)),
+        Unusable::Authenticator => not_a_key(path, NotAKey::SecurityKey),
         Unusable::Passphrase => IdentityError::WrongPassphrase { path: path.to_owned(), tries: 1 },
     }
 }

@@ -1,7 +1,8 @@
 //! OpenSSH's own container for private keys (PROTOCOL.key): the public half in the open, the private half in plain or
 //! encrypted.
 
-use crate::key::{KeyError, PublicKey};
+use super::numbers::RsaNumbers;
+use crate::key::{KeyError, Material, PublicKey};
 use crate::private_key::PrivateKey;
 use crate::wire::Cursor;
 use ssh_key::{Cipher, Kdf};
@@ -36,6 +37,8 @@ pub(super) enum Unusable {
     Passphrase,
     /// It is encrypted in a way that we don't know.
     Encryption(String),
+    /// The key itself is in a FIDO authenticator.
+    Authenticator,
 }
 
 impl Container {
@@ -74,7 +77,7 @@ impl Container {
 
     /// The public half, which is not encrypted.
     pub(super) fn public_key(&self) -> PublicKey {
-        self.public_key
+        self.public_key.clone()
     }
 
     pub(super) fn is_encrypted(&self) -> bool {
@@ -100,24 +103,56 @@ impl Container {
             let damaged = Unusable::Damaged("its check numbers differ");
             return Err(if self.is_encrypted() { Unusable::Passphrase } else { damaged });
         }
-        let mut string = || cursor.string().ok_or(Unusable::Damaged("its private half is cut short"));
-        let (kind, public, secret, _comment) = (string()?, string()?, string()?, string()?);
-        let mut padding = Vec::new();
-        while let Some(&[byte]) = cursor.take(1) {
-            padding.push(byte);
-        }
+        let key = self.parse_key(&mut cursor)?;
+        let _comment = cursor.string().ok_or(SHORT)?;
+        let padding = cursor.rest();
         if !padding.iter().zip(1u8..).all(|(&byte, due)| byte == due) || padding.len() > usize::from(u8::MAX) {
             return Err(Unusable::Damaged("its padding is not 1, 2, 3 …"));
         }
+        Ok(key)
+    }
+
+    /// The fields of the private half (PROTOCOL.key, PROTOCOL.u2f, ssh-agent's SSH_AGENTC_ADD_IDENTITY).
+    fn parse_key(&self, cursor: &mut Cursor<'_>) -> Result<PrivateKey, Unusable> {
         let foreign = Unusable::Damaged("its private and public halves don't belong together");
-        // 64 bytes: the seed, and the public half once more (RFC 8032 section 5.1.5).
-        let (seed, _) = secret.split_first_chunk::<32>().ok_or(foreign.clone())?;
-        let key = PrivateKey::from_seed(seed);
-        let ours = self.public_key.as_ed25519();
-        let belong_together = key.public_key() == self.public_key && public == ours && secret[32..] == ours[..];
-        if kind == self.public_key.kind().as_bytes() && belong_together { Ok(key) } else { Err(foreign) }
+        let kind = cursor.string().ok_or(SHORT)?;
+        if kind != self.public_key.kind().as_bytes() {
+            return Err(foreign);
+        }
+        let mut string = || cursor.string().ok_or(SHORT);
+        let key = match self.public_key.material() {
+            Material::Ed25519(ours) => {
+                let (public, secret) = (string()?, string()?);
+                // 64 bytes: the seed, and the public half once more (RFC 8032 section 5.1.5).
+                let (seed, again) = secret.split_first_chunk::<32>().ok_or(foreign.clone())?;
+                if public != ours || again != ours {
+                    return Err(foreign);
+                }
+                Some(PrivateKey::from_seed(seed))
+            }
+            Material::Ecdsa { curve, point } => {
+                let (name, public) = (string()?, string()?);
+                let secret = cursor.mpint().ok_or(SHORT)?;
+                if name != curve.name().as_bytes() || public != point {
+                    return Err(foreign);
+                }
+                PrivateKey::from_ecdsa(*curve, secret, point)
+            }
+            Material::Rsa { .. } => {
+                let mut number = || cursor.mpint().ok_or(SHORT);
+                let (modulus, exponent, secret) = (number()?, number()?, number()?);
+                let (coefficient, p, q) = (number()?, number()?, number()?);
+                let numbers = RsaNumbers { modulus, exponent, secret, coefficient, p, q };
+                PrivateKey::from_pkcs1(&numbers.to_pkcs1()).map_err(Unusable::Key)?
+            }
+            // The private half is a handle that only the authenticator understands.
+            Material::SkEd25519 { .. } | Material::SkEcdsa { .. } => return Err(Unusable::Authenticator),
+        };
+        key.filter(|key| key.public_key() == self.public_key).ok_or(foreign)
     }
 }
+
+const SHORT: Unusable = Unusable::Damaged("its private half is cut short");
 
 fn parse_cipher(name: &[u8]) -> Result<Cipher, Unusable> {
     let text = std::str::from_utf8(name).ok();

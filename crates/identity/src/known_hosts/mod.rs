@@ -18,19 +18,25 @@
 //! ```
 
 mod append;
+mod hosts;
 mod line;
-mod pattern;
 
 use super::bounded;
+use super::certificate::{Certificate, CertificateError, CertificateUse};
 use super::env::{home, path_from_env};
 use super::error::IdentityError;
-use super::key::{Fingerprint, PublicKey, PublicKeyText};
+use super::key::{Fingerprint, KeyKind, PublicKey, PublicKeyText};
+use super::local_time;
+use super::pattern::wildcard_matches;
 use line::{Line, Marker};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// The longest file that is read: two hundred thousand hashed hosts.
 const MAX_FILE: usize = 32 * 1024 * 1024;
+
+/// The machine's own file, which is read after the user's, and never written.
+pub(crate) const SYSTEM: Option<&str> = Some("/etc/ssh/ssh_known_hosts");
 
 /// The port whose entries name no port.
 const SSH_PORT: u16 = 22;
@@ -46,7 +52,8 @@ pub struct KnownHostsFiles {
 
 impl KnownHostsFiles {
     /// The file that `flag` (`--known-hosts`) or else `UNGLUE_KNOWN_HOSTS` names, alone; or else the two of the
-    /// user's home: unglue's own `~/.config/unglue/known_hosts`, which is appended to, and `~/.ssh/known_hosts`.
+    /// user's home: unglue's own `~/.config/unglue/known_hosts`, which is appended to, and `~/.ssh/known_hosts`; then
+    /// `/etc/ssh/ssh_known_hosts`.
     ///
     /// # Errors
     ///
@@ -58,10 +65,11 @@ impl KnownHostsFiles {
         }
     }
 
-    /// The two files of this home.
+    /// The two files of this home, and the machine's.
     pub fn of_home(home: &Path) -> Self {
         let own = home.join(".config/unglue/known_hosts");
-        Self { read: vec![own.clone(), home.join(".ssh/known_hosts")], append: own }
+        let read = [own.clone(), home.join(".ssh/known_hosts")].into_iter().chain(SYSTEM.map(PathBuf::from));
+        Self { read: read.collect(), append: own }
     }
 }
 
@@ -147,6 +155,21 @@ pub enum Verdict {
     },
 }
 
+/// Why a certificate of an authority of the host can't be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CertificateRefused {
+    /// The certificate is not for this host, or not for now.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    /// Its key or its authority is revoked.
+    #[error("{at} revokes its key or its authority")]
+    Revoked {
+        /// The line that does.
+        at: Location,
+    },
+}
+
 /// Another key of the same host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OtherKey {
@@ -212,6 +235,59 @@ impl KnownHosts {
         }
     }
 
+    /// The kinds of the keys that are known for `host` at `port`, in the order of the lines, those about `[host]:port` first. A
+    /// client asks for these before all others, so that a server with several keys shows one that is known.
+    pub fn kinds(&self, host: &str, port: u16) -> Vec<KeyKind> {
+        let mut kinds = Vec::new();
+        for entry in self.about_both(host, port) {
+            match (entry.line.marker, &entry.line.key) {
+                (Marker::None, PublicKeyText::Key(key)) if !kinds.contains(&key.key_kind()) => {
+                    kinds.push(key.key_kind());
+                }
+                _ => {}
+            }
+        }
+        kinds
+    }
+
+    /// Whether a `@cert-authority` line is about `host`.
+    pub fn has_authorities(&self, host: &str, port: u16) -> bool {
+        self.about_both(host, port).iter().any(|entry| entry.line.marker == Marker::CertAuthority)
+    }
+
+    /// The `@cert-authority` line that makes `certificate` one of `host`; `None` if its authority is not one of this host's. As
+    /// in ssh, the line may have the port or not, and the certificate names the host without a port; a certificate that names
+    /// no host is for all hosts of the line.
+    ///
+    /// # Errors
+    ///
+    /// [`CertificateRefused`]: its authority is one, and it can't be used.
+    pub fn lookup_certificate(
+        &self,
+        host: &str,
+        port: u16,
+        certificate: &Certificate,
+    ) -> Result<Option<Location>, CertificateRefused> {
+        let entries = self.about_both(host, port);
+        for key in [certificate.key(), certificate.authority()] {
+            if let Some(at) = self.find(&entries, Marker::Revoked, key) {
+                return Err(CertificateRefused::Revoked { at });
+            }
+        }
+        let Some(at) = self.find(&entries, Marker::CertAuthority, certificate.authority()) else { return Ok(None) };
+        certificate.check(CertificateUse::Host, local_time::now())?;
+        let name = host.to_ascii_lowercase();
+        let mut principals = certificate.principals().peekable();
+        let unnamed = principals.peek().is_none();
+        if !unnamed && !principals.any(|pattern| wildcard_matches(pattern, name.as_bytes())) {
+            return Err(CertificateError::Principal { name }.into());
+        }
+        match certificate.critical_options().first() {
+            Some((name, _)) => Err(CertificateError::CriticalOption { name: name.escape_ascii().to_string() }.into()),
+            None => Ok(Some(at)),
+        }
+    }
+
     /// Adds a line for `host` at `port` to `file`; see the module's example. The port is left out if it is 22, and the
     /// name is not hashed.
     ///
@@ -254,13 +330,22 @@ impl KnownHosts {
         self.entries.iter().filter(|entry| entry.line.hosts.matches(name)).collect()
     }
 
+    /// The lines about `[host]:port`, then those about plain `host`.
+    fn about_both(&self, host: &str, port: u16) -> Vec<&Entry> {
+        let mut entries = self.about(&host_name(host, port));
+        if port != SSH_PORT {
+            entries.extend(self.about(&host_name(host, SSH_PORT)));
+        }
+        entries
+    }
+
     fn location(&self, entry: &Entry) -> Location {
         Location { file: self.files[entry.file].clone(), line: entry.number }
     }
 
     /// Where one of the entries has this marker and this key.
     fn find(&self, entries: &[&Entry], marker: Marker, key: &PublicKey) -> Option<Location> {
-        let key = PublicKeyText::Ed25519(*key);
+        let key = PublicKeyText::Key(key.clone());
         let found = entries.iter().find(|entry| entry.line.marker == marker && entry.line.key == key);
         found.map(|entry| self.location(entry))
     }
@@ -270,7 +355,7 @@ impl KnownHosts {
         let own = entries.iter().filter(|entry| entry.line.marker == Marker::None);
         // ssh passes over a line whose key it can't read.
         let readable = own.filter(|entry| match &entry.line.key {
-            PublicKeyText::Ed25519(_) => true,
+            PublicKeyText::Key(_) => true,
             PublicKeyText::Other(other) => other.is_readable_by_openssh(),
         });
         readable.map(|entry| OtherKey {

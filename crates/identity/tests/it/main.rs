@@ -2,14 +2,19 @@
 
 mod agent;
 mod authorized_keys;
+mod authorized_keys_by_sshd;
+mod certificates;
 mod corpus;
 mod key_advice;
 mod key_file_variants;
 mod key_files;
+mod key_kinds;
 mod known_hosts;
 mod known_hosts_by_ssh;
 mod own;
+mod security_keys;
 mod signatures;
+mod ssh_config_by_ssh;
 
 use std::ffi::OsStr;
 use std::fs::Permissions;

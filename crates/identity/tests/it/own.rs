@@ -20,7 +20,7 @@ fn a_named_file_is_used_alone_and_its_failure_is_told() {
     make_key_file(&home.path().join(".ssh/id_ed25519"), "", None).expect("made");
     let named = home.path().join("named");
     let key = make_key_file(&named, "", None).expect("made");
-    let search = |file| IdentitySearch { file: Some(file), agent: None, home: Some(home.path().to_owned()) };
+    let search = |file| IdentitySearch { file: Some(file), home: Some(home.path().to_owned()), ..Default::default() };
     let found = search(named).find().expect("found");
     assert_eq!(found.iter().map(Identity::public_key).collect::<Vec<_>>(), [key.public_key()]);
     assert!(!found[0].may_ask());
@@ -54,10 +54,9 @@ fn keys_of_other_kinds_are_named_if_there_is_no_other() {
     let home = tempfile::tempdir().expect("a home");
     let search = IdentitySearch { home: Some(home.path().to_owned()), ..IdentitySearch::default() };
     std::fs::create_dir(home.path().join(".ssh")).expect("made");
-    let rsa = home.path().join(".ssh/id_rsa");
-    write(&rsa, "-----BEGIN OPENSSH PRIVATE KEY-----\n", 0o600);
-    let text = search.find().expect_err("RSA alone").to_string();
-    let expected =
-        format!("ed25519 keys only, not with the RSA key {}. Make one with `unglue key init`", rsa.display());
+    let dsa = home.path().join(".ssh/id_rsa");
+    write(&dsa, "-----BEGIN DSA PRIVATE KEY-----\n-----END DSA PRIVATE KEY-----\n", 0o600);
+    let text = search.find().expect_err("DSA alone").to_string();
+    let expected = format!("Not handled: the DSA key {}. Make one with `unglue key init`", dsa.display());
     assert!(text.contains(&expected), "{text}");
 }

@@ -8,14 +8,18 @@ use tokio::sync::oneshot;
 use unglue_identity::proof::EXPORTER_LEN;
 use unglue_identity::{AskPassphrase, Identity};
 use unglue_proto::PROTOCOL;
-use unglue_proto::limits::AUTH_TRIES;
-use unglue_proto::message::auth::{FromClient, FromServer, Hello, Offer, Proof, Sign, Welcome};
+use unglue_proto::limits::{AUTH_MESSAGE, AUTH_TRIES};
+use unglue_proto::message::auth::{CertificatesWanted, FromClient, FromServer, Hello, Offer, Proof, Sign, Welcome};
 
 use super::{AGENT, message};
+use crate::LOGIN_STEPS;
 use crate::error::LinkError;
 use crate::link::OpeningExchange;
 use crate::opening::{inbox, protocol};
 use crate::threads::on_thread;
+
+/// What an offer has besides its keys, the user's name included.
+const OFFER_OVERHEAD: usize = 1024;
 
 /// Who the client is: the user to become, and the keys to prove it with.
 #[derive(Clone)]
@@ -36,16 +40,22 @@ impl Credentials {
 
     /// The offer of all keys.
     pub(crate) fn offer(&self) -> Result<Vec<u8>, LinkError> {
-        let keys = self.identities.iter().take(AUTH_TRIES).map(|identity| identity.public_key().to_openssh());
-        let offer = Offer { protocol: PROTOCOL.into(), user: self.user.clone(), keys: keys.collect() };
-        message(&FromClient::Offer(offer))
+        // Certificates of large RSA keys could be more than a message takes; those that don't fit are left out.
+        let mut room = AUTH_MESSAGE - OFFER_OVERHEAD;
+        let mut keys = Vec::new();
+        for key in self.identities.iter().take(AUTH_TRIES).map(|identity| identity.credential()) {
+            let Some(left) = room.checked_sub(key.len() + 4) else { continue };
+            room = left;
+            keys.push(key);
+        }
+        message(&FromClient::Offer(Offer { protocol: PROTOCOL.into(), user: self.user.clone(), keys }))
     }
 
     /// The identity that the server wants to see proved; the only one, if it wasn't asked.
     pub(crate) fn choose(&self, sign: Option<&Sign>) -> Result<Arc<Identity>, LinkError> {
         let chosen = match sign {
             None => self.identities.first(),
-            Some(sign) => self.identities.iter().find(|identity| identity.public_key().to_openssh() == sign.key),
+            Some(sign) => self.identities.iter().find(|identity| identity.credential() == sign.key),
         };
         chosen.cloned().ok_or_else(|| match sign {
             Some(_) => LinkError::misplaced("the server asks for a key that was not offered"),
@@ -66,7 +76,7 @@ impl Credentials {
         exporter: [u8; EXPORTER_LEN],
     ) -> Result<Vec<u8>, LinkError> {
         let user = self.user.clone().unwrap_or_default();
-        let key = identity.public_key().to_openssh();
+        let key = identity.credential();
         let signature = match identity.may_ask() {
             false => identity.prove(user.as_bytes(), &exporter, &|_| None),
             true => {
@@ -82,6 +92,11 @@ impl Credentials {
         let proof = Some(Proof { key, signature: STANDARD.encode(signature?) });
         hello(self.user.clone(), proof)
     }
+}
+
+/// The request for the certificates of the host key.
+pub(crate) fn certificates_wanted() -> Result<Vec<u8>, LinkError> {
+    message(&FromClient::Certificates(CertificatesWanted { protocol: PROTOCOL.into() }))
 }
 
 /// The hello on a transport that has authenticated the client already.
@@ -110,8 +125,13 @@ pub(crate) fn welcome_exchange(welcome: oneshot::Sender<Welcome>) -> OpeningExch
             Some(FromServer::Sign(_)) => {
                 return Err(LinkError::misplaced("the server asks for a signature that it has"));
             }
+            Some(FromServer::Certificates(_)) => {
+                return Err(LinkError::misplaced("the server shows certificates that were not asked for"));
+            }
             Some(FromServer::Welcome(text)) => {
                 tracing::debug!(event = "welcome", user = text.user, agent = text.agent);
+                let allowed = text.allow.join(" and ");
+                tracing::debug!(target: LOGIN_STEPS, "logged in as {} at {}; allowed: {allowed}", text.user, text.agent);
                 // Nobody may be waiting for it.
                 let _ = welcome.take().map(|sender| sender.send(text));
             }

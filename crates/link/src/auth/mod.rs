@@ -12,8 +12,8 @@ pub use client::Credentials;
 pub use error::LoginError;
 pub use server::{Gatekeeper, Logins};
 
-pub(crate) use client::{hello_without_proof, welcome_exchange};
-pub(crate) use server::{Answer, Examiner, denial, examine_trusted, reply};
+pub(crate) use client::{certificates_wanted, hello_without_proof, welcome_exchange};
+pub(crate) use server::{Answer, Examiner, Reconsiderations, denial, examine_trusted, reply, welcome};
 
 use unglue_proto::PROTOCOL;
 use unglue_proto::control::encode;

@@ -1,14 +1,15 @@
 //! The server's half: what an offer or a hello is answered.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use unglue_identity::proof::{self, EXPORTER_LEN};
-use unglue_identity::{Denial, Principal, PublicKey};
+use unglue_identity::{Credential, Denial, Login, Principal};
 use unglue_proto::limits::AUTH_TRIES;
-use unglue_proto::message::auth::{FromClient, FromServer, Hello, Offer, Sign, Welcome};
+use unglue_proto::message::auth::{FromClient, FromServer, Hello, HostCertificates, Offer, Sign, Welcome};
 use unglue_proto::{Code, Fault};
 
 use super::{LoginError, check_protocol, message};
@@ -17,6 +18,8 @@ use crate::threads::{ThreadError, ThreadPool};
 
 /// Threads for logins at most.
 const LOGIN_THREADS: usize = 32;
+/// Threads for looking at logins again.
+const RECONSIDER_THREADS: usize = 2;
 /// How long a thread without work stays.
 const LOGIN_IDLE: Duration = Duration::from_secs(10);
 
@@ -25,13 +28,22 @@ pub trait Gatekeeper: Send + Sync {
     /// The welcome of a principal that was let in.
     fn welcome(&self, principal: &Principal) -> Welcome;
 
-    /// The principal of this key's owner, which asks for this user (`None`: the server's own). May read files: it runs on a
-    /// thread of the logins.
+    /// The principal of this login. May read files: it runs on a thread of the logins. Asked for keys that are only offered,
+    /// and again once one of them is proved ([`Login::proved`]).
     ///
     /// # Errors
     /// It is not let in. The reason goes to the log; the client learns only whether its key was refused, or the server
     /// failed to look it up.
-    fn authorise(&self, user: Option<&str>, key: &PublicKey) -> Result<Principal, Denial>;
+    fn authorise(&self, login: &Login) -> Result<Principal, Denial>;
+
+    /// The principal of a login that was let in before, as it would be now. Asked for each link every
+    /// [`RECONSIDER`](crate::RECONSIDER); the link ends if the policy has changed.
+    ///
+    /// # Errors
+    /// It would not be let in, and the link ends. [`Denial::Unavailable`] alone ends none.
+    fn reconsider(&self, login: &Login) -> Result<Principal, Denial> {
+        self.authorise(login)
+    }
 }
 
 /// The threads on which logins are looked up: their own, so that nothing else can use them up, and at most 32.
@@ -55,29 +67,73 @@ impl Logins {
     }
 }
 
+/// The threads on which logins are looked at again: few, and none of those that new logins need.
+#[derive(Clone)]
+pub(crate) struct Reconsiderations(ThreadPool);
+
+impl Default for Reconsiderations {
+    fn default() -> Reconsiderations {
+        Reconsiderations(ThreadPool::new("unglue-again", RECONSIDER_THREADS, LOGIN_IDLE))
+    }
+}
+
+impl Reconsiderations {
+    /// Whether the principal may stay: it would be let in again, with the same policy.
+    pub(crate) async fn ask(
+        &self,
+        gatekeeper: Arc<dyn Gatekeeper>,
+        login: Arc<Login>,
+        principal: Arc<Principal>,
+    ) -> Result<Result<(), Denial>, ThreadError> {
+        let changed = || Denial::refused("what the key may do was changed since it logged in");
+        let stays = move || {
+            let again = gatekeeper.reconsider(&login)?;
+            if again.policy == principal.policy { Ok(()) } else { Err(changed()) }
+        };
+        self.0.run(stays).await
+    }
+}
+
 /// What the server does about a message of an unauthenticated client.
 pub(crate) enum Answer {
     /// Ask for the proof of this key.
     Sign(Sign),
     /// Let it in.
-    Welcome(Box<Welcome>, Principal),
+    Welcome(Box<Welcome>, Box<Principal>, Box<Login>),
+    /// Show the host key's certificates.
+    Certificates(HostCertificates),
 }
 
 /// Judges the messages of one connection.
 pub(crate) struct Examiner {
     gatekeeper: Arc<dyn Gatekeeper>,
     exporter: [u8; EXPORTER_LEN],
+    address: Option<IpAddr>,
+    /// Of the host key, until they were asked for.
+    certificates: Option<Vec<String>>,
     offered: bool,
 }
 
 impl Examiner {
-    pub(crate) fn new(gatekeeper: Arc<dyn Gatekeeper>, exporter: [u8; EXPORTER_LEN]) -> Examiner {
-        Examiner { gatekeeper, exporter, offered: false }
+    pub(crate) fn new(
+        gatekeeper: Arc<dyn Gatekeeper>,
+        exporter: [u8; EXPORTER_LEN],
+        address: Option<IpAddr>,
+        certificates: Vec<String>,
+    ) -> Examiner {
+        Examiner { gatekeeper, exporter, address, certificates: Some(certificates), offered: false }
     }
 
     /// May read files.
     fn examine(&mut self, message: FromClient) -> Result<Answer, LinkError> {
         match message {
+            FromClient::Certificates(wanted) => {
+                check_protocol(&wanted.protocol)?;
+                let certificates = self.certificates.take().filter(|_| !self.offered);
+                let certificates = certificates
+                    .ok_or_else(|| LinkError::misplaced("the host key's certificates are asked for once, and first"))?;
+                Ok(Answer::Certificates(HostCertificates { certificates }))
+            }
             FromClient::Offer(_) if self.offered => Err(LoginError::SecondOffer.into()),
             FromClient::Offer(offer) => {
                 self.offered = true;
@@ -95,7 +151,8 @@ impl Examiner {
         }
         let mut refusal = LoginError::NoKey;
         for key in &offer.keys {
-            let authorised = parse_key(key).and_then(|key| self.authorise(offer.user.as_deref(), &key));
+            let login = parse_credential(key).map(|credential| self.login(credential, offer.user.clone()));
+            let authorised = login.and_then(|login| self.authorise(&login));
             match authorised {
                 Ok(_) => return Ok(Sign { key: key.clone() }),
                 // An authorised key, for another user than this server's: other keys change nothing.
@@ -113,25 +170,31 @@ impl Examiner {
     fn examine_hello(&self, hello: &Hello) -> Result<Answer, LinkError> {
         check_protocol(&hello.protocol)?;
         let proof = hello.proof.as_ref().ok_or(LoginError::NoProof)?;
-        let claimed = parse_key(&proof.key)?;
+        let claimed = parse_credential(&proof.key)?;
         let blob = STANDARD.decode(&proof.signature).map_err(|_| LoginError::NotBase64)?;
         let user = hello.user.as_deref().unwrap_or_default();
-        let key = proof::check(&blob, user.as_bytes(), &self.exporter).map_err(|error| LoginError::BadProof {
+        let proven = proof::check(&blob, user.as_bytes(), &self.exporter).map_err(|error| LoginError::BadProof {
             claimed: claimed.fingerprint().to_string(),
             source: Arc::new(error),
         })?;
-        if key != claimed {
-            let (signer, claimed) = (key.fingerprint().to_string(), claimed.fingerprint().to_string());
+        if proven.key != *claimed.key() {
+            let (signer, claimed) = (proven.key.fingerprint().to_string(), claimed.fingerprint().to_string());
             return Err(LoginError::OtherSigner { signer, claimed }.into());
         }
-        let principal = self.authorise(hello.user.as_deref(), &key)?;
-        Ok(Answer::Welcome(Box::new(self.gatekeeper.welcome(&principal)), principal))
+        let login = self.login(claimed, hello.user.clone()).proved(proven.presence);
+        let principal = self.authorise(&login)?;
+        let welcome = Box::new(self.gatekeeper.welcome(&principal));
+        Ok(Answer::Welcome(welcome, Box::new(principal), Box::new(login)))
     }
 
-    fn authorise(&self, user: Option<&str>, key: &PublicKey) -> Result<Principal, LoginError> {
-        self.gatekeeper.authorise(user, key).map_err(|denial| match denial {
+    fn login(&self, credential: Credential, user: Option<String>) -> Login {
+        Login::offer(credential).user(user).from(self.address)
+    }
+
+    fn authorise(&self, login: &Login) -> Result<Principal, LoginError> {
+        self.gatekeeper.authorise(login).map_err(|denial| match denial {
             Denial::AnotherUser { asked, serves } => LoginError::AnotherUser { asked, serves },
-            denial => LoginError::Denied { fingerprint: key.fingerprint().to_string(), source: Arc::new(denial) },
+            denial => LoginError::Denied { fingerprint: login.credential.to_string(), source: Arc::new(denial) },
         })
     }
 }
@@ -157,8 +220,14 @@ pub(crate) fn examine_trusted(message: FromClient, principal: &Principal) -> Res
 pub(crate) fn reply(answer: &Answer) -> Result<Vec<u8>, LinkError> {
     message(&match answer {
         Answer::Sign(sign) => FromServer::Sign(sign.clone()),
-        Answer::Welcome(welcome, _) => FromServer::Welcome((**welcome).clone()),
+        Answer::Welcome(welcome, ..) => FromServer::Welcome((**welcome).clone()),
+        Answer::Certificates(certificates) => FromServer::Certificates(certificates.clone()),
     })
+}
+
+/// The welcome of a client that its transport has authenticated.
+pub(crate) fn welcome(welcome: Welcome) -> Result<Vec<u8>, LinkError> {
+    message(&FromServer::Welcome(welcome))
 }
 
 /// The control message that ends an unauthenticated connection. What exactly was wrong is for the log alone; the client
@@ -181,16 +250,16 @@ pub(crate) fn denial(error: &LinkError) -> Result<Vec<u8>, LinkError> {
     message(&FromServer::Denied(sent))
 }
 
-fn parse_key(line: &str) -> Result<PublicKey, LoginError> {
-    PublicKey::from_openssh(line).map_err(|error| LoginError::BadKey { source: Arc::new(error) })
+fn parse_credential(line: &str) -> Result<Credential, LoginError> {
+    Credential::from_openssh(line).map_err(|error| LoginError::BadKey { source: Arc::new(error) })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use unglue_identity::{Policy, PrivateKey};
+    use unglue_identity::{Policy, PrivateKey, PublicKey};
     use unglue_proto::PROTOCOL;
-    use unglue_proto::message::auth::Proof;
+    use unglue_proto::message::auth::{CertificatesWanted, Proof};
 
     /// Lets in the owners of the keys that it has.
     struct Keys(Vec<PublicKey>);
@@ -201,9 +270,10 @@ mod tests {
             Welcome { protocol, agent, user: principal.user.clone(), allow: Vec::new(), journal: None }
         }
 
-        fn authorise(&self, _user: Option<&str>, key: &PublicKey) -> Result<Principal, Denial> {
+        fn authorise(&self, login: &Login) -> Result<Principal, Denial> {
+            let key = login.credential.key();
             match self.0.contains(key) {
-                true => Ok(Principal::new("ada", Some(*key), Policy::default())),
+                true => Ok(Principal::new("ada", Some(key.clone()), Policy::default())),
                 false => Err(Denial::refused("not listed")),
             }
         }
@@ -217,7 +287,12 @@ mod tests {
 
     /// Both keys are authorised.
     fn examiner() -> Examiner {
-        Examiner::new(Arc::new(Keys(vec![key(1).public_key(), key(2).public_key()])), EXPORTER)
+        Examiner::new(
+            Arc::new(Keys(vec![key(1).public_key(), key(2).public_key()])),
+            EXPORTER,
+            None,
+            vec!["a certificate".into()],
+        )
     }
 
     fn hello(claimed: &PrivateKey, signing: &PrivateKey) -> FromClient {
@@ -237,7 +312,7 @@ mod tests {
 
     #[test]
     fn the_key_that_signed_is_the_one_that_was_claimed() {
-        let Ok(Answer::Welcome(_, principal)) = examiner().examine(hello(&key(1), &key(1))) else {
+        let Ok(Answer::Welcome(_, principal, _)) = examiner().examine(hello(&key(1), &key(1))) else {
             panic!("an authorised key is let in")
         };
         assert_eq!(principal.key, Some(key(1).public_key()));
@@ -256,6 +331,20 @@ mod tests {
         let mut examiner = self::examiner();
         assert_eq!(refusal(examiner.examine(offer(&[key(3)]))).code, Code::Denied);
         assert_eq!(refusal(examiner.examine(offer(&[key(1)]))).code, Code::LimitExceeded, "a refused one counts");
+    }
+
+    #[test]
+    fn the_host_keys_certificates_are_shown_once_and_first() {
+        let wanted = || FromClient::Certificates(CertificatesWanted { protocol: PROTOCOL.into() });
+        let mut examiner = examiner();
+        match examiner.examine(wanted()) {
+            Ok(Answer::Certificates(shown)) => assert_eq!(shown.certificates, ["a certificate"]),
+            _ => panic!("they are shown"),
+        }
+        assert_eq!(refusal(examiner.examine(wanted())).code, Code::BadMessage);
+        let mut examiner = self::examiner();
+        assert!(matches!(examiner.examine(offer(&[key(2)])), Ok(Answer::Sign(_))));
+        assert_eq!(refusal(examiner.examine(wanted())).code, Code::BadMessage);
     }
 
     #[test]

@@ -7,7 +7,7 @@ pub(crate) mod tls;
 pub(crate) mod wire;
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -34,6 +34,16 @@ pub enum Peer {
     },
     /// The standard input and output of this process.
     Stdio,
+}
+
+impl Peer {
+    /// Its address, if it has one.
+    pub fn ip(&self) -> Option<IpAddr> {
+        match self {
+            Peer::Address(address) => Some(address.ip()),
+            Peer::Unix { .. } | Peer::Stdio => None,
+        }
+    }
 }
 
 impl fmt::Display for Peer {

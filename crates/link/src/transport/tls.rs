@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls13_signature_with_raw_key};
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName, SubjectPublicKeyInfoDer, UnixTime};
-use rustls::server::{AlwaysResolvesServerRawPublicKeys, NoServerSessionStorage};
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::time_provider::TimeProvider;
 use rustls::version::TLS13;
@@ -21,7 +21,7 @@ use unglue_proto::{Blame, PROTOCOL};
 use crate::error::LinkError;
 
 use unglue_identity::proof::{EXPORTER_CONTEXT, EXPORTER_LABEL, EXPORTER_LEN};
-use unglue_identity::{PrivateKey, PublicKey};
+use unglue_identity::{KeyKind, PrivateKey, PublicKey};
 
 /// The algorithms, AES-128-GCM first: 5 to 7 GB/s a core where there are instructions for it, as there are everywhere
 /// that unglue runs today.
@@ -43,23 +43,68 @@ impl TimeProvider for Clock {
     }
 }
 
-/// The server's settings, for the host key that it proves itself with.
-pub(crate) fn server_config(host_key: &PrivateKey) -> Result<Arc<ServerConfig>, LinkError> {
+/// The TLS 1.3 scheme of each kind of host key. RSA and FIDO keys prove no host here.
+pub(crate) fn scheme(kind: KeyKind) -> Option<SignatureScheme> {
+    match kind {
+        KeyKind::Ed25519 => Some(SignatureScheme::ED25519),
+        KeyKind::EcdsaP256 => Some(SignatureScheme::ECDSA_NISTP256_SHA256),
+        KeyKind::EcdsaP384 => Some(SignatureScheme::ECDSA_NISTP384_SHA384),
+        KeyKind::EcdsaP521 => Some(SignatureScheme::ECDSA_NISTP521_SHA512),
+        _ => None,
+    }
+}
+
+/// The kinds of host keys, in the order in which a client that knows nothing asks for them.
+const HOST_KINDS: [KeyKind; 4] = [KeyKind::Ed25519, KeyKind::EcdsaP256, KeyKind::EcdsaP384, KeyKind::EcdsaP521];
+
+/// The server's settings, for the host keys that it proves itself with.
+pub(crate) fn server_config(host_keys: &[PrivateKey]) -> Result<Arc<ServerConfig>, LinkError> {
     let refused = |error: rustls::Error| LinkError::tls("TLS does not take the host key", error);
-    let der = host_key.to_pkcs8_der();
-    let pkcs8 = PrivatePkcs8KeyDer::from(der.as_slice());
-    let signing = aws_lc_rs::sign::any_eddsa_type(&pkcs8).map_err(refused)?;
-    let public = CertificateDer::from(host_key.public_key().to_spki_der().to_vec());
-    let key = Arc::new(CertifiedKey::new(vec![public], signing));
+    let mut keys = HostKeys(Vec::new());
+    for host_key in host_keys {
+        let kind = host_key.public_key().key_kind();
+        let (Some(scheme), Some(der), Some(spki)) =
+            (scheme(kind), host_key.to_pkcs8_der(), host_key.public_key().to_spki_der())
+        else {
+            return Err(LinkError::Tls {
+                what: format!("a host key can't be of the kind {}", kind.name()),
+                advice: "name an ed25519 or an ECDSA key",
+                blame: Blame::User,
+                source: None,
+            });
+        };
+        let pkcs8 = PrivatePkcs8KeyDer::from(der.as_slice());
+        let signing = aws_lc_rs::sign::any_supported_type(&pkcs8.into()).map_err(refused)?;
+        keys.0.push((scheme, Arc::new(CertifiedKey::new(vec![CertificateDer::from(spki)], signing))));
+    }
     let mut config = ServerConfig::builder_with_details(provider(), Arc::new(Clock))
         .with_protocol_versions(&[&TLS13])
         .map_err(refused)?
         .with_no_client_auth()
-        .with_cert_resolver(Arc::new(AlwaysResolvesServerRawPublicKeys::new(key)));
+        .with_cert_resolver(Arc::new(keys));
     config.alpn_protocols = vec![PROTOCOL.as_bytes().to_vec()];
     config.send_tls13_tickets = 0;
     config.session_storage = Arc::new(NoServerSessionStorage {});
     Ok(Arc::new(config))
+}
+
+/// The host keys, each with its scheme.
+#[derive(Debug)]
+struct HostKeys(Vec<(SignatureScheme, Arc<CertifiedKey>)>);
+
+impl ResolvesServerCert for HostKeys {
+    /// The key that the client asks for first.
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let wanted = hello.signature_schemes().iter();
+        wanted
+            .filter_map(|wanted| self.0.iter().find(|(scheme, _)| scheme == wanted))
+            .map(|(_, key)| key.clone())
+            .next()
+    }
+
+    fn only_raw_public_keys(&self) -> bool {
+        true
+    }
 }
 
 /// A connection at the start of its handshake, for a server.
@@ -70,11 +115,15 @@ pub(crate) fn accept(config: Arc<ServerConfig>) -> Result<Connection, LinkError>
 }
 
 /// A connection at the start of its handshake, for a client. The host key is checked after the handshake, by
-/// [`host_key`] and the caller's known hosts; before that nothing but the handshake is sent.
-pub(crate) fn connect() -> Result<Connection, LinkError> {
+/// [`host_key`] and the caller's known hosts; before that nothing but the handshake is sent. The kinds in `known` are asked
+/// for before the others.
+pub(crate) fn connect(known: &[KeyKind]) -> Result<Connection, LinkError> {
     let failed = |error: rustls::Error| LinkError::tls("TLS did not start", error);
     let provider = provider();
-    let verifier = Arc::new(PossessionVerifier(provider.clone()));
+    let mut kinds = known.to_vec();
+    kinds.extend(HOST_KINDS.iter().filter(|kind| !known.contains(kind)));
+    let schemes = kinds.into_iter().filter_map(scheme).collect();
+    let verifier = Arc::new(PossessionVerifier { provider: provider.clone(), schemes });
     let mut config = ClientConfig::builder_with_details(provider, Arc::new(Clock))
         .with_protocol_versions(&[&TLS13])
         .map_err(failed)?
@@ -119,7 +168,11 @@ pub(crate) fn check_alpn(tls: &Connection) -> Result<(), LinkError> {
 /// Checks that the server holds the private half of the key that it shows; whether the key is the right one is for the
 /// known hosts to say.
 #[derive(Debug)]
-struct PossessionVerifier(Arc<CryptoProvider>);
+struct PossessionVerifier {
+    provider: Arc<CryptoProvider>,
+    /// In the order in which the client prefers them.
+    schemes: Vec<SignatureScheme>,
+}
 
 impl ServerCertVerifier for PossessionVerifier {
     fn verify_server_cert(
@@ -152,11 +205,11 @@ impl ServerCertVerifier for PossessionVerifier {
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
         let key = SubjectPublicKeyInfoDer::from(cert.as_ref());
-        verify_tls13_signature_with_raw_key(message, &key, dss, &self.0.signature_verification_algorithms)
+        verify_tls13_signature_with_raw_key(message, &key, dss, &self.provider.signature_verification_algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        vec![SignatureScheme::ED25519]
+        self.schemes.clone()
     }
 
     fn requires_raw_public_keys(&self) -> bool {

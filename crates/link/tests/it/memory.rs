@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::time::timeout;
-use unglue_identity::{Policy, Principal, PrivateKey, PublicKey};
+use unglue_identity::{Login, Policy, Principal, PrivateKey};
 use unglue_link::auth::Gatekeeper;
 use unglue_link::{Acceptor, Link, LinkConfig, Memory, Peer, ServerTls, StreamError, connect_over};
 use unglue_proto::message::auth::Welcome;
@@ -17,7 +17,7 @@ impl Gatekeeper for Gate {
         Welcome { protocol, agent, user: principal.user.clone(), allow: Vec::new(), journal: None }
     }
 
-    fn authorise(&self, _: Option<&str>, _: &PublicKey) -> Result<Principal, unglue_identity::Denial> {
+    fn authorise(&self, _: &Login) -> Result<Principal, unglue_identity::Denial> {
         Err(unglue_identity::Denial::refused("nobody"))
     }
 }

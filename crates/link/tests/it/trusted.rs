@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::UnixStream;
 use tokio::time::timeout;
-use unglue_identity::{Denial, Policy, Principal, PrivateKey, PublicKey};
+use unglue_identity::{Denial, Login, Policy, Principal, PrivateKey};
 use unglue_link::auth::Gatekeeper;
 use unglue_link::{Acceptor, LinkConfig, Peer, Refusal, ServerTls, connect_over};
 use unglue_proto::control::encode;
@@ -21,7 +21,7 @@ impl Gatekeeper for Gate {
         Welcome { protocol, agent, user: principal.user.clone(), allow: vec!["files".into()], journal: None }
     }
 
-    fn authorise(&self, _user: Option<&str>, _key: &PublicKey) -> Result<Principal, Denial> {
+    fn authorise(&self, _: &Login) -> Result<Principal, Denial> {
         Err(Denial::refused("no key logs in here"))
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! client                                          server
+//!   certificates (only where the host key is   ─▶
+//!          not known, but an authority is)     ◀─  certificates, or denied
 //!   offer (only where there are several keys,  ─▶
 //!          or a signature costs a touch)       ◀─  sign, or denied
 //!   hello (with the proof) and the requests    ─▶
@@ -20,6 +22,8 @@ use crate::Fault;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FromClient {
+    /// Which authorities have signed your host key?
+    Certificates(CertificatesWanted),
     /// Which of these keys is authorised?
     Offer(Offer),
     /// Here I am.
@@ -30,12 +34,30 @@ pub enum FromClient {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FromServer {
+    /// The certificates of the host key.
+    Certificates(HostCertificates),
     /// This key of the offer is authorised: sign with it.
     Sign(Sign),
     /// You are in.
     Welcome(Welcome),
     /// You are not; the link ends.
     Denied(Fault),
+}
+
+/// The client doesn't know the host key that it was shown, but authorities of this host. At most once, before all other
+/// messages. It says nothing about the client.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CertificatesWanted {
+    /// The protocol's version ([`crate::PROTOCOL`]).
+    pub protocol: String,
+}
+
+/// The certificates of the host key that was shown in the TLS handshake. The client waits for them before it sends anything
+/// else.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HostCertificates {
+    /// OpenSSH certificates in the one-line form, without comments; may be none.
+    pub certificates: Vec<String>,
 }
 
 /// Keys to choose from, before a signature is made.
@@ -46,7 +68,7 @@ pub struct Offer {
     /// The user to become; the server's own where it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
-    /// Public keys in OpenSSH's one-line form, without a comment; at most [`crate::limits::AUTH_TRIES`].
+    /// Public keys, or certificates, in OpenSSH's one-line form, without a comment; at most [`crate::limits::AUTH_TRIES`].
     pub keys: Vec<String>,
 }
 
@@ -75,9 +97,9 @@ pub struct Hello {
 /// A signature over this very connection.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Proof {
-    /// The public key in OpenSSH's one-line form, without a comment.
+    /// The public key, or a certificate for it, in OpenSSH's one-line form, without a comment.
     pub key: String,
-    /// The SSHSIG blob (OpenSSH PROTOCOL.sshsig), in base64.
+    /// The SSHSIG blob (OpenSSH PROTOCOL.sshsig) by the key itself, in base64.
     pub signature: String,
 }
 

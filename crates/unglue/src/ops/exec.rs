@@ -10,9 +10,11 @@
 //! | `running` | the client's hold on a command: its streams, its exit, its outcome |
 //! | `streams` | one output, one input |
 //! | `check` | the client's figures against the server's |
+//! | `grant` | what a key makes of a command |
 //! | `server` | the server's half |
 
 mod check;
+mod grant;
 mod request;
 mod running;
 mod server;
@@ -23,6 +25,7 @@ mod talk;
 #[cfg(test)]
 mod versions;
 
+pub(crate) use grant::grant;
 pub use request::{Exec, Lease};
 pub(crate) use running::start;
 pub use running::{Collected, Running};

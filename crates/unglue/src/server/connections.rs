@@ -98,7 +98,8 @@ impl Context {
         };
         log_accepted(peer, &accepted.principal);
         let driver = tokio::spawn(accepted.driver);
-        Session::new(accepted.link, peer, accepted.principal, self.shared, self.runner, self.stage).run().await;
+        let who = (accepted.principal, accepted.login);
+        Session::new(accepted.link, peer, who, self.shared, self.runner, self.stage).run().await;
         // The last bytes may still be on their way out.
         if let Err(error) = driver.await {
             log_panic("driver", peer, error);
@@ -108,7 +109,10 @@ impl Context {
 
 fn log_accepted(peer: Peer, principal: &Principal) {
     let key = principal.key.as_ref().map(|key| display(key.fingerprint()));
-    tracing::info!(event = "accepted", %peer, user = %Octets::from(principal.user.as_str()), key);
+    let certificate = principal.certificate.as_ref().map(display);
+    let forced = principal.policy.command.as_ref().map(|command| display(Octets::from(command.clone())));
+    let user = Octets::from(principal.user.as_str());
+    tracing::info!(event = "accepted", %peer, %user, key, certificate, forced);
 }
 
 /// A bug of ours, which ended one task and nothing else. A task that was only cancelled is no event.

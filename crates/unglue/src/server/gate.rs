@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use unglue_identity::{AuthorizedKeys, Denial, Policy, Principal, PublicKey};
+use unglue_identity::{AuthorizedKeys, Denial, Login, Policy, Principal};
 use unglue_link::auth::Gatekeeper;
 use unglue_proto::PROTOCOL;
 use unglue_proto::message::auth::Welcome;
@@ -14,11 +14,17 @@ pub(super) struct Gate {
     user: String,
     policy: Policy,
     journal: Option<String>,
+    user_environment: bool,
 }
 
 impl Gate {
     pub(super) fn new(keys: AuthorizedKeys, user: String, policy: Policy, journal: Option<String>) -> Gate {
-        Gate { keys, user, policy, journal }
+        Gate { keys, user, policy, journal, user_environment: false }
+    }
+
+    /// Whether variables of `environment=` options are set for commands, as sshd's PermitUserEnvironment has it.
+    pub(super) fn user_environment(self, user_environment: bool) -> Gate {
+        Gate { user_environment, ..self }
     }
 }
 
@@ -35,13 +41,18 @@ impl Gatekeeper for Gate {
     }
 
     /// The file is read afresh each time, so that a key that was removed is refused on the next connection.
-    fn authorise(&self, user: Option<&str>, key: &PublicKey) -> Result<Principal, Denial> {
+    fn authorise(&self, login: &Login) -> Result<Principal, Denial> {
         // First the key: only the owner of an authorised key learns which user this server serves.
-        self.keys.check(key)?;
-        if let Some(other) = user.filter(|user| *user != self.user) {
-            return Err(Denial::AnotherUser { asked: other.to_owned(), serves: self.user.clone() });
+        let mut line = self.keys.judge(login, &self.user)?;
+        if let Some(other) = login.user.as_ref().filter(|user| **user != self.user) {
+            return Err(Denial::AnotherUser { asked: other.clone(), serves: self.user.clone() });
         }
-        Ok(Principal::new(self.user.clone(), Some(*key), self.policy))
+        if !self.user_environment {
+            line.policy.environment.clear();
+        }
+        let policy = self.policy.limited_to(&line.policy);
+        let key = login.credential.key().clone();
+        Ok(Principal::new(self.user.clone(), Some(key), policy).certificate(login.credential.certificate().cloned()))
     }
 }
 
@@ -58,15 +69,23 @@ impl Allowed {
     }
 }
 
+impl Allowed {
+    fn limit(&self, mut principal: Principal) -> Principal {
+        principal.policy = self.policy.limited_to(&principal.policy);
+        principal
+    }
+}
+
 impl Gatekeeper for Allowed {
     fn welcome(&self, principal: &Principal) -> Welcome {
         Welcome { journal: self.journal.clone(), ..self.inner.welcome(principal) }
     }
 
-    fn authorise(&self, user: Option<&str>, key: &PublicKey) -> Result<Principal, Denial> {
-        let mut principal = self.inner.authorise(user, key)?;
-        principal.policy.exec &= self.policy.exec;
-        principal.policy.files &= self.policy.files;
-        Ok(principal)
+    fn authorise(&self, login: &Login) -> Result<Principal, Denial> {
+        self.inner.authorise(login).map(|principal| self.limit(principal))
+    }
+
+    fn reconsider(&self, login: &Login) -> Result<Principal, Denial> {
+        self.inner.reconsider(login).map(|principal| self.limit(principal))
     }
 }

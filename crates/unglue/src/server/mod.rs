@@ -22,7 +22,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::watch;
 use unglue_host::process::{Account, SupervisorCommand, login_environment};
 use unglue_host::store::{Partials, Protected, Store};
-use unglue_identity::{AuthorizedKeys, HostKey, Policy, PublicKey};
+use unglue_identity::{AuthorizedKeys, HostKey, HostKeys, Policy, PublicKey, RevokedKeys};
 use unglue_jobs::Registry;
 use unglue_link::auth::Gatekeeper;
 use unglue_link::{Acceptor, LinkConfig, ServerTls, SharedMemory};
@@ -78,6 +78,7 @@ pub(crate) struct Shared {
     pub(crate) registry: Registry,
     pub(crate) exec: bool,
     pub(crate) environment: Vec<(OsString, OsString)>,
+    pub(crate) shell: PathBuf,
     pub(crate) top: PathBuf,
     pub(crate) supervisor: SupervisorCommand,
 }
@@ -151,12 +152,13 @@ impl Shared {
     fn prepare(options: ServerOptions) -> Result<(Arc<Shared>, PublicKey), Fault> {
         let account = Account::current().map_err(|error| Fault::system(Code::System, error.to_string()))?;
         let state = options.state.clone().unwrap_or_else(|| account.home.join(".local/state/unglue"));
-        let host_key = HostKey::load(options.host_key.as_deref(), &state)
-            .map_err(|error| Fault::user(Code::System, error.to_string()))?;
+        let host_keys =
+            HostKeys::load(&options.host_keys, &state).map_err(|error| Fault::user(Code::System, error.to_string()))?;
         let supervisor = raise_open_files(options.supervisor.clone());
-        let protected = protected(&options, &account, &state, &host_key.path);
+        let protected = protected(&options, &account, &state, &host_keys);
         let store = store(&options, &account, &state)?.protecting(protected);
-        let tls = ServerTls::new(&host_key.key).map_err(Fault::from)?;
+        let tls = ServerTls::with_keys(&host_keys.private_keys()).map_err(Fault::from)?;
+        let tls = tls.certificates(host_keys.certificates());
         let registry = Registry::open(&state)?;
         let gatekeeper = gatekeeper(&options, &account, registry.journal());
         let shared = Shared {
@@ -166,10 +168,11 @@ impl Shared {
             registry,
             exec: options.exec,
             environment: login_environment(),
+            shell: account.shell.clone(),
             top: top(&options, &account)?,
             supervisor,
         };
-        Ok((Arc::new(shared), host_key.key.public_key()))
+        Ok((Arc::new(shared), host_keys.first.key.public_key()))
     }
 }
 
@@ -221,16 +224,16 @@ fn store(options: &ServerOptions, account: &Account, state: &Path) -> Result<Sto
 
 /// What clients can't write by moving files: what would take the server over. Where commands are allowed, the list of keys
 /// is the user's to change in any case.
-fn protected(options: &ServerOptions, account: &Account, state: &Path, host_key: &Path) -> Protected {
-    let protected = Protected::default()
-        .directory(state)
-        .directory(state.join("partials"))
-        .secret(host_key)
-        .secret(state.join("host_key"));
-    match options.exec {
-        true => protected,
-        false => protected.file(authorized_keys(options, account).path()),
+fn protected(options: &ServerOptions, account: &Account, state: &Path, host_keys: &HostKeys) -> Protected {
+    let protected =
+        Protected::default().directory(state).directory(state.join("partials")).secret(state.join("host_key"));
+    let protected = host_keys.iter().fold(protected, |protected, HostKey { path, .. }| protected.secret(path));
+    if options.exec {
+        return protected;
     }
+    let revoked = options.revoked_keys.iter();
+    let protected = revoked.fold(protected, |protected, revoked| protected.file(revoked));
+    protected.file(authorized_keys(options, account).path())
 }
 
 /// Where commands start. Absolute, since what starts them stands elsewhere.
@@ -240,21 +243,23 @@ fn top(options: &ServerOptions, account: &Account) -> Result<PathBuf, Fault> {
 }
 
 fn authorized_keys(options: &ServerOptions, account: &Account) -> AuthorizedKeys {
-    match &options.authorized_keys {
+    let keys = match &options.authorized_keys {
         Some(file) => AuthorizedKeys::new(file, &account.home, account.uid),
         None => AuthorizedKeys::of_home(&account.home, account.uid),
-    }
+    };
+    keys.revoking(options.revoked_keys.as_ref().map(RevokedKeys::at))
 }
 
 fn gatekeeper(options: &ServerOptions, account: &Account, journal: Option<&str>) -> Arc<dyn Gatekeeper> {
     let journal = journal.map(str::to_owned);
-    let mut policy = Policy::default();
+    let mut policy = Policy::everything();
     (policy.exec, policy.files) = (options.exec, options.files);
     if let Some(own) = &options.gatekeeper {
         return Arc::new(Allowed::new(own.clone(), policy, journal));
     }
     let keys = authorized_keys(options, account);
-    Arc::new(Gate::new(keys, account.name.to_string_lossy().into_owned(), policy, journal))
+    let user = account.name.to_string_lossy().into_owned();
+    Arc::new(Gate::new(keys, user, policy, journal).user_environment(options.user_environment))
 }
 
 /// A thousand commands need some thousands of pipes: raises this process's limit of open files to what it may. Commands

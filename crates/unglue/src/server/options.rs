@@ -31,10 +31,16 @@ pub struct ServerOptions {
     pub files: bool,
     /// Where the host key and the records of temporary files are kept; `~/.local/state/unglue` where it is `None`.
     pub state: Option<PathBuf>,
-    /// The host key's file; `/etc/ssh/ssh_host_ed25519_key` if it can be read, else one of the server's own.
-    pub host_key: Option<PathBuf>,
+    /// The files of the host keys, ed25519 or ECDSA; where it is empty, `/etc/ssh/ssh_host_ed25519_key` and
+    /// `/etc/ssh/ssh_host_ecdsa_key` as far as they can be read, or else an ed25519 key of the server's own. A certificate in
+    /// `FILE-cert.pub` is shown to clients that know its authority.
+    pub host_keys: Vec<PathBuf>,
     /// The file of those who may log in; `~/.ssh/authorized_keys` where it is `None`.
     pub authorized_keys: Option<PathBuf>,
+    /// The file of revoked keys and certificates, a list of keys or a KRL, if there is one.
+    pub revoked_keys: Option<PathBuf>,
+    /// Whether `environment=` options of `authorized_keys` set variables of commands, as sshd's PermitUserEnvironment has it.
+    pub user_environment: bool,
     /// The program that supervises commands.
     pub supervisor: SupervisorCommand,
     /// Says who may log in, in place of `authorized_keys`. What it allows is allowed only as far as `exec` and `files` do.
@@ -51,8 +57,10 @@ impl Default for ServerOptions {
             exec: true,
             files: true,
             state: None,
-            host_key: None,
+            host_keys: Vec::new(),
             authorized_keys: None,
+            revoked_keys: None,
+            user_environment: false,
             supervisor: SupervisorCommand::current_exe(),
             gatekeeper: None,
             link: LinkConfig::default(),
@@ -86,9 +94,20 @@ impl ServerOptions {
         ServerOptions { state: Some(state.into()), ..self }
     }
 
-    /// The host key's file.
-    pub fn host_key(self, host_key: impl Into<PathBuf>) -> ServerOptions {
-        ServerOptions { host_key: Some(host_key.into()), ..self }
+    /// The file of a host key, one more with each call.
+    pub fn host_key(mut self, host_key: impl Into<PathBuf>) -> ServerOptions {
+        self.host_keys.push(host_key.into());
+        self
+    }
+
+    /// The file of revoked keys and certificates.
+    pub fn revoked_keys(self, file: impl Into<PathBuf>) -> ServerOptions {
+        ServerOptions { revoked_keys: Some(file.into()), ..self }
+    }
+
+    /// Whether `environment=` options set variables of commands.
+    pub fn user_environment(self, user_environment: bool) -> ServerOptions {
+        ServerOptions { user_environment, ..self }
     }
 
     /// The file of those who may log in.
@@ -120,8 +139,9 @@ impl fmt::Debug for ServerOptions {
             .field("exec", &self.exec)
             .field("files", &self.files)
             .field("state", &self.state)
-            .field("host_key", &self.host_key)
+            .field("host_keys", &self.host_keys)
             .field("authorized_keys", &self.authorized_keys)
+            .field("revoked_keys", &self.revoked_keys)
             .finish_non_exhaustive()
     }
 }

@@ -1,12 +1,13 @@
 //! One authenticated connection: its operations, and its end.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::field::display;
 use unglue_host::store::Store;
-use unglue_identity::Principal;
+use unglue_identity::{Denial, Login, Principal};
 use unglue_jobs::{Asking, Transfer};
 use unglue_link::{Link, Peer};
 use unglue_proto::message::{Request, Tally, exec, files, transfer, tree};
@@ -21,12 +22,14 @@ use crate::ops::{
     Control, ControlError, exec as running, files as looking, job as jobs, refuse, transfer as moving, tree as trees,
     turn_down,
 };
+use running::grant;
 
 /// A connection's operations. Dropped, it ends them all.
 pub(super) struct Session {
     context: Context,
     stage: watch::Receiver<Stage>,
     operations: JoinSet<()>,
+    login: Option<Arc<Login>>,
 }
 
 /// What an operation needs.
@@ -38,21 +41,26 @@ struct Context {
     shared: Arc<Shared>,
     grant: Arc<Grant>,
     leaving: Leaving,
+    /// The fingerprint of a key that may run one command only.
+    restricted: Option<Arc<str>>,
 }
 
 impl Session {
     pub(super) fn new(
         link: Link,
         peer: Peer,
-        principal: Principal,
+        (principal, login): (Principal, Option<Login>),
         shared: Arc<Shared>,
         runner: Option<Runner>,
         stage: watch::Receiver<Stage>,
     ) -> Session {
         let grant = Arc::new(Grant::of(&principal, &shared, runner));
-        let context =
-            Context { link, peer, principal: Arc::new(principal), shared, grant, leaving: Leaving::new(stage.clone()) };
-        Session { context, stage, operations: JoinSet::new() }
+        let principal = Arc::new(principal);
+        let restricted = principal.policy.command.as_ref().and(principal.key.as_ref());
+        let restricted = restricted.map(|key| key.fingerprint().to_string().into());
+        let leaving = Leaving::new(stage.clone());
+        let context = Context { link, peer, principal, shared, grant, leaving, restricted };
+        Session { context, stage, operations: JoinSet::new(), login: login.map(Arc::new) }
     }
 
     /// Takes operations until the link ends, or the server does and they are done.
@@ -60,6 +68,7 @@ impl Session {
         let link = self.context.link.clone();
         let mut stage = self.stage.clone();
         let mut leaving = false;
+        let mut expelled = pin!(self.context.clone().expelled(self.login.take()));
         loop {
             tokio::select! {
                 // What has arrived is taken before the end is looked at.
@@ -75,6 +84,11 @@ impl Session {
                     log_panic("operation", self.context.peer, error);
                     break;
                 },
+                denial = &mut expelled => {
+                    tracing::warn!(event = "expelled", peer = %self.context.peer, why = %denial);
+                    link.go_away(Code::Denied, "the server no longer accepts your key: it was removed or changed, or has expired");
+                    break;
+                }
                 _ = stage.wait_for(|stage| *stage > Stage::Serving), if !leaving => {
                     leaving = true;
                     link.go_away(Code::GoingAway, "the server is stopping");
@@ -95,6 +109,14 @@ impl Session {
 }
 
 impl Context {
+    /// Waits until the principal may not stay; where the transport has authenticated it, for ever.
+    async fn expelled(self, login: Option<Arc<Login>>) -> Denial {
+        match login {
+            Some(login) => self.shared.acceptor.expelled(self.peer, login, self.principal).await,
+            None => std::future::pending().await,
+        }
+    }
+
     /// One operation, from its request to its last message.
     async fn operate(self, mut control: Control) {
         let request = match control.receiver.expect::<Request>().await {
@@ -129,12 +151,15 @@ impl Context {
 
     async fn exec(&self, exec: exec::Exec, known: Result<(), Fault>, control: Control) {
         let (id, program) = (exec.id.clone(), exec.argv.first().cloned().unwrap_or_default());
+        let stdin = exec.stdin;
         tracing::info!(event = "exec", peer = %self.peer, user = %self.principal.user, id = %safe(&id), %program, arguments = exec.argv.len());
         let unfinished = Unfinished::new("exec_abandoned", self.peer, &id);
-        let result = match known.and_then(|()| self.grant.runner()) {
-            Ok(runner) => running::serve(&self.link, runner, self.jobs(), exec, control).await,
+        let granted =
+            known.and_then(|()| Ok((self.grant.runner()?, grant(&self.principal.policy, &self.shared.shell, exec)?)));
+        let result = match granted {
+            Ok((runner, exec)) => running::serve(&self.link, runner, self.jobs(), exec, control).await,
             Err(fault) => {
-                self.refuse_data(exec.stdin);
+                self.refuse_data(stdin);
                 running::refuse(control.sender, fault).await
             }
         };
@@ -238,8 +263,9 @@ impl Context {
         tracing::info!(event, peer = %self.peer, user = %self.principal.user, why);
     }
 
+    /// A key that may run one command sees only the jobs that it has started itself.
     fn jobs(&self) -> Jobs<'_> {
-        let asking = Asking { user: &self.principal.user, key: None };
+        let asking = Asking { user: &self.principal.user, key: self.restricted.as_deref() };
         Jobs { registry: &self.shared.registry, asking, leaving: self.leaving.clone() }
     }
 

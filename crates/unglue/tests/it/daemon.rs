@@ -99,6 +99,11 @@ impl Daemon {
         eventually(5, &format!("a line with {words:?} in\n{}", self.log()), || self.logged(words) > 0).await;
     }
 
+    /// As [`Daemon::logs`], for what takes longer.
+    pub(crate) async fn logs_within(&self, seconds: u64, words: &[&str]) {
+        eventually(seconds, &format!("a line with {words:?}"), || self.logged(words) > 0).await;
+    }
+
     /// Memory of its own that the server and its helpers have in use, in bytes; commands don't count. Pages of the
     /// binary, which all of them share, don't count either.
     pub(crate) fn memory(&self) -> u64 {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, UnixStream};
 use tokio::sync::oneshot;
+use unglue::identity::Login;
 use unglue::{Client, Code, Denial, Exec, Fault, Gatekeeper, Peer, Policy, Principal, PublicKey, Service, Welcome};
 use unglue_testkit::relay::{Break, Flow, Relay, Towards};
 
@@ -26,8 +27,8 @@ impl Gatekeeper for Own {
         }
     }
 
-    fn authorise(&self, _user: Option<&str>, key: &PublicKey) -> Result<Principal, Denial> {
-        (self.0)(key)
+    fn authorise(&self, login: &Login) -> Result<Principal, Denial> {
+        (self.0)(login.credential.key())
     }
 }
 
@@ -47,7 +48,7 @@ async fn serve(site: &Site, own: Own) -> (std::net::SocketAddr, oneshot::Sender<
 fn a_service_runs_in_the_callers_runtime_until_it_is_shut_down() {
     within(60, async || {
         let site = Site::new();
-        let own = Own(|key| Ok(Principal::new("ada", Some(*key), Policy::everything())));
+        let own = Own(|key| Ok(Principal::new("ada", Some(key.clone()), Policy::everything())));
         let (address, shutdown, serving) = serve(&site, own).await;
         let client = site.connect(address).await;
         assert_eq!(client.welcome().await.expect("it is let in").agent, "embedded");
@@ -64,7 +65,7 @@ fn a_service_runs_in_the_callers_runtime_until_it_is_shut_down() {
 fn a_principal_may_do_what_its_policy_allows() {
     within(60, async || {
         let site = Site::new();
-        let own = Own(|key| Ok(Principal::new("ada", Some(*key), Policy::default().allow_files())));
+        let own = Own(|key| Ok(Principal::new("ada", Some(key.clone()), Policy::default().allow_files())));
         let (address, _shutdown, _serving) = serve(&site, own).await;
         let client = site.connect(address).await;
         std::fs::write(site.local().join("file"), "content").expect("a source");
@@ -119,7 +120,7 @@ fn a_panic_ends_one_connection_and_is_logged() {
         let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
         let _logging = tracing::subscriber::set_default(subscriber);
         let site = Site::new();
-        let own = Own(|key| Ok(Principal::new("ada", Some(*key), Policy::everything())));
+        let own = Own(|key| Ok(Principal::new("ada", Some(key.clone()), Policy::everything())));
         let service = Service::new(site.server_options().gatekeeper(own)).expect("a service");
         let trusted = |user: &str| {
             let (near, far) = UnixStream::pair().expect("a pair");

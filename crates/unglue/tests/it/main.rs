@@ -2,6 +2,7 @@
 //!
 //! `UNGLUE_SOAK=1` runs what takes minutes.
 
+mod credentials;
 mod crowds;
 mod cuts;
 mod daemon;
@@ -10,6 +11,7 @@ mod exec;
 mod flood;
 mod hoard;
 mod jobs;
+mod key_options;
 mod keys;
 mod orphans;
 mod own_stores;

@@ -71,7 +71,7 @@ fn a_required_option_that_is_not_known_is_refused_and_nothing_runs() {
             ask: std::sync::Arc::new(|_| None),
         };
         let files = KnownHostsFiles::from_env(Some(site.path("known_hosts"))).expect("known hosts");
-        let trust = HostTrust { files, accept_new: false, agreed: None };
+        let trust = HostTrust { files, accept_new: false, agreed: None, alias: None };
         let target = address_of(serving.address()).target;
         let connected = unglue_link::connect(&target, &trust, &who, &LinkConfig::default()).await.expect("it connects");
         tokio::spawn(connected.driver);

@@ -18,7 +18,7 @@ pub(crate) async fn bare_link(site: &Site, server: std::net::SocketAddr) -> Link
     let who = Credentials { user: None, identities, ask: std::sync::Arc::new(|_| None) };
     let files = KnownHostsFiles::from_env(Some(site.path("known_hosts"))).expect("known hosts");
     let target = address_of(server).target;
-    let trust = HostTrust { files, accept_new: false, agreed: None };
+    let trust = HostTrust { files, accept_new: false, agreed: None, alias: None };
     let connected = connect(&target, &trust, &who, &LinkConfig::default()).await.expect("it connects");
     tokio::spawn(connected.driver);
     connected.link

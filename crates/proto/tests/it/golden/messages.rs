@@ -51,8 +51,12 @@ const JOURNAL: &str = "0123456789abcdef0123456789abcdef";
 const TIME: Time = Time { seconds: 1_780_000_000, nanoseconds: 5 };
 
 fn authentication() {
-    use auth::{FromClient, FromServer, Hello, Offer, Proof, Sign, Welcome};
+    use auth::{CertificatesWanted, FromClient, FromServer, Hello, HostCertificates, Offer, Proof, Sign, Welcome};
     let protocol = || unglue_proto::PROTOCOL.to_owned();
+    let wanted = CertificatesWanted { protocol: protocol() };
+    same("auth-certificates-wanted", "client: who has signed the host key?", FromClient::Certificates(wanted));
+    let shown = HostCertificates { certificates: vec!["ssh-ed25519-cert-v01@openssh.com AAAAIHNz".into()] };
+    same("auth-certificates", "server: these (cut short here)", FromServer::Certificates(shown));
     let offer = Offer { protocol: protocol(), user: Some("ada".into()), keys: vec![KEY.into()] };
     same("auth-offer", "client: which of these keys is authorised?", FromClient::Offer(offer));
     same("auth-sign", "server: sign with this key", FromServer::Sign(Sign { key: KEY.into() }));

@@ -124,6 +124,12 @@ impl Exec {
         self
     }
 
+    /// Sets variables that are not set yet.
+    pub fn env_defaults(mut self, variables: impl IntoIterator<Item = (OsString, OsString)>) -> Exec {
+        self.env.splice(0..0, variables);
+        self
+    }
+
     /// The working directory on the server, relative to the home directory or the root's top.
     pub fn cwd(mut self, path: impl AsRef<OsStr>) -> Exec {
         self.cwd = Some(path.as_ref().to_owned());

@@ -1,42 +1,76 @@
 //! Public keys and their fingerprints, in the forms that SSH and TLS give them.
 
-use super::wire::{Cursor, algorithm_name, put_string};
+mod kind;
+mod material;
+
+use super::wire::{Cursor, algorithm_name};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
-use ssh_key::public::Ed25519PublicKey;
+pub(crate) use kind::Curve;
+pub use kind::KeyKind;
+pub(crate) use material::{Material, RSA_BITS};
 use ssh_key::sha2::{Digest as _, Sha256};
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::str::FromStr;
-
-/// The name of the one kind of key that this release handles (RFC 8709).
-pub(super) const ED25519: &str = "ssh-ed25519";
+use std::sync::Arc;
 
 /// The SubjectPublicKeyInfo of an ed25519 key up to the key's own 32 bytes (RFC 8410 section 4).
 const SPKI_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
-/// A public key of a user or a host. This release handles ed25519; other kinds are refused by name.
+/// A public key of a user or a host, of one of the kinds of [`KeyKind`]; other kinds are refused by name.
 ///
-/// Two keys are equal if they are the same key, whatever comment stood beside them.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PublicKey(Ed25519PublicKey);
+/// Two keys are equal if they are the same key, whatever comment stood beside them. A clone is cheap.
+#[derive(Clone)]
+pub struct PublicKey(Arc<Parts>);
+
+struct Parts {
+    material: Material,
+    /// The wire form, with numbers in their shortest form.
+    wire: Vec<u8>,
+}
 
 impl PublicKey {
-    /// The key with these 32 bytes (RFC 8032 section 5.1.5).
-    pub fn from_ed25519(bytes: [u8; 32]) -> Self {
-        Self(Ed25519PublicKey(bytes))
+    pub(crate) fn new(material: Material) -> Self {
+        let wire = material.to_wire();
+        Self(Arc::new(Parts { material, wire }))
     }
 
-    /// The key's own 32 bytes (RFC 8032 section 5.1.5).
-    pub fn as_ed25519(&self) -> &[u8; 32] {
-        &self.0.0
+    /// The ed25519 key with these 32 bytes (RFC 8032 section 5.1.5).
+    pub fn from_ed25519(bytes: [u8; 32]) -> Self {
+        Self::new(Material::Ed25519(bytes))
+    }
+
+    pub(crate) fn material(&self) -> &Material {
+        &self.0.material
+    }
+
+    /// The key's kind.
+    pub fn key_kind(&self) -> KeyKind {
+        self.0.material.kind()
     }
 
     /// The name of the key's kind, as `authorized_keys` spells it.
     pub fn kind(&self) -> &'static str {
-        ED25519
+        self.key_kind().name()
     }
 
-    /// Reads the SSH wire form: the kind's name and the key, both as strings (RFC 8709 section 4).
+    /// The key's size in bits, as `ssh-keygen -l` prints it.
+    pub fn bits(&self) -> usize {
+        match self.material() {
+            Material::Ed25519(_) | Material::SkEd25519 { .. } | Material::SkEcdsa { .. } => 256,
+            Material::Ecdsa { curve: Curve::P256, .. } => 256,
+            Material::Ecdsa { curve: Curve::P384, .. } => 384,
+            Material::Ecdsa { curve: Curve::P521, .. } => 521,
+            Material::Rsa { modulus, .. } => {
+                modulus.len() * 8 - modulus.first().map_or(0, |byte| byte.leading_zeros()) as usize
+            }
+        }
+    }
+
+    /// Reads the SSH wire form: the kind's name, then the fields of its kind (RFC 8709 section 4, RFC 5656 section 3.1,
+    /// RFC 4253 section 6.6, OpenSSH PROTOCOL.u2f).
     ///
     /// # Errors
     ///
@@ -44,23 +78,22 @@ impl PublicKey {
     pub fn from_wire(blob: &[u8]) -> Result<Self, KeyError> {
         let mut cursor = Cursor::new(blob);
         let kind = cursor.string().ok_or(KeyError::Malformed("its kind is cut short"))?;
-        let kind = algorithm_name(kind).ok_or(KeyError::Malformed("its kind is not a name"))?;
-        if kind != ED25519 {
-            return Err(KeyError::Unsupported { kind: kind.to_owned() });
-        }
-        let key = cursor.string().and_then(|key| key.try_into().ok());
-        match key {
-            Some(key) if cursor.is_empty() => Ok(Self::from_ed25519(key)),
-            _ => Err(KeyError::Malformed("an ed25519 key is 32 bytes, and nothing follows it")),
+        let name = algorithm_name(kind).ok_or(KeyError::Malformed("its kind is not a name"))?;
+        let kind = KeyKind::from_name(name).ok_or_else(|| KeyError::Unsupported { kind: name.to_owned() })?;
+        let material = Material::read(kind, &mut cursor)?;
+        match cursor.is_empty() {
+            true => Ok(Self::new(material)),
+            false => Err(KeyError::Malformed("something follows the key's end")),
         }
     }
 
-    /// Writes the SSH wire form: 51 bytes.
+    /// Writes the SSH wire form.
     pub fn to_wire(&self) -> Vec<u8> {
-        let mut blob = Vec::with_capacity(51);
-        put_string(&mut blob, ED25519.as_bytes());
-        put_string(&mut blob, self.as_ed25519());
-        blob
+        self.0.wire.clone()
+    }
+
+    pub(crate) fn wire(&self) -> &[u8] {
+        &self.0.wire
     }
 
     /// Reads OpenSSH's one-line form, `ssh-ed25519 AAAA… comment`, as in a `.pub` file, and ignores the comment.
@@ -74,39 +107,74 @@ impl PublicKey {
             return Err(KeyError::Malformed("a public key is written as: ssh-ed25519 AAAA…"));
         };
         match PublicKeyText::parse(kind.as_bytes(), base64.as_bytes())? {
-            PublicKeyText::Ed25519(key) => Ok(key),
-            PublicKeyText::Other(OtherKind { kind, .. }) => Err(KeyError::Unsupported { kind }),
+            PublicKeyText::Key(key) => Ok(key),
+            PublicKeyText::Other(OtherKind { error, .. }) => Err(error),
         }
     }
 
     /// Writes OpenSSH's one-line form, without comment or line end.
     pub fn to_openssh(&self) -> String {
-        format!("{ED25519} {}", STANDARD.encode(self.to_wire()))
+        format!("{} {}", self.kind(), STANDARD.encode(self.wire()))
     }
 
-    /// Reads a SubjectPublicKeyInfo in DER (RFC 8410 section 4), as TLS carries raw public keys (RFC 7250).
+    /// Reads a SubjectPublicKeyInfo in DER, as TLS carries raw public keys (RFC 7250): ed25519 (RFC 8410 section 4) or
+    /// ECDSA with an uncompressed point (RFC 5480 section 2).
     ///
     /// # Errors
     ///
-    /// [`KeyError::Malformed`] if it is not the 44 bytes of an ed25519 key.
+    /// [`KeyError::Malformed`] if it is neither.
     pub fn from_spki_der(der: &[u8]) -> Result<Self, KeyError> {
-        der.strip_prefix(&SPKI_PREFIX)
-            .and_then(|key| key.try_into().ok())
-            .map(Self::from_ed25519)
-            .ok_or(KeyError::Malformed("it is not the 44 bytes of an ed25519 SubjectPublicKeyInfo"))
+        if let Some(key) = der.strip_prefix(&SPKI_PREFIX) {
+            let key = key.try_into().map_err(|_| KeyError::Malformed("an ed25519 key is 32 bytes"))?;
+            return Ok(Self::from_ed25519(key));
+        }
+        let known = Curve::ALL.into_iter().find_map(|curve| Some((curve, der.strip_prefix(curve.spki_prefix())?)));
+        match known {
+            Some((curve, point)) if point.len() == 1 + 2 * curve.size() && point[0] == 4 => {
+                Ok(Self::new(Material::Ecdsa { curve, point: point.to_vec() }))
+            }
+            _ => Err(KeyError::Malformed("it is not the SubjectPublicKeyInfo of an ed25519 or ECDSA key")),
+        }
     }
 
-    /// Writes the SubjectPublicKeyInfo in DER (RFC 8410 section 4): 44 bytes.
-    pub fn to_spki_der(&self) -> [u8; 44] {
-        let mut der = [0; 44];
-        der[..12].copy_from_slice(&SPKI_PREFIX);
-        der[12..].copy_from_slice(self.as_ed25519());
-        der
+    /// Writes the SubjectPublicKeyInfo in DER; `None` for the kinds that TLS doesn't carry here: RSA and FIDO keys.
+    pub fn to_spki_der(&self) -> Option<Vec<u8>> {
+        match self.material() {
+            Material::Ed25519(key) => Some([&SPKI_PREFIX[..], key].concat()),
+            Material::Ecdsa { curve, point } => Some([curve.spki_prefix(), point].concat()),
+            Material::Rsa { .. } | Material::SkEd25519 { .. } | Material::SkEcdsa { .. } => None,
+        }
     }
 
     /// The key's fingerprint, which people compare.
     pub fn fingerprint(&self) -> Fingerprint {
-        Fingerprint(Sha256::digest(self.to_wire()).into())
+        Fingerprint::of(self.wire())
+    }
+}
+
+impl PartialEq for PublicKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.wire() == other.wire()
+    }
+}
+
+impl Eq for PublicKey {}
+
+impl PartialOrd for PublicKey {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for PublicKey {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.wire().cmp(other.wire())
+    }
+}
+
+impl Hash for PublicKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.wire().hash(state);
     }
 }
 
@@ -133,6 +201,16 @@ impl FromStr for PublicKey {
 /// The SHA-256 digest of a key's wire form. Its text is `SHA256:…`, as `ssh-keygen -lf` prints it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Fingerprint([u8; 32]);
+
+impl Fingerprint {
+    pub(crate) fn of(wire: &[u8]) -> Self {
+        Self(Sha256::digest(wire).into())
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
 
 impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -163,7 +241,7 @@ impl FromStr for Fingerprint {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum PublicKeyText {
     /// A key that can be compared.
-    Ed25519(PublicKey),
+    Key(PublicKey),
     /// A key of another kind.
     Other(OtherKind),
 }
@@ -177,8 +255,10 @@ impl PublicKeyText {
             return Err(KeyError::Malformed("the kind in front is not the kind inside"));
         }
         match PublicKey::from_wire(&blob) {
-            Ok(key) => Ok(Self::Ed25519(key)),
-            Err(KeyError::Unsupported { kind }) => Ok(Self::Other(OtherKind { kind, blob })),
+            Ok(key) => Ok(Self::Key(key)),
+            Err(error @ (KeyError::Unsupported { .. } | KeyError::RsaSize { .. })) => {
+                Ok(Self::Other(OtherKind { kind: kind.to_owned(), blob, error }))
+            }
             Err(error) => Err(error),
         }
     }
@@ -186,25 +266,27 @@ impl PublicKeyText {
     /// The name of the key's kind.
     pub(super) fn kind(&self) -> &str {
         match self {
-            Self::Ed25519(key) => key.kind(),
+            Self::Key(key) => key.kind(),
             Self::Other(other) => &other.kind,
         }
     }
 
     pub(super) fn fingerprint(&self) -> Fingerprint {
         match self {
-            Self::Ed25519(key) => key.fingerprint(),
-            Self::Other(other) => Fingerprint(Sha256::digest(&other.blob).into()),
+            Self::Key(key) => key.fingerprint(),
+            Self::Other(other) => Fingerprint::of(&other.blob),
         }
     }
 }
 
-/// A public key of a kind that this release doesn't handle.
+/// A public key of a kind or size that this release doesn't handle.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct OtherKind {
     pub(super) kind: String,
     /// The key in SSH's wire form; its kind comes first.
     blob: Vec<u8>,
+    /// Why it isn't handled.
+    pub(super) error: KeyError,
 }
 
 impl OtherKind {
@@ -212,9 +294,7 @@ impl OtherKind {
     pub(super) fn is_readable_by_openssh(&self) -> bool {
         // The strings after the kind's name (RFC 4253 section 6.6, RFC 5656 section 3.1, PROTOCOL.u2f).
         let fields = match self.kind.as_str() {
-            "ssh-rsa" | "ecdsa-sha2-nistp256" | "ecdsa-sha2-nistp384" | "ecdsa-sha2-nistp521" => 2,
-            "sk-ssh-ed25519@openssh.com" => 2,
-            "sk-ecdsa-sha2-nistp256@openssh.com" => 3,
+            "ssh-rsa" => 2,
             "ssh-dss" => 4,
             // A certificate's fields differ from kind to kind, and no host proves itself with one here.
             kind => return kind.ends_with("-cert-v01@openssh.com"),
@@ -230,11 +310,20 @@ impl OtherKind {
 pub enum KeyError {
     /// A well-formed key of a kind that this release doesn't handle.
     #[error(
-        "the key is of the kind {kind}, and this release handles ssh-ed25519 only. Make one with: ssh-keygen -t ed25519"
+        "the key is of the kind {kind}, which is not handled; ed25519, ECDSA, RSA and their FIDO forms are. Make one with: ssh-keygen -t ed25519"
     )]
     Unsupported {
         /// The kind's SSH name, such as `ssh-rsa`.
         kind: String,
+    },
+    /// An RSA key that is too small to be safe, or larger than what is handled.
+    #[error(
+        "it is an RSA key of {bits} bits, and those of {} to {} bits are handled. Make another with: ssh-keygen -t ed25519",
+        RSA_BITS.start(), RSA_BITS.end()
+    )]
+    RsaSize {
+        /// Its size.
+        bits: usize,
     },
     /// Not a key at all.
     #[error("the key is malformed: {0}. Copy it again, whole, from where it was made")]
@@ -244,6 +333,7 @@ pub enum KeyError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::put_string;
     use proptest::prelude::*;
 
     const LINE: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti";
@@ -252,8 +342,8 @@ mod tests {
     fn every_form_gives_the_same_key_back() {
         let key: PublicKey = format!("{LINE} user@example.com\n").parse().expect("a key");
         assert_eq!(key.to_openssh(), LINE);
-        assert_eq!(PublicKey::from_wire(&key.to_wire()), Ok(key));
-        assert_eq!(PublicKey::from_spki_der(&key.to_spki_der()), Ok(key));
+        assert_eq!(PublicKey::from_wire(&key.to_wire()), Ok(key.clone()));
+        assert_eq!(PublicKey::from_spki_der(&key.to_spki_der().expect("ed25519")), Ok(key.clone()));
         assert_eq!(key.fingerprint().to_string().parse(), Ok(key.fingerprint()));
     }
 
@@ -267,12 +357,12 @@ mod tests {
     #[test]
     fn another_kind_is_refused_by_its_name() {
         let mut blob = Vec::new();
-        put_string(&mut blob, b"ssh-rsa");
+        put_string(&mut blob, b"ssh-dss");
         put_string(&mut blob, b"\x01\x00\x01");
-        let error = PublicKey::from_wire(&blob).expect_err("not ed25519");
-        assert_eq!(error, KeyError::Unsupported { kind: "ssh-rsa".into() });
-        assert!(error.to_string().contains("ssh-rsa"));
-        let line = format!("ssh-rsa {}", STANDARD.encode(&blob));
+        let error = PublicKey::from_wire(&blob).expect_err("not handled");
+        assert_eq!(error, KeyError::Unsupported { kind: "ssh-dss".into() });
+        assert!(error.to_string().contains("ssh-dss"));
+        let line = format!("ssh-dss {}", STANDARD.encode(&blob));
         assert_eq!(PublicKey::from_openssh(&line), Err(error));
     }
 
@@ -283,7 +373,7 @@ mod tests {
         longer.push(0);
         assert!(PublicKey::from_wire(&longer).is_err());
         assert!(PublicKey::from_wire(&longer[..50]).is_err());
-        assert!(PublicKey::from_spki_der(&key.to_spki_der()[..43]).is_err());
+        assert!(PublicKey::from_spki_der(&key.to_spki_der().expect("ed25519")[..43]).is_err());
         assert!(PublicKey::from_openssh(&LINE.replacen("ssh-ed25519", "ssh-rsa", 1)).is_err());
         assert!("SHA256:short".parse::<Fingerprint>().is_err());
         assert!("MD5:00".parse::<Fingerprint>().is_err());
@@ -301,8 +391,8 @@ mod tests {
         #[test]
         fn every_key_survives_every_form(bytes: [u8; 32]) {
             let key = PublicKey::from_ed25519(bytes);
-            prop_assert_eq!(PublicKey::from_wire(&key.to_wire()), Ok(key));
-            prop_assert_eq!(PublicKey::from_spki_der(&key.to_spki_der()), Ok(key));
+            prop_assert_eq!(PublicKey::from_wire(&key.to_wire()), Ok(key.clone()));
+            prop_assert_eq!(PublicKey::from_spki_der(&key.to_spki_der().expect("ed25519")), Ok(key.clone()));
             prop_assert_eq!(PublicKey::from_openssh(&key.to_openssh()), Ok(key));
         }
     }
