@@ -114,12 +114,13 @@ fn in_class(mut inside: &[u8], byte: u8) -> bool {
     let mut found = false;
     while let Some((&first, rest)) = inside.split_first() {
         inside = rest;
-        if first == b'[' && inside.first() == Some(&b':') {
-            if let Some(close) = inside[1..].windows(2).position(|pair| pair == b":]") {
-                found |= in_named(&inside[1..=close], byte);
-                inside = &inside[close + 3..];
-                continue;
-            }
+        if first == b'['
+            && inside.first() == Some(&b':')
+            && let Some(close) = inside[1..].windows(2).position(|pair| pair == b":]")
+        {
+            found |= in_named(&inside[1..=close], byte);
+            inside = &inside[close + 3..];
+            continue;
         }
         let low = unescaped(first, &mut inside);
         if inside.first() == Some(&b'-') && inside.len() > 1 {
