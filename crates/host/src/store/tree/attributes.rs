@@ -22,6 +22,9 @@ const XATTR_MAX: usize = 64 * 1024;
 /// Access control lists, as the kernel names them.
 const ACLS: [&[u8]; 2] = [b"system.posix_acl_access", b"system.posix_acl_default"];
 
+/// Names and values.
+pub(super) type Attributes = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// The time of the last modification.
 pub(super) fn modified(stat: &Stat) -> Time {
     Time { seconds: stat.st_mtime, nanoseconds: u32::try_from(stat.st_mtime_nsec).unwrap_or(0) }
@@ -39,7 +42,7 @@ fn travels(name: &[u8], options: &TreeOptions) -> bool {
 }
 
 /// The attributes of `name` in a directory that travel, links not followed.
-pub(super) fn read(dir: &OwnedFd, name: &OsStr, options: &TreeOptions) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Errno> {
+pub(super) fn read(dir: &OwnedFd, name: &OsStr, options: &TreeOptions) -> Result<Attributes, Errno> {
     if !options.attributes && !options.acls {
         return Ok(Vec::new());
     }

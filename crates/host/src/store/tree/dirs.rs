@@ -103,7 +103,7 @@ impl Dirs {
             Some(file) => file,
             None => self.reopen(parent)?,
         };
-        let file = open(&*above, &name)?;
+        let file = open(&above, &name)?;
         if FileId::of(&fstat(&file)?) != id {
             return Err(Errno::STALE);
         }
@@ -123,7 +123,7 @@ impl Dirs {
         way.pop();
         while let Some(next) = way.pop() {
             let dir = &self.nodes[next as usize];
-            let opened = open(&*file, &dir.name)?;
+            let opened = open(&file, &dir.name)?;
             if FileId::of(&fstat(&opened)?) != dir.id {
                 return Err(Errno::STALE);
             }

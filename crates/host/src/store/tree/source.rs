@@ -127,6 +127,8 @@ impl TreeSource {
     }
 
     /// The next thing to do. Blocks on the disk for a short time.
+    // Not an iterator: it may wait, and go on.
+    #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> Produced {
         let mut out = Vec::with_capacity(PIECE + PIECE / 2);
         while out.len() < PIECE {
@@ -325,14 +327,13 @@ impl TreeSource {
             self.decided += 1;
             self.undecided_bytes -= slot.bytes.min(self.undecided_bytes);
             let is_wanted = wanted.next_if_eq(&&self.decided).is_some();
-            if is_wanted || changed.next_if_eq(&&self.decided).is_some() {
-                if self.options.report {
-                    let mut path = self.dirs.path(slot.node, &slot.name);
-                    if slot.kind == Kind::Directory {
-                        path.push("/");
-                    }
-                    self.events.push(TreeEvent::Changed(path));
+            let is_changed = is_wanted || changed.next_if_eq(&&self.decided).is_some();
+            if is_changed && self.options.report {
+                let mut path = self.dirs.path(slot.node, &slot.name);
+                if slot.kind == Kind::Directory {
+                    path.push("/");
                 }
+                self.events.push(TreeEvent::Changed(path));
             }
             match is_wanted {
                 true if slot.kind != Kind::File => return Err(wrong()),
