@@ -20,6 +20,7 @@ const READ: usize = 256 * 1024;
 const WAITING: usize = 1024 * 1024;
 
 type Worked = Result<(Box<TreeSink>, Result<Step, Fault>), Fault>;
+type Committing = Pin<Box<dyn Future<Output = Result<Committed, Fault>> + Send>>;
 type Ended = Result<Landed, (u64, Why)>;
 
 struct Receiving<'a> {
@@ -72,7 +73,7 @@ pub(super) async fn receive(
 impl Receiving<'_> {
     async fn run(mut self) -> Result<Summary, Broken> {
         let mut work: Option<Pin<Box<dyn Future<Output = Worked> + Send>>> = None;
-        let mut commit: Option<Pin<Box<dyn Future<Output = Result<Committed, Fault>> + Send>>> = None;
+        let mut commit: Option<Committing> = None;
         loop {
             if commit.is_none()
                 && let Some(batch) = self.batch.take()
