@@ -255,6 +255,8 @@ fn entry(dir: &OwnedFd, name: &OsStr, shown: &OsStr, owners: &mut Owners) -> Res
     Ok(described(&stat, shown, target, owners))
 }
 
+// On other machines than x86-64 a count of links has 32 bits.
+#[allow(clippy::unnecessary_cast)]
 fn described(stat: &Stat, name: &OsStr, target: Option<Vec<u8>>, owners: &mut Owners) -> FileEntry {
     let kind = match FileType::from_raw_mode(stat.st_mode) {
         FileType::RegularFile => EntryKind::File,

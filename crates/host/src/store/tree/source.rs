@@ -325,7 +325,8 @@ impl TreeSource {
             self.decided += 1;
             self.undecided_bytes -= slot.bytes.min(self.undecided_bytes);
             let is_wanted = wanted.next_if_eq(&&self.decided).is_some();
-            if (is_wanted || changed.next_if_eq(&&self.decided).is_some()) && self.options.report {
+            let is_changed = is_wanted || changed.next_if_eq(&&self.decided).is_some();
+            if is_changed && self.options.report {
                 let mut path = self.dirs.path(slot.node, &slot.name);
                 if slot.kind == Kind::Directory {
                     path.push("/");

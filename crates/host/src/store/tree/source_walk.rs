@@ -330,6 +330,8 @@ impl TreeSource {
         Ok(entry)
     }
 
+    // On other machines than x86-64 a count of links has 32 bits.
+    #[allow(clippy::unnecessary_cast)]
     fn find_link(&mut self, stat: &Stat, entry: &mut Entry) {
         if !self.options.hard_links || stat.st_nlink < 2 {
             return;

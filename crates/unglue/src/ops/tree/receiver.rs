@@ -23,6 +23,7 @@ const READ: usize = 256 * 1024;
 const WAITING: usize = 1024 * 1024;
 
 type Worked = Result<(Box<TreeSink>, Result<Step, Fault>), Fault>;
+type Committing = Pin<Box<dyn Future<Output = Result<Committed, Fault>> + Send>>;
 type Ended = Result<Landed, (u64, Why)>;
 
 struct Receiving<'a> {
