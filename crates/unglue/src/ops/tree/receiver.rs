@@ -17,13 +17,12 @@ use super::{Broken, TreeListener, TreeUpdate, write_some};
 /// Publishing what has come, in the background.
 type Committing = Pin<Box<dyn Future<Output = Result<Committed, Fault>> + Send>>;
 
+type Worked = Result<(Box<TreeSink>, Result<Step, Fault>), Fault>;
+
 /// Bytes that are read from a stream at once.
 const READ: usize = 256 * 1024;
 /// Bytes of records that wait to be looked at; more stay in the stream.
 const WAITING: usize = 1024 * 1024;
-
-type Worked = Result<(Box<TreeSink>, Result<Step, Fault>), Fault>;
-type Committing = Pin<Box<dyn Future<Output = Result<Committed, Fault>> + Send>>;
 type Ended = Result<Landed, (u64, Why)>;
 
 struct Receiving<'a> {
