@@ -11,6 +11,7 @@ mod complaint;
 mod cp;
 mod demo;
 mod exec;
+mod forward;
 // Its doc comments are help texts, where `data[len]` is a framing and no link.
 #[allow(rustdoc::broken_intra_doc_links)]
 mod frame;
@@ -67,6 +68,7 @@ fn run(command: Command) -> Result<ExitCode, Complaint> {
         Command::Exec(args) => exec::run(&args),
         Command::Repl(args) => repl::run(&args),
         Command::Cp(args) => cp::run(&args),
+        Command::Forward(args) => forward::run(&args),
         Command::Serve(args) => serve::run(args),
         Command::Key(args) => key::run(&args),
         Command::Frame(command) => command.run(),
@@ -80,6 +82,6 @@ fn run(command: Command) -> Result<ExitCode, Complaint> {
 
 /// Whether a private key comes into this process's memory.
 fn uses_keys(command: &Command) -> bool {
-    use Command::{Cp, Demo, Exec, Key, Repl, Serve};
-    matches!(command, Cp(_) | Demo(_) | Exec(_) | Key(_) | Repl(_) | Serve(_))
+    use Command::{Cp, Demo, Exec, Forward, Key, Repl, Serve};
+    matches!(command, Cp(_) | Demo(_) | Exec(_) | Forward(_) | Key(_) | Repl(_) | Serve(_))
 }

@@ -65,7 +65,7 @@ pub use key_file::{AskPassphrase, KeyFile, NotAKey, Passphrase};
 pub use known_hosts::{KnownHosts, KnownHostsFiles, Verdict};
 pub use new_key::make_key_file;
 pub use own::{Identity, IdentitySearch};
-pub use principal::{Denial, Policy, Principal};
+pub use principal::{Denial, Forwarding, Policy, Principal};
 pub use private_key::PrivateKey;
 pub use proof::{EXPORTER_CONTEXT, EXPORTER_LABEL, EXPORTER_LEN};
 pub use sshsig::{ProofError, Signer};

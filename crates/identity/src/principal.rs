@@ -45,19 +45,21 @@ impl fmt::Display for Principal {
 }
 
 /// The operations that a principal may use. The default allows none.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Policy {
     /// Whether commands may be run.
     pub exec: bool,
     /// Whether files may be read and written.
     pub files: bool,
+    /// Which ports may be forwarded.
+    pub forward: Forwarding,
 }
 
 impl Policy {
     /// Everything that this version knows.
     pub fn everything() -> Policy {
-        Policy { exec: true, files: true }
+        Policy { exec: true, files: true, forward: Forwarding::all() }
     }
 
     /// Commands too.
@@ -68,6 +70,49 @@ impl Policy {
     /// Files too.
     pub fn allow_files(self) -> Policy {
         Policy { files: true, ..self }
+    }
+
+    /// These ports too.
+    pub fn allow_forward(self, forward: Forwarding) -> Policy {
+        Policy { forward, ..self }
+    }
+}
+
+/// Which ports may be forwarded. The default is none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Forwarding {
+    allowed: bool,
+}
+
+impl Forwarding {
+    /// Every port and every unix socket.
+    pub fn all() -> Forwarding {
+        Forwarding { allowed: true }
+    }
+
+    /// Whether anything may be forwarded.
+    pub fn is_allowed(&self) -> bool {
+        self.allowed
+    }
+
+    /// Whether the server may connect to this host and port for the client.
+    pub fn may_open(&self, _host: &str, _port: u16) -> bool {
+        self.allowed
+    }
+
+    /// Whether the server may accept connections at this address and port for the client.
+    pub fn may_listen(&self, _host: &str, _port: u16) -> bool {
+        self.allowed
+    }
+
+    /// Whether the server may connect to unix sockets for the client.
+    pub fn may_open_socket(&self) -> bool {
+        self.allowed
+    }
+
+    /// Whether the server may accept connections at unix sockets for the client.
+    pub fn may_listen_socket(&self) -> bool {
+        self.allowed
     }
 }
 

@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgGroup, Args};
-use unglue::Exec;
+use unglue::{Exec, Forward};
 
 use super::connection::ConnectionArgs;
+use super::forward::ForwardingArgs;
 use super::span::{parse_bytes, parse_timeout};
 use super::target::HostArg;
 
@@ -24,6 +25,7 @@ Examples:
   unglue exec --timeout 10s --json build.example ./check | jq .outcome
   unglue exec --outcome fd:3 build.example make 3>outcome.json
   unglue exec --env LANG --env CC=clang build.example make
+  unglue exec -R 9000:localhost:3000 web.example ./test   # ports, as for unglue forward
 
 The command starts with the first word after HOST that is not an option. You may write --
 before it.
@@ -91,6 +93,8 @@ pub(crate) struct ExecArgs {
     command: Vec<OsString>,
     #[command(flatten)]
     pub(crate) connection: ConnectionArgs,
+    #[command(flatten)]
+    forwarding: ForwardingArgs,
 }
 
 /// Where the outcome goes.
@@ -111,6 +115,7 @@ pub(crate) enum OutcomeTo {
 pub(crate) struct ExecPlan {
     pub(crate) exec: Exec,
     pub(crate) outcome: OutcomeTo,
+    pub(crate) forwards: Vec<Forward>,
 }
 
 impl ExecArgs {
@@ -136,7 +141,7 @@ impl ExecArgs {
         if self.keep_descendants {
             exec = exec.keep_descendants();
         }
-        Ok(ExecPlan { exec, outcome: self.outcome_to()? })
+        Ok(ExecPlan { exec, outcome: self.outcome_to()?, forwards: self.forwarding.forwards()? })
     }
 
     /// The program, if no shell was asked for.

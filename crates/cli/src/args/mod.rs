@@ -7,6 +7,7 @@ pub(crate) mod connection;
 pub(crate) mod cp;
 pub(crate) mod demo;
 pub(crate) mod exec;
+pub(crate) mod forward;
 pub(crate) mod key;
 pub(crate) mod lab;
 pub(crate) mod manual;
@@ -31,6 +32,7 @@ Examples:
   unglue serve                             # run a server on the other machine
   unglue exec build.example uname -a
   unglue cp notes.txt build.example:
+  unglue forward -L 8080:localhost:80 web.example
   unglue lab scene --all                   # why messages stick, on real sockets
 
 -h lists the flags; --help and `unglue help COMMAND` add examples. UNGLUE_LOG=LEVEL writes a log
@@ -53,6 +55,7 @@ pub(crate) enum Command {
     Exec(exec::ExecArgs),
     Repl(repl::ReplArgs),
     Cp(cp::CpArgs),
+    Forward(forward::ForwardArgs),
     Serve(serve::ServeArgs),
     Key(key::KeyArgs),
     Demo(demo::DemoArgs),

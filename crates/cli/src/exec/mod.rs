@@ -14,11 +14,12 @@ use std::io;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use unglue::{Exec, new_id};
+use unglue::{Exec, Forward, new_id};
 
 use crate::access::Access;
 use crate::args::exec::{ExecArgs, ExecPlan, OutcomeTo};
 use crate::complaint::Complaint;
+use crate::forward::beside;
 use crate::{runtime, standard};
 use drive::{Ended, drive, refused};
 use hint::shell_hint;
@@ -32,7 +33,7 @@ use sink::Sink;
 /// # Errors
 /// Everything but the command's own end.
 pub(crate) fn run(args: &ExecArgs) -> Result<ExitCode, Complaint> {
-    let ExecPlan { exec, outcome } = args.plan().map_err(Complaint::new)?;
+    let ExecPlan { exec, outcome, forwards } = args.plan().map_err(Complaint::new)?;
     check_streams(args, &outcome)?;
     let id = new_id();
     let exec = exec.id(&id);
@@ -40,7 +41,7 @@ pub(crate) fn run(args: &ExecArgs) -> Result<ExitCode, Complaint> {
     // Before anything else opens a file, and before anything runs.
     let sink = OutcomeSink::open(&outcome)?;
     runtime::run(async {
-        let ended = execute(&access, &exec, &outcome).await;
+        let ended = execute(&access, (&exec, &forwards), &outcome).await;
         let hint = shell_hint(args.program(), &ended.report.outcome);
         tell(&id, ended, &outcome, sink).map(ExitCode::from).map_err(|complaint| complaint.with(&hint))
     })
@@ -59,10 +60,15 @@ fn check_streams(args: &ExecArgs, outcome: &OutcomeTo) -> Result<(), Complaint> 
     }
 }
 
-async fn execute(access: &Access, exec: &Exec, outcome: &OutcomeTo) -> Ended {
+async fn execute(access: &Access, (exec, forwards): (&Exec, &[Forward]), outcome: &OutcomeTo) -> Ended {
     let ready = async { Ok((destinations(outcome).map_err(|error| refused(&error))?, access.connect().await?)) };
     let (destinations, client) = match ready.await {
         Ok(ready) => ready,
+        Err(fault) => return Ended::before_it_ran(fault),
+    };
+    // Before the command: it may use the ports at once.
+    let _forwarded = match beside(&client, forwards).await {
+        Ok(forwarded) => forwarded,
         Err(fault) => return Ended::before_it_ran(fault),
     };
     let started = Instant::now();

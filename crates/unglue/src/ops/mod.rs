@@ -3,7 +3,9 @@
 mod control;
 pub mod exec;
 mod flow;
+pub mod forward;
 pub mod job;
+pub(crate) mod slots;
 pub mod transfer;
 
 pub(crate) use control::{Control, ControlError, ControlReceiver, ControlSender};

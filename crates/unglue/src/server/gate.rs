@@ -24,7 +24,11 @@ impl Gate {
 
 impl Gatekeeper for Gate {
     fn welcome(&self, principal: &Principal) -> Welcome {
-        let allowed = [("exec", principal.policy.exec), ("files", principal.policy.files)];
+        let allowed = [
+            ("exec", principal.policy.exec),
+            ("files", principal.policy.files),
+            ("forward", principal.policy.forward.is_allowed()),
+        ];
         Welcome {
             protocol: PROTOCOL.into(),
             agent: concat!("unglue ", env!("CARGO_PKG_VERSION")).into(),
@@ -41,7 +45,7 @@ impl Gatekeeper for Gate {
         if let Some(other) = user.filter(|user| *user != self.user) {
             return Err(Denial::AnotherUser { asked: other.to_owned(), serves: self.user.clone() });
         }
-        Ok(Principal::new(self.user.clone(), Some(*key), self.policy))
+        Ok(Principal::new(self.user.clone(), Some(*key), self.policy.clone()))
     }
 }
 
@@ -67,6 +71,9 @@ impl Gatekeeper for Allowed {
         let mut principal = self.inner.authorise(user, key)?;
         principal.policy.exec &= self.policy.exec;
         principal.policy.files &= self.policy.files;
+        if !self.policy.forward.is_allowed() {
+            principal.policy.forward = self.policy.forward.clone();
+        }
         Ok(principal)
     }
 }

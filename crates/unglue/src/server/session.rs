@@ -9,14 +9,16 @@ use unglue_host::store::Store;
 use unglue_identity::Principal;
 use unglue_jobs::{Asking, Transfer};
 use unglue_link::{Link, Peer};
-use unglue_proto::message::{Request, Tally, exec, transfer};
+use unglue_proto::message::{Request, Tally, exec, forward, transfer};
 use unglue_proto::{Code, Fault, Octets};
 
 use super::connections::log_panic;
 use super::grant::Grant;
 use super::{Shared, Stage};
 use crate::ops::exec::Runner;
-use crate::ops::{Control, ControlError, exec as running, job as jobs, refuse, transfer as moving, turn_down};
+use crate::ops::{
+    Control, ControlError, exec as running, forward as forwarding, job as jobs, refuse, transfer as moving, turn_down,
+};
 
 /// A connection's operations. Dropped, it ends them all.
 pub(super) struct Session {
@@ -105,6 +107,8 @@ impl Context {
             Request::Attach(_) | Request::Jobs(_) | Request::Signal(_) | Request::Remove(_) => {
                 self.on_jobs(request, known, control).await;
             }
+            Request::Connect(connect) => self.connect(connect, known, control).await,
+            Request::Listen(listen) => self.listen(listen, known, control).await,
             Request::Unknown(_) => {
                 let fault = known.err().unwrap_or_else(|| Fault::us("an unknown request is known"));
                 self.refuse("unknown_request", fault, control).await;
@@ -195,6 +199,36 @@ impl Context {
         tracing::info!(event, peer = %self.peer, user = %self.principal.user, why);
     }
 
+    async fn connect(&self, connect: forward::Connect, known: Result<(), Fault>, control: Control) {
+        let (peer, user, to) = (self.peer, &self.principal.user, place(&connect.to));
+        let result = match known.and_then(|()| self.grant.ports()) {
+            Ok(ports) => forwarding::serve_connect(&self.link, ports, connect, control).await,
+            Err(fault) => {
+                self.refuse_data(Some(connect.data));
+                turn_down(control.sender, fault).await
+            }
+        };
+        match result {
+            Ok(carried) => {
+                tracing::info!(event = "connect", %peer, %user, %to, sent = carried.sent, received = carried.received)
+            }
+            Err(fault) => tracing::info!(event = "connect", %peer, %user, %to, why = %fault.what),
+        }
+    }
+
+    async fn listen(&self, listen: forward::Listen, known: Result<(), Fault>, control: Control) {
+        let (peer, user, at) = (self.peer, &self.principal.user, place(&listen.at));
+        tracing::info!(event = "listen", %peer, %user, %at);
+        let result = match known.and_then(|()| self.grant.ports()) {
+            Ok(ports) => forwarding::serve_listen(&self.link, ports, listen, control).await,
+            Err(fault) => turn_down(control.sender, fault).await,
+        };
+        match result {
+            Ok(connections) => tracing::info!(event = "listen_ended", %peer, %user, %at, connections),
+            Err(fault) => tracing::info!(event = "listen_ended", %peer, %user, %at, why = %fault.what),
+        }
+    }
+
     fn asking(&self) -> Asking<'_> {
         Asking { user: &self.principal.user, key: None }
     }
@@ -250,6 +284,15 @@ impl Drop for Unfinished {
             let why = "the link ended before the operation did";
             tracing::info!(event = self.event, peer = %self.peer, id = %self.id, why);
         }
+    }
+}
+
+/// A place that a client names, fit for a log line.
+fn place(place: &forward::Place) -> Octets {
+    match place {
+        forward::Place::Tcp(port) => safe(&format!("{}:{}", port.host, port.port)),
+        forward::Place::Unix(path) => path.clone(),
+        forward::Place::Unknown(unknown) => safe(&unknown.kind),
     }
 }
 

@@ -8,6 +8,7 @@ mod daemon;
 mod embedded;
 mod exec;
 mod flood;
+mod forward;
 mod hoard;
 mod jobs;
 mod keys;
