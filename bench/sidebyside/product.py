@@ -19,8 +19,8 @@ Build it first: cargo build --release -p unglue-cli && cargo build --release -p 
 class Unglue:
     """A running `unglue serve`, and how to reach it."""
 
-    def __init__(self, program: Path, folder: Path, address: str):
-        self.program = program
+    def __init__(self, program: Path, folder: Path, address: str, pid: int):
+        self.program, self.pid = program, pid
         self.folder = folder
         self.address = address
         self.host, self.port = address.rsplit(":", 1)
@@ -57,7 +57,7 @@ def running(program: Path, folder: Path):
         yield None
         return
     state = folder / "state"
-    state.mkdir(mode=0o700)
+    state.mkdir(mode=0o700, exist_ok=True)
     reader, writer = os.pipe()
     log = folder / "unglue.log"
     keys = ["--host-key", str(folder / "host"), "--authorized-keys", str(folder / "authorized_keys")]
@@ -68,7 +68,7 @@ def running(program: Path, folder: Path):
         address = announced(reader, log)
         _, port = address.rsplit(":", 1)
         (folder / "known_hosts_unglue").write_text(known_hosts_line(folder, int(port)))
-        server = Unglue(program, folder, address)
+        server = Unglue(program, folder, address, daemon)
         server.runner.time(server.exec("true"))
         yield server
     finally:

@@ -7,6 +7,7 @@ must not have more than one line, and nothing of the command may run two seconds
 
 import contextlib
 import os
+import shutil
 import subprocess
 import time
 
@@ -53,6 +54,8 @@ def client(argv, site, patience=PATIENCE):
 class Copy:
     """A file copied over another, up or down."""
 
+    verb = "cp"
+
     def __init__(self, tool, direction):
         self.tool, self.direction = tool, direction
         self.site = tool.site
@@ -96,6 +99,85 @@ class Copy:
             verdict.add("left behind", " ".join(left)[:100])
             for name in left:
                 (self.place / name).unlink()
+
+
+class Tree:
+    """A small tree over an older one, up or down: replaced, new, linked, deleted and unchanged files."""
+
+    verb = "sync"
+
+    NEW = {"replaced": b"new" * 20_000, "sub/fresh": b"fresh", "sub/deep/large": NEW, "same": b"same", "other": b"linked"}
+    OLD = {"replaced": b"old" * 30_000, "same": b"same", "gone/file": b"old", "sub/extra": b"old"}
+
+    def __init__(self, tool, direction):
+        self.tool, self.direction = tool, direction
+        self.site = tool.site
+        self.source = self.site / "home" / "tree-source"
+        self.target = self.site / "home" / "tree-target"
+
+    def prepare(self):
+        for top, files in ((self.source, self.NEW), (self.target, self.OLD)):
+            shutil.rmtree(top, ignore_errors=True)
+            for name, content in files.items():
+                path = top / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
+                os.utime(path, ns=(10**18, 10**18 if name == "same" else 10**18 + len(content)))
+        (self.source / "link").symlink_to("sub/fresh")
+        os.link(self.source / "other", self.source / "sub/second")
+
+    def argv(self):
+        return getattr(self.tool, f"{self.direction}_tree")(self.source, self.target)
+
+    def files(self):
+        """Every file of the target by name, temporary ones apart."""
+        found, left = {}, []
+        for top, _, names in os.walk(self.target):
+            for name in names:
+                path = os.path.join(top, name)
+                if ".unglue-" in name:
+                    left.append(path)
+                else:
+                    found[os.path.relpath(path, self.target)] = path
+        return found, left
+
+    def judge(self, code, _stdout, stderr, verdict):
+        found, _ = self.files()
+        wanted = dict(self.NEW)
+        wanted["sub/second"] = self.NEW["other"]
+        for name, path in found.items():
+            if name == "link":
+                continue
+            with open(path, "rb") as file:
+                held = file.read()
+            if held not in (wanted.get(name), self.OLD.get(name)):
+                verdict.add("torn file", f"{name}: {len(held)} bytes")
+        lost = [name for name in self.OLD if name in wanted and name not in found]
+        if lost:
+            verdict.add("lost file", " ".join(lost))
+        missing = [name for name in [*wanted, "link"] if name not in found]
+        if missing and any(name not in found for name in self.OLD if name not in wanted):
+            verdict.add("deleted early", f"without {missing[0]}")
+        if code == 0:
+            wrong = [name for name in wanted if name not in found or open(found[name], "rb").read() != wanted[name]]
+            more = [name for name in found if name not in wanted and name != "link"]
+            if wrong or more or "link" not in found:
+                verdict.add("false success", f"exit 0 with {wrong or more or ['no link']}")
+        if code is None:
+            verdict.add("hang", f"no end within {PATIENCE} s")
+        if code == 101 or b"panicked" in stderr:
+            verdict.add("panic", stderr.decode(errors="replace")[-200:])
+        if code not in (0, None) and code > 0 and not stderr.strip():
+            verdict.add("no reason", f"exit {code} without a word")
+
+    def left_behind(self, verdict):
+        code, _, stderr = client(self.argv(), self.site)
+        if code != 0:
+            verdict.add("next run fails", f"exit {code}: {stderr.decode(errors='replace').strip()[-200:]}")
+        self.judge(0, b"", b"", verdict)
+        _, left = self.files()
+        if left:
+            verdict.add("left behind", " ".join(left)[:100])
 
 
 class Command:

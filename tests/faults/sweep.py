@@ -82,4 +82,4 @@ class Sweep:
 
 
 def case_name(case):
-    return f"cp {case.direction}" if hasattr(case, "direction") else "exec"
+    return f"{case.verb} {case.direction}" if hasattr(case, "direction") else "exec"

@@ -84,7 +84,7 @@ def stop(process, patience=12):
 
 
 class Unglue:
-    """`unglue serve` and `unglue exec`, `unglue cp`."""
+    """`unglue serve` and `unglue exec`, `unglue cp`, `unglue sync`."""
 
     name = "unglue"
 
@@ -120,6 +120,12 @@ class Unglue:
 
     def down(self, source, destination):
         return self.client("cp", f"127.0.0.1:{source}", str(destination))
+
+    def up_tree(self, source, destination):
+        return self.client("sync", "-a", "--delete", f"{source}/", f"127.0.0.1:{destination}")
+
+    def down_tree(self, source, destination):
+        return self.client("sync", "-a", "--delete", f"127.0.0.1:{source}/", str(destination))
 
     def run(self, *command):
         return self.client("exec", "127.0.0.1", "--", *command)

@@ -9,11 +9,11 @@ use std::time::Duration;
 use unglue::{Client, Code, Download, Fault, Store, TransferOptions, Upload};
 
 use crate::access::Access;
-use crate::args::cp::{CpArgs, CpPlan, Way};
+use crate::args::cp::{Copy, CpArgs, CpPlan, Way};
 use crate::complaint::{Complaint, FAILED, say};
 use crate::progress::Bar;
 use crate::signals::{Signals, Wish};
-use crate::{local_store, runtime, standard};
+use crate::{local_store, runtime, standard, trees};
 
 /// Something was not copied.
 const NOT_ALL: u8 = 1;
@@ -27,7 +27,10 @@ const STANDARD_OUTPUT: [&str; 3] = ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1
 /// # Errors
 /// Nothing was copied.
 pub(crate) fn run(args: &CpArgs) -> Result<ExitCode, Complaint> {
-    let plan = args.plan().map_err(Complaint::new)?;
+    let plan = match args.plan().map_err(Complaint::new)? {
+        Copy::Files(plan) => plan,
+        Copy::Tree(plan) => return trees::run(plan, &args.connection),
+    };
     let access = Access::new(&plan.host, &args.connection)?;
     let store = local_store::open()?;
     runtime::run(async {

@@ -7,10 +7,12 @@ mod access;
 mod allocator;
 mod args;
 mod blocking;
+mod calendar;
 mod complaint;
 mod cp;
 mod demo;
 mod exec;
+mod files;
 mod forward;
 // Its doc comments are help texts, where `data[len]` is a framing and no link.
 #[allow(rustdoc::broken_intra_doc_links)]
@@ -32,6 +34,7 @@ mod runtime;
 mod serve;
 mod signals;
 mod standard;
+mod trees;
 mod typed;
 mod warnings;
 
@@ -69,6 +72,13 @@ fn run(command: Command) -> Result<ExitCode, Complaint> {
         Command::Repl(args) => repl::run(&args),
         Command::Cp(args) => cp::run(&args),
         Command::Forward(args) => forward::run(&args),
+        Command::Sync(args) => trees::sync(&args),
+        Command::Ls(args) => files::ls(&args),
+        Command::Stat(args) => files::stat(&args),
+        Command::Mkdir(args) => files::mkdir(&args),
+        Command::Mv(args) => files::mv(&args),
+        Command::Rm(args) => files::rm(&args),
+        Command::Hash(args) => files::hash(&args),
         Command::Serve(args) => serve::run(args),
         Command::Key(args) => key::run(&args),
         Command::Frame(command) => command.run(),
@@ -82,6 +92,7 @@ fn run(command: Command) -> Result<ExitCode, Complaint> {
 
 /// Whether a private key comes into this process's memory.
 fn uses_keys(command: &Command) -> bool {
-    use Command::{Cp, Demo, Exec, Forward, Key, Repl, Serve};
-    matches!(command, Cp(_) | Demo(_) | Exec(_) | Forward(_) | Key(_) | Repl(_) | Serve(_))
+    use Command::{Cp, Demo, Exec, Forward, Hash, Key, Ls, Mkdir, Mv, Repl, Rm, Serve, Stat, Sync};
+    let moves_files = matches!(command, Cp(_) | Sync(_) | Ls(_) | Stat(_) | Mkdir(_) | Mv(_) | Rm(_) | Hash(_));
+    moves_files || matches!(command, Demo(_) | Exec(_) | Forward(_) | Key(_) | Repl(_) | Serve(_))
 }

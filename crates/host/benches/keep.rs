@@ -9,13 +9,14 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use unglue_host::process::{
-    Command, Found, Keep, Kept, KeptEvent, LastCall, Limits, OutputPump, OutputSink, SinkClosed, SpoolLimit,
-    SupervisorCommand, Supervisors, login_environment, supervise_main,
+    Command, Descendants, Found, Keep, Kept, KeptEvent, LastCall, Limits, OutputPump, OutputSink, SinkClosed,
+    SpoolLimit, SupervisorCommand, Supervisors, login_environment, supervise_main,
 };
 use unglue_proto::life::Terms;
 use unglue_proto::message::exec::{Outcome, StreamEnd};
 
 const GIBIBYTE: u64 = 1 << 30;
+const STARTS: usize = 200;
 /// Should this program die, its jobs end after so long.
 const LEASE: Duration = Duration::from_secs(30);
 
@@ -31,6 +32,7 @@ fn main() {
     runtime.block_on(async {
         let pool = Supervisors::new(SupervisorCommand::current_exe(), Limits::default()).expect("supervisors start");
         if rounds > 0 {
+            starts(&pool, &directory).await;
             printers(&pool, &directory, rounds).await;
         }
         if idle > 0 {
@@ -105,6 +107,32 @@ async fn kept(pool: &Supervisors, directory: &Path, detached: bool) -> (Duration
     }
 }
 
+/// From the request to the process id.
+async fn starts(pool: &Supervisors, directory: &Path) {
+    let command = || Command { env: login_environment(), ..Command::new(["true"]) };
+    let mut times = [Vec::new(), Vec::new(), Vec::new()];
+    for _ in 0..STARTS {
+        let start = Instant::now();
+        let (mut job, pipes) = pool.spawn(&command()).await.expect("it starts");
+        times[0].push(start.elapsed());
+        job.exited().await.expect("it ends");
+        job.end_tree(Descendants::Kill).await.expect("nothing is left");
+        drop(pipes);
+        for durable in [false, true] {
+            let place = tempfile::tempdir_in(directory).expect("a directory");
+            let start = Instant::now();
+            let (mut kept, _) = pool.keep(&Keep { durable, ..keep(place.path(), command()) }).await.expect("it starts");
+            times[1 + usize::from(durable)].push(start.elapsed());
+            while !matches!(kept.event().await.expect("it goes on"), KeptEvent::Ended(_)) {}
+        }
+    }
+    let [spawned, kept, durable] = times.map(|mut times| {
+        times.sort();
+        times[times.len() / 2]
+    });
+    println!("a start, {STARTS} of each: {spawned:?}, with a keeper {kept:?}, with a durable one {durable:?}");
+}
+
 async fn printers(pool: &Supervisors, directory: &Path, rounds: usize) {
     let mut times = [Vec::new(), Vec::new(), Vec::new()];
     let mut used = [0.0; 2];
@@ -162,7 +190,7 @@ async fn idlers(pool: &Supervisors, directory: &Path, idle: usize) {
     };
     let keepers = mean(jobs.iter().map(|(_, pid)| parent(*pid)).collect());
     let commands = mean(jobs.iter().map(|(_, pid)| *pid).collect());
-    let server = (memory(std::process::id())[0] - own) as f64 / idle as f64;
+    let server = (memory(std::process::id())[0] as f64 - own as f64) / idle as f64;
     println!("  a keeper   {} KiB private, {} KiB proportional", keepers[0], keepers[1]);
     println!("  its sleep  {} KiB private, {} KiB proportional", commands[0], commands[1]);
     println!("  the server {server:.1} KiB private for each");

@@ -81,12 +81,12 @@ impl Claim {
 
 impl Drop for Claim {
     /// The client went before the command was to start; or while it was being started: if that had happened already, it was
-    /// killed.
+    /// killed. A command with a keeper needs nobody here: a later server finds it.
     fn drop(&mut self) {
         if self.open && !self.starting {
             self.free();
         }
-        if self.open {
+        if self.open && self.job.directory().is_none() {
             let what = "the client went while the command was being started: if it started, it was killed";
             self.close(Report::of(Outcome::Cancelled(Fault::user(Code::Cancelled, what))));
         }

@@ -132,19 +132,20 @@ impl Registry {
                 return Err(Fault::user(Code::Busy, format!("{owned}, which is a server already"))
                     .advise("use that one, end it, or give this one a directory of its own with --state"));
             }
-            Err(owned) => return Ok(Registry::without(owned.to_string())),
+            Err(owned) => return Ok(Registry::without(owned.to_string(), None)),
         };
         match Journal::open(owner.directory(), Retention::default()) {
             Ok((journal, index)) => Ok(Registry::of(Ok(journal), Some(owner), index)),
-            Err(error) => Ok(Registry::without(error.to_string())),
+            // Two servers of one state would not know of each other's jobs, with or without a journal.
+            Err(error) => Ok(Registry::without(error.to_string(), Some(owner))),
         }
     }
 
     /// A registry that records nothing.
-    fn without(why: String) -> Registry {
+    fn without(why: String, owner: Option<Owner>) -> Registry {
         tracing::error!(event = "no_journal", %why, "ids of commands are not recorded");
         let fault = Fault::system(Code::NotRecorded, format!("the server can't record ids: {why}"));
-        Registry::of(Err(fault), None, Index::new(Retention::default()))
+        Registry::of(Err(fault), owner, Index::new(Retention::default()))
     }
 
     fn of(journal: Result<Journal, Fault>, owner: Option<Owner>, index: Index) -> Registry {
@@ -255,10 +256,10 @@ impl Registry {
             Err(Fault::user(Code::Unknown, what)
                 .advise("nothing ran now; look for what the command has done, and give it a new id to run it again"))
         };
-        let asked = exec.again.as_ref().and_then(|again| again.journal.as_deref());
-        if asked.is_some() && asked != self.journal() {
-            let what =
-                "the command was asked for on a server with another journal: whether it ran there can't be known here";
+        let asked = exec.again.as_ref().map(|again| again.journal.as_deref());
+        if asked.is_some_and(|journal| journal.is_none() || journal != self.journal()) {
+            let what = "the command may have been asked for on a server with another journal, or none: \
+                        whether it ran there can't be known here";
             return unknown(what.to_owned());
         }
         // An id that its client has just made can't have been used.
@@ -283,9 +284,20 @@ impl Registry {
             }
             Err(fault) => {
                 tracing::warn!(event = "not_recorded", why = %fault.what);
+                if matches!(record, Record::Begun { .. }) {
+                    self.runs_unrecorded();
+                }
                 Ok(())
             }
             Ok(()) => Ok(()),
+        }
+    }
+
+    /// A command runs that a later process won't know of.
+    fn runs_unrecorded(&self) {
+        let Ok(journal) = &self.0.journal else { return };
+        if let Err(error) = journal.mark_incomplete() {
+            tracing::warn!(event = "not_marked", %error);
         }
     }
 
@@ -394,6 +406,17 @@ impl Registry {
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Shared {
+    /// The server has ended in order: nothing is missing in the journal.
+    fn drop(&mut self) {
+        if let Ok(journal) = &self.journal
+            && let Err(error) = journal.clone().close()
+        {
+            tracing::warn!(event = "journal_not_closed", %error);
+        }
     }
 }
 

@@ -46,6 +46,7 @@ pub mod mux;
 pub mod octets;
 mod printable;
 pub mod signal;
+pub mod tree;
 
 pub use fault::{Blame, Code, Fault, Side};
 pub use meter::Meter;

@@ -1,27 +1,31 @@
 //! The client: a link to a server, and the operations on it.
 
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Mutex, oneshot};
-use unglue_host::store::{Facts, Sink, Source, StoreError};
+use unglue_host::store::{Facts, Sink, Source, Store, StoreError};
 use unglue_identity::{AskPassphrase, IdentitySearch, KnownHostsFiles, PublicKey};
 use unglue_link::auth::Credentials;
 use unglue_link::threads::on_thread;
 use unglue_link::{ConnectError, Connected, HostTrust, Link, LinkConfig, LinkError, Target};
 use unglue_proto::message::Tally;
 use unglue_proto::message::auth::Welcome;
+use unglue_proto::message::files::{Done, FileEntry, Verb};
 use unglue_proto::message::jobs::Entry;
+use unglue_proto::message::tree::Summary;
 use unglue_proto::{Code, Fault};
 
 use crate::ops::exec::{self, Exec, Running};
+use crate::ops::files;
 use crate::ops::forward::{self, Forward, Forwarded};
 use crate::ops::job::{self, AttachOptions};
 use crate::ops::transfer::{self, Download, TransferOptions, Upload};
+use crate::ops::tree::{self, TreeListener, TreeMove};
 
 /// The port that a server listens on by default.
 pub const DEFAULT_PORT: u16 = 7227;
@@ -214,6 +218,11 @@ impl Dialler {
         let welcome = Arc::new(Mutex::new(WelcomeState::Awaited(connected.welcome)));
         *current = Connection { link: connected.link, welcome };
         Ok(current.link.clone())
+    }
+
+    /// Whether there may be another link once this one has ended.
+    pub(crate) fn can_dial(&self) -> bool {
+        self.target.is_some()
     }
 
     /// The journal of the server, as its welcome names it.
@@ -449,6 +458,49 @@ impl Client {
         options: TransferOptions,
     ) -> Result<Tally, Fault> {
         transfer::get(&self.link, from.as_ref(), download, options).await
+    }
+
+    /// Copies `sources` of a store, and everything in them, to the path `to` on the server. Returns when all that was not reported as a
+    /// problem is there: whole, verified, durable. Dropped, it leaves what was finished, and nothing else.
+    ///
+    /// # Errors
+    /// It broke off. What is in place by then is whole.
+    pub async fn push(
+        &self,
+        store: &Store,
+        sources: &[PathBuf],
+        to: impl AsRef<OsStr>,
+        tree: &TreeMove,
+        listener: TreeListener<'_>,
+    ) -> Result<Summary, Fault> {
+        tree::push(&self.link, (store, sources), to.as_ref(), tree, listener).await
+    }
+
+    /// Copies `sources` of the server, and everything in them, to the path `to` of a store. As [`push`](Self::push).
+    ///
+    /// # Errors
+    /// It broke off. What is in place by then is whole.
+    pub async fn pull(
+        &self,
+        sources: &[PathBuf],
+        store: &Store,
+        to: impl AsRef<Path>,
+        tree: &TreeMove,
+        listener: TreeListener<'_>,
+    ) -> Result<Summary, Fault> {
+        tree::pull(&self.link, sources, (store, to.as_ref()), tree, listener).await
+    }
+
+    /// Looks at files of the server, or changes their names. `entry` is called with each entry that it lists.
+    ///
+    /// # Errors
+    /// It was not done, or not all of it.
+    pub async fn files(&self, verb: Verb, entry: impl FnMut(FileEntry) + Send) -> Result<Done, Fault> {
+        files::ask(&self.link, verb, entry).await
+    }
+
+    pub(crate) fn link(&self) -> &Link {
+        &self.link
     }
 
     /// Waits until the link has ended, and returns how.

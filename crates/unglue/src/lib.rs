@@ -24,10 +24,12 @@ pub use ops::forward::{Forward, Forwarded, Listening, Notice, Place};
 pub use ops::job::{AttachOptions, LinkState};
 pub use ops::new_id;
 pub use ops::transfer::{Download, Moved, Progress, TransferOptions, Upload};
+pub use ops::tree::{TreeListener, TreeMove, TreeUpdate, relay};
 pub use server::{Ending, Server, ServerOptions, Service};
 
 pub use unglue_host::process::widen;
 pub use unglue_host::process::{SupervisorCommand, supervise_if_asked, supervise_main};
+pub use unglue_host::store::tree::{Moving, TreeEvent};
 pub use unglue_host::store::{Cause, Facts, Op, Partials, Problem, Sink, Source, Store, StoreError};
 pub use unglue_identity::AskPassphrase;
 pub use unglue_identity::{Denial, Forwarding, Passphrase, Policy, Principal, PublicKey};
@@ -40,9 +42,12 @@ pub use unglue_proto::message::auth::Welcome;
 pub use unglue_proto::message::exec::{
     Exit, Left, Outcome, OutputLimit, Report, Sent, Signalled, SpawnFailed, SpawnStep, Stream, StreamEnd, TimedOut,
 };
+pub use unglue_proto::message::files;
 pub use unglue_proto::message::jobs::{Entry as JobEntry, State as JobState};
+pub use unglue_proto::message::tree::{Layout, Summary, TreeOptions};
 pub use unglue_proto::message::{Tally, Time, Unknown};
-pub use unglue_proto::{Blame, Code, Fault, Meter, Printable, Side, is_deceptive, signal};
+pub use unglue_proto::tree::{Chmod, Rule};
+pub use unglue_proto::{Blame, Code, Fault, Meter, Octets, Printable, Side, is_deceptive, signal};
 
 /// Who a client is, and which servers it trusts: keys, the agent, known hosts.
 pub use unglue_identity as identity;

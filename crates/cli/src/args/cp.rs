@@ -4,9 +4,11 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::Args;
+use unglue::{Layout, TreeMove, TreeOptions};
 
 use super::connection::ConnectionArgs;
 use super::place::Place;
+use super::sync::{TreePlan, TreeWay};
 use super::target::HostArg;
 
 const EXAMPLES: &str = "\
@@ -17,6 +19,8 @@ Examples:
   unglue cp -P 7300 '[::1]:a file' .                    # HOST:7300 would be a path
   unglue cp ./a:b build.example:                        # a slash first: a local file
   unglue cp build.example:'~/notes.txt' .               # ~ is the home directory there, or the root
+  unglue cp -r project build.example:                   # a directory with everything in it
+  unglue cp -r a.example:data b.example:                # between servers, through this machine
 
 A file appears under its name complete, verified and synced, or not at all. A file that is
 replaced keeps its mode, its access control list and its extended attributes; with -p it gets
@@ -26,18 +30,28 @@ the source's mode. A new file gets the mode that cp would give it there.
 /etc/hosts in a container, which is a mount point. An interrupted copy then leaves a part of
 the new file: the promise of whole files (P7) does not hold.
 
+-r copies symbolic links as links, and keeps the holes of sparse files. Devices, sockets and
+FIFOs are skipped, each with a line. To send only what changed, or to keep everything, use
+unglue sync.
+
 Exit status: 0; 1 if something was not copied (each is named); 125 if unglue itself failed.";
 
 /// Copy files to or from another machine
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES, override_usage = "unglue cp [OPTIONS] SRC… DST    (one side is [user@]HOST:PATH)")]
 pub(crate) struct CpArgs {
+    /// Copy directories with everything in them
+    #[arg(short = 'r', long = "recursive", conflicts_with = "in_place")]
+    recursive: bool,
     /// Keep the exact mode and the modification time
     #[arg(short = 'p')]
     preserve: bool,
     /// Overwrite the destination file itself; an interrupted copy leaves a part of it
     #[arg(long = "inplace")]
     in_place: bool,
+    /// With -r: print JSON, one object for each event and one for the end
+    #[arg(long, requires = "recursive")]
+    json: bool,
     #[arg(required = true, num_args = 2.., value_name = "PATH")]
     #[arg(help = "The sources, and last the destination; either side may be [user@]HOST:PATH")]
     paths: Vec<OsString>,
@@ -46,6 +60,15 @@ pub(crate) struct CpArgs {
 }
 
 /// What a command line of `cp` means.
+#[derive(Debug)]
+pub(crate) enum Copy {
+    /// Files, one after the other.
+    Files(CpPlan),
+    /// Trees, or from one server to another.
+    Tree(TreePlan),
+}
+
+/// What a copy of files to or from one server is.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct CpPlan {
     pub(crate) host: HostArg,
@@ -67,29 +90,64 @@ impl CpArgs {
     /// Works out what the command line means.
     ///
     /// # Errors
-    /// It names no server, two of them, or a copy from one server to another.
-    pub(crate) fn plan(&self) -> Result<CpPlan, String> {
+    /// It names no server, or sources on several.
+    pub(crate) fn plan(&self) -> Result<Copy, String> {
         let mut places = self.paths.iter().map(|path| Place::parse(path)).collect::<Result<Vec<_>, _>>()?;
         let destination = places.pop().ok_or("there is no destination")?;
         let several = places.len() > 1;
-        let (host, way) = match destination {
+        let way = match destination {
+            Place::Remote(host, path) if places.iter().all(|place| matches!(place, Place::Remote(..))) => {
+                if self.in_place {
+                    return Err("--inplace isn't possible from one server to another".into());
+                }
+                let (from, sources) = from_one_host(places)?;
+                return Ok(Copy::Tree(self.tree(TreeWay::Between {
+                    from,
+                    sources,
+                    host,
+                    to: as_directory(path, several),
+                })));
+            }
             Place::Remote(host, path) => {
                 let sources = places.into_iter().map(local).collect::<Result<_, _>>()?;
-                (host, Way::Up { sources, destination: as_directory(path, several) })
+                TreeWay::Up { sources, host, to: as_directory(path, several) }
             }
             Place::Local(path) => {
                 let (host, sources) = from_one_host(places)?;
-                (host, Way::Down { sources, destination: as_directory(path, several) })
+                TreeWay::Down { host, sources, to: as_directory(path, several) }
             }
         };
-        Ok(CpPlan { host, preserve: self.preserve, in_place: self.in_place, way })
+        if self.recursive {
+            return Ok(Copy::Tree(self.tree(way)));
+        }
+        let (host, way) = match way {
+            TreeWay::Up { sources, host, to } => (host, Way::Up { sources, destination: to }),
+            TreeWay::Down { host, sources, to } => (host, Way::Down { sources, destination: to }),
+            TreeWay::Between { .. } => return Err("a copy between servers moves trees".into()),
+        };
+        Ok(Copy::Files(CpPlan { host, preserve: self.preserve, in_place: self.in_place, way }))
+    }
+
+    fn tree(&self, way: TreeWay) -> TreePlan {
+        let options = TreeOptions {
+            recursive: self.recursive,
+            everything: true,
+            times: self.preserve,
+            modes: self.preserve,
+            beside: true,
+            report: self.json,
+            ..TreeOptions::default()
+        };
+        TreePlan { way, tree: TreeMove::new(Layout::Copy, options), verbose: false, json: self.json }
     }
 }
 
 fn local(place: Place) -> Result<PathBuf, String> {
     match place {
         Place::Local(path) => Ok(path),
-        Place::Remote(..) => Err("a copy from one server to another isn't possible; fetch the file first".into()),
+        Place::Remote(host, _) => {
+            Err(format!("the sources are on {host} and on this machine; copy from one at a time"))
+        }
     }
 }
 
@@ -125,9 +183,27 @@ fn as_directory(path: PathBuf, several: bool) -> PathBuf {
 mod tests {
     use super::*;
 
-    fn plan(paths: &[&str]) -> Result<CpPlan, String> {
+    fn args(paths: &[&str], recursive: bool) -> CpArgs {
         let paths = paths.iter().map(OsString::from).collect();
-        CpArgs { connection: ConnectionArgs::default(), preserve: false, in_place: false, paths }.plan()
+        let connection = ConnectionArgs::default();
+        CpArgs { connection, recursive, json: false, preserve: false, in_place: false, paths }
+    }
+
+    fn plan(paths: &[&str]) -> Result<CpPlan, String> {
+        match args(paths, false).plan()? {
+            Copy::Files(plan) => Ok(plan),
+            Copy::Tree(plan) => Err(format!("a tree: {:?}", plan.way)),
+        }
+    }
+
+    #[test]
+    fn directories_and_two_servers_are_trees() {
+        let Ok(Copy::Tree(up)) = args(&["a", "h:b"], true).plan() else { panic!("not a tree") };
+        assert!(matches!(up.way, TreeWay::Up { .. }) && up.tree.options.recursive, "{up:?}");
+        let Ok(Copy::Tree(between)) = args(&["h:a", "i:b"], false).plan() else { panic!("not a tree") };
+        let TreeWay::Between { from, host, .. } = &between.way else { panic!("{between:?}") };
+        assert_eq!((from.host.as_str(), host.host.as_str()), ("h", "i"));
+        assert!(!between.tree.options.recursive);
     }
 
     #[test]
@@ -144,10 +220,9 @@ mod tests {
     fn what_makes_no_sense_is_refused() {
         for (paths, why) in [
             (&["a", "b"][..], "both local"),
-            (&["h:a", "h:b"], "one server to another"),
             (&["h:a", "i:b", "."], "two servers"),
             (&["h:a", "b", "."], "both local"),
-            (&["a", "h:b", "h:c"], "one server to another"),
+            (&["a", "h:b", "h:c"], "one at a time"),
         ] {
             let said = plan(paths).expect_err(why);
             assert!(said.contains(why), "{said}");

@@ -7,6 +7,7 @@ pub(crate) mod connection;
 pub(crate) mod cp;
 pub(crate) mod demo;
 pub(crate) mod exec;
+pub(crate) mod files;
 pub(crate) mod forward;
 pub(crate) mod key;
 pub(crate) mod lab;
@@ -14,8 +15,10 @@ pub(crate) mod manual;
 pub(crate) mod place;
 mod remote_command;
 pub(crate) mod repl;
+mod rules;
 pub(crate) mod serve;
 pub(crate) mod span;
+pub(crate) mod sync;
 pub(crate) mod target;
 mod usage;
 
@@ -33,6 +36,7 @@ Examples:
   unglue exec build.example uname -a
   unglue cp notes.txt build.example:
   unglue forward -L 8080:localhost:80 web.example
+  unglue sync -a project/ build.example:project/
   unglue lab scene --all                   # why messages stick, on real sockets
 
 -h lists the flags; --help and `unglue help COMMAND` add examples. UNGLUE_LOG=LEVEL writes a log
@@ -56,6 +60,13 @@ pub(crate) enum Command {
     Repl(repl::ReplArgs),
     Cp(cp::CpArgs),
     Forward(forward::ForwardArgs),
+    Sync(sync::SyncArgs),
+    Ls(files::LsArgs),
+    Stat(files::StatArgs),
+    Mkdir(files::MkdirArgs),
+    Mv(files::MvArgs),
+    Rm(files::RmArgs),
+    Hash(files::HashArgs),
     Serve(serve::ServeArgs),
     Key(key::KeyArgs),
     Demo(demo::DemoArgs),

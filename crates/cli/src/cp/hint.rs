@@ -11,10 +11,7 @@ use crate::args::target::HostArg;
 pub(super) fn advised(fault: Fault, plan: &CpPlan, port: Option<u16>, source: &Path) -> Fault {
     let host = HostArg { port, ..plan.host.clone() };
     if is_the_source(&fault, plan, source) && fault.errno.as_deref() == Some("EISDIR") {
-        return Fault {
-            advice: format!("this release copies files; for a directory: {}", tar(plan, &host, source)),
-            ..fault
-        };
+        return Fault { advice: "copy a directory with -r".into(), ..fault };
     }
     let remote = match &plan.way {
         Way::Up { destination, .. } => destination,
@@ -63,23 +60,6 @@ fn missing_hint(plan: &CpPlan, host: &HostArg, remote: &Path) -> Option<String> 
     ))
 }
 
-/// The line that copies a directory today.
-fn tar(plan: &CpPlan, host: &HostArg, source: &Path) -> String {
-    let (parent, name) = match (source.parent(), source.file_name()) {
-        (Some(parent), Some(name)) => (directory(parent), quoted(&name.to_string_lossy())),
-        _ => (directory(source), ".".to_owned()),
-    };
-    let pack = format!("tar -C {parent} -cf - {name}");
-    match &plan.way {
-        Way::Up { destination, .. } => {
-            format!("{pack} | unglue exec -i {host} -- tar -C {} -xf -", directory(destination))
-        }
-        Way::Down { destination, .. } => {
-            format!("unglue exec {host} -- {pack} | tar -C {} -xf -", directory(destination))
-        }
-    }
-}
-
 fn directory(path: &Path) -> String {
     match path.as_os_str().is_empty() {
         true => ".".into(),
@@ -113,16 +93,15 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_is_reported_with_the_line_that_copies_it() {
-        let fault = Fault::user(Code::PathRefused, "it is a directory").errno("EISDIR").at("a/it's").advise("no");
-        let up = plan(Way::Up { sources: vec!["a/it's".into()], destination: "b".into() });
-        let told = advised(fault.clone(), &up, Some(7300), "a/it's".as_ref()).advice;
-        assert!(told.ends_with(r"tar -C a -cf - 'it'\''s' | unglue exec -i [::1]:7300 -- tar -C b -xf -"), "{told}");
-        let told = advised(fault.clone().on(Side::Server), &down("a/it's"), None, "a/it's".as_ref()).advice;
-        assert!(told.ends_with(r"unglue exec ::1 -- tar -C a -cf - 'it'\''s' | tar -C to -xf -"), "{told}");
+    fn a_directory_is_reported_with_the_flag_that_copies_it() {
+        let fault = Fault::user(Code::PathRefused, "it is a directory").errno("EISDIR").at("a/x").advise("no");
+        let up = plan(Way::Up { sources: vec!["a/x".into()], destination: "b".into() });
+        assert_eq!(advised(fault.clone(), &up, None, "a/x".as_ref()).advice, "copy a directory with -r");
+        let down = advised(fault.clone().on(Side::Server), &down("a/x"), None, "a/x".as_ref());
+        assert_eq!(down.advice, "copy a directory with -r");
         // The destination holds a directory of that name.
         let fault = Fault { path: Some("b/x".into()), ..fault };
-        assert_eq!(advised(fault, &up, None, "a/it's".as_ref()).advice, "no");
+        assert_eq!(advised(fault, &up, None, "a/x".as_ref()).advice, "no");
     }
 
     #[test]

@@ -24,4 +24,5 @@ mod serve;
 mod signals;
 mod streams;
 mod terminal;
+mod trees;
 mod usage;

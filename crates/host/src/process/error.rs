@@ -20,6 +20,12 @@ pub enum SpawnError {
         /// What is wrong with it.
         what: &'static str,
     },
+    /// As many commands ran as there may, and none of them ended within this time.
+    #[error("as many commands run as this server allows, and none ended within {} s", after.as_secs())]
+    Crowded {
+        /// How long the command waited.
+        after: Duration,
+    },
     /// The program was not found, or the kernel refused to execute it.
     #[error("{program:?} could not be run: {}", errno_text(*errno))]
     Program {
@@ -80,13 +86,19 @@ impl SpawnError {
         }
     }
 
-    /// How a command ended that did not start.
+    /// How a command ended that did not start, or of which that isn't known.
     pub fn outcome(&self) -> Outcome {
         let step = match self {
-            Self::Invalid { .. } => return Outcome::Refused(Fault::user(Code::BadMessage, self.to_string())),
-            Self::NeverReady | Self::Lost | Self::Deadline { .. } => {
-                return Outcome::Failed(Fault::system(Code::System, self.to_string()));
+            Self::Crowded { .. } => {
+                let fault = Fault::system(Code::Busy, self.to_string());
+                return Outcome::Refused(fault.advise("nothing ran; try again later"));
             }
+            Self::Invalid { .. } => return Outcome::Refused(Fault::user(Code::BadMessage, self.to_string())),
+            Self::Lost | Self::Deadline { .. } => {
+                let fault = Fault::system(Code::Unknown, self.to_string());
+                return Outcome::NotKnown(fault.advise("if it started, it was killed: look for what it has done"));
+            }
+            Self::NeverReady => return Outcome::Failed(Fault::system(Code::System, self.to_string())),
             Self::Program { .. } => SpawnStep::Program,
             Self::Cwd { .. } => SpawnStep::Cwd,
             Self::System { .. } => SpawnStep::Resources,
@@ -101,7 +113,7 @@ impl SpawnError {
         match self {
             Self::Program { errno, .. } | Self::Cwd { errno, .. } => Some(*errno),
             Self::System { source, .. } => source.raw_os_error(),
-            Self::Invalid { .. } | Self::NeverReady | Self::Lost | Self::Deadline { .. } => None,
+            Self::Crowded { .. } | Self::Invalid { .. } | Self::NeverReady | Self::Lost | Self::Deadline { .. } => None,
         }
     }
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
+use unglue_proto::limits::TURN;
 
 use super::link::Link;
 use super::spawner::{Spawner, SupervisorCommand};
@@ -24,13 +25,15 @@ pub struct Limits {
     pub warm: usize,
     /// More than those end after being idle for so long.
     pub idle: Duration,
+    /// How long a command waits for its turn where as many run as there may. Then it isn't started.
+    pub turn: Duration,
     /// A command must have started within this time after a supervisor took it.
     pub spawn_deadline: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { most: 1024, warm: 2, idle: Duration::from_secs(10), spawn_deadline: Duration::from_secs(10) }
+        Self { most: 1024, warm: 2, idle: Duration::from_secs(10), turn: TURN, spawn_deadline: Duration::from_secs(10) }
     }
 }
 

@@ -34,14 +34,19 @@ pub(super) struct Received {
     pub(super) fds: Vec<OwnedFd>,
 }
 
-/// Receives one message. One that doesn't fit the buffer is `EMSGSIZE`; a reset is the end of the connection.
+/// Receives one message. One that doesn't fit the buffer is `EMSGSIZE`.
+///
+/// A peer that closes its end without having read everything resets the connection. The kernel reports that once, before the
+/// messages that the peer had sent: these come first here, and then the end.
 pub(super) fn receive(socket: impl AsFd, buffer: &mut [u8]) -> Result<Received> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS_MAX))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let mut slices = [IoSliceMut::new(buffer)];
+    let mut reset = false;
     let got = loop {
         match recvmsg(&socket, &mut slices, &mut control, RecvFlags::CMSG_CLOEXEC) {
             Err(Errno::INTR) => {}
+            Err(Errno::CONNRESET) if !std::mem::replace(&mut reset, true) => {}
             Err(Errno::CONNRESET) => return Ok(Received { length: 0, fds: Vec::new() }),
             result => break result?,
         }
@@ -56,4 +61,23 @@ pub(super) fn receive(socket: impl AsFd, buffer: &mut [u8]) -> Result<Received> 
         }
     }
     Ok(Received { length: got.bytes, fds })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_sent_before_a_reset_is_received() {
+        let (ours, theirs) = pair().expect("two sockets");
+        send(&ours, b"unread", &[], false).expect("it fits");
+        send(&theirs, b"first", &[], false).expect("it fits");
+        send(&theirs, b"second", &[], false).expect("it fits");
+        drop(theirs);
+        let mut buffer = [0; 16];
+        for expected in [&b"first"[..], b"second", b"", b""] {
+            let received = receive(&ours, &mut buffer).expect("it is received");
+            assert_eq!(&buffer[..received.length], expected);
+        }
+    }
 }

@@ -37,19 +37,26 @@ impl Supervisors {
         Pool::new(command, limits).map(|pool| Self { pool })
     }
 
-    /// Starts a command, and returns once its program executes. While as many run as the limits allow, it waits.
+    /// Starts a command, and returns once its program executes. While as many run as the limits allow, it waits, for as long
+    /// as [`Limits::turn`].
     ///
     /// Cancelling it kills the command if it has started.
     pub async fn spawn(&self, command: &Command) -> Result<(Job, Pipes), SpawnError> {
         let request = wire::spawn_request(command)?;
         for _ in 0..self.pool.idle() + NEW_SUPERVISORS {
-            let acquired = self.pool.acquire().await;
-            let slot = acquired.map_err(|source| SpawnError::System { step: "starting a supervisor", source })?;
+            let slot = self.turn().await?;
             if let Some(started) = self.start(slot, command, &request).await? {
                 return Ok(started);
             }
         }
         Err(SpawnError::NeverReady)
+    }
+
+    /// Waits until it is this command's turn.
+    async fn turn(&self) -> Result<Slot, SpawnError> {
+        let after = self.pool.limits().turn;
+        let turn = tokio::time::timeout(after, self.pool.acquire()).await.map_err(|_| SpawnError::Crowded { after })?;
+        turn.map_err(|source| SpawnError::System { step: "starting a supervisor", source })
     }
 
     /// Starts a command under this supervisor; `None` if that turns out to be dead, and to have run nothing: it was
@@ -101,8 +108,7 @@ impl Supervisors {
     pub async fn keep(&self, keep: &Keep) -> Result<(Kept, u32), SpawnError> {
         let request = wire::keep_request(keep)?;
         for _ in 0..self.pool.idle() + NEW_SUPERVISORS {
-            let acquired = self.pool.acquire().await;
-            let slot = acquired.map_err(|source| SpawnError::System { step: "starting a supervisor", source })?;
+            let slot = self.turn().await?;
             if let Some(started) = self.start_kept(slot, keep, &request).await? {
                 return Ok(started);
             }

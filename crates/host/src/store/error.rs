@@ -34,6 +34,16 @@ pub enum Op {
     Record,
     /// Removing what a dead process left.
     Sweep,
+    /// Copying something that can't be.
+    Copy,
+    /// Giving a file another name (a hard link).
+    Link,
+    /// Deleting.
+    Delete,
+    /// Making a directory.
+    Make,
+    /// Giving another name.
+    Move,
 }
 
 impl Op {
@@ -51,6 +61,11 @@ impl Op {
             Op::Rename => "rename",
             Op::Record => "record",
             Op::Sweep => "sweep",
+            Op::Copy => "copy",
+            Op::Link => "link",
+            Op::Delete => "delete",
+            Op::Make => "make",
+            Op::Move => "move",
         }
     }
 
@@ -68,6 +83,11 @@ impl Op {
             Op::Rename => "can't put the complete file in place as",
             Op::Record => "can't keep a record of temporary files in",
             Op::Sweep => "can't remove what a dead process left,",
+            Op::Copy => "can't copy",
+            Op::Link => "can't make the hard link",
+            Op::Delete => "can't delete",
+            Op::Make => "can't make the directory",
+            Op::Move => "can't move",
         }
     }
 }
@@ -142,6 +162,16 @@ pub enum Problem {
     NotDurable(Errno),
     /// A record that this version can't read.
     BadRecord,
+    /// A directory, where only files are copied.
+    NotRecursive,
+    /// Something that isn't a directory has the name of one that is to be made.
+    NotDirectory,
+    /// A directory has the name of something that is to be made.
+    DirectoryInTheWay,
+    /// The rules of the transfer keep it from being deleted.
+    Spared,
+    /// Another entry has taken the name since the transfer began, or has it on a file system that ignores case.
+    Appeared,
 }
 
 impl From<Errno> for Problem {
@@ -262,6 +292,7 @@ impl StoreError {
             Problem::MountPoint => Some(errno::name(Errno::BUSY)),
             Problem::DirectoryClosed => Some(errno::name(Errno::ACCESS)),
             Problem::RootGone => Some(errno::name(Errno::NOENT)),
+            Problem::NotRecursive => Some(errno::name(Errno::ISDIR)),
             _ => None,
         }
     }
@@ -290,7 +321,7 @@ impl StoreError {
             Problem::TimeNotKept { .. } => "copy it without -p, or to another file system",
             Problem::Absolute => "give a path relative to the server's root",
             Problem::Outside => "name a path below the root",
-            Problem::Directory => "name a file: this release copies no directories",
+            Problem::Directory => "copy a directory with -r",
             Problem::Special(_) => "name a regular file",
             Problem::DanglingLink => "remove the link, or create what it points to",
             Problem::UnusableName => "give the destination's full path, with a name",
@@ -300,6 +331,11 @@ impl StoreError {
             Problem::Changed(_) => "try again when nothing changes the file",
             Problem::NotDurable(_) => "copy it again, and look into the kernel's log (dmesg)",
             Problem::BadRecord => "remove the record by hand if no newer unglue runs on this machine",
+            Problem::NotRecursive => "copy it with -r",
+            Problem::NotDirectory => "remove it, or choose another destination",
+            Problem::DirectoryInTheWay => "remove the directory, choose another destination, or use sync --delete",
+            Problem::Spared => "",
+            Problem::Appeared => "rename one of the two, or run it again if another program has made it",
         }
     }
 
@@ -332,6 +368,11 @@ impl StoreError {
             | Problem::Special(_)
             | Problem::DanglingLink
             | Problem::UnusableName
+            | Problem::NotRecursive
+            | Problem::NotDirectory
+            | Problem::DirectoryInTheWay
+            | Problem::Spared
+            | Problem::Appeared
             | Problem::SameFile => Code::PathRefused,
             Problem::Changed(_) | Problem::Length { .. } => Code::SourceChanged,
             _ => Code::System,
@@ -433,6 +474,11 @@ impl fmt::Display for Problem {
             }
             Problem::Changed(change) => change.fmt(f),
             Problem::BadRecord => f.write_str("it is not a record that this version can read"),
+            Problem::NotRecursive => f.write_str("it is a directory"),
+            Problem::NotDirectory => f.write_str("something that isn't a directory has its name"),
+            Problem::DirectoryInTheWay => f.write_str("a directory has its name"),
+            Problem::Spared => f.write_str("the rules exclude it"),
+            Problem::Appeared => f.write_str("another entry has this name here, perhaps in upper or lower case"),
         }
     }
 }

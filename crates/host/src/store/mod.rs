@@ -59,6 +59,7 @@
 mod attributes;
 mod disk;
 mod error;
+mod files;
 mod in_place;
 mod incoming;
 mod partials;
@@ -70,6 +71,8 @@ mod sink;
 mod source;
 mod space;
 mod temporary;
+pub mod tree;
+mod trees;
 mod writeback;
 
 use std::ffi::OsStr;
@@ -83,6 +86,7 @@ use rustix::io::Errno;
 use disk::Threads;
 pub use disk::{DiskSink, DiskSource};
 pub use error::{Cause, Change, Op, Problem, StoreError};
+pub use files::Entries;
 pub use incoming::{Incoming, WriteOptions};
 pub use partials::{Partials, Swept};
 pub use protected::Protected;

@@ -40,6 +40,21 @@ impl Protected {
         self
     }
 
+    /// What is protected with everything below it.
+    pub(super) fn directories(&self) -> impl Iterator<Item = &Path> {
+        self.directories.iter().map(PathBuf::as_path)
+    }
+
+    /// What must not be written.
+    pub(super) fn files(&self) -> impl Iterator<Item = &Path> {
+        self.files.iter().map(PathBuf::as_path)
+    }
+
+    /// What must be neither written nor read.
+    pub(super) fn secrets(&self) -> impl Iterator<Item = &Path> {
+        self.secrets.iter().map(PathBuf::as_path)
+    }
+
     /// Refuses to read a secret.
     pub(super) fn check_read(&self, file: &Stat) -> Result<(), Problem> {
         match self.secrets.iter().any(|secret| is_same(secret, file)) {

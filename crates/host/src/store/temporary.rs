@@ -14,10 +14,10 @@ use super::partials::Record;
 const MARK: &[u8] = b".unglue-";
 
 /// Random characters at the end of the name: 40 bits, each character five.
-const RANDOM: usize = 8;
+pub(super) const RANDOM: usize = 8;
 
 /// The characters of the random end.
-const ALPHABET: &[u8; 32] = b"0123456789abcdefghijklmnopqrstuv";
+pub(super) const ALPHABET: &[u8; 32] = b"0123456789abcdefghijklmnopqrstuv";
 
 /// The longest name on Linux' own file systems, in bytes.
 const NAME_MAX: usize = 255;
@@ -78,12 +78,17 @@ impl Drop for Temporary {
 /// `.NAME.unglue-XXXXXXXX`, with `name` cut so that the whole fits the file system.
 pub(super) fn name(dir: &OwnedFd, name: &OsStr) -> Result<OsString, Errno> {
     let longest = fstatvfs(dir).map_or(NAME_MAX, |fs| usize::try_from(fs.f_namemax).unwrap_or(NAME_MAX));
-    let room = longest.min(NAME_MAX).saturating_sub(1 + MARK.len() + RANDOM);
+    Ok(named(name, longest.min(NAME_MAX), &random_characters::<RANDOM>()?))
+}
+
+/// [`name`] with these characters at its end, where names have at most `longest` bytes.
+pub(super) fn named(name: &OsStr, longest: usize, random: &[u8; RANDOM]) -> OsString {
+    let room = longest.saturating_sub(1 + MARK.len() + RANDOM);
     let mut bytes = vec![b'.'];
     bytes.extend_from_slice(cut(name.as_bytes(), room));
     bytes.extend_from_slice(MARK);
-    bytes.extend_from_slice(&random_characters::<RANDOM>()?);
-    Ok(OsString::from_vec(bytes))
+    bytes.extend_from_slice(random);
+    OsString::from_vec(bytes)
 }
 
 /// Whether a name looks as [`name`] makes them.

@@ -1,6 +1,7 @@
 //! What touches the machine, tried on the machine.
 
 mod process;
+mod rsync_filters;
 mod store;
 mod store_full;
 mod store_partials;
@@ -8,3 +9,4 @@ mod store_paths;
 mod store_protected;
 mod store_replaced;
 mod store_source;
+mod store_trees;

@@ -106,15 +106,19 @@ fn compact(shared: &Shared) -> io::Result<u64> {
     let (_, end) = writer.file();
     copy(&file, scan, end, &mut draft)?;
     draft.sync()?;
+    let mut next = draft.into_writer();
+    if writer.is_incomplete() {
+        next.mark_incomplete()?;
+    }
     shared.place.publish()?;
-    switch(shared, &mut writer, draft);
+    switch(shared, &mut writer, next);
     Ok(threshold(base, least))
 }
 
 /// From here on, records go to the new file. If its name could not be made durable, there are no more records: they might be
 /// gone after a power cut although they are synced.
-fn switch(shared: &Shared, writer: &mut Writer, draft: Draft) {
-    writer.replace(draft.into_writer());
+fn switch(shared: &Shared, writer: &mut Writer, next: Writer) {
+    writer.replace(next);
     if let Err(errno) = shared.place.sync() {
         writer.stop(Stopped::Failed("fsync(2) of its directory", errno));
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::record::{Frame, Line, Record, header};
+use super::record::{Frame, Header, Line, Record};
 
 /// The file's name in its directory.
 const NAME: &str = "journal";
@@ -60,7 +60,13 @@ impl Place {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&self.directory, NEW, flags, Mode::RUSR | Mode::WUSR)?;
         let tag = u32::from_le_bytes(random()?);
-        Ok(Draft { file: file.into(), tag, next: 1, length: 0, buffer: header(tag).to_vec() })
+        Ok(Draft {
+            file: file.into(),
+            tag,
+            next: 1,
+            length: 0,
+            buffer: Header { tag, incomplete: false }.encode().to_vec(),
+        })
     }
 
     /// Removes a new file that was not finished.
@@ -200,6 +206,8 @@ pub(super) struct Writer {
     /// How much of the file is known to be on the disk.
     synced: u64,
     buffer: Vec<u8>,
+    /// Whether the header says that records are missing.
+    incomplete: bool,
     stopped: Option<Stopped>,
 }
 
@@ -226,7 +234,16 @@ impl From<Stopped> for io::Error {
 impl Writer {
     /// A file that is synced up to its `length`, whose next record has the number `next`.
     pub(super) fn new(file: File, tag: u32, next: u64, length: u64) -> Writer {
-        Writer { file: Arc::new(file), tag, next, length, synced: length, buffer: Vec::new(), stopped: None }
+        Writer {
+            file: Arc::new(file),
+            tag,
+            next,
+            length,
+            synced: length,
+            buffer: Vec::new(),
+            incomplete: false,
+            stopped: None,
+        }
     }
 
     /// Appends a line with one call. If that fails, the file is as before, or the writer is stopped.
@@ -296,9 +313,24 @@ impl Writer {
         }
     }
 
-    /// Goes on with another file.
+    /// Notes in the header that a record is missing. That needs no room.
+    pub(super) fn mark_incomplete(&mut self) -> io::Result<()> {
+        if !self.incomplete {
+            let header = Header { tag: self.tag, incomplete: true }.encode();
+            std::os::unix::fs::FileExt::write_all_at(&*self.file, &header, 0)?;
+            self.incomplete = true;
+        }
+        Ok(())
+    }
+
+    /// Goes on with another file. That it is incomplete must be in its header already.
     pub(super) fn replace(&mut self, by: Writer) {
         let stopped = self.stopped.take();
         *self = Writer { stopped, ..by };
+    }
+
+    /// Whether records are missing.
+    pub(super) fn is_incomplete(&self) -> bool {
+        self.incomplete
     }
 }

@@ -13,7 +13,8 @@
 //! # The journal's id
 //!
 //! A journal has a random id. It gets a new one whenever records may be missing: with a new file; after a torn end or damage;
-//! when the file is a copy (its inode differs); when the machine went down while the journal was open. So a client that
+//! when the file is a copy (its inode differs); when the machine went down while the journal was open; after
+//! [`Journal::mark_incomplete`]. So a client that
 //! knows the id of the journal under which it made a request can tell "this id was never used here" from "it may have been".
 //!
 //! # The file
@@ -24,7 +25,8 @@
 //!  0  "unglue journal\n\0"
 //! 16  u32  version: 1
 //! 20  u32  tag: random, for this file alone
-//! 24  u32  0
+//! 24  u8   1 if a job went on although it could not be recorded, otherwise 0
+//! 25       three zeros
 //! 28  u32  CRC-32C of the 28 bytes before
 //! ```
 //!
@@ -174,6 +176,15 @@ impl Journal {
         drop(writer);
         compaction::start_if_due(shared, length);
         Ok(())
+    }
+
+    /// Notes that a command runs although its beginning could not be appended. It can't be known later whether it ran, so the next
+    /// process gives the journal a new id. This works on a full disk, too.
+    ///
+    /// # Errors
+    /// The system could not write. Then the journal may keep its id.
+    pub fn mark_incomplete(&self) -> io::Result<()> {
+        self.0.shared.writer().mark_incomplete()
     }
 
     /// Waits until everything that was appended before is on the disk. Callers that come together share one call of

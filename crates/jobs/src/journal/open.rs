@@ -76,6 +76,8 @@ enum Lost {
     Crash,
     /// The file is a copy.
     Copy,
+    /// A job went on although it could not be recorded.
+    Record,
 }
 
 /// A file that was read.
@@ -110,7 +112,7 @@ pub(super) fn open(place: &Place, retention: Retention, here: &Circumstances) ->
     }
     let (live, records) = (found.index.line_count() as u64, found.scan.records);
     let compacted = compaction::is_due(found.scan.end, live, records, here.least);
-    match (found.scan.is_damaged() || compacted, found.scan.tag) {
+    match (found.scan.is_damaged() || found.scan.is_incomplete || compacted, found.scan.tag) {
         (false, Some(tag)) => go_on(place, file, tag, id, found, here),
         _ => replace(place, id, found.index, here),
     }
@@ -191,6 +193,9 @@ impl Found {
         if self.scan.tail != Tail::Whole {
             return Some(Lost::Torn);
         }
+        if self.scan.is_incomplete {
+            return Some(Lost::Record);
+        }
         match &self.opened {
             None => Some(Lost::Damage),
             Some(opened) if opened.inode != self.inode => Some(Lost::Copy),
@@ -227,6 +232,7 @@ fn report(place: &Place, found: &Found, lost: Option<Lost>) {
         Lost::Damage => "it was damaged, so that records may be missing",
         Lost::Torn => "its end was not written whole, so that the last records may be missing",
         Lost::Crash => "the machine went down while it was open, so that the last records may be missing",
+        Lost::Record => "commands were run that could not be recorded",
         Lost::Copy => "it is a copy, and the original may have had more records",
     };
     let meaning = "commands that were asked for before, and are not in it, are not run again";

@@ -11,7 +11,8 @@ use unglue_proto::message::exec::{Lease, Report};
 const MAGIC: &[u8; 16] = b"unglue journal\n\0";
 /// This version of the format.
 const VERSION: u32 = 1;
-/// The bytes of a header: the magic, the version, the file's tag, four zeros, the checksum of all these.
+/// The bytes of a header: the magic, the version, the file's tag, whether it is incomplete, three zeros, the checksum of
+/// all these.
 pub(super) const HEADER: usize = 32;
 /// The bytes before a payload: its length, and the checksum of length and payload.
 pub(super) const PREFIX: usize = 8;
@@ -255,21 +256,33 @@ impl Batch {
     }
 }
 
-/// The header of a file with this tag.
-pub(super) fn header(tag: u32) -> [u8; HEADER] {
-    let mut header = [0; HEADER];
-    header[..16].copy_from_slice(MAGIC);
-    header[16..20].copy_from_slice(&VERSION.to_le_bytes());
-    header[20..24].copy_from_slice(&tag.to_le_bytes());
-    let sum = crc32c::crc32c(&header[..28]);
-    header[28..].copy_from_slice(&sum.to_le_bytes());
-    header
+/// What a header says of its file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Header {
+    /// The file's tag.
+    pub(super) tag: u32,
+    /// Whether a job went on although it could not be recorded.
+    pub(super) incomplete: bool,
 }
 
-/// The tag in a header, if it is one of this version.
-pub(super) fn tag(header: &[u8]) -> Option<u32> {
-    let tag = u32::from_le_bytes(header.get(20..24)?.try_into().ok()?);
-    (header == self::header(tag)).then_some(tag)
+impl Header {
+    pub(super) fn encode(self) -> [u8; HEADER] {
+        let mut header = [0; HEADER];
+        header[..16].copy_from_slice(MAGIC);
+        header[16..20].copy_from_slice(&VERSION.to_le_bytes());
+        header[20..24].copy_from_slice(&self.tag.to_le_bytes());
+        header[24] = u8::from(self.incomplete);
+        let sum = crc32c::crc32c(&header[..28]);
+        header[28..].copy_from_slice(&sum.to_le_bytes());
+        header
+    }
+
+    /// Nothing, if it is not one of this version.
+    pub(super) fn decode(bytes: &[u8]) -> Option<Header> {
+        let tag = u32::from_le_bytes(bytes.get(20..24)?.try_into().ok()?);
+        let header = Header { tag, incomplete: *bytes.get(24)? == 1 };
+        (header.encode() == bytes).then_some(header)
+    }
 }
 
 /// Bytes that begin like a record.

@@ -5,7 +5,7 @@
 
 use std::io::{self, Read};
 
-use super::record::{Frame, HEADER, Line, PAYLOAD, PREFIX, is_plausible, tag};
+use super::record::{Frame, HEADER, Header, Line, PAYLOAD, PREFIX, is_plausible};
 
 /// How much is read at once.
 const CHUNK: usize = 4 << 20;
@@ -37,6 +37,8 @@ pub(super) enum Tail {
 pub(super) struct Scan {
     /// The file's tag; nothing if there is no whole record and no header.
     pub(super) tag: Option<u32>,
+    /// Whether its header says that records are missing.
+    pub(super) is_incomplete: bool,
     /// Where its last record ends.
     pub(super) end: u64,
     /// The number of the record that would follow.
@@ -63,9 +65,12 @@ impl Scan {
 pub(super) fn scan(reader: impl Read, mut take: impl FnMut(Line)) -> io::Result<Scan> {
     let mut accept = |frame: &Frame| frame.line().map(&mut take).is_ok();
     let mut window = Window { reader, buffer: Vec::new(), at: 0, base: 0, ended: false };
-    let mut scan = Scan { tag: None, end: 0, next: 1, records: 0, gaps: Vec::new(), tail: Tail::Whole };
+    let mut scan =
+        Scan { tag: None, is_incomplete: false, end: 0, next: 1, records: 0, gaps: Vec::new(), tail: Tail::Whole };
     let start = window.rest()?;
-    scan.tag = start.get(..HEADER).and_then(tag);
+    if let Some(header) = start.get(..HEADER).and_then(Header::decode) {
+        (scan.tag, scan.is_incomplete) = (Some(header.tag), header.incomplete);
+    }
     if start.is_empty() {
         // A file is made whole or not at all.
         scan.tail = Tail::Damaged(Gap { at: 0, bytes: 0 });

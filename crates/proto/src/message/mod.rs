@@ -13,10 +13,12 @@
 
 pub mod auth;
 pub mod exec;
+pub mod files;
 pub mod forward;
 pub mod jobs;
 mod tagged;
 pub mod transfer;
+pub mod tree;
 
 pub use tagged::Unknown;
 pub(crate) use tagged::{named, tagged};
@@ -35,6 +37,10 @@ tagged! {
         "put" => Put(transfer::Put),
         /// Read a file of the server.
         "get" => Get(transfer::Get),
+        /// Move a tree, either way.
+        "tree" => Tree(Box<tree::Tree>),
+        /// Look at files of the server, or change their names.
+        "files" => Files(files::Files),
         /// Watch a command that runs, or hold it.
         "attach" => Attach(jobs::Attach),
         /// List commands.
@@ -57,6 +63,8 @@ impl Request {
             Request::Exec(exec) => &exec.require,
             Request::Put(put) => &put.require,
             Request::Get(get) => &get.require,
+            Request::Tree(tree) => &tree.require,
+            Request::Files(files) => &files.require,
             Request::Attach(attach) => &attach.require,
             Request::Jobs(jobs) => &jobs.require,
             Request::Signal(signal) => &signal.require,
@@ -76,6 +84,8 @@ impl Request {
             Request::Exec(_) => exec::KNOWN,
             Request::Put(_) => transfer::PUT_KNOWN,
             Request::Get(_) => transfer::GET_KNOWN,
+            Request::Tree(_) => tree::KNOWN,
+            Request::Files(_) => files::KNOWN,
             Request::Attach(_) => jobs::ATTACH_KNOWN,
             Request::Connect(_) => forward::CONNECT_KNOWN,
             Request::Listen(_) => forward::LISTEN_KNOWN,

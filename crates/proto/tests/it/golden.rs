@@ -7,6 +7,7 @@
 mod frames;
 mod link;
 mod messages;
+mod records;
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};

@@ -54,6 +54,23 @@ pub(crate) enum Stage {
     Ending,
 }
 
+/// Becomes true when the server is to stop.
+#[derive(Clone)]
+pub(crate) struct Leaving(watch::Receiver<Stage>);
+
+impl Leaving {
+    pub(crate) fn new(stage: watch::Receiver<Stage>) -> Leaving {
+        Leaving(stage)
+    }
+
+    /// Waits until the server is to stop.
+    pub(crate) async fn begins(&mut self) {
+        if self.0.wait_for(|stage| *stage > Stage::Serving).await.is_err() {
+            std::future::pending().await
+        }
+    }
+}
+
 /// What all connections share.
 pub(crate) struct Shared {
     pub(crate) acceptor: Acceptor,

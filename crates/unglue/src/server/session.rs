@@ -9,15 +9,17 @@ use unglue_host::store::Store;
 use unglue_identity::Principal;
 use unglue_jobs::{Asking, Transfer};
 use unglue_link::{Link, Peer};
-use unglue_proto::message::{Request, Tally, exec, forward, transfer};
+use unglue_proto::message::{Request, Tally, exec, files, forward, transfer, tree};
 use unglue_proto::{Code, Fault, Octets};
 
 use super::connections::log_panic;
 use super::grant::Grant;
-use super::{Shared, Stage};
+use super::{Leaving, Shared, Stage};
 use crate::ops::exec::Runner;
+use crate::ops::job::Jobs;
 use crate::ops::{
-    Control, ControlError, exec as running, forward as forwarding, job as jobs, refuse, transfer as moving, turn_down,
+    Control, ControlError, exec as running, files as looking, forward as forwarding, job as jobs, refuse,
+    transfer as moving, tree as trees, turn_down,
 };
 
 /// A connection's operations. Dropped, it ends them all.
@@ -35,6 +37,7 @@ struct Context {
     principal: Arc<Principal>,
     shared: Arc<Shared>,
     grant: Arc<Grant>,
+    leaving: Leaving,
 }
 
 impl Session {
@@ -47,7 +50,8 @@ impl Session {
         stage: watch::Receiver<Stage>,
     ) -> Session {
         let grant = Arc::new(Grant::of(&principal, &shared, runner));
-        let context = Context { link, peer, principal: Arc::new(principal), shared, grant };
+        let context =
+            Context { link, peer, principal: Arc::new(principal), shared, grant, leaving: Leaving::new(stage.clone()) };
         Session { context, stage, operations: JoinSet::new() }
     }
 
@@ -104,6 +108,8 @@ impl Context {
             Request::Exec(exec) => self.exec(*exec, known, control).await,
             Request::Put(put) => self.put(put, known, control).await,
             Request::Get(get) => self.get(get, known, control).await,
+            Request::Tree(tree) => self.tree(*tree, known, control).await,
+            Request::Files(files) => self.files(files, known, control).await,
             Request::Attach(_) | Request::Jobs(_) | Request::Signal(_) | Request::Remove(_) => {
                 self.on_jobs(request, known, control).await;
             }
@@ -128,9 +134,7 @@ impl Context {
         tracing::info!(event = "exec", peer = %self.peer, user = %self.principal.user, id = %safe(&id), %program, arguments = exec.argv.len());
         let unfinished = Unfinished::new("exec_abandoned", self.peer, &id);
         let result = match known.and_then(|()| self.grant.runner()) {
-            Ok(runner) => {
-                running::serve(&self.link, runner, (&self.shared.registry, self.asking()), exec, control).await
-            }
+            Ok(runner) => running::serve(&self.link, runner, self.jobs(), exec, control).await,
             Err(fault) => {
                 self.refuse_data(exec.stdin);
                 running::refuse(control.sender, fault).await
@@ -173,9 +177,48 @@ impl Context {
         self.log_transfer("get", &id, &path, None, &result);
     }
 
+    async fn tree(&self, tree: tree::Tree, known: Result<(), Fault>, control: Control) {
+        let (id, way) = (tree.id.clone(), tree.way.name().to_owned());
+        let path = tree.to.clone().or_else(|| tree.sources.first().cloned()).unwrap_or_default();
+        let unfinished = Unfinished::new("tree_abandoned", self.peer, &id);
+        let result = match known.and_then(|()| self.store(&id)) {
+            Ok((store, _claim)) => trees::serve(&self.link, store, self.grant.slots(), tree, control).await,
+            Err(fault) => {
+                self.refuse_data(Some(tree.data));
+                turn_down(control.sender, fault).await
+            }
+        };
+        unfinished.finish();
+        let (peer, user, id) = (self.peer, &self.principal.user, safe(&id));
+        match result {
+            Ok(done) => {
+                let (entries, files, bytes, problems) = (done.entries, done.files, done.bytes, done.problems);
+                let (deleted, blake3) = (done.deleted, done.blake3);
+                tracing::info!(event = "tree", %peer, %user, %id, %way, %path, entries, files, bytes, deleted, problems, %blake3);
+            }
+            Err(fault) => {
+                tracing::warn!(event = "tree", %peer, %user, %id, %way, %path, failed = %fault.what);
+            }
+        }
+    }
+
+    async fn files(&self, files: files::Files, known: Result<(), Fault>, control: Control) {
+        let (id, verb) = (files.id.clone(), looking::described(&files.verb));
+        let result = match known.and_then(|()| self.store(&id)) {
+            Ok((store, _claim)) => looking::serve(store, files.verb, control).await,
+            Err(fault) => turn_down(control.sender, fault).await,
+        };
+        let (peer, user, id) = (self.peer, &self.principal.user, safe(&id));
+        let (verb, path) = verb;
+        match result {
+            Ok(done) => tracing::info!(event = "files", %peer, %user, %id, verb, %path, entries = done.entries),
+            Err(fault) => tracing::warn!(event = "files", %peer, %user, %id, verb, %path, failed = %fault.what),
+        }
+    }
+
     /// What is asked about jobs: who may run commands may see to them.
     async fn on_jobs(&self, request: Request, known: Result<(), Fault>, control: Control) {
-        let (event, registry, asking) = (request.kind().to_owned(), &self.shared.registry, self.asking());
+        let (event, about) = (request.kind().to_owned(), self.jobs());
         let stdin = match &request {
             Request::Attach(attach) => attach.stdin,
             _ => None,
@@ -186,12 +229,10 @@ impl Context {
                 turn_down(control.sender, fault).await
             }
             Ok(()) => match request {
-                Request::Attach(attach) => {
-                    jobs::serve_attach(&self.link, registry, asking, attach, control).await.map(drop)
-                }
-                Request::Jobs(jobs) => jobs::serve_jobs(registry, asking, jobs, control).await,
-                Request::Signal(signal) => jobs::serve_signal(registry, asking, signal, control).await,
-                Request::Remove(remove) => jobs::serve_remove(registry, asking, remove, control).await,
+                Request::Attach(attach) => jobs::serve_attach(&self.link, about, attach, control).await.map(drop),
+                Request::Jobs(jobs) => jobs::serve_jobs(about, jobs, control).await,
+                Request::Signal(signal) => jobs::serve_signal(about, signal, control).await,
+                Request::Remove(remove) => jobs::serve_remove(about, remove, control).await,
                 other => Err(Fault::us(format!("{:?} is no request about jobs", other.kind()))),
             },
         };
@@ -229,8 +270,9 @@ impl Context {
         }
     }
 
-    fn asking(&self) -> Asking<'_> {
-        Asking { user: &self.principal.user, key: None }
+    fn jobs(&self) -> Jobs<'_> {
+        let asking = Asking { user: &self.principal.user, key: None };
+        Jobs { registry: &self.shared.registry, asking, leaving: self.leaving.clone() }
     }
 
     /// The store, and a claim to the transfer's id.

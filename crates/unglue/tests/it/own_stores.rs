@@ -155,7 +155,9 @@ fn a_sink_is_aborted_when_the_server_goes() {
             }
         })));
         let fault = soon(30, "the get", client.get_into("huge", open, options)).await.expect_err("the server is gone");
-        assert_eq!(fault.code, Code::LinkLost, "{fault}");
+        // A server that ends resets its streams; the link's end may come first.
+        assert!(matches!(fault.code, Code::Cancelled | Code::LinkLost), "{fault}");
+        assert!(fault.advice.contains("copy it again"), "{fault}");
         assert_eq!(bucket.lock().expect("no panic").ended, Some("aborted"));
     });
 }

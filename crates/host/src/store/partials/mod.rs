@@ -12,6 +12,7 @@ mod sweep;
 use std::ffi::OsStr;
 use std::fs::DirBuilder;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,6 +24,7 @@ use rustix::process::geteuid;
 use super::FileId;
 use super::error::{Op, StoreError};
 use super::reach::Reach;
+use super::tree::VERSION;
 pub(super) use record::Record;
 pub use sweep::Swept;
 
@@ -67,6 +69,18 @@ impl Partials {
             name: name.to_owned(),
         };
         let entered = self.dir().and_then(|dir| Record::enter(&dir, &entry));
+        entered.map_err(|errno| StoreError::new(Op::Record, &self.path, errno))
+    }
+
+    /// Records a transfer of a tree: directories are [appended](Record::append) before temporary files with this token are made in
+    /// them.
+    pub(super) fn enter_tree(&self, reach: &Reach, token: &[u8]) -> Result<Record, StoreError> {
+        let root = reach.root().map_or(OsStr::new(""), Path::as_os_str);
+        let entered = self.dir().and_then(|dir| {
+            let mut record = Record::enter_bytes(&dir, &[])?;
+            [VERSION, root.as_bytes(), token].into_iter().try_for_each(|field| record.append(field))?;
+            Ok(record)
+        });
         entered.map_err(|errno| StoreError::new(Op::Record, &self.path, errno))
     }
 }

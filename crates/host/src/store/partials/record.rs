@@ -68,14 +68,27 @@ pub(in crate::store) struct Record {
 impl Record {
     /// Makes, locks and writes a new record.
     pub(super) fn enter(dir: &Arc<OwnedFd>, entry: &Entry) -> Result<Record, Errno> {
+        Record::enter_bytes(dir, &entry.encode())
+    }
+
+    /// Makes and locks a new record that holds `bytes`.
+    pub(super) fn enter_bytes(dir: &Arc<OwnedFd>, bytes: &[u8]) -> Result<Record, Errno> {
         for _ in 0..TRIES {
             if let Some(mut record) = Record::create(dir)? {
-                let written = record.file.write_all(&entry.encode());
-                written.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+                record.write(bytes)?;
                 return Ok(record);
             }
         }
         Err(Errno::AGAIN)
+    }
+
+    /// Adds a field to a record of a tree.
+    pub(in crate::store) fn append(&mut self, field: &[u8]) -> Result<(), Errno> {
+        self.write(&[field, &[0]].concat())
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Errno> {
+        self.file.write_all(bytes).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
     }
 
     /// Nothing, if a sweep took the new record for a dead process's before it was locked.

@@ -16,9 +16,10 @@ use crate::store::error::{Op, Problem, StoreError};
 use crate::store::place::regular;
 use crate::store::reach::Reach;
 use crate::store::temporary;
+use crate::store::tree::{VERSION, sweep_journal};
 
-/// More than two paths and a name can have: two of PATH_MAX, one of NAME_MAX.
-const RECORD_MAX: u64 = 16 * 1024;
+/// The longest record that is read: one of a tree names each of its directories.
+const RECORD_MAX: u64 = 256 * 1024 * 1024;
 
 /// What a sweep found.
 #[derive(Debug, Default)]
@@ -34,7 +35,7 @@ pub struct Swept {
 /// What became of one record.
 enum Fate {
     Living,
-    Removed(PathBuf),
+    Removed(Vec<PathBuf>),
     Nothing,
 }
 
@@ -56,7 +57,7 @@ impl Partials {
             }
             match self.sweep_record(&dir, &item) {
                 Ok(Fate::Living) => swept.living += 1,
-                Ok(Fate::Removed(path)) => swept.removed.push(path),
+                Ok(Fate::Removed(paths)) => swept.removed.extend(paths),
                 Ok(Fate::Nothing) => {}
                 Err(error) => swept.failed.push(error),
             }
@@ -78,6 +79,7 @@ impl Partials {
         (&file).take(RECORD_MAX).read_to_end(&mut bytes).map_err(|error| self.failed(&item.path(), error))?;
         let fate = match Entry::decode(&bytes) {
             Some(entry) => remove(&entry)?,
+            None if bytes.starts_with(VERSION) => Fate::Removed(sweep_journal(&bytes)?),
             // Its owner died between making the record and writing it, before there was a file.
             None if !bytes.ends_with(&[0]) => Fate::Nothing,
             None => return Err(failed(Problem::BadRecord)),
@@ -98,7 +100,7 @@ impl Partials {
 fn remove(entry: &Entry) -> Result<Fate, StoreError> {
     let path = entry.root.as_deref().unwrap_or(Path::new("")).join(&entry.dir).join(&entry.name);
     match try_remove(entry) {
-        Ok(()) => Ok(Fate::Removed(path)),
+        Ok(()) => Ok(Fate::Removed(vec![path])),
         Err(Problem::System(Errno::NOENT | Errno::NOTDIR)) => Ok(Fate::Nothing),
         Err(problem) => Err(StoreError::new(Op::Sweep, &path, problem)),
     }

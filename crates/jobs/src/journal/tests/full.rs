@@ -40,6 +40,57 @@ fn part_full() {
     assert_eq!(journal.id(), id);
     assert_eq!(told(&index), told(&index_of(&written)));
     journal.append(&begun(999)).unwrap();
+
+    // A job that goes on without a record is noted, although there is no room.
+    drop(journal);
+    fs::remove_file(directory.join("journal")).unwrap();
+    let (journal, _) = open(&directory);
+    let id = journal.id().to_owned();
+    fs::write(directory.join("filler"), vec![1; 40_000]).unwrap();
+    while journal.append(&begun(998)).is_ok() {}
+    journal.mark_incomplete().unwrap();
+    drop(journal);
+    let error = Journal::open(&directory, Retention::default()).unwrap_err();
+    assert_eq!(error.io().kind(), std::io::ErrorKind::StorageFull, "{error}");
+    fs::remove_file(directory.join("filler")).unwrap();
+    let (journal, index) = open(&directory);
+    assert_ne!(journal.id(), id);
+    assert!(index.find("ada", "job-998").is_some());
+}
+
+#[test]
+fn a_command_that_could_not_be_recorded_gives_the_journal_a_new_id() {
+    let directory = tempfile::tempdir().unwrap();
+    child::run("full::part_unrecorded", directory.path(), &child::on_tmpfs("size=128k", "")).passed();
+}
+
+#[test]
+fn part_unrecorded() {
+    use crate::{Asking, Begun, Registry};
+    use unglue_proto::message::exec::Exec;
+
+    let Some(directory) = child::directory() else { return };
+    let open = || Registry::open(&directory).unwrap();
+    let journal = |registry: &Registry| registry.journal().map(str::to_owned);
+    let exec = |id: &str, recorded| {
+        let json = format!(r#"{{"id":"{id}","argv":["true"],"recorded":{recorded}}}"#);
+        serde_json::from_str::<Exec>(&json).unwrap()
+    };
+    let ada = Asking { user: "ada", key: None };
+    let first = journal(&open());
+    assert_eq!(first, journal(&open()), "nothing is missing");
+
+    let registry = open();
+    let filler = directory.join("filler");
+    fs::write(&filler, vec![1; 100_000]).unwrap();
+    let refused = (0..1000).find_map(|n| registry.begin(ada, &exec(&format!("recorded-{n}"), true)).err());
+    assert_eq!(refused.unwrap().code, unglue_proto::Code::NotRecorded);
+    assert_eq!(journal(&registry), first);
+    assert!(matches!(registry.begin(ada, &exec("plain", false)), Ok(Begun::New(_))), "it goes on");
+    drop(registry);
+    fs::remove_file(filler).unwrap();
+    let registry = open();
+    assert!(journal(&registry).is_some_and(|id| Some(id) != first), "it isn't known that the command ran");
 }
 
 #[test]

@@ -47,6 +47,34 @@ fn a_copy_is_another_journal() {
 }
 
 #[test]
+fn a_journal_without_a_record_of_what_ran_is_another_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let open_short = || Journal::open_here(directory.path(), Retention::default(), here("this boot", 3000)).unwrap();
+    let (journal, _) = open_short();
+    let id = journal.id().to_owned();
+    journal.append(&begun(1)).unwrap();
+    journal.mark_incomplete().unwrap();
+    journal.mark_incomplete().unwrap();
+    // Not even compaction forgets it.
+    let length = || fs::metadata(directory.path().join("journal")).unwrap().len();
+    let mut longest = 0;
+    while length() >= longest {
+        longest = length();
+        for record in [begun(2), started(2), ended(2), forgotten(2)] {
+            journal.append(&record).unwrap();
+        }
+    }
+    journal.close().unwrap();
+
+    let (journal, index) = open_short();
+    assert_ne!(journal.id(), id, "a command ran that isn't in it");
+    assert!(index.find("ada", "job-1").is_some() && index.is_forgotten("ada", "job-2"));
+    let id = journal.id().to_owned();
+    drop(journal);
+    assert_eq!(open_short().0.id(), id, "from here on it is complete");
+}
+
+#[test]
 fn a_removed_journal_is_another_one() {
     let directory = tempfile::tempdir().unwrap();
     let id = left(directory.path(), &some());

@@ -218,7 +218,7 @@ proptest! {
                     prop_assert_eq!(pruned, naive.prune(now));
                 }
                 Step::Reload => {
-                    let mut bytes = crate::journal::record::header(1).to_vec();
+                    let mut bytes = crate::journal::record::Header { tag: 1, incomplete: false }.encode().to_vec();
                     for (number, line) in index.snapshot().enumerate() {
                         line.encode(number as u64 + 1, 1, &mut bytes).unwrap();
                     }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use unglue_proto::control::{Inbox, encode};
 use unglue_proto::limits::CONTROL_MESSAGE;
-use unglue_proto::message::{Request, Tally, Time, Unknown, auth, exec, forward, jobs, transfer};
+use unglue_proto::message::{Request, Tally, Time, Unknown, auth, exec, files, forward, jobs, transfer, tree};
 use unglue_proto::{Code, Fault, Octets};
 
 use super::check;
@@ -277,6 +277,98 @@ fn forwarding() {
     same("listen-declined", "client: no", FromClient::Declined(Declined { connection: 1, why: fault() }));
 }
 
+fn trees() {
+    use tree::{Accepted, FromServer, Layout, Outcome, Summary, Tree, TreeOptions, Way};
+    use unglue_proto::tree::Rule;
+    let options = TreeOptions {
+        recursive: true,
+        everything: true,
+        times: true,
+        modes: true,
+        owners: true,
+        hard_links: true,
+        attributes: true,
+        acls: true,
+        checksum: true,
+        delete: true,
+        delete_excluded: true,
+        max_delete: Some(9),
+        dry_run: true,
+        report: true,
+        beside: true,
+        rules: vec![Rule::include("keep.o"), Rule::exclude("*.o")],
+        gitignore: true,
+        chmod: Some("D755,F644".into()),
+        only: vec![Octets::from(b"a\xff".to_vec())],
+    };
+    let push = Tree {
+        id: "f".into(),
+        way: Way::Push,
+        sources: vec![],
+        to: Some("backup".into()),
+        layout: Layout::Into,
+        options,
+        data: 2,
+        require: vec!["options".into()],
+    };
+    same("tree-push", "client: a tree comes on stream 2, with every option", Request::Tree(Box::new(push)));
+    let pull = Tree {
+        id: "g".into(),
+        way: Way::Pull,
+        sources: vec!["logs/".into()],
+        to: None,
+        layout: Layout::Copy,
+        options: TreeOptions::default(),
+        data: 6,
+        require: vec![],
+    };
+    same("tree-pull", "client: send me a tree, answers come on stream 6", Request::Tree(Box::new(pull)));
+    same("tree-accepted", "server: it comes on stream 3", FromServer::Accepted(Accepted { data: 3 }));
+    let summary = Summary {
+        entries: 7,
+        files: 3,
+        bytes: 5,
+        size: 9,
+        unchanged: 2,
+        deleted: 1,
+        problems: 1,
+        blake3: tally().blake3,
+    };
+    same("tree-done", "server: the last word", FromServer::Outcome(Outcome::Done(summary)));
+    same("tree-failed", "server: the last word", FromServer::Outcome(Outcome::Failed(fault())));
+    same("tree-refused", "server: nothing was done", FromServer::Refused(fault()));
+}
+
+fn names_of_files() {
+    use files::{At, Done, EntryKind, FileEntry, Files, FromServer, Make, Move, Outcome, Remove, Verb};
+    let ask = |verb| Request::Files(Files { id: "h".into(), verb, require: vec![] });
+    let at = || At { path: "logs".into() };
+    same("files-list", "client: what is in a directory", ask(Verb::List(at())));
+    same("files-stat", "client: what is known of a name", ask(Verb::Stat(at())));
+    same("files-make", "client: make a directory", ask(Verb::Make(Make { path: "a/b".into(), parents: true })));
+    same("files-move", "client: another name", ask(Verb::Move(Move { path: "a".into(), to: "b".into() })));
+    same("files-remove", "client: remove it", ask(Verb::Remove(Remove { path: "a".into(), recursive: true })));
+    same("files-hash", "client: its digest", ask(Verb::Hash(at())));
+    let entry = FileEntry {
+        name: Octets::from(b"l\xff".to_vec()),
+        kind: EntryKind::Link,
+        mode: 0o777,
+        size: 4,
+        modified: transfer::Time { seconds: -1, nanoseconds: 5 },
+        uid: 0,
+        gid: 1000,
+        user: Some("root".into()),
+        group: Some("staff".into()),
+        links: 1,
+        target: Some("a/b".into()),
+    };
+    same("files-entry", "server: one entry", FromServer::Entry(entry));
+    let done = Done { entries: 1, blake3: Some(tally().blake3), bytes: Some(5) };
+    same("files-done", "server: the last word", FromServer::Outcome(Outcome::Done(done)));
+    same("files-failed", "server: the last word", FromServer::Outcome(Outcome::Failed(fault())));
+    same("files-refused", "server: nothing was done", FromServer::Refused(fault()));
+}
+
 #[test]
 fn every_message() {
     authentication();
@@ -287,6 +379,8 @@ fn every_message() {
     later_versions();
     transfers();
     forwarding();
+    trees();
+    names_of_files();
     let mut tested = TESTED.with(RefCell::take);
     tested.sort();
     assert_eq!(super::names("messages"), tested, "a vector without a test proves nothing");

@@ -10,23 +10,18 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::time::timeout;
-use unglue_host::process::{
-    Command, InputSource, OutputSink, SinkClosed, SpawnError, SpoolLimit, Supervisors, errno_name,
-};
+use unglue_host::process::{Command, InputSource, OutputSink, SinkClosed, SpoolLimit, Supervisors};
 use unglue_jobs::{
     Asking, Attachment, Begun, Event, Job, Known, New, NotStarted, Order, Registry, Started, Stdio, keep, start,
 };
 use unglue_link::{Link, RecvStream, SendStream};
 use unglue_proto::life::Terms;
-use unglue_proto::limits::TURN;
-use unglue_proto::message::exec::{
-    self as wire, Exec, FromClient, FromServer, Lease, Outcome, Report, SpawnFailed, SpawnStep, StreamEnd,
-};
+use unglue_proto::message::exec::{self as wire, Exec, FromClient, FromServer, Lease, Outcome, Report, StreamEnd};
 use unglue_proto::{Code, Fault, signal};
 
-use crate::ops::job::{Beginning, Wants, attend, not_kept, without_output};
+use crate::ops::job::{Beginning, Jobs, Wants, attend, not_kept, without_output};
 use crate::ops::{Control, ControlError, ControlReceiver, ControlSender};
+use crate::server::Leaving;
 
 /// Bytes that are read from an input stream at once.
 const READ: usize = 64 * 1024;
@@ -64,9 +59,7 @@ impl Runner {
             Ok(command) => command,
             Err(fault) => return Err(not_begun(new, fault)),
         };
-        let starting = timeout(TURN, start(&self.supervisors, &command, Self::terms(exec), new)).await;
-        // Its claim was dropped, and so it is recorded as cancelled.
-        starting.map_err(|_| Outcome::Refused(crowded()))?.map_err(recorded)
+        start(&self.supervisors, &command, Self::terms(exec), new).await.map_err(recorded)
     }
 
     /// Starts a command that outlives its client and this server; see [`unglue_jobs::keep`].
@@ -107,7 +100,7 @@ fn not_begun(new: New, fault: Fault) -> Outcome {
 
 /// Records that a command did not start, and why.
 fn recorded(failed: NotStarted) -> Outcome {
-    let outcome = not_started(&failed.error);
+    let outcome = failed.error.outcome();
     match &outcome {
         Outcome::Refused(_) => failed.claim.never_started(),
         outcome => failed.claim.conclude(Report::of(outcome.clone())),
@@ -138,11 +131,12 @@ fn merged(variables: impl Iterator<Item = (OsString, OsString)>) -> Vec<(OsStrin
 pub(crate) async fn serve(
     link: &Link,
     runner: &Runner,
-    (registry, asking): (&Registry, Asking<'_>),
+    jobs: Jobs<'_>,
     exec: Exec,
     control: Control,
 ) -> Result<Report, Fault> {
     let began = Instant::now();
+    let Jobs { registry, asking, leaving } = jobs;
     let stdin = exec.stdin.map(|number| link.claim(number)).transpose()?;
     let begun = match begin(registry, asking, &exec).await {
         Ok(begun) => begun,
@@ -158,7 +152,7 @@ pub(crate) async fn serve(
             false => {
                 let limit = exec.output_limit.map_or(SpoolLimit::Stall(registry.room()), SpoolLimit::End);
                 match runner.keep(registry, &exec, limit, new).await {
-                    Ok(job) => hold(link, &Known::Live(job), &exec, stdin, control, false).await,
+                    Ok(job) => hold(link, &Known::Live(job), &exec, stdin, (control, leaving), false).await,
                     Err(Outcome::Refused(fault)) => refuse(control.sender, fault).await,
                     Err(outcome) => conclude(control.sender, began, Report::of(outcome)).await,
                 }
@@ -170,8 +164,8 @@ pub(crate) async fn serve(
         Begun::Ended(ended) if ended.directory.is_none() => {
             conclude(control.sender, began, not_kept(&ended.report)).await
         }
-        Begun::Runs(job) => hold(link, &Known::Live(job), &exec, stdin, control, true).await,
-        Begun::Ended(ended) => hold(link, &Known::Ended(ended), &exec, stdin, control, true).await,
+        Begun::Runs(job) => hold(link, &Known::Live(job), &exec, stdin, (control, leaving), true).await,
+        Begun::Ended(ended) => hold(link, &Known::Ended(ended), &exec, stdin, (control, leaving), true).await,
     }
 }
 
@@ -232,7 +226,7 @@ async fn hold(
     known: &Known,
     exec: &Exec,
     stdin: Option<RecvStream>,
-    control: Control,
+    control: (Control, Leaving),
     before: bool,
 ) -> Result<Report, Fault> {
     let hold = match known {
@@ -348,31 +342,6 @@ impl InputSource for FromStream {
     async fn next(&mut self) -> Result<Option<Bytes>, String> {
         self.0.read(READ).await.map_err(|error| error.to_string())
     }
-}
-
-fn crowded() -> Fault {
-    let seconds = TURN.as_secs();
-    Fault::system(Code::Busy, format!("as many commands run as this server allows, and none ended within {seconds} s"))
-        .advise("nothing ran; try again later")
-}
-
-fn not_started(error: &SpawnError) -> Outcome {
-    let step = match error {
-        SpawnError::Invalid { .. } => return Outcome::Refused(Fault::user(Code::BadMessage, error.to_string())),
-        error if error.is_unknown() => {
-            let fault = Fault::system(Code::Unknown, error.to_string());
-            return Outcome::NotKnown(fault.advise("if it started, it was killed: look for what it has done"));
-        }
-        SpawnError::NeverReady | SpawnError::Lost | SpawnError::Deadline { .. } => {
-            return Outcome::Failed(Fault::system(Code::System, error.to_string()));
-        }
-        SpawnError::Program { .. } => SpawnStep::Program,
-        SpawnError::Cwd { .. } => SpawnStep::Cwd,
-        SpawnError::System { .. } => SpawnStep::Resources,
-    };
-    let number = error.errno().unwrap_or_default();
-    let errno = errno_name(number).map_or_else(|| format!("E{number}"), str::to_owned);
-    Outcome::SpawnFailed(SpawnFailed { errno, step, what: error.to_string() })
 }
 
 #[cfg(test)]

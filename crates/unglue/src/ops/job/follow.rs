@@ -129,6 +129,15 @@ struct Lane {
     ended: bool,
 }
 
+impl Lane {
+    /// Says how it ended, unless that was said. Its reader may have gone.
+    async fn end(&mut self, piece: Piece) {
+        if !std::mem::replace(&mut self.ended, true) {
+            let _ = self.sender.send(piece).await;
+        }
+    }
+}
+
 /// A link on which the server has answered.
 struct Attached {
     sender: ControlSender,
@@ -163,7 +172,7 @@ impl Follower {
                 }
                 Err(fault) => fault,
             };
-            if !is_passing(&fault) || self.messages.is_closed() {
+            if !is_passing(&fault) || !self.dialler.can_dial() || self.messages.is_closed() {
                 return self.conclude(FromServer::Outcome(Box::new(Report::of(self.given_up(fault))))).await;
             }
             let (since, first) = lost.get_or_insert_with(|| (Instant::now(), fault.clone())).clone();
@@ -202,8 +211,8 @@ impl Follower {
         };
         // The client may have gone.
         let _ = self.messages.send(message).await;
-        for lane in self.lanes.iter_mut().flatten().filter(|lane| !lane.ended) {
-            let _ = lane.sender.send(Piece::Cut(StreamError::Reset(Code::Cancelled))).await;
+        for lane in self.lanes.iter_mut().flatten() {
+            lane.end(Piece::Cut(StreamError::Reset(Code::Cancelled))).await;
         }
     }
 
@@ -307,20 +316,30 @@ impl Follower {
     /// # Errors
     /// The link was lost first.
     async fn carry(&mut self, attached: Attached) -> Result<(), Fault> {
+        let Some((last, moved)) = self.until_last(attached).await? else { return Ok(()) };
+        for (lane, moved) in self.lanes.iter_mut().zip(&moved) {
+            if let (Some(lane), Moved::Cut(error)) = (lane, moved) {
+                lane.end(Piece::Cut(error.clone())).await;
+            }
+        }
+        // The client may have gone.
+        let _ = self.messages.send(checked(last, &moved)).await;
+        Ok(())
+    }
+
+    /// Passes on what comes until the last message, which it gives with what came of the outputs; `None` if the client has
+    /// gone.
+    async fn until_last(&mut self, attached: Attached) -> Result<Option<(FromServer, [Moved; 2])>, Fault> {
         let Attached { mut sender, mut receiver, outputs, stdin } = attached;
         let [stdout, stderr] = outputs;
         let [out_lane, err_lane] = &mut self.lanes;
         let mut moving = pin!(async { tokio::join!(pass(out_lane, stdout), pass(err_lane, stderr)) });
         let (input, mut feeding) = (self.input.clone(), true);
         let mut sending = pin!(replayed(input.as_ref(), stdin));
-        let (mut moved, mut last): (Option<Moved>, Option<FromServer>) = (None, None);
+        let (mut moved, mut last): (Option<[Moved; 2]>, Option<FromServer>) = (None, None);
         loop {
-            if let Some(moved) = &moved
-                && let Some(last) = last.take()
-            {
-                // The client may have gone.
-                let _ = self.messages.send(checked(last, moved)).await;
-                return Ok(());
+            if let (Some(_), Some(_)) = (&moved, &last) {
+                return Ok(last.zip(moved));
             }
             tokio::select! {
                 (stdout, stderr) = &mut moving, if moved.is_none() => moved = Some([stdout?, stderr?]),
@@ -333,21 +352,28 @@ impl Follower {
                     message => drop(self.messages.send(message).await),
                 },
                 Some(order) = self.orders.recv() => sender.send(&order).await?,
-                () = self.messages.closed() => return Ok(()),
+                () = self.messages.closed() => return Ok(None),
             }
         }
     }
 }
 
-/// What came of the outputs over one link.
-type Moved = [Option<Tally>; 2];
+/// What came of an output over one link.
+enum Moved {
+    /// All of it.
+    Whole(Tally),
+    /// It broke off; whether another link brings the rest, the last message says.
+    Cut(StreamError),
+    /// There is none, or its reader wants no more.
+    Unwanted,
+}
 
 /// The last message, once the outputs of this link were compared with what the server sent.
-fn checked(message: FromServer, moved: &Moved) -> FromServer {
+fn checked(message: FromServer, moved: &[Moved; 2]) -> FromServer {
     let FromServer::Outcome(mut report) = message else { return message };
     let sent = report.sent.clone().unwrap_or_default();
     for (name, moved, sent) in [("stdout", &moved[0], sent.stdout), ("stderr", &moved[1], sent.stderr)] {
-        if let (Some(moved), Some(sent)) = (moved, sent)
+        if let (Moved::Whole(moved), Some(sent)) = (moved, sent)
             && let Err(fault) = moved.verify(&sent, name)
         {
             report.outcome = Outcome::Corrupt(fault);
@@ -382,16 +408,18 @@ async fn replayed(input: Option<&Replay>, stdin: Option<(SendStream, u64)>) {
     }
 }
 
-/// Passes an output on to its reader, and gives what came, if it was all. A reader that wants no more is no error.
-async fn pass(lane: &mut Option<Lane>, stream: Option<RecvStream>) -> Result<Option<Tally>, Fault> {
-    let (Some(lane), Some(mut stream)) = (lane.as_mut().filter(|lane| !lane.ended), stream) else { return Ok(None) };
+/// Passes an output on to its reader.
+async fn pass(lane: &mut Option<Lane>, stream: Option<RecvStream>) -> Result<Moved, Fault> {
+    let (Some(lane), Some(mut stream)) = (lane.as_mut().filter(|lane| !lane.ended), stream) else {
+        return Ok(Moved::Unwanted);
+    };
     let mut meter = Meter::default();
     loop {
         // First a place, then the bytes: so none is lost when this is dropped.
-        let Ok(place) = lane.sender.reserve().await else { return Ok(None) };
+        let Ok(place) = lane.sender.reserve().await else { return Ok(Moved::Unwanted) };
         let read = tokio::select! {
             read = stream.read(READ) => read,
-            () = lane.sender.closed() => return Ok(None),
+            () = lane.sender.closed() => return Ok(Moved::Unwanted),
         };
         match read {
             Ok(Some(data)) => {
@@ -402,14 +430,10 @@ async fn pass(lane: &mut Option<Lane>, stream: Option<RecvStream>) -> Result<Opt
             Ok(None) => {
                 lane.ended = true;
                 place.send(Piece::End);
-                return Ok(Some(meter.tally()));
+                return Ok(Moved::Whole(meter.tally()));
             }
             Err(StreamError::Lost(error)) => return Err(error.into()),
-            Err(error @ StreamError::Reset(_)) => {
-                lane.ended = true;
-                place.send(Piece::Cut(error));
-                return Ok(None);
-            }
+            Err(error @ StreamError::Reset(_)) => return Ok(Moved::Cut(error)),
         }
     }
 }

@@ -23,4 +23,4 @@ pub(crate) use follow::{Followed, Piece, is_passing, pause};
 pub(crate) use replay::{End, Replay};
 
 pub(crate) use requests::{serve_attach, serve_jobs, serve_remove, serve_signal};
-pub(crate) use serve::{Beginning, Wants, attend, not_kept, without_output};
+pub(crate) use serve::{Beginning, Jobs, Wants, attend, not_kept, without_output};

@@ -1,12 +1,12 @@
 //! The server's half of requests about jobs.
 
-use unglue_jobs::{Asking, Ended, Known, Order, Registry};
+use unglue_jobs::{Ended, Known, Order};
 use unglue_link::Link;
 use unglue_proto::message::exec::{Nothing, Report};
-use unglue_proto::message::jobs::{Attach, Attached, From, FromServer, Jobs, Placed, Remove, Reply, Signal};
+use unglue_proto::message::jobs::{Attach, Attached, From, FromServer, Jobs as List, Placed, Remove, Reply, Signal};
 use unglue_proto::{Code, Fault, signal};
 
-use super::serve::{Beginning, Wants, attend, has_output};
+use super::serve::{Beginning, Jobs, Wants, attend, has_output};
 use crate::ops::{Control, turn_down};
 
 /// Serves a client that attaches to a job.
@@ -15,13 +15,12 @@ use crate::ops::{Control, turn_down};
 /// The request was refused, or the client has gone.
 pub(crate) async fn serve_attach(
     link: &Link,
-    registry: &Registry,
-    asking: Asking<'_>,
+    jobs: Jobs<'_>,
     attach: Attach,
     control: Control,
 ) -> Result<Report, Fault> {
     let stdin = attach.stdin.map(|number| link.claim(number)).transpose()?;
-    let found = registry.find(asking, &attach.job);
+    let found = jobs.registry.find(jobs.asking, &attach.job);
     let checked = found.and_then(|known| wanted(&known, &attach).map(|wanted| (known, wanted)));
     let (known, outputs) = match checked {
         Ok(checked) => checked,
@@ -41,7 +40,7 @@ pub(crate) async fn serve_attach(
     // Only a holder feeds the job.
     let stdin = stdin.filter(|_| hold.is_some());
     let wants = Wants { stdin, outputs, follow: attach.follow };
-    attend(link, &known, hold, wants, control, |mut sender, beginning| async move {
+    attend(link, &known, hold, wants, (control, jobs.leaving), |mut sender, beginning| async move {
         let Beginning { pid, since, taken, streams } = beginning;
         let placed = |output: usize| streams[output].zip(outputs[output]).map(|(stream, from)| Placed { stream, from });
         let attached = Attached { id, pid, since, taken, stdout: placed(0), stderr: placed(1) };
@@ -82,15 +81,10 @@ fn wanted(known: &Known, attach: &Attach) -> Result<[Option<u64>; 2], Fault> {
 ///
 /// # Errors
 /// The client has gone, or the one job that it named is not known.
-pub(crate) async fn serve_jobs(
-    registry: &Registry,
-    asking: Asking<'_>,
-    request: Jobs,
-    control: Control,
-) -> Result<(), Fault> {
-    let entries = registry.list(asking, request.job.as_deref());
+pub(crate) async fn serve_jobs(jobs: Jobs<'_>, request: List, control: Control) -> Result<(), Fault> {
+    let entries = jobs.registry.list(jobs.asking, request.job.as_deref());
     if let (Some(job), true) = (&request.job, entries.is_empty()) {
-        return answer(registry.find(asking, job).map(drop), control).await;
+        return answer(jobs.registry.find(jobs.asking, job).map(drop), control).await;
     }
     let mut sender = control.sender;
     for entry in entries {
@@ -103,13 +97,8 @@ pub(crate) async fn serve_jobs(
 ///
 /// # Errors
 /// The request was refused, or the client has gone.
-pub(crate) async fn serve_signal(
-    registry: &Registry,
-    asking: Asking<'_>,
-    request: Signal,
-    control: Control,
-) -> Result<(), Fault> {
-    let done = match (signal::number(&request.signal), registry.find(asking, &request.job)) {
+pub(crate) async fn serve_signal(jobs: Jobs<'_>, request: Signal, control: Control) -> Result<(), Fault> {
+    let done = match (signal::number(&request.signal), jobs.registry.find(jobs.asking, &request.job)) {
         (_, Err(fault)) => Err(fault),
         (None, _) => Err(Fault::user(Code::BadMessage, format!("{:?} is no signal of this system", request.signal))
             .advise("signal(7) lists them: TERM, KILL, INT, …")),
@@ -128,13 +117,8 @@ pub(crate) async fn serve_signal(
 ///
 /// # Errors
 /// The request was refused, or the client has gone.
-pub(crate) async fn serve_remove(
-    registry: &Registry,
-    asking: Asking<'_>,
-    request: Remove,
-    control: Control,
-) -> Result<(), Fault> {
-    answer(registry.remove(asking, &request.job), control).await
+pub(crate) async fn serve_remove(jobs: Jobs<'_>, request: Remove, control: Control) -> Result<(), Fault> {
+    answer(jobs.registry.remove(jobs.asking, &request.job), control).await
 }
 
 async fn answer(done: Result<(), Fault>, control: Control) -> Result<(), Fault> {

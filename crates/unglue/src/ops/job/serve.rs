@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 use unglue_host::process::STDIN_WINDOW;
-use unglue_jobs::{Ended, Hold, Job, Known, Order, Snapshot, Turn};
+use unglue_jobs::{Asking, Ended, Hold, Job, Known, Order, Registry, Snapshot, Turn};
 use unglue_link::{Link, RecvStream, StreamError};
 use unglue_proto::life::Output;
 use unglue_proto::message::exec::{FromClient, Nothing, Outcome, Report, Sent, StreamEnd};
@@ -16,6 +16,16 @@ use unglue_proto::{Code, Fault, signal};
 
 use super::spooled::Spooled;
 use crate::ops::{Control, ControlReceiver, ControlSender};
+use crate::server::Leaving;
+
+/// What requests about jobs are served from.
+pub(crate) struct Jobs<'a> {
+    pub(crate) registry: &'a Registry,
+    /// Who asks.
+    pub(crate) asking: Asking<'a>,
+    /// The server is to stop: its clients go on over a link to the next one.
+    pub(crate) leaving: Leaving,
+}
 
 /// What a client wants of a job.
 pub(crate) struct Wants {
@@ -46,7 +56,7 @@ pub(crate) async fn attend<G, F>(
     known: &Known,
     hold: Option<Hold>,
     wants: Wants,
-    control: Control,
+    (control, mut leaving): (Control, Leaving),
     greet: G,
 ) -> Result<Report, Fault>
 where
@@ -83,7 +93,10 @@ where
     let outputs = pin!(async { tokio::join!(stdout, stderr) });
     let feeding = pin!(feed(wants.stdin, known, hold.as_ref().map(|hold| (hold.turn(), taken))));
     let attendance = Attendance { known, hold, watch, sender, receiver: Some(receiver), taken, exited: false };
-    attendance.run(outputs, feeding, wants.outputs, wants.follow).await
+    tokio::select! {
+        report = attendance.run(outputs, feeding, wants.outputs, wants.follow) => report,
+        () = leaving.begins() => Err(Fault::system(Code::GoingAway, "the server is stopping; the command goes on")),
+    }
 }
 
 /// Waits until the command runs, or will not.

@@ -164,3 +164,23 @@ async fn one(client: &unglue::Client, exec: &Exec) {
     assert_eq!(code(&done.report), 9, "{:?}", done.report);
     assert_eq!((&done.stdout[..], &done.stderr[..]), (&b"hello, world\n"[..], &b"done\n"[..]));
 }
+
+/// A server that is asked to stop doesn't wait for what can go on without it.
+#[test]
+fn a_command_goes_on_while_its_server_is_replaced() {
+    within(60, async || {
+        let (site, mark) = (Site::new(), Mark::new());
+        let serving = site.serve();
+        let address = serving.address();
+        let client = site.connect(address).await;
+        let running = client.exec(&kept(&mark, "echo one; until [ -e go ]; do sleep 0.02; done; echo two")).await;
+        let running = running.expect("it starts");
+        serving.server().leave();
+        soon(5, "the server's end", serving.join()).await;
+        let next = site.serve_with(|options| options.listen = address.to_string());
+        fs::write(site.root().join("go"), "").expect("written");
+        let done = soon(20, "the end", running.collect(1 << 20)).await;
+        assert_eq!((code(&done.report), &done.stdout[..]), (0, &b"one\ntwo\n"[..]));
+        drop(next);
+    });
+}

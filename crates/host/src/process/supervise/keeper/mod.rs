@@ -36,6 +36,8 @@ use crate::process::wire::{Spawn, Step};
 const LOST_EVENT: Duration = Duration::from_secs(30);
 /// Bytes that are read at once: enough for the digest's widest way. Only what is read is touched, so it costs an idle job nothing.
 const READ: usize = 256 * 1024;
+/// How often messages are taken from a server that another one replaces: more than its queue holds.
+const DRAIN: usize = 32;
 /// How long to wait before an outcome is written again.
 const OUTCOME_RETRY: Duration = Duration::from_secs(1);
 
@@ -355,6 +357,8 @@ impl Running<'_> {
                 self.on_children();
             }
             Source::Listener => {
+                // What the server before has sent counts, though it may be gone.
+                (0..DRAIN).for_each(|_| self.on_server(now));
                 let progress = self.progress();
                 if self.connection.accept(progress, now) {
                     self.lease.hold(false, now);

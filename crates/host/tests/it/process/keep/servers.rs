@@ -109,7 +109,7 @@ fn holder() {
     runtime().block_on(async {
         let pool = pool_with(Limits::default());
         let mut kept = Vec::new();
-        for (name, time) in [("detached", Some(Duration::from_secs(60))), ("leased", Some(Duration::from_millis(800)))]
+        for (name, time) in [("detached", Some(Duration::from_secs(60))), ("leased", Some(Duration::from_millis(1500)))]
         {
             let place = directory.join(name);
             std::fs::create_dir(&place).expect("it is made");
@@ -133,7 +133,7 @@ fn a_killed_server_ends_no_job_but_those_whose_lease_ends() {
     let (detached, leased) = (mark("detached"), mark("leased"));
     let mut server = start_server(directory.path(), "holder", "held");
     runtime().block_on(async {
-        pause(1200).await;
+        pause(2000).await;
         assert!(!leased.alive().is_empty(), "it is held");
         server.kill().expect("it is ours");
         server.wait().expect("it was killed");

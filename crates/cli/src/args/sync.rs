@@ -1,0 +1,179 @@
+//! `unglue sync`: what was typed, and what it means.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use unglue::{Chmod, Layout, Octets, Rule, TreeMove, TreeOptions};
+
+use super::connection::ConnectionArgs;
+use super::place::Place;
+use super::rules::RuleArgs;
+use super::target::HostArg;
+
+const EXAMPLES: &str = "\
+Examples:
+  unglue sync -a src/ build.example:src/             # what is in src, into src there
+  unglue sync -a src build.example:                  # the directory itself: src there
+  unglue sync -an --delete site/ www.example:site/   # show what would be done
+  unglue sync -a --exclude '*.o' --exclude /tmp/ build.example:project .
+  unglue sync -a --gitignore --delete . build.example:project
+  unglue sync -a --files-from list.txt / backup.example:/
+
+A file is skipped if its size and its modification time, to the nanosecond, are those of the
+source; with --checksum, if its content is. What arrives appears complete, verified and synced
+under its name, or not at all. --delete removes what the source doesn't have, after everything
+has arrived, and nothing if anything did not.
+
+Patterns are rsync's; the first one that matches a name counts. /x matches at the top only, x/
+directories only, * stops at a slash, ** doesn't. What is excluded is not deleted either, unless
+--delete-excluded is given.
+
+Exit status: 0; 1 if something was not done (each is named); 125 if unglue itself failed.";
+
+/// Make a directory on another machine, or from there, the same as its source
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES, override_usage = "unglue sync [OPTIONS] SRC DST    (one side is [user@]HOST:PATH)")]
+pub(crate) struct SyncArgs {
+    /// Keep everything: modes, times of directories and links, hard links, extended attributes, access control lists,
+    /// and owners where root writes
+    #[arg(short = 'a', long)]
+    archive: bool,
+    /// Write nothing; show what would be done
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+    /// Name each entry that is made, changed or deleted, and sum up
+    #[arg(short = 'v', long)]
+    verbose: bool,
+    /// Delete what the source doesn't have, once everything has arrived
+    #[arg(long)]
+    delete: bool,
+    /// Delete what the patterns exclude as well; implies --delete
+    #[arg(long)]
+    delete_excluded: bool,
+    /// Delete nothing if it would be more than N entries
+    #[arg(long, value_name = "N")]
+    max_delete: Option<u64>,
+    #[command(flatten)]
+    rules: RuleArgs,
+    /// Take only the paths that this file names, one a line, relative to SRC, with what is in them (- is standard input)
+    #[arg(long, value_name = "FILE")]
+    files_from: Option<PathBuf>,
+    /// Leave out what the .gitignore files of the source say
+    #[arg(long)]
+    gitignore: bool,
+    /// Compare files by content rather than by size and time
+    #[arg(long)]
+    checksum: bool,
+    /// Change the permission bits: 644, D755,F644 or u=rwX,go-w
+    #[arg(long, value_name = "MODE")]
+    chmod: Option<String>,
+    /// Print JSON: one object for each event, and one for the end
+    #[arg(long)]
+    json: bool,
+    #[arg(required = true, num_args = 2, value_names = ["SRC", "DST"])]
+    #[arg(help = "The source and the destination; one of them is [user@]HOST:PATH. SRC/ means what is in SRC")]
+    paths: Vec<OsString>,
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
+}
+
+/// What a command line that moves a tree means.
+#[derive(Debug, Clone)]
+pub(crate) struct TreePlan {
+    pub(crate) way: TreeWay,
+    pub(crate) tree: TreeMove,
+    /// Whether each change is named.
+    pub(crate) verbose: bool,
+    pub(crate) json: bool,
+}
+
+/// Which way a tree goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum TreeWay {
+    /// To a server.
+    Up { sources: Vec<PathBuf>, host: HostArg, to: PathBuf },
+    /// From a server.
+    Down { host: HostArg, sources: Vec<PathBuf>, to: PathBuf },
+    /// From one server to another.
+    Between { from: HostArg, sources: Vec<PathBuf>, host: HostArg, to: PathBuf },
+}
+
+impl SyncArgs {
+    /// Works out what the command line means.
+    ///
+    /// # Errors
+    /// It names no server, or two; or a file of patterns can't be read.
+    pub(crate) fn plan(&self) -> Result<TreePlan, String> {
+        let [source, destination] = self.paths.as_slice() else {
+            return Err("name one source and one destination".into());
+        };
+        let way = match (Place::parse(source)?, Place::parse(destination)?) {
+            (Place::Local(source), Place::Remote(host, to)) => TreeWay::Up { sources: vec![source], host, to },
+            (Place::Remote(host, source), Place::Local(to)) => TreeWay::Down { host, sources: vec![source], to },
+            (Place::Local(_), Place::Local(_)) => return Err("both sides are local; one must be HOST:PATH".into()),
+            (Place::Remote(..), Place::Remote(..)) => {
+                return Err("both sides are servers; sync one of them with this machine, or use cp -r".into());
+            }
+        };
+        if self.max_delete.is_some() && !self.delete && !self.delete_excluded {
+            return Err("--max-delete means nothing without --delete".into());
+        }
+        if let Some(text) = &self.chmod {
+            text.parse::<Chmod>()?;
+        }
+        let only = self.files_from.as_deref().map(paths_in).transpose()?.unwrap_or_default();
+        if self.files_from.is_some() && only.is_empty() {
+            return Err("the file of --files-from names nothing".into());
+        }
+        let options = TreeOptions {
+            recursive: true,
+            times: true,
+            modes: self.archive || self.chmod.is_some(),
+            owners: self.archive,
+            hard_links: self.archive,
+            attributes: self.archive,
+            acls: self.archive,
+            checksum: self.checksum,
+            delete: self.delete || self.delete_excluded,
+            delete_excluded: self.delete_excluded,
+            max_delete: self.max_delete,
+            dry_run: self.dry_run,
+            report: self.verbose || self.dry_run || self.json,
+            beside: true,
+            rules: self.rules.rules.clone(),
+            gitignore: self.gitignore,
+            chmod: self.chmod.clone(),
+            only,
+            ..TreeOptions::default()
+        };
+        let verbose = self.verbose || self.dry_run;
+        Ok(TreePlan { way, tree: TreeMove::new(Layout::Into, options), verbose, json: self.json })
+    }
+}
+
+/// The paths in a file, one a line.
+fn paths_in(file: &Path) -> Result<Vec<Octets>, String> {
+    let text = read(file)?;
+    let lines = text.split(|&byte| byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    Ok(lines.filter(|line| !line.is_empty() && line[0] != b'#').map(|line| Octets::from(line.to_vec())).collect())
+}
+
+/// A file's content, or what standard input has.
+pub(super) fn read(file: &Path) -> Result<Vec<u8>, String> {
+    let read = match file == Path::new("-") {
+        true => {
+            let mut text = Vec::new();
+            crate::standard::stdin()
+                .and_then(|mut stdin| std::io::Read::read_to_end(&mut stdin, &mut text))
+                .map(|_| text)
+        }
+        false => std::fs::read(file),
+    };
+    read.map_err(|error| format!("{} can't be read: {error}", file.display()))
+}
+
+/// The rules of a file.
+pub(super) fn rules_in(file: &Path) -> Result<Vec<Rule>, String> {
+    read(file).map(|text| Rule::lines(&text))
+}

@@ -1,0 +1,245 @@
+//! `unglue cp -r`, `unglue sync`, and the commands for single names.
+
+use std::fs::{self, File, Permissions};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, PermissionsExt as _, symlink};
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use super::host::Host;
+use super::run::{Finished, finish};
+
+impl Host {
+    fn unglue(&self, words: &[&str]) -> Finished {
+        finish(self.client([words[0], "-P", &self.port.to_string()]).args(&words[1..]))
+    }
+}
+
+/// A tree with every kind of entry and awkward names.
+fn plant(top: &Path) {
+    fs::create_dir_all(top.join("a/b/empty")).expect("made");
+    for (name, text) in [("a/small", "small"), ("empty", ""), ("a/b/-rf", "x"), ("line\nbreak", "x"), ("a b", "x")] {
+        fs::write(top.join(name), text).expect("written");
+    }
+    fs::write(top.join(std::ffi::OsStr::from_bytes(b"\xff\xfe")), "x").expect("written");
+    fs::write(top.join("a/large"), (0..6_000_000u32).map(|n| n as u8).collect::<Vec<u8>>()).expect("written");
+    fs::hard_link(top.join("a/small"), top.join("a/b/other")).expect("linked");
+    symlink("a/small", top.join("link")).expect("linked");
+    symlink("/nowhere/\u{1b}[2J", top.join("dangling")).expect("linked");
+    let sparse = File::create(top.join("sparse")).expect("made");
+    sparse.set_len(40 << 20).expect("grown");
+    sparse.write_all_at(b"in the middle", 20 << 20).expect("written");
+    fs::set_permissions(top.join("a/b"), Permissions::from_mode(0o2755)).expect("set");
+    fs::set_permissions(top.join("a/small"), Permissions::from_mode(0o640)).expect("set");
+    let _ = Command::new("setfattr").args(["-n", "user.colour", "-v", "blue"]).arg(top.join("a/small")).status();
+    let _ = Command::new("setfacl").args(["-m", "u:1234:rx"]).arg(top.join("empty")).status();
+    let _ = Command::new("setfacl").args(["-d", "-m", "g:1234:rwx"]).arg(top.join("a/b/empty")).status();
+    let old = std::time::UNIX_EPOCH - std::time::Duration::from_secs(2_208_988_800);
+    File::open(top.join("a/b/-rf")).expect("opened").set_modified(old).expect("set");
+    let far = std::time::UNIX_EPOCH + std::time::Duration::new(9_300_000_000, 123_456_789);
+    File::open(top.join("a")).expect("opened").set_modified(far).expect("set");
+}
+
+/// Fails unless rsync finds nothing to do between two trees.
+#[track_caller]
+fn same_by_rsync(one: &Path, other: &Path, flags: &str) {
+    let mut command = Command::new("rsync");
+    let Ok(output) = command.args([flags, "--checksum", "--delete"]).arg(one.join("")).arg(other.join("")).output()
+    else {
+        eprintln!("skipped: rsync is not installed");
+        return;
+    };
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && text.is_empty(), "rsync would change: {text}");
+}
+
+#[test]
+fn a_tree_goes_there_and_back_with_everything_that_it_has() {
+    let host = Host::start();
+    let from = host.home().join("from");
+    fs::create_dir(&from).expect("made");
+    plant(&from);
+    host.unglue(&["sync", "-a", "from/", "127.0.0.1:there"]).expect(0);
+    same_by_rsync(&from, &host.root().join("there"), "-aHAXniO");
+    host.unglue(&["sync", "-a", "127.0.0.1:there/", "back"]).expect(0);
+    same_by_rsync(&from, &host.home().join("back"), "-aHAXniO");
+    let times = |path: &Path| fs::metadata(path).map(|stat| (stat.mtime(), stat.mtime_nsec())).expect("there");
+    assert_eq!(times(&host.home().join("back/a")), (9_300_000_000, 123_456_789));
+    let blocks = fs::metadata(host.home().join("back/sparse")).expect("there").blocks();
+    assert!(blocks < 1000, "a hole was filled: {blocks} blocks");
+    let again = host.unglue(&["sync", "-av", "from/", "127.0.0.1:there"]).expect(0);
+    assert!(again.text().lines().count() == 1 && again.text().contains("0 files sent"), "{again:?}");
+}
+
+#[test]
+fn cp_copies_directories_as_cp_does() {
+    let host = Host::start();
+    fs::create_dir_all(host.home().join("d/sub")).expect("made");
+    fs::write(host.home().join("d/sub/f"), "x").expect("written");
+    fs::write(host.home().join("g"), "y").expect("written");
+    let done = host.cp(["-r", "d", "127.0.0.1:new"]).expect(0);
+    assert_eq!((done.text(), done.stderr.as_str()), ("", ""), "quiet where there is no terminal");
+    assert!(host.root().join("new/sub/f").is_file());
+    host.cp(["-r", "d", "127.0.0.1:new"]).expect(0);
+    assert!(host.root().join("new/d/sub/f").is_file(), "into a directory that is there");
+    host.cp(["-r", "d", "g", "127.0.0.1:new"]).expect(0);
+    assert!(host.root().join("new/g").is_file());
+    host.cp(["-r", "127.0.0.1:new/d", "back"]).expect(0);
+    assert!(host.home().join("back/sub/f").is_file());
+    host.cp(["-r", "127.0.0.1:new/g", "127.0.0.1:new/d", "back"]).expect(0);
+    assert!(host.home().join("back/g").is_file() && host.home().join("back/d/sub/f").is_file());
+    // Without -r a directory is named, and the way to copy it.
+    host.cp(["d", "127.0.0.1:"]).expect(1).complains("-r");
+    // Over what is there, with what is there kept.
+    fs::write(host.root().join("new/extra"), "z").expect("written");
+    fs::write(host.home().join("d/sub/f"), "newer").expect("written");
+    host.cp(["-r", "d/.", "127.0.0.1:new"]).expect(0);
+    assert_eq!(fs::read(host.root().join("new/sub/f")).expect("there"), b"newer");
+    assert!(host.root().join("new/extra").is_file());
+}
+
+#[test]
+fn from_one_server_to_another_through_this_machine() {
+    let host = Host::start();
+    fs::create_dir(host.root().join("one")).expect("made");
+    plant(&host.root().join("one"));
+    host.cp(["-rp", "127.0.0.1:one", "127.0.0.1:two"]).expect(0);
+    same_by_rsync(&host.root().join("one"), &host.root().join("two"), "-rlpniO");
+    host.cp(["127.0.0.1:one/a/small", "127.0.0.1:three"]).expect(0);
+    assert_eq!(fs::read(host.root().join("three")).expect("there"), b"small");
+    host.cp(["127.0.0.1:one", "127.0.0.1:four"]).expect(1).complains("it is a directory");
+    host.cp(["-r", "127.0.0.1:missing", "127.0.0.1:four"]).expect(1).complains("missing");
+}
+
+#[test]
+fn what_was_not_done_is_named_and_the_rest_goes_on() {
+    let host = Host::start();
+    fs::create_dir(host.home().join("d")).expect("made");
+    fs::write(host.home().join("d/f"), "x").expect("written");
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        host.home().join("d/pipe"),
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::RUSR,
+        0,
+    )
+    .expect("a FIFO");
+    let done = host.cp(["-r", "d", "missing", "127.0.0.1:"]).expect(1);
+    assert!(done.stderr.contains("d/pipe") && done.stderr.contains("missing"), "{done:?}");
+    assert!(host.root().join("d/f").is_file());
+    host.unglue(&["sync", "d/", "127.0.0.1:../outside"]).expect(1).complains("leads out of the root");
+    host.unglue(&["sync", "d/", "127.0.0.1:no/such/place"]).expect(1).complains("no/such/place");
+    host.unglue(&["sync", "d", "e"]).expect(125).complains("both sides are local");
+}
+
+#[test]
+fn json_names_each_change_and_sums_up() {
+    let host = Host::start();
+    fs::create_dir(host.home().join("d")).expect("made");
+    fs::write(host.home().join("d/f"), "x").expect("written");
+    fs::create_dir(host.root().join("there")).expect("made");
+    fs::write(host.root().join("there/old"), "x").expect("written");
+    for (words, pulls) in [(["d/", "127.0.0.1:there"], false), (["127.0.0.1:there/", "again"], true)] {
+        let done = host.unglue(&["sync", "-a", "--delete", "--json", words[0], words[1]]).expect(0);
+        let lines: Vec<Value> =
+            done.text().lines().map(|line| serde_json::from_str(line).expect("JSON on each line")).collect();
+        let paths = |kind: &str| -> Vec<String> {
+            lines.iter().filter_map(|line| line[kind]["path"].as_str()).map(str::to_owned).collect()
+        };
+        assert!(paths("changed").contains(&"f".to_owned()), "{lines:?}");
+        assert_eq!(paths("deleted"), if pulls { vec![] } else { vec!["old".to_owned()] });
+        let summary = &lines.last().expect("a line")["summary"];
+        assert_eq!((&summary["files"], &summary["bytes"], &summary["problems"]), (&1.into(), &1.into(), &0.into()));
+    }
+}
+
+#[test]
+fn a_trial_run_shows_what_would_be_done_and_does_nothing() {
+    let host = Host::start();
+    fs::create_dir_all(host.home().join("d/sub")).expect("made");
+    fs::write(host.home().join("d/sub/f"), "x").expect("written");
+    fs::create_dir(host.root().join("there")).expect("made");
+    fs::write(host.root().join("there/old"), "x").expect("written");
+    let done = host.unglue(&["sync", "-an", "--delete", "d/", "127.0.0.1:there"]).expect(0);
+    let lines: Vec<&str> = done.text().lines().collect();
+    assert_eq!(lines[..3], ["sub/", "sub/f", "deleting old"], "{done:?}");
+    assert!(lines[3].contains("1 files (1 B) would be sent"), "{done:?}");
+    host.unglue(&["sync", "-an", "d/", "127.0.0.1:new"]).expect(0);
+    assert!(!host.root().join("new").exists() && host.root().join("there/old").exists());
+    assert!(!host.root().join("there/sub").exists());
+}
+
+#[test]
+fn rules_and_lists_choose_what_is_sent() {
+    let host = Host::start();
+    for name in ["a.o", "a.c", "sub/b.o", "sub/keep.o", "tmp/x"] {
+        let path = host.home().join("d").join(name);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("made");
+        fs::write(path, "x").expect("written");
+    }
+    fs::write(host.home().join("rules"), "# comment\n- /tmp/\n").expect("written");
+    let there = |name: &str| host.root().join(name).exists();
+    let words = ["sync", "--include", "keep.o", "--exclude", "*.o", "--exclude-from", "rules", "d/", "127.0.0.1:one"];
+    host.unglue(&words).expect(0);
+    assert!(there("one/a.c") && there("one/sub/keep.o"));
+    assert!(!there("one/a.o") && !there("one/sub/b.o") && !there("one/tmp"));
+    // The order in which they are typed counts.
+    host.unglue(&["sync", "--exclude", "*.o", "--include", "keep.o", "d/", "127.0.0.1:two"]).expect(0);
+    assert!(!there("two/sub/keep.o"));
+    fs::write(host.home().join("list"), "sub/b.o\ntmp\n").expect("written");
+    host.unglue(&["sync", "--files-from", "list", "d/", "127.0.0.1:three"]).expect(0);
+    assert!(there("three/sub/b.o") && there("three/tmp/x") && !there("three/sub/keep.o") && !there("three/a.c"));
+    host.unglue(&["sync", "--chmod", "D711,F600", "d/", "127.0.0.1:four"]).expect(0);
+    let mode = |name: &str| fs::metadata(host.root().join(name)).expect("there").mode() & 0o7777;
+    assert_eq!((mode("four/sub"), mode("four/a.c")), (0o711, 0o600));
+}
+
+#[test]
+fn contents_are_compared_where_that_is_asked_for() {
+    let host = Host::start();
+    for (directory, text) in [(host.home().join("d"), "new"), (host.root().join("d"), "old")] {
+        fs::create_dir(&directory).expect("made");
+        fs::write(directory.join("f"), text).expect("written");
+        let then = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
+        File::options().write(true).open(directory.join("f")).expect("opened").set_modified(then).expect("set");
+    }
+    let there = || fs::read(host.root().join("d/f")).expect("there");
+    host.unglue(&["sync", "d", "127.0.0.1:"]).expect(0);
+    assert_eq!(there(), b"old", "size and time are the same");
+    host.unglue(&["sync", "--checksum", "d", "127.0.0.1:"]).expect(0);
+    assert_eq!(there(), b"new");
+}
+
+#[test]
+fn names_are_listed_made_moved_removed_and_digested() {
+    let host = Host::start();
+    host.unglue(&["mkdir", "-p", "127.0.0.1:a/b/c"]).expect(0);
+    host.unglue(&["mkdir", "-p", "127.0.0.1:a/b/c"]).expect(0);
+    host.unglue(&["mkdir", "127.0.0.1:a"]).expect(1).complains("it exists already");
+    fs::write(host.root().join("a/f"), "hello").expect("written");
+    fs::write(host.root().join("a/odd\x1bname"), "").expect("written");
+    let listed = host.unglue(&["ls", "127.0.0.1:a"]).expect(0);
+    assert_eq!(listed.text(), "b\nf\nodd\\u{1b}name\n");
+    let long = host.unglue(&["ls", "-l", "127.0.0.1:a/f"]).expect(0);
+    assert!(long.text().starts_with("-rw") && long.text().contains(" 5 2"), "{long:?}");
+    let stat = host.unglue(&["stat", "--json", "127.0.0.1:a/f"]).expect(0);
+    let stat: Value = serde_json::from_str(stat.text()).expect("JSON");
+    assert_eq!((&stat["kind"], &stat["size"], &stat["name"]), (&"file".into(), &5.into(), &"a/f".into()));
+    let hash = host.unglue(&["hash", "127.0.0.1:a/f"]).expect(0);
+    assert_eq!(hash.text(), "ea8f163db38682925e4491c5e58d4bb3506ef8c14eb78a86e908c5624a67200f  a/f\n");
+    host.unglue(&["mv", "127.0.0.1:a/f", "127.0.0.1:a/b"]).expect(0);
+    host.unglue(&["mv", "127.0.0.1:a/b/f", "g"]).expect(0);
+    assert_eq!(fs::read(host.root().join("g")).expect("there"), b"hello");
+    host.unglue(&["rm", "127.0.0.1:a"]).expect(1).complains("directory");
+    symlink(host.home(), host.root().join("a/out")).expect("linked");
+    host.unglue(&["rm", "-r", "127.0.0.1:a", "127.0.0.1:g"]).expect(0);
+    assert_eq!(fs::read_dir(host.root()).expect("a directory").count(), 0);
+    assert!(host.home().join("host_key").exists(), "a link was followed");
+    host.unglue(&["rm", "127.0.0.1:gone"]).expect(1).complains("127.0.0.1:gone");
+    for words in [["rm", "127.0.0.1:../host_key"], ["ls", "127.0.0.1:.."], ["hash", "127.0.0.1:../host_key"]] {
+        host.unglue(&words).expect(1).complains("leads out of the root");
+    }
+    host.unglue(&["ls", "here"]).expect(125).complains("local path");
+}

@@ -1,0 +1,160 @@
+//! Putting complete files in place, many at a time: the device is waited for once.
+
+use std::collections::HashSet;
+use std::ffi::OsString;
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::sync::Arc;
+
+use rustix::fs::{RenameFlags, fstat, fsync, renameat, renameat_with, syncfs};
+use rustix::io::Errno;
+use unglue_proto::tree::Digest;
+
+use super::deletion;
+use super::guard::Guard;
+use super::landing::Landed;
+use crate::store::FileId;
+use crate::store::error::Problem;
+
+/// A bundle has at most so many files,
+const FILES: usize = 2048;
+/// so many bytes,
+const BYTES: u64 = 16 * 1024 * 1024;
+/// and so many directories, which are held open.
+const DIRECTORIES: usize = 100;
+/// Up to so many files are synced one by one: a sync of the whole file system would wait for what others have written.
+const FEW: usize = 4;
+
+/// Complete files under temporary names.
+#[derive(Debug, Default)]
+pub struct Batch {
+    files: Vec<Landed>,
+    bytes: u64,
+    directories: HashSet<u32>,
+    /// A directory in the way of a file is removed, unless it holds something that is guarded.
+    in_the_way: Option<Guard>,
+}
+
+/// What became of a batch.
+#[derive(Debug, Default)]
+pub struct Committed {
+    /// The files that are in place: entry, bytes, digest.
+    pub(super) files: Vec<(u64, u64, Digest)>,
+    /// Those that are not.
+    pub(super) failed: Vec<(u32, OsString, Problem)>,
+    /// Whether the names are durable; otherwise the next sync of the file system makes them so.
+    pub(super) durable: bool,
+    /// Whether the names of the batch before are durable by now.
+    pub(super) synced_all: bool,
+}
+
+impl Batch {
+    pub(super) fn new(in_the_way: Option<Guard>) -> Batch {
+        Batch { in_the_way, ..Batch::default() }
+    }
+
+    pub(super) fn push(&mut self, mut file: Landed) {
+        self.bytes += file.data;
+        self.directories.insert(file.node);
+        if self.files.len() == FEW {
+            self.files.iter_mut().for_each(|file| file.file = None);
+        }
+        if self.files.len() >= FEW {
+            file.file = None;
+        }
+        self.files.push(file);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.files.len() >= FILES || self.bytes >= BYTES || self.directories.len() >= DIRECTORIES
+    }
+
+    /// Syncs the files, gives them their names. Blocks until the device has them.
+    pub fn commit(self) -> Committed {
+        let mut committed = Committed::default();
+        let few = self.files.len() <= FEW;
+        let synced = if few { Ok(()) } else { sync_all(self.files.iter().map(|file| &file.temp.dir)) };
+        let in_the_way = self.in_the_way;
+        let mut renamed: Vec<Arc<OwnedFd>> = Vec::new();
+        for mut file in self.files {
+            let done = match (&synced, &file.file) {
+                (Err(errno), _) => Err(Problem::System(*errno)),
+                (Ok(()), Some(open)) => fsync(open).map_err(Problem::from),
+                (Ok(()), None) => Ok(()),
+            };
+            match done.and_then(|()| rename(&mut file, in_the_way.as_ref())) {
+                Ok(()) => {
+                    if renamed.last().is_none_or(|last| !Arc::ptr_eq(last, &file.temp.dir)) {
+                        renamed.push(file.temp.dir.clone());
+                    }
+                    committed.files.push((file.number, file.data, file.digest));
+                }
+                Err(problem) => committed.failed.push((file.node, file.name.clone(), problem)),
+            }
+        }
+        committed.synced_all = !few && synced.is_ok();
+        if few {
+            committed.durable = true;
+            for dir in &renamed {
+                if let Err(errno) = sync_directory(dir) {
+                    committed.durable = false;
+                    tracing::warn!(%errno, "a directory can't be synced");
+                    committed.failed.push((u32::MAX, OsString::new(), Problem::NotDurable(errno)));
+                }
+            }
+        }
+        committed
+    }
+}
+
+fn rename(file: &mut Landed, in_the_way: Option<&Guard>) -> Result<(), Problem> {
+    let temp = &mut file.temp;
+    let first = match file.exists {
+        true => renameat(&temp.dir, &temp.name, &temp.dir, &file.name),
+        false => match renameat_with(&temp.dir, &temp.name, &temp.dir, &file.name, RenameFlags::NOREPLACE) {
+            // A file system that can't promise it.
+            Err(Errno::INVAL | Errno::NOSYS) => renameat(&temp.dir, &temp.name, &temp.dir, &file.name),
+            Err(Errno::EXIST) => return Err(Problem::Appeared),
+            renamed => renamed,
+        },
+    };
+    let renamed = match (first, in_the_way) {
+        (Err(Errno::ISDIR | Errno::EXIST | Errno::NOTEMPTY), Some(guard)) => {
+            let may = &mut |id, name: &std::ffi::OsStr, stat: &_| guard.check(id, name, Some(FileId::of(stat)));
+            deletion::remove_all(&temp.dir, &file.name, may)?;
+            renameat(&temp.dir, &temp.name, &temp.dir, &file.name)
+        }
+        (renamed, _) => renamed,
+    };
+    match renamed {
+        Ok(()) => {
+            temp.exists = false;
+            Ok(())
+        }
+        Err(Errno::BUSY) => Err(Problem::MountPoint),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// Syncs each file system that one of the directories is on.
+pub(super) fn sync_all<'a>(dirs: impl Iterator<Item = &'a Arc<OwnedFd>>) -> Result<(), Errno> {
+    let (mut devices, mut seen) = (HashSet::new(), HashSet::new());
+    for dir in dirs {
+        if seen.insert(dir.as_raw_fd()) && devices.insert(fstat(&**dir)?.st_dev) {
+            syncfs(&**dir)?;
+        }
+    }
+    Ok(())
+}
+
+/// Syncs a directory's names.
+pub(in crate::store) fn sync_directory(dir: &OwnedFd) -> Result<(), Errno> {
+    match fsync(dir) {
+        // A file system that has no notion of syncing a directory (fsync(2)).
+        Err(Errno::INVAL) => Ok(()),
+        result => result,
+    }
+}

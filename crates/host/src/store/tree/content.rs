@@ -1,0 +1,208 @@
+//! Reading a file's content as records.
+
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt as _;
+
+use rustix::fs::{FileType, Mode, OFlags, SeekFrom, Stat, fstat, openat, seek};
+use rustix::io::Errno;
+use unglue_proto::tree::{DATA_MAX, Digest, Record};
+
+use super::attributes::modified;
+use super::guard::Guard;
+use crate::store::FileId;
+use crate::store::error::{Change, Problem};
+
+/// A file up to this size travels in one record.
+pub(super) const SMALL: u64 = 48 * 1024;
+
+/// A file that is being read. [`Content::fill`] appends records until the file ends.
+#[derive(Debug)]
+pub struct Content {
+    file: File,
+    before: Stat,
+    at: u64,
+    /// Up to here there is data; before it is known, `None`.
+    data_end: Option<u64>,
+    sparse: bool,
+    hasher: Box<blake3::Hasher>,
+    data: u64,
+}
+
+/// How a file's content ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// Bytes of data that were sent.
+    pub data: u64,
+    /// The digest, unless the file changed or could not be read.
+    pub digest: Result<Digest, Problem>,
+}
+
+impl Content {
+    /// Opens a regular file in a directory. A link, or anything else that has taken its place, is refused.
+    pub(super) fn open(dir: &OwnedFd, name: &std::ffi::OsStr, guard: &Guard) -> Result<Content, Problem> {
+        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let file = File::from(openat(dir, name, flags, Mode::empty())?);
+        let before = fstat(&file)?;
+        match FileType::from_raw_mode(before.st_mode) {
+            FileType::RegularFile => {}
+            FileType::Directory => return Err(Problem::Directory),
+            _ => return Err(Problem::Special("not a regular file any more")),
+        }
+        guard.check_read(FileId::of(&before))?;
+        let size = before.st_size as u64;
+        let sparse = (before.st_blocks as u64).saturating_mul(512) < size;
+        let data_end = (!sparse).then_some(size);
+        Ok(Content { file, before, at: 0, data_end, sparse, hasher: Box::default(), data: 0 })
+    }
+
+    /// The size when it was opened.
+    pub fn size(&self) -> u64 {
+        self.before.st_size as u64
+    }
+
+    /// Appends the whole file as one record, if it is small and has no holes. `None`: it isn't.
+    pub(super) fn whole(&mut self, entry: u64, buffer: &mut Vec<u8>, out: &mut Vec<u8>) -> Option<Ended> {
+        if self.sparse || self.size() > SMALL {
+            return None;
+        }
+        // One byte more, to notice that it grew.
+        buffer.resize(self.size() as usize + 1, 0);
+        let mut length = 0;
+        let read = loop {
+            match self.file.read_at(&mut buffer[length..], length as u64) {
+                Ok(0) => break Ok(()),
+                Ok(more) => length += more,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => break Err(Problem::from(Errno::from_io_error(&error).unwrap_or(Errno::IO))),
+            }
+            if length == buffer.len() {
+                break Ok(());
+            }
+        };
+        self.at = length as u64;
+        let same = read.and_then(|()| self.unchanged());
+        let data = &buffer[..length];
+        let digest = same.map(|()| *blake3::hash(data).as_bytes());
+        match &digest {
+            Ok(digest) => {
+                Record::Whole { entry, modified: modified(&self.before), digest: *digest, data }.encode(out);
+            }
+            Err(_) => Record::Missing { entry }.encode(out),
+        }
+        Some(Ended { data: length as u64, digest })
+    }
+
+    /// Appends the record that opens the file.
+    pub fn begin(&self, entry: u64, out: &mut Vec<u8>) {
+        Record::Open { entry, modified: modified(&self.before), size: self.size() }.encode(out);
+    }
+
+    /// Appends records until `out` has `limit` bytes, or the file has ended.
+    pub fn fill(&mut self, limit: usize, out: &mut Vec<u8>) -> Option<Ended> {
+        while out.len() < limit {
+            match self.next(out) {
+                Ok(true) => {}
+                Ok(false) => {
+                    let digest = self.unchanged().map(|()| *self.hasher.finalize().as_bytes());
+                    Record::Close { digest: digest.as_ref().ok().copied() }.encode(out);
+                    return Some(Ended { data: self.data, digest });
+                }
+                Err(problem) => {
+                    Record::Close { digest: None }.encode(out);
+                    return Some(Ended { data: self.data, digest: Err(problem) });
+                }
+            }
+        }
+        None
+    }
+
+    /// The bytes of data so far.
+    pub fn data(&self) -> u64 {
+        self.data
+    }
+
+    /// The next record; `false` at the end.
+    fn next(&mut self, out: &mut Vec<u8>) -> Result<bool, Problem> {
+        let size = self.size();
+        if self.at >= size {
+            return Ok(false);
+        }
+        let end = match self.data_end {
+            Some(end) if end > self.at => end,
+            _ => {
+                let from = match seek(&self.file, SeekFrom::Data(self.at)) {
+                    Ok(from) => from.min(size),
+                    // There is no data behind.
+                    Err(Errno::NXIO) => size,
+                    Err(errno) => return Err(errno.into()),
+                };
+                if from > self.at {
+                    let length = from - self.at;
+                    Record::Hole { length }.encode(out);
+                    digest_hole(&mut self.hasher, length);
+                    self.at = from;
+                    self.data_end = None;
+                    return Ok(true);
+                }
+                let end = seek(&self.file, SeekFrom::Hole(self.at))?.min(size);
+                self.data_end = Some(end);
+                end
+            }
+        };
+        let wanted = usize::try_from(end - self.at).unwrap_or(DATA_MAX).min(DATA_MAX);
+        let mut buffer = [0; DATA_MAX];
+        let length = loop {
+            match self.file.read_at(&mut buffer[..wanted], self.at) {
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                read => break read.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?,
+            }
+        };
+        if length == 0 {
+            return Err(Problem::Changed(Change::Shrank { from: size, to: self.at }));
+        }
+        self.hasher.update(&buffer[..length]);
+        Record::Data(&buffer[..length]).encode(out);
+        self.at += length as u64;
+        self.data += length as u64;
+        Ok(true)
+    }
+
+    fn unchanged(&self) -> Result<(), Problem> {
+        let after = fstat(&self.file)?;
+        let (from, to) = (self.size(), after.st_size as u64);
+        let times = |stat: &Stat| (stat.st_mtime, stat.st_mtime_nsec, stat.st_ctime, stat.st_ctime_nsec);
+        match to.cmp(&from) {
+            std::cmp::Ordering::Greater => Err(Problem::Changed(Change::Grew { from, to })),
+            std::cmp::Ordering::Less => Err(Problem::Changed(Change::Shrank { from, to })),
+            std::cmp::Ordering::Equal if self.at < from => Err(Problem::Changed(Change::Shrank { from, to: self.at })),
+            std::cmp::Ordering::Equal if times(&self.before) != times(&after) => Err(Problem::Changed(Change::Touched)),
+            std::cmp::Ordering::Equal => Ok(()),
+        }
+    }
+}
+
+/// What a hole adds to a digest.
+pub(super) fn digest_hole(hasher: &mut blake3::Hasher, length: u64) {
+    hasher.update(b"hole");
+    hasher.update(&length.to_be_bytes());
+}
+
+/// The digest of a file's whole content, holes as zeros: to compare contents.
+pub(super) fn digest(dir: &OwnedFd, name: &std::ffi::OsStr, guard: &Guard) -> Result<Digest, Problem> {
+    let content = Content::open(dir, name, guard)?;
+    let mut hasher = blake3::Hasher::new();
+    let mut buffer = vec![0; 256 * 1024];
+    let mut at = 0;
+    loop {
+        match content.file.read_at(&mut buffer, at) {
+            Ok(0) => return Ok(*hasher.finalize().as_bytes()),
+            Ok(length) => {
+                hasher.update(&buffer[..length]);
+                at += length as u64;
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(Errno::from_io_error(&error).unwrap_or(Errno::IO).into()),
+        }
+    }
+}

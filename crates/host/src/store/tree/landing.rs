@@ -1,0 +1,299 @@
+//! A file on its way into a tree, under a temporary name.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt as _;
+use std::sync::Arc;
+
+use rustix::fs::{AtFlags, Mode, OFlags, ftruncate, openat, unlinkat};
+use rustix::io::Errno;
+use unglue_proto::message::Time;
+use unglue_proto::message::tree::TreeOptions;
+use unglue_proto::tree::{Digest, Entry, Record, Records};
+use unglue_proto::{Code, Fault};
+
+use super::attributes;
+use super::content::digest_hole;
+use crate::store::attributes::Old;
+use crate::store::error::Problem;
+use crate::store::space;
+use crate::store::writeback::Writeback;
+
+/// A temporary name in a directory; dropping it removes what has it.
+#[derive(Debug)]
+pub(super) struct Temp {
+    pub(super) dir: Arc<OwnedFd>,
+    pub(super) name: OsString,
+    pub(super) exists: bool,
+}
+
+impl Drop for Temp {
+    fn drop(&mut self) {
+        if self.exists
+            && let Err(errno) = unlinkat(&self.dir, &self.name, AtFlags::empty())
+            && errno != Errno::NOENT
+        {
+            tracing::warn!(name = ?self.name, %errno, "a temporary file can't be removed");
+        }
+    }
+}
+
+/// Why a file's content was not taken.
+#[derive(Debug)]
+pub(super) enum Refused {
+    /// It can't be written.
+    Problem(Problem),
+    /// The sender has reported that it could not read it.
+    Sender,
+    /// What came is not what was sent.
+    Peer(Fault),
+}
+
+impl<T: Into<Problem>> From<T> for Refused {
+    fn from(problem: T) -> Refused {
+        Refused::Problem(problem.into())
+    }
+}
+
+/// A file that is being written. Dropped, it is removed.
+#[derive(Debug)]
+pub struct Landing {
+    pub(super) entry: Box<Entry>,
+    pub(super) number: u64,
+    pub(super) node: u32,
+    pub(super) name: OsString,
+    temp: Temp,
+    file: File,
+    options: Arc<TreeOptions>,
+    /// Whether a file has the name, whose attributes are kept.
+    replaces: bool,
+    exists: bool,
+    modified: Time,
+    size: u64,
+    at: u64,
+    data: u64,
+    hasher: Box<blake3::Hasher>,
+    writeback: Writeback,
+    records: Records,
+    opened: bool,
+}
+
+/// A file that is complete under its temporary name.
+#[derive(Debug)]
+pub struct Landed {
+    pub(super) number: u64,
+    pub(super) node: u32,
+    pub(super) name: OsString,
+    pub(super) temp: Temp,
+    pub(super) file: Option<File>,
+    pub(super) data: u64,
+    pub(super) digest: Digest,
+    /// Whether something had the name. Otherwise nothing is replaced that has appeared since.
+    pub(super) exists: bool,
+}
+
+/// What a file needs to land.
+pub(super) struct Spot {
+    pub(super) number: u64,
+    pub(super) node: u32,
+    pub(super) dir: Arc<OwnedFd>,
+    pub(super) name: OsString,
+    pub(super) temporary: OsString,
+    pub(super) entry: Box<Entry>,
+    pub(super) replaces: bool,
+    /// Whether something has the name.
+    pub(super) exists: bool,
+}
+
+impl Landing {
+    /// Makes the temporary file.
+    pub(super) fn create(spot: Spot, options: Arc<TreeOptions>) -> Result<Landing, Errno> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        // Where the final mode isn't known yet, nobody else reads a part.
+        let mode = match options.modes || spot.replaces {
+            true => Mode::RUSR | Mode::WUSR,
+            false => Mode::from_raw_mode(spot.entry.mode & 0o777),
+        };
+        let file = File::from(openat(&spot.dir, &spot.temporary, flags, mode)?);
+        let temp = Temp { dir: spot.dir, name: spot.temporary, exists: true };
+        let (modified, size) = (spot.entry.modified, spot.entry.size);
+        Ok(Landing {
+            entry: spot.entry,
+            number: spot.number,
+            node: spot.node,
+            name: spot.name,
+            temp,
+            file,
+            options,
+            replaces: spot.replaces,
+            exists: spot.exists,
+            modified,
+            size,
+            at: 0,
+            data: 0,
+            hasher: Box::default(),
+            writeback: Writeback::default(),
+            records: Records::default(),
+            opened: false,
+        })
+    }
+
+    /// Writes a small file whole.
+    pub(super) fn whole(mut self, modified: Time, digest: Digest, data: &[u8]) -> Result<Landed, Refused> {
+        self.modified = modified;
+        if *blake3::hash(data).as_bytes() != digest {
+            return Err(Refused::Peer(mismatch()));
+        }
+        self.write(data)?;
+        self.complete(digest)
+    }
+
+    /// The content begins.
+    pub(super) fn begin(&mut self, modified: Time, size: u64) -> Result<(), Refused> {
+        (self.modified, self.size, self.opened) = (modified, size, true);
+        match space::file_size_limit() {
+            Some(limit) if size > limit => Err(Problem::TooLarge { needed: size, limit }.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// The next bytes.
+    pub(super) fn data(&mut self, data: &[u8]) -> Result<(), Refused> {
+        self.room(data.len() as u64)?;
+        self.hasher.update(data);
+        self.write(data)?;
+        self.writeback.advance(&self.file, self.at);
+        Ok(())
+    }
+
+    fn write(&mut self, data: &[u8]) -> Result<(), Problem> {
+        let written = self.file.write_all_at(data, self.at);
+        written.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+        self.at += data.len() as u64;
+        self.data += data.len() as u64;
+        Ok(())
+    }
+
+    /// A hole.
+    pub(super) fn hole(&mut self, length: u64) -> Result<(), Refused> {
+        self.room(length)?;
+        digest_hole(&mut self.hasher, length);
+        self.at += length;
+        Ok(())
+    }
+
+    fn room(&self, length: u64) -> Result<(), Refused> {
+        match self.at.checked_add(length) {
+            Some(end) if self.opened && end <= self.size => Ok(()),
+            _ => {
+                let what = format!("a file has more than the {} bytes that were announced", self.size);
+                Err(Refused::Peer(Fault::peer(Code::BadMessage, what)))
+            }
+        }
+    }
+
+    /// The content is complete, or was given up.
+    pub(super) fn close(self, digest: Option<Digest>) -> Result<Landed, Refused> {
+        let Some(digest) = digest else { return Err(Refused::Sender) };
+        if self.at != self.size || *self.hasher.finalize().as_bytes() != digest {
+            return Err(Refused::Peer(mismatch()));
+        }
+        ftruncate(&self.file, self.size)?;
+        self.complete(digest)
+    }
+
+    fn complete(self, digest: Digest) -> Result<Landed, Refused> {
+        // What is replaced keeps its mode, list and attributes, unless the source's are asked for.
+        let asked = self.options.modes || self.options.attributes || self.options.acls;
+        if self.replaces && !(self.options.modes && (self.options.attributes || self.options.acls)) {
+            let mode = self.options.modes.then(|| Mode::from_raw_mode(self.entry.mode));
+            match Old::find(&self.temp.dir, &self.name)? {
+                Some(old) => old.pass_on(&self.file, mode)?,
+                None => rustix::fs::fchmod(&self.file, Mode::from_raw_mode(self.entry.mode & 0o755))?,
+            }
+        }
+        if asked || self.entry.owner.is_some() {
+            attributes::give(&self.file, &self.entry, &self.options)?;
+        }
+        if self.options.times {
+            attributes::set_time(&self.file, self.modified)?;
+        }
+        let Landing { number, node, name, temp, file, data, exists, .. } = self;
+        Ok(Landed { number, node, name, temp, file: Some(file), data, digest, exists })
+    }
+
+    /// Takes bytes of the stream that is this file's alone, in any chunks: how many bytes of content they were, and the file once it
+    /// is complete.
+    pub fn take(mut self: Box<Self>, mut bytes: &[u8]) -> (u64, Taken) {
+        let before = self.data;
+        let mut records = std::mem::take(&mut self.records);
+        loop {
+            let next = match records.next(&mut bytes) {
+                Ok(Some((kind, body))) => Record::decode(kind, body),
+                Ok(None) => break,
+                Err(error) => Err(error),
+            };
+            let taken = match next {
+                Ok(Record::Open { entry, modified, size }) if !self.opened && entry == self.number => {
+                    self.begin(modified, size)
+                }
+                Ok(Record::Data(data)) => self.data(data),
+                Ok(Record::Hole { length }) => self.hole(length),
+                Ok(Record::Close { digest }) if self.opened => {
+                    let moved = self.data - before;
+                    let number = self.number;
+                    return match self.close(digest) {
+                        Ok(landed) => (moved, Taken::Whole(Box::new(landed))),
+                        Err(refused) => (moved, Taken::Refused(number, Why(refused))),
+                    };
+                }
+                Ok(_) => {
+                    Err(Refused::Peer(Fault::peer(Code::BadMessage, "a large file's stream holds something else")))
+                }
+                Err(error) => Err(Refused::Peer(Fault::peer(Code::BadMessage, error.to_string()))),
+            };
+            if let Err(refused) = taken {
+                return (self.data - before, Taken::Refused(self.number, Why(refused)));
+            }
+        }
+        self.records = records;
+        (self.data - before, Taken::More(self))
+    }
+
+    /// The entry's number.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+}
+
+/// What became of a large file's bytes.
+#[derive(Debug)]
+pub enum Taken {
+    /// More are to come.
+    More(Box<Landing>),
+    /// The file is complete.
+    Whole(Box<Landed>),
+    /// It is not taken: its entry's number, and why.
+    Refused(u64, Why),
+}
+
+/// Why a large file was not taken.
+#[derive(Debug)]
+pub struct Why(pub(super) Refused);
+
+impl Why {
+    /// Its stream broke off.
+    pub fn broken(fault: Fault) -> Why {
+        Why(Refused::Peer(fault))
+    }
+}
+
+fn mismatch() -> Fault {
+    Fault::system(Code::Mismatch, "the content that arrived is not the one that was sent").advise("copy it again")
+}
+
+/// A path in a fault.
+pub(super) fn at(fault: Fault, path: &OsStr) -> Fault {
+    Fault { what: format!("\"{}\": {}", unglue_proto::Octets::from(path), fault.what), ..fault }.at(path)
+}

@@ -1,0 +1,626 @@
+//! The receiver's end: takes records, makes the tree, and answers.
+
+use std::collections::{HashMap, HashSet};
+use std::ffi::{OsStr, OsString};
+use std::hash::RandomState;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use unglue_proto::message::tree::{Summary, TreeOptions};
+use unglue_proto::tree::{
+    Answer, Digest, Entry, Filter, Malformed, ROOT, Record, Records, WINDOW, WINDOW_BYTES, frame,
+};
+use unglue_proto::{Code, Fault, Side};
+
+use super::batch::{Batch, Committed};
+use super::dirs::{Dirs, Node};
+use super::event::{Moving, TreeEvent};
+use super::guard::Guard;
+use super::ignores::Ignores;
+use super::journal::Journal;
+use super::landing::{self, Landed, Landing, Refused, Spot, Why};
+use super::source::{add_content, parsed};
+use crate::store::error::{Op, Problem, StoreError};
+use crate::store::space;
+
+/// As many directories a transfer may have: each takes about 150 bytes until its end.
+const DIRECTORIES: usize = 8_000_000;
+
+/// What is to be done after some records.
+#[derive(Debug, Default)]
+pub struct Step {
+    /// To be sent to the sender.
+    pub answers: Bytes,
+    /// Large files whose content comes on streams of their own, with the streams' numbers.
+    pub beside: Vec<(u64, Box<Landing>)>,
+    /// Files to be put in place: call [`Batch::commit`], and then [`TreeSink::committed`].
+    pub batch: Option<Batch>,
+}
+
+/// A directory whose entries are coming.
+#[derive(Debug)]
+pub(super) struct Listing {
+    pub(super) number: u64,
+    pub(super) node: Node,
+    /// This transfer has made it: nothing is in it.
+    pub(super) fresh: bool,
+    /// Hashes of the names that came, where others are deleted.
+    pub(super) names: Option<HashSet<u64>>,
+    /// Inodes that entries have found under their names.
+    pub(super) found: HashSet<u64>,
+}
+
+/// A file whose content is to come.
+#[derive(Debug)]
+pub(super) struct Expected {
+    pub(super) node: Node,
+    pub(super) entry: Box<Entry>,
+    pub(super) replaces: bool,
+    /// Whether something has the name.
+    pub(super) exists: bool,
+    /// It was reported that it can't be stored.
+    pub(super) refused: bool,
+    pub(super) bytes: usize,
+    pub(super) name: OsString,
+}
+
+#[derive(Debug, Default)]
+enum Writing {
+    #[default]
+    Nothing,
+    File(Box<Landing>),
+    /// The rest of a file that can't be written is thrown away.
+    Refused,
+}
+
+/// The receiver's state. See the module's documentation.
+#[derive(Debug)]
+pub struct TreeSink {
+    pub(super) options: Arc<TreeOptions>,
+    pub(super) dirs: Dirs,
+    pub(super) guard: Guard,
+    pub(super) filter: Filter,
+    pub(super) ignores: Ignores,
+    pub(super) journal: Journal,
+    /// The name that the only source gets.
+    pub(super) rename: Option<OsString>,
+    /// Whether the other end shows what happens to the user.
+    pub(super) announce: bool,
+    /// The destination's path, for messages.
+    pub(super) top: PathBuf,
+    records: Records,
+    pub(super) machine: bool,
+    /// Directories by number: the node, and whether this transfer made it.
+    pub(super) numbers: HashMap<u64, (Node, bool)>,
+    pub(super) listing: Option<Listing>,
+    pub(super) last: u64,
+    pub(super) wanted: Vec<u64>,
+    pub(super) changed: Vec<u64>,
+    answered: u64,
+    pub(super) expected: HashMap<u64, Expected>,
+    expected_bytes: usize,
+    /// Bytes of content that are still to come.
+    pub(super) needed: u64,
+    checked: u64,
+    writing: Writing,
+    besides: HashMap<u64, (Node, OsString, u64)>,
+    pub(super) batch: Batch,
+    /// Files and bytes that are in place, and durable after the next sync.
+    in_place: (u64, u64),
+    pub(super) stored: (u64, u64),
+    /// The first names of files that have several.
+    pub(super) shared: HashMap<u64, (Node, Box<OsStr>)>,
+    pub(super) links: Vec<(Node, Box<OsStr>, u64, u64)>,
+    /// Attributes of directories, given at the end.
+    pub(super) attributes: Vec<(Node, Box<Entry>)>,
+    pub(super) deletions: Vec<(Node, Vec<OsString>)>,
+    pub(super) hash: RandomState,
+    pub(super) hasher: Box<blake3::Hasher>,
+    pub(super) contents: Digest,
+    pub(super) summary: Summary,
+    pub(super) moving: Moving,
+    events: Vec<TreeEvent>,
+    out: Vec<u8>,
+    /// Problems of the sender, once all entries have come.
+    pub(super) done: Option<u64>,
+    pub(super) failed_contents: u64,
+    /// What was changed and is not durable yet, apart from files in batches.
+    pub(super) dirty: Dirty,
+}
+
+/// What a last sync has to wait for.
+#[derive(Debug)]
+pub(super) enum Dirty {
+    /// The names in these directories.
+    Names(Vec<Node>),
+    /// More.
+    Much,
+}
+
+impl Dirty {
+    /// So many directories are synced one by one.
+    const FEW: usize = 8;
+
+    pub(super) fn add(&mut self, node: Node) {
+        if let Dirty::Names(nodes) = self
+            && !nodes.contains(&node)
+        {
+            match nodes.len() < Self::FEW {
+                true => nodes.push(node),
+                false => *self = Dirty::Much,
+            }
+        }
+    }
+}
+
+impl TreeSink {
+    pub(in crate::store) fn new(
+        top: PathBuf,
+        dir: Option<OwnedFd>,
+        rename: Option<OsString>,
+        options: TreeOptions,
+        (guard, journal): (Guard, Journal),
+    ) -> Result<TreeSink, rustix::io::Errno> {
+        let mut dirs = Dirs::default();
+        let node = match dir {
+            Some(dir) => dirs.add_top(dir)?,
+            None => dirs.add_absent(None, OsStr::new("")),
+        };
+        let batch = Batch::new(options.delete.then(|| guard.clone()));
+        Ok(TreeSink {
+            filter: Filter::new(&options.rules),
+            options: Arc::new(options),
+            guard,
+            ignores: Ignores::default(),
+            journal,
+            rename,
+            announce: false,
+            top,
+            records: Records::default(),
+            machine: false,
+            numbers: HashMap::from([(ROOT, (node, dirs.is_absent(node)))]),
+            dirs,
+            listing: None,
+            last: 0,
+            wanted: Vec::new(),
+            changed: Vec::new(),
+            answered: 0,
+            expected: HashMap::new(),
+            expected_bytes: 0,
+            needed: 0,
+            checked: 0,
+            writing: Writing::Nothing,
+            besides: HashMap::new(),
+            batch,
+            in_place: (0, 0),
+            stored: (0, 0),
+            shared: HashMap::new(),
+            links: Vec::new(),
+            attributes: Vec::new(),
+            deletions: Vec::new(),
+            hash: RandomState::new(),
+            hasher: Box::default(),
+            contents: [0; 32],
+            summary: Summary::default(),
+            moving: Moving::default(),
+            events: Vec::new(),
+            out: Vec::new(),
+            done: None,
+            failed_contents: 0,
+            dirty: Dirty::Names(Vec::new()),
+        })
+    }
+
+    /// What happens is reported to the sender, who shows it to the user.
+    pub fn announcing(self) -> TreeSink {
+        TreeSink { announce: true, ..self }
+    }
+
+    /// Takes bytes of the sender's stream, in any chunks. Blocks on the disk for a short time.
+    ///
+    /// # Errors
+    /// The transfer can't go on. What is in place stays.
+    pub fn take(&mut self, bytes: &[u8]) -> Result<Step, Fault> {
+        self.take_all(std::iter::once(bytes))
+    }
+
+    /// As [`take`](Self::take), for several pieces.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn take_all<'b>(&mut self, pieces: impl Iterator<Item = &'b [u8]>) -> Result<Step, Fault> {
+        let mut step = Step::default();
+        let mut records = std::mem::take(&mut self.records);
+        for piece in pieces {
+            self.take_piece(piece, &mut records, &mut step)?;
+        }
+        self.records = records;
+        self.check_space()?;
+        self.answer();
+        step.answers = std::mem::take(&mut self.out).into();
+        Ok(step)
+    }
+
+    fn take_piece(&mut self, mut bytes: &[u8], records: &mut Records, step: &mut Step) -> Result<(), Fault> {
+        let malformed = |why: Malformed| Fault::peer(Code::BadMessage, format!("the sender sent {why}"));
+        while let Some((kind, body)) = records.next(&mut bytes).map_err(malformed)? {
+            let record = Record::decode(kind, body).map_err(malformed)?;
+            self.record(record, kind, body, step)?;
+            if self.batch.is_full() {
+                // Two in one piece: the directories of the first need not stay open.
+                if let Some(first) = step.batch.take() {
+                    let committed = first.commit();
+                    self.committed(committed);
+                }
+                step.batch = Some(self.take_batch());
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn take_batch(&mut self) -> Batch {
+        let in_the_way = self.options.delete.then(|| self.guard.clone());
+        std::mem::replace(&mut self.batch, Batch::new(in_the_way))
+    }
+
+    fn record(&mut self, record: Record<'_>, kind: u8, body: &[u8], step: &mut Step) -> Result<(), Fault> {
+        match record {
+            Record::Entry(entry) => {
+                self.digest(kind, body);
+                return self.entry(entry, body.len());
+            }
+            Record::Whole { entry, modified, digest, data } => return self.whole(entry, modified, digest, data),
+            Record::Data(data) => return self.write(|landing| landing.data(data), data.len() as u64),
+            Record::Hole { length } => return self.write(|landing| landing.hole(length), 0),
+            Record::Open { entry, modified, size } => return self.open(entry, modified, size),
+            Record::Close { digest } => return self.close(digest),
+            Record::Beside { entry, stream } => return self.open_beside(entry, stream, step),
+            Record::Missing { entry } => {
+                self.expect(entry)?;
+                self.failed_contents += 1;
+                return Ok(());
+            }
+            Record::Problem { fault } => {
+                let fault: Fault = parsed(fault)?;
+                let fault = fault.on(Side::Server);
+                self.report(fault);
+                return Ok(());
+            }
+            Record::Begin { machine } => self.machine = machine == super::source_walk::machine() && !machine.is_empty(),
+            Record::List { directory } => self.begin_list(directory)?,
+            Record::Rules { text } => {
+                if let Some(listing) = &self.listing {
+                    self.ignores.add(listing.node, text);
+                }
+            }
+            Record::EndList { whole } => self.end_list(whole)?,
+            Record::Done { problems } => {
+                self.done = Some(problems);
+                self.moving.complete = true;
+            }
+        }
+        self.digest(kind, body);
+        Ok(())
+    }
+
+    fn digest(&mut self, kind: u8, body: &[u8]) {
+        let (head, length) = frame(kind, body.len());
+        self.hasher.update(&head[..length]);
+        self.hasher.update(body);
+    }
+
+    pub(super) fn limits(&self) -> Result<(), Fault> {
+        let too_much = |what: &str| Err(Fault::peer(Code::LimitExceeded, format!("the sender sent {what}")));
+        if self.dirs.len() > DIRECTORIES {
+            return too_much("more than 8,000,000 directories");
+        }
+        match self.expected.len() > WINDOW || self.expected_bytes > 2 * WINDOW_BYTES {
+            true => too_much("entries without their contents, more than it may"),
+            false => Ok(()),
+        }
+    }
+
+    /// A file's content will come.
+    pub(super) fn want(&mut self, number: u64, expected: Expected) {
+        self.moving.wanted += expected.entry.size;
+        self.wanted.push(number);
+        if self.options.dry_run {
+            self.summary.files += 1;
+            self.summary.bytes += expected.entry.size;
+            return;
+        }
+        self.needed += weight(&expected.entry);
+        self.expected_bytes += expected.bytes;
+        self.expected.insert(number, expected);
+    }
+
+    fn expect(&mut self, number: u64) -> Result<Expected, Fault> {
+        let expected = self.expected.remove(&number);
+        let expected = expected.ok_or_else(|| {
+            Fault::peer(Code::BadMessage, format!("content came for entry {number}, which wants none"))
+        })?;
+        self.expected_bytes -= expected.bytes;
+        self.needed = self.needed.saturating_sub(weight(&expected.entry));
+        Ok(expected)
+    }
+
+    /// Lack of space is noticed before the content is asked for.
+    fn check_space(&mut self) -> Result<(), Fault> {
+        if self.needed <= self.checked || self.dirs.is_absent(0) {
+            self.checked = self.checked.min(self.needed);
+            return Ok(());
+        }
+        self.checked = self.needed;
+        let Ok(dir) = self.dirs.file(0) else { return Ok(()) };
+        space::check(&*dir, self.needed).or_else(|problem| match problem {
+            Problem::TooLarge { .. } => Ok(()),
+            problem => Err(StoreError::new(Op::Create, &self.top, problem).fault()),
+        })
+    }
+
+    fn create(&mut self, number: u64) -> Result<Option<Landing>, Fault> {
+        let expected = self.expect(number)?;
+        if expected.refused {
+            return Ok(None);
+        }
+        self.moving.current = self.dirs.path(expected.node, &expected.name);
+        let landing = self.try_create(number, &expected);
+        match landing {
+            Ok(landing) => Ok(Some(landing)),
+            Err(problem) => {
+                self.not_stored(expected.node, &expected.name, Op::Create, problem);
+                Ok(None)
+            }
+        }
+    }
+
+    fn try_create(&mut self, number: u64, expected: &Expected) -> Result<Landing, Problem> {
+        let dir = self.dirs.file(expected.node)?;
+        for _ in 0..16 {
+            let temporary = self.journal.name(&self.dirs, expected.node, &expected.name)?;
+            let spot = Spot {
+                number,
+                node: expected.node,
+                dir: dir.clone(),
+                name: expected.name.clone(),
+                temporary,
+                entry: expected.entry.clone(),
+                replaces: expected.replaces,
+                exists: expected.exists,
+            };
+            match Landing::create(spot, self.options.clone()) {
+                Err(rustix::io::Errno::EXIST) => {}
+                landing => return Ok(landing?),
+            }
+        }
+        Err(rustix::io::Errno::EXIST.into())
+    }
+
+    fn whole(
+        &mut self,
+        entry: u64,
+        modified: unglue_proto::message::Time,
+        digest: Digest,
+        data: &[u8],
+    ) -> Result<(), Fault> {
+        self.idle()?;
+        if let Some(landing) = self.create(entry)? {
+            let (node, name) = (landing.node, landing.name.clone());
+            let landed = landing.whole(modified, digest, data);
+            self.moving.moved += data.len() as u64;
+            self.landed(node, &name, landed);
+        }
+        Ok(())
+    }
+
+    fn open(&mut self, entry: u64, modified: unglue_proto::message::Time, size: u64) -> Result<(), Fault> {
+        self.idle()?;
+        self.writing = match self.create(entry)? {
+            Some(landing) => Writing::File(Box::new(landing)),
+            None => Writing::Refused,
+        };
+        self.write(|landing| landing.begin(modified, size), 0)
+    }
+
+    fn idle(&self) -> Result<(), Fault> {
+        match self.writing {
+            Writing::Nothing => Ok(()),
+            _ => Err(Fault::peer(Code::BadMessage, "a file begins within another one")),
+        }
+    }
+
+    fn write(&mut self, write: impl FnOnce(&mut Landing) -> Result<(), Refused>, bytes: u64) -> Result<(), Fault> {
+        self.moving.moved += bytes;
+        let refused = match &mut self.writing {
+            Writing::Nothing => return Err(Fault::peer(Code::BadMessage, "content comes for no file")),
+            Writing::Refused => return Ok(()),
+            Writing::File(landing) => match write(landing) {
+                Ok(()) => return Ok(()),
+                Err(refused) => refused,
+            },
+        };
+        if let Writing::File(landing) = std::mem::replace(&mut self.writing, Writing::Refused) {
+            let (node, name) = (landing.node, landing.name.clone());
+            drop(landing);
+            self.refused(node, &name, refused);
+        }
+        Ok(())
+    }
+
+    fn close(&mut self, digest: Option<Digest>) -> Result<(), Fault> {
+        match std::mem::take(&mut self.writing) {
+            Writing::Nothing => Err(Fault::peer(Code::BadMessage, "a file ends that didn't begin")),
+            Writing::Refused => Ok(()),
+            Writing::File(landing) => {
+                let (node, name) = (landing.node, landing.name.clone());
+                let landed = landing.close(digest);
+                self.landed(node, &name, landed);
+                Ok(())
+            }
+        }
+    }
+
+    fn open_beside(&mut self, entry: u64, stream: u64, step: &mut Step) -> Result<(), Fault> {
+        if let Some(landing) = self.create(entry)? {
+            self.besides.insert(entry, (landing.node, landing.name.clone(), 0));
+            step.beside.push((stream, Box::new(landing)));
+        }
+        Ok(())
+    }
+
+    /// So many more bytes of large files have come.
+    pub fn beside_moved(&mut self, bytes: u64) {
+        self.moving.moved += bytes;
+    }
+
+    /// A large file is complete, or was not taken.
+    pub fn beside_ended(&mut self, ended: Result<Landed, (u64, Why)>) {
+        let number = match &ended {
+            Ok(landed) => landed.number,
+            Err((number, _)) => *number,
+        };
+        if let Some((node, name, _)) = self.besides.remove(&number) {
+            self.landed(node, &name, ended.map_err(|(_, why)| why.0));
+        }
+    }
+
+    fn landed(&mut self, node: Node, name: &OsStr, landed: Result<Landed, Refused>) {
+        match landed {
+            Ok(landed) => {
+                self.moving.files += 1;
+                self.batch.push(landed);
+            }
+            Err(refused) => self.refused(node, name, refused),
+        }
+    }
+
+    fn refused(&mut self, node: Node, name: &OsStr, refused: Refused) {
+        self.failed_contents += 1;
+        match refused {
+            Refused::Problem(problem) => self.not_stored(node, name, Op::Write, problem),
+            Refused::Sender => {}
+            Refused::Peer(fault) => {
+                let path = self.dirs.path(node, name);
+                self.report(landing::at(fault, &path));
+            }
+        }
+    }
+
+    /// Notes what became of a batch.
+    pub fn committed(&mut self, committed: Committed) {
+        // A batch has waited for its own file systems only.
+        if committed.synced_all && self.dirs.systems().len() == 1 {
+            self.sync_is_done();
+        }
+        for (number, bytes, digest) in committed.files {
+            add_content(&mut self.contents, number, &digest);
+            self.summary.files += 1;
+            self.summary.bytes += bytes;
+            let to = if committed.durable { &mut self.stored } else { &mut self.in_place };
+            *to = (to.0 + 1, to.1 + bytes);
+        }
+        for (node, name, problem) in committed.failed {
+            self.not_stored(if node == u32::MAX { 0 } else { node }, &name, Op::Rename, problem);
+        }
+    }
+
+    /// Everything that is in place is durable.
+    pub(super) fn sync_is_done(&mut self) {
+        self.stored.0 += std::mem::take(&mut self.in_place.0);
+        self.stored.1 += std::mem::take(&mut self.in_place.1);
+    }
+
+    /// Whether something is in place that is not durable yet.
+    pub(super) fn is_synced(&self) -> bool {
+        self.in_place.0 == 0
+    }
+
+    /// Tells the sender what is decided and what is stored.
+    fn answer(&mut self) {
+        if self.last > self.answered && !self.options.everything {
+            let (wanted, changed) = (std::mem::take(&mut self.wanted), std::mem::take(&mut self.changed));
+            Answer::Upto { entry: self.last, wanted, changed }.encode(&mut self.out);
+            self.answered = self.last;
+        }
+        self.wanted.clear();
+        self.changed.clear();
+        let (files, bytes) = self.stored;
+        if files > 0 {
+            Answer::Stored { files, bytes }.encode(&mut self.out);
+        }
+    }
+
+    /// Reports something that was not done.
+    pub(super) fn not_stored(&mut self, node: Node, name: &OsStr, op: Op, problem: impl Into<Problem>) {
+        self.failed_contents += 1;
+        let path = PathBuf::from(self.dirs.path(node, name));
+        let path = if path.as_os_str().is_empty() { self.top.clone() } else { path };
+        self.report(StoreError::new(op, &path, problem.into()).fault());
+    }
+
+    pub(super) fn report(&mut self, fault: Fault) {
+        self.summary.problems += 1;
+        if self.announce {
+            let json = serde_json::to_vec(&fault).unwrap_or_default();
+            Answer::Problem { fault: &json }.encode(&mut self.out);
+        } else {
+            self.events.push(TreeEvent::Problem(fault));
+        }
+    }
+
+    pub(super) fn deleted(&mut self, path: OsString) {
+        self.summary.deleted += 1;
+        if !self.options.report {
+            return;
+        }
+        if self.announce {
+            Answer::Deleted { path: path.as_bytes() }.encode(&mut self.out);
+        } else {
+            self.events.push(TreeEvent::Deleted(path));
+        }
+    }
+
+    pub(super) fn changed(&mut self, number: u64, node: Node, name: &OsStr, is_directory: bool) {
+        if self.announce {
+            self.changed.push(number);
+        } else if self.options.report {
+            let mut path = self.dirs.path(node, name);
+            if is_directory {
+                path.push("/");
+            }
+            self.events.push(TreeEvent::Changed(path));
+        }
+    }
+
+    /// What happened since the last call.
+    pub fn events(&mut self) -> Vec<TreeEvent> {
+        std::mem::take(&mut self.events)
+    }
+
+    /// How far it is.
+    pub fn moving(&self) -> &Moving {
+        &self.moving
+    }
+
+    /// Answers that wait to be sent.
+    pub(super) fn answers(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.out)
+    }
+
+    /// Whether all that was announced has come.
+    pub(super) fn is_complete(&self) -> bool {
+        self.done.is_some()
+            && self.expected.is_empty()
+            && self.besides.is_empty()
+            && matches!(self.writing, Writing::Nothing)
+            && self.records.is_between()
+    }
+}
+
+/// The bytes that a file surely takes on the disk: holes take none.
+fn weight(entry: &Entry) -> u64 {
+    if entry.sparse { 0 } else { entry.size }
+}

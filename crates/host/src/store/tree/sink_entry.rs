@@ -1,0 +1,393 @@
+//! What is done about each entry: made, compared, asked for, or left alone.
+
+use std::collections::HashSet;
+use std::ffi::{OsStr, OsString};
+use std::hash::BuildHasher as _;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::sync::Arc;
+
+use rustix::fs::{
+    Access, AtFlags, FileType, Mode, OFlags, Stat, accessat, fstat, mkdirat, openat, readlinkat, renameat, statat,
+    symlinkat, unlinkat,
+};
+use rustix::io::Errno;
+use unglue_proto::tree::{Entry, Facts, Kind, ROOT, Verdict, compare};
+use unglue_proto::{Code, Fault};
+
+use super::dirs::Node;
+use super::sink::{Dirty, Expected, Listing, TreeSink};
+use super::{attributes, content, deletion};
+use crate::store::FileId;
+use crate::store::attributes::is_mount_point;
+use crate::store::error::{Op, Problem};
+
+impl TreeSink {
+    /// A directory's entries follow.
+    pub(super) fn begin_list(&mut self, number: u64) -> Result<(), Fault> {
+        if self.listing.is_some() {
+            return Err(Fault::peer(Code::BadMessage, "a listing begins within another one"));
+        }
+        // The top may have several listings, one for each source.
+        let found = match number {
+            ROOT => self.numbers.get(&ROOT).copied(),
+            number => self.numbers.remove(&number),
+        };
+        // The directory of an unknown number could not be made: what is in it can't be either.
+        let (node, fresh) = match found {
+            Some(found) => found,
+            None if number <= self.last => (self.dirs.add_absent(Some(0), OsStr::new("")), true),
+            None => return Err(Fault::peer(Code::BadMessage, "a listing of a directory that was not sent")),
+        };
+        let names = (self.options.delete && !fresh && !self.dirs.is_absent(node)).then(HashSet::new);
+        self.listing = Some(Listing { number, node, fresh, names, found: HashSet::new() });
+        Ok(())
+    }
+
+    /// The listing has ended: what the source doesn't have is noted, to be deleted at the end.
+    pub(super) fn end_list(&mut self, whole: bool) -> Result<(), Fault> {
+        let Some(listing) = self.listing.take() else {
+            return Err(Fault::peer(Code::BadMessage, "a listing ends that didn't begin"));
+        };
+        let Some(names) = listing.names.filter(|_| whole) else { return Ok(()) };
+        let listed = self.dirs.file(listing.node).and_then(|dir| Ok((deletion::list(&dir)?, dir)));
+        let (there, dir) = match listed {
+            Ok(listed) => listed,
+            Err(errno) => {
+                self.not_stored(listing.node, OsStr::new(""), Op::Read, errno);
+                return Ok(());
+            }
+        };
+        let gone = there.into_iter().filter(|name| !names.contains(&self.hash.hash_one(name.as_bytes())));
+        let gone: Vec<OsString> = gone.filter(|name| !self.is_spared(listing.node, &dir, name)).collect();
+        if !gone.is_empty() {
+            self.deletions.push((listing.node, gone));
+        }
+        Ok(())
+    }
+
+    /// Whether the rules keep an entry from being deleted.
+    fn is_spared(&self, node: Node, dir: &OwnedFd, name: &OsStr) -> bool {
+        let is_directory = statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)
+            .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory);
+        self.is_excluded(node, name, is_directory)
+    }
+
+    pub(super) fn is_excluded(&self, node: Node, name: &OsStr, is_directory: bool) -> bool {
+        if self.options.delete_excluded {
+            return false;
+        }
+        match self.filter.judge(self.dirs.path(node, name).as_bytes(), is_directory) {
+            Verdict::Included => false,
+            Verdict::Excluded => true,
+            Verdict::Unmatched => self.ignores.ignores(&self.dirs, node, name, is_directory),
+        }
+    }
+
+    /// One entry of the listing.
+    pub(super) fn entry(&mut self, mut entry: Box<Entry>, bytes: usize) -> Result<(), Fault> {
+        self.last += 1;
+        self.summary.entries += 1;
+        self.summary.size += entry.size;
+        self.moving.entries += 1;
+        self.limits()?;
+        let Some(listing) = &mut self.listing else {
+            return Err(Fault::peer(Code::BadMessage, "an entry comes without a listing"));
+        };
+        let (node, fresh, number) = (listing.node, listing.fresh, listing.number);
+        if let Some(names) = &mut listing.names {
+            names.insert(self.hash.hash_one(&*entry.name));
+        }
+        if entry.kind == Kind::Directory {
+            self.check_loop(&entry)?;
+        }
+        if entry.name == b"." {
+            if self.options.modes && !self.dirs.is_absent(node) {
+                self.attributes.push((node, entry));
+            }
+            return Ok(());
+        }
+        let renamed = (number == ROOT).then_some(self.rename.as_ref()).flatten().cloned();
+        if let Some(renamed) = renamed {
+            entry.name = renamed.into_vec();
+        }
+        let name = OsString::from_vec(entry.name.clone());
+        let unasked = self.options.everything && entry.kind == Kind::File && entry.same.is_none();
+        if let Err(problem) = self.place(node, fresh, &name, entry, bytes) {
+            self.not_stored(node, &name, Op::Create, problem);
+            if unasked {
+                self.refuse(node, &name, bytes);
+            }
+        }
+        Ok(())
+    }
+
+    /// A destination inside the source would be copied into itself for ever.
+    fn check_loop(&self, entry: &Entry) -> Result<(), Fault> {
+        let id = FileId { device: entry.id.0, inode: entry.id.1 };
+        if !self.machine || self.dirs.is_absent(0) || self.dirs.id(0) != id {
+            return Ok(());
+        }
+        let what = format!("\"{}\" is the source, or lies in it", self.top.display());
+        Err(Fault::user(Code::PathRefused, what)
+            .advise("choose a destination outside the source")
+            .at(self.top.as_os_str()))
+    }
+
+    fn place(&mut self, node: Node, fresh: bool, name: &OsStr, entry: Box<Entry>, bytes: usize) -> Result<(), Problem> {
+        if self.dirs.is_absent(node) {
+            return self.place_nowhere(node, name, entry, bytes);
+        }
+        let dir = self.dirs.file(node)?;
+        let there = match fresh {
+            true => None,
+            false => match statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW) {
+                Ok(stat) => Some(stat),
+                Err(Errno::NOENT) => None,
+                Err(errno) => return Err(errno.into()),
+            },
+        };
+        if let (Some(stat), Some(listing)) = (&there, &mut self.listing) {
+            let one_name = stat.st_nlink == 1 || FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+            // Two names for one file: a file system that ignores case.
+            if one_name && !listing.found.insert(stat.st_ino) {
+                return Err(Problem::Appeared);
+            }
+        }
+        self.guard.check(self.dirs.id(node), name, there.as_ref().map(FileId::of))?;
+        match entry.kind {
+            Kind::Directory => self.directory(node, &dir, name, entry, there.as_ref()),
+            Kind::Link => self.link(node, &dir, name, &entry, there.as_ref()),
+            Kind::File => self.file(node, &dir, name, entry, there.as_ref(), bytes),
+        }
+    }
+
+    /// In a trial run, in a directory that is not there; or in one that could not be made.
+    fn place_nowhere(&mut self, node: Node, name: &OsStr, entry: Box<Entry>, bytes: usize) -> Result<(), Problem> {
+        let is_directory = entry.kind == Kind::Directory;
+        if !self.options.dry_run {
+            // Its directory was reported.
+            if self.options.everything && entry.kind == Kind::File && entry.same.is_none() {
+                self.refuse(node, name, bytes);
+            }
+            return Ok(());
+        }
+        if is_directory {
+            let below = self.dirs.add_absent(Some(node), name);
+            self.numbers.insert(self.last, (below, true));
+        }
+        if entry.kind == Kind::File && entry.same.is_none() {
+            let expected =
+                Expected { node, entry, replaces: false, exists: false, refused: false, bytes, name: name.to_owned() };
+            self.want(self.last, expected);
+        } else {
+            self.changed(self.last, node, name, is_directory);
+        }
+        Ok(())
+    }
+
+    /// A file whose content comes unasked, and that can't be stored: its content is thrown away.
+    fn refuse(&mut self, node: Node, name: &OsStr, bytes: usize) {
+        let entry = Box::new(Entry::new(Kind::File, name.as_bytes().to_vec()));
+        self.want(
+            self.last,
+            Expected { node, entry, replaces: false, exists: false, refused: true, bytes, name: name.to_owned() },
+        );
+    }
+
+    fn directory(
+        &mut self,
+        node: Node,
+        dir: &Arc<OwnedFd>,
+        name: &OsStr,
+        entry: Box<Entry>,
+        there: Option<&Stat>,
+    ) -> Result<(), Problem> {
+        let is_directory = there.map(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory);
+        let makes = match is_directory {
+            Some(true) => false,
+            Some(false) if self.options.everything => return Err(Problem::NotDirectory),
+            Some(false) => {
+                if !self.options.dry_run {
+                    unlinkat(dir, name, AtFlags::empty())?;
+                }
+                true
+            }
+            None => true,
+        };
+        if makes {
+            self.changed(self.last, node, name, true);
+        }
+        if makes && self.options.dry_run {
+            let below = self.dirs.add_absent(Some(node), name);
+            self.numbers.insert(self.last, (below, true));
+            return Ok(());
+        }
+        if makes {
+            let mode = if self.options.modes { 0o700 } else { entry.mode & 0o777 | 0o700 };
+            mkdirat(dir, name, Mode::from_raw_mode(mode)).map_err(|errno| match errno {
+                Errno::EXIST => Problem::Appeared,
+                errno => errno.into(),
+            })?;
+            self.dirty.add(node);
+        }
+        let below = self.dirs.add(node, name)?;
+        self.guard.check_directory(self.dirs.id(below))?;
+        if makes {
+            self.dirty.add(below);
+        }
+        self.numbers.insert(self.last, (below, makes));
+        if !makes && !self.options.dry_run && self.options.modes {
+            let stat = there.map_or_else(|| fstat(dir), |stat| Ok(*stat))?;
+            // Without these nothing could be stored in it meanwhile.
+            if stat.st_mode & 0o700 != 0o700 {
+                let file = self.dirs.file(below)?;
+                let _ = rustix::fs::fchmod(&*file, Mode::from_raw_mode(stat.st_mode & 0o7777 | 0o700));
+            }
+            if !attributes::are_same(&entry, &stat, dir, name, &self.options) {
+                self.changed(self.last, node, name, true);
+            }
+        }
+        if self.options.modes || makes && entry.mode & 0o700 != 0o700 {
+            self.attributes.push((below, entry));
+        }
+        Ok(())
+    }
+
+    fn link(
+        &mut self,
+        node: Node,
+        dir: &OwnedFd,
+        name: &OsStr,
+        entry: &Entry,
+        there: Option<&Stat>,
+    ) -> Result<(), Problem> {
+        let target = OsStr::from_bytes(&entry.target);
+        let kind = there.map(|stat| FileType::from_raw_mode(stat.st_mode));
+        if kind == Some(FileType::Symlink) && readlinkat(dir, name, Vec::new())?.as_bytes() == entry.target {
+            if !self.options.dry_run {
+                attributes::give_link(dir, name, entry, &self.options)?;
+            }
+            return Ok(());
+        }
+        if kind == Some(FileType::Directory) {
+            if !self.options.delete {
+                return Err(Problem::DirectoryInTheWay);
+            }
+            if !self.options.dry_run {
+                let guard = &self.guard;
+                deletion::remove_all(dir, name, &mut |id, name, stat| guard.check(id, name, Some(FileId::of(stat))))?;
+            }
+        }
+        self.changed(self.last, node, name, false);
+        if self.options.dry_run {
+            return Ok(());
+        }
+        self.dirty.add(node);
+        if kind.is_none() || kind == Some(FileType::Directory) {
+            symlinkat(target, dir, name)?;
+        } else {
+            let temporary = self.journal.name(&self.dirs, node, name)?;
+            symlinkat(target, dir, &temporary)?;
+            if let Err(errno) = renameat(dir, &temporary, dir, name) {
+                let _ = unlinkat(dir, &temporary, AtFlags::empty());
+                return Err(errno.into());
+            }
+        }
+        Ok(attributes::give_link(dir, name, entry, &self.options)?)
+    }
+
+    fn file(
+        &mut self,
+        node: Node,
+        dir: &Arc<OwnedFd>,
+        name: &OsStr,
+        entry: Box<Entry>,
+        there: Option<&Stat>,
+        bytes: usize,
+    ) -> Result<(), Problem> {
+        let number = self.last;
+        if entry.shared {
+            self.shared.insert(number, (node, name.into()));
+        }
+        if let Some(first) = entry.same {
+            // The names of one file become one when all contents are there.
+            self.links.push((node, name.into(), first, number));
+            return Ok(());
+        }
+        let mut replaces = false;
+        if let Some(stat) = there {
+            match FileType::from_raw_mode(stat.st_mode) {
+                FileType::Directory if !self.options.delete || self.options.everything => {
+                    return Err(Problem::DirectoryInTheWay);
+                }
+                FileType::RegularFile => {
+                    replaces = true;
+                    if !self.options.everything && self.is_unchanged(dir, name, &entry, stat)? {
+                        self.summary.unchanged += 1;
+                        return self.keep(node, dir, name, &entry, stat);
+                    }
+                    self.may_replace(dir, name)?;
+                }
+                _ => {}
+            }
+        }
+        self.changed_file(node, name);
+        self.want(
+            number,
+            Expected { node, entry, replaces, exists: there.is_some(), refused: false, bytes, name: name.to_owned() },
+        );
+        Ok(())
+    }
+
+    fn changed_file(&mut self, node: Node, name: &OsStr) {
+        if !self.announce {
+            self.changed(self.last, node, name, false);
+        }
+    }
+
+    fn may_replace(&self, dir: &OwnedFd, name: &OsStr) -> Result<(), Problem> {
+        // As cp and scp do, and unlike rsync: a file that its user may not write is not replaced by a copy.
+        if self.options.everything
+            && let Err(errno) = accessat(dir, name, Access::WRITE_OK, AtFlags::EACCESS)
+            && errno != Errno::NOENT
+        {
+            return Err(errno.into());
+        }
+        match is_mount_point(dir, name) {
+            true => Err(Problem::MountPoint),
+            false => Ok(()),
+        }
+    }
+
+    fn is_unchanged(&self, dir: &OwnedFd, name: &OsStr, entry: &Entry, stat: &Stat) -> Result<bool, Problem> {
+        let there = Facts { size: stat.st_size as u64, modified: attributes::modified(stat) };
+        match compare(entry, &there) {
+            Some(same) => Ok(same),
+            None => Ok(Some(content::digest(dir, name, &self.guard)?) == entry.digest),
+        }
+    }
+
+    /// A file whose content is the right one: its attributes are made so, where that is asked for.
+    fn keep(&mut self, node: Node, dir: &OwnedFd, name: &OsStr, entry: &Entry, stat: &Stat) -> Result<(), Problem> {
+        let time = self.options.times && attributes::modified(stat) != entry.modified;
+        if !time && attributes::are_same(entry, stat, dir, name, &self.options) {
+            return Ok(());
+        }
+        self.changed(self.last, node, name, false);
+        if self.options.dry_run {
+            return Ok(());
+        }
+        self.dirty = Dirty::Much;
+        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = openat(dir, name, flags, Mode::empty())?;
+        if FileId::of(&fstat(&file)?) != FileId::of(stat) {
+            return Err(Errno::STALE.into());
+        }
+        attributes::give(&file, entry, &self.options)?;
+        match self.options.times {
+            true => attributes::set_time(&file, entry.modified),
+            false => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! The end where the files land.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use unglue_host::store::Store;
+use unglue_host::store::tree::{Batch, Committed, Landed, Landing, Step, Taken, TreeSink, Why};
+use unglue_link::{Link, RecvStream, SendStream};
+use unglue_proto::message::tree::Summary;
+use unglue_proto::{Code, Fault};
+
+use super::{Broken, TreeListener, TreeUpdate, write_some};
+
+/// Bytes that are read from a stream at once.
+const READ: usize = 256 * 1024;
+/// Bytes of records that wait to be looked at; more stay in the stream.
+const WAITING: usize = 1024 * 1024;
+
+type Worked = Result<(Box<TreeSink>, Result<Step, Fault>), Fault>;
+type Ended = Result<Landed, (u64, Why)>;
+
+struct Receiving<'a> {
+    link: &'a Link,
+    store: &'a Store,
+    sink: Option<Box<TreeSink>>,
+    flow: RecvStream,
+    answers: SendStream,
+    listener: TreeListener<'a>,
+    /// Records that wait to be looked at.
+    pieces: Vec<Bytes>,
+    held: usize,
+    /// Answers that wait to be sent.
+    unsent: VecDeque<Bytes>,
+    ended: bool,
+    batch: Option<Batch>,
+    committed: Option<Committed>,
+    beside: JoinSet<Ended>,
+    moved: (mpsc::UnboundedSender<u64>, mpsc::UnboundedReceiver<u64>),
+}
+
+/// Receives a tree, and returns when it is complete and durable.
+///
+/// # Errors
+/// It broke off. What is in place stays, and temporary files are removed.
+pub(super) async fn receive(
+    link: &Link,
+    store: &Store,
+    sink: TreeSink,
+    (flow, answers): (RecvStream, SendStream),
+    listener: TreeListener<'_>,
+) -> Result<Summary, Broken> {
+    let receiving = Receiving {
+        link,
+        store,
+        sink: Some(Box::new(sink)),
+        flow,
+        answers,
+        listener,
+        pieces: Vec::new(),
+        held: 0,
+        unsent: VecDeque::new(),
+        ended: false,
+        batch: None,
+        committed: None,
+        beside: JoinSet::new(),
+        moved: mpsc::unbounded_channel(),
+    };
+    receiving.run().await
+}
+
+impl Receiving<'_> {
+    async fn run(mut self) -> Result<Summary, Broken> {
+        let mut work: Option<Pin<Box<dyn Future<Output = Worked> + Send>>> = None;
+        let mut commit: Option<Pin<Box<dyn Future<Output = Result<Committed, Fault>> + Send>>> = None;
+        loop {
+            if commit.is_none()
+                && let Some(batch) = self.batch.take()
+            {
+                let store = self.store.clone();
+                commit = Some(Box::pin(async move { store.work(move || batch.commit()).await }));
+            }
+            // A batch that waits for the one before holds files back: no more are taken meanwhile.
+            if work.is_none()
+                && self.batch.is_none()
+                && !self.pieces.is_empty()
+                && let Some(sink) = self.sink.take()
+            {
+                let pieces = std::mem::take(&mut self.pieces);
+                self.held = 0;
+                let store = self.store.clone();
+                work = Some(Box::pin(async move { store.work(move || take(sink, &pieces)).await }));
+            }
+            let idle = work.is_none() && commit.is_none() && self.batch.is_none() && self.pieces.is_empty();
+            if self.ended && idle && self.beside.is_empty() {
+                break;
+            }
+            tokio::select! {
+                worked = async { work.as_mut().expect("it is there").await }, if work.is_some() => {
+                    work = None;
+                    let (sink, step) = worked.map_err(Broken::Here)?;
+                    self.sink = Some(sink);
+                    self.step(step?)?;
+                }
+                done = async { commit.as_mut().expect("it is there").await },
+                    if commit.is_some() && self.sink.is_some() =>
+                {
+                    commit = None;
+                    let committed = done.map_err(Broken::Here)?;
+                    self.sink.as_mut().expect("no work is under way").committed(committed);
+                }
+                written = write_front(&mut self.answers, &mut self.unsent), if !self.unsent.is_empty() => written?,
+                read = self.flow.read(READ), if !self.ended && self.held < WAITING => match read? {
+                    Some(bytes) => {
+                        self.held += bytes.len();
+                        self.pieces.push(bytes);
+                    }
+                    None => self.ended = true,
+                },
+                Some(ended) = self.beside.join_next(), if !self.beside.is_empty() && self.sink.is_some() => {
+                    let ended = ended.map_err(|error| Fault::us(format!("a file was not received: {error}")))?;
+                    self.sink.as_mut().expect("no work is under way").beside_ended(ended);
+                }
+            }
+            self.report();
+        }
+        self.conclude().await
+    }
+
+    fn step(&mut self, step: Step) -> Result<(), Broken> {
+        if !step.answers.is_empty() {
+            self.unsent.push_back(step.answers);
+        }
+        for (number, landing) in step.beside {
+            let stream = self.link.claim(number)?;
+            let (store, moved) = (self.store.clone(), self.moved.0.clone());
+            self.beside.spawn(land(store, stream, landing, moved));
+        }
+        self.batch = step.batch;
+        Ok(())
+    }
+
+    fn report(&mut self) {
+        let Some(sink) = &mut self.sink else { return };
+        while let Ok(bytes) = self.moved.1.try_recv() {
+            sink.beside_moved(bytes);
+        }
+        sink.events().into_iter().for_each(|event| (self.listener)(TreeUpdate::Event(event)));
+        (self.listener)(TreeUpdate::Moving(sink.moving()));
+    }
+
+    /// Everything has come: completes the tree, and sends the last answers.
+    async fn conclude(mut self) -> Result<Summary, Broken> {
+        debug_assert!(self.committed.is_none());
+        let mut sink = self.sink.take().expect("no work is under way");
+        let finished = self.store.work(move || {
+            let finished = sink.finish();
+            (sink, finished)
+        });
+        let (sink, finished) = finished.await?;
+        self.sink = Some(sink);
+        self.report();
+        self.unsent.push_back(finished?.into());
+        while !self.unsent.is_empty() {
+            write_front(&mut self.answers, &mut self.unsent).await?;
+        }
+        self.answers.finish();
+        let sink = self.sink.take().expect("no work is under way");
+        Ok(sink.summary().clone())
+    }
+}
+
+fn take(mut sink: Box<TreeSink>, pieces: &[Bytes]) -> (Box<TreeSink>, Result<Step, Fault>) {
+    let step = sink.take_all(pieces.iter().map(|piece| &piece[..]));
+    (sink, step)
+}
+
+async fn write_front(stream: &mut SendStream, pieces: &mut VecDeque<Bytes>) -> Result<(), unglue_link::StreamError> {
+    if let Some(front) = pieces.front_mut() {
+        write_some(stream, front).await?;
+        if front.is_empty() {
+            pieces.pop_front();
+        }
+    }
+    Ok(())
+}
+
+/// Receives a large file on its own stream.
+async fn land(
+    store: Store,
+    mut stream: RecvStream,
+    mut landing: Box<Landing>,
+    moved: mpsc::UnboundedSender<u64>,
+) -> Ended {
+    let number = landing.number();
+    let broken = |fault: Fault| Err((number, Why::broken(fault)));
+    loop {
+        let mut pieces = match stream.read(READ).await {
+            Ok(Some(bytes)) => vec![bytes],
+            Ok(None) => return broken(Fault::peer(Code::BadMessage, "a large file's stream ended within the file")),
+            Err(error) => return broken(error.into()),
+        };
+        // What has come already is written in one go.
+        let mut length = pieces[0].len();
+        while length < READ
+            && let Some(Ok(Some(more))) = ready(&mut stream)
+        {
+            length += more.len();
+            pieces.push(more);
+        }
+        let taken = store.work(move || {
+            let mut total = 0;
+            let mut landing = landing;
+            for piece in &pieces {
+                match landing.take(piece) {
+                    (bytes, Taken::More(more)) => {
+                        total += bytes;
+                        landing = more;
+                    }
+                    (bytes, other) => return (total + bytes, other),
+                }
+            }
+            (total, Taken::More(landing))
+        });
+        match taken.await {
+            Err(fault) => return broken(fault),
+            Ok((bytes, taken)) => {
+                let _ = moved.send(bytes);
+                match taken {
+                    Taken::More(more) => landing = more,
+                    Taken::Whole(landed) => return Ok(*landed),
+                    Taken::Refused(number, why) => return Err((number, why)),
+                }
+            }
+        }
+    }
+}
+
+/// What can be read at once.
+fn ready(stream: &mut RecvStream) -> Option<Result<Option<Bytes>, unglue_link::StreamError>> {
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    match stream.poll_read(&mut context, READ) {
+        std::task::Poll::Ready(read) => Some(read),
+        std::task::Poll::Pending => None,
+    }
+}

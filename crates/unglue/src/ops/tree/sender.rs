@@ -1,0 +1,246 @@
+//! The end that has the files.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use unglue_host::store::Store;
+use unglue_host::store::tree::{Content, Ended, Produced, TreeEvent, TreeSource};
+use unglue_link::{Link, RecvStream, SendStream};
+use unglue_proto::Fault;
+use unglue_proto::message::tree::Summary;
+use unglue_proto::tree::Record;
+
+use super::{Broken, TreeListener, TreeUpdate, write_some};
+
+/// Bytes that are read from the answers at once.
+const READ: usize = 64 * 1024;
+/// Answers that wait to be looked at; more stay in the stream.
+const WAITING: usize = 1024 * 1024;
+/// Pieces that wait to be sent.
+const PIECES: usize = 2;
+/// Bytes of a large file that are read at once.
+const PIECE: usize = 256 * 1024;
+
+/// What one piece of work gives back.
+type Worked = Result<(Box<TreeSource>, Result<Produced, Fault>), Fault>;
+
+/// A transfer under way.
+struct Sending<'a> {
+    link: &'a Link,
+    store: &'a Store,
+    source: Option<Box<TreeSource>>,
+    flow: SendStream,
+    answers: RecvStream,
+    /// Whether the user is at the other end.
+    announce: bool,
+    listener: TreeListener<'a>,
+    /// Records that wait to be sent.
+    pieces: VecDeque<Bytes>,
+    /// Answers that wait to be looked at.
+    waiting: Vec<u8>,
+    /// Whether asking the source again can bring something.
+    stirred: bool,
+    finished: bool,
+    beside: JoinSet<(u64, Option<Ended>)>,
+    moved: (mpsc::UnboundedSender<u64>, mpsc::UnboundedReceiver<u64>),
+}
+
+/// Sends a tree, and waits until the receiver has it.
+///
+/// # Errors
+/// It broke off.
+pub(super) async fn send(
+    link: &Link,
+    store: &Store,
+    source: TreeSource,
+    (flow, answers): (SendStream, RecvStream),
+    announce: bool,
+    listener: TreeListener<'_>,
+) -> Result<Summary, Broken> {
+    let sending = Sending {
+        link,
+        store,
+        source: Some(Box::new(source)),
+        flow,
+        answers,
+        announce,
+        listener,
+        pieces: VecDeque::new(),
+        waiting: Vec::new(),
+        stirred: true,
+        finished: false,
+        beside: JoinSet::new(),
+        moved: mpsc::unbounded_channel(),
+    };
+    sending.run().await
+}
+
+impl Sending<'_> {
+    async fn run(mut self) -> Result<Summary, Broken> {
+        let mut work: Option<Pin<Box<dyn Future<Output = Worked> + Send>>> = None;
+        loop {
+            if work.is_none()
+                && self.stirred
+                && self.pieces.len() < PIECES
+                && let Some(source) = self.source.take()
+            {
+                self.stirred = false;
+                let answers = std::mem::take(&mut self.waiting);
+                let store = self.store.clone();
+                work = Some(Box::pin(async move { store.work(move || ask(source, &answers)).await }));
+            }
+            if self.finished && self.pieces.is_empty() && self.beside.is_empty() && work.is_none() {
+                break;
+            }
+            tokio::select! {
+                worked = async { work.as_mut().expect("it is there").await }, if work.is_some() => {
+                    work = None;
+                    let (source, produced) = worked.map_err(Broken::Here)?;
+                    self.source = Some(source);
+                    self.produced(produced?).await?;
+                }
+                written = write_front(&mut self.flow, &mut self.pieces), if !self.pieces.is_empty() => written?,
+                read = self.answers.read(READ), if self.waiting.len() < WAITING => {
+                    let Some(bytes) = read? else {
+                        let what = "the receiver ended its answers before everything was sent";
+                        return Err(Fault::peer(unglue_proto::Code::BadMessage, what).into());
+                    };
+                    self.waiting.extend_from_slice(&bytes);
+                    self.stirred = true;
+                }
+                Some(ended) = self.beside.join_next(), if !self.beside.is_empty() && self.source.is_some() => {
+                    let (entry, ended) = ended.map_err(|error| Fault::us(format!("a file was not sent: {error}")))?;
+                    self.source().beside_ended(entry, ended);
+                    self.stirred = true;
+                }
+            }
+            self.report();
+        }
+        self.conclude().await
+    }
+
+    fn source(&mut self) -> &mut TreeSource {
+        self.source.as_mut().expect("no work is under way")
+    }
+
+    async fn produced(&mut self, produced: Produced) -> Result<(), Broken> {
+        match produced {
+            Produced::Piece(piece) => {
+                self.pieces.push_back(piece);
+                self.stirred = true;
+            }
+            Produced::Beside(entry, content) => {
+                let stream = self.link.open_unidirectional().await?;
+                let mut record = Vec::new();
+                Record::Beside { entry, stream: stream.number() }.encode(&mut record);
+                self.pieces.push_back(record.into());
+                let (store, moved) = (self.store.clone(), self.moved.0.clone());
+                self.beside.spawn(async move { (entry, send_beside(store, stream, entry, content, moved).await) });
+                self.stirred = true;
+            }
+            Produced::Waiting => {}
+            Produced::Finished => self.finished = true,
+        }
+        Ok(())
+    }
+
+    /// Tells the user what happened, or the other end, if the user is there.
+    fn report(&mut self) {
+        let Some(source) = &mut self.source else { return };
+        while let Ok(bytes) = self.moved.1.try_recv() {
+            source.beside_moved(bytes);
+        }
+        for event in source.events() {
+            match event {
+                TreeEvent::Problem(fault) if self.announce => {
+                    let json = serde_json::to_vec(&fault).unwrap_or_default();
+                    let mut record = Vec::new();
+                    Record::Problem { fault: &json }.encode(&mut record);
+                    self.pieces.push_back(record.into());
+                }
+                _ if self.announce => {}
+                event => (self.listener)(TreeUpdate::Event(event)),
+            }
+        }
+        if !self.announce {
+            (self.listener)(TreeUpdate::Moving(source.moving()));
+        }
+    }
+
+    /// Everything is sent: waits for the last answers.
+    async fn conclude(mut self) -> Result<Summary, Broken> {
+        self.report();
+        while let Some(mut piece) = self.pieces.pop_front() {
+            while !piece.is_empty() {
+                write_some(&mut self.flow, &mut piece).await?;
+            }
+        }
+        self.flow.finish();
+        let mut source = self.source.take().expect("no work is under way");
+        source.answer(&std::mem::take(&mut self.waiting))?;
+        while let Some(bytes) = self.answers.read(READ).await? {
+            source.answer(&bytes)?;
+            if !self.announce {
+                source.events().into_iter().for_each(|event| (self.listener)(TreeUpdate::Event(event)));
+            }
+        }
+        Ok(source.summary()?)
+    }
+}
+
+fn ask(mut source: Box<TreeSource>, answers: &[u8]) -> (Box<TreeSource>, Result<Produced, Fault>) {
+    let produced = source.answer(answers).map(|()| source.next());
+    (source, produced)
+}
+
+async fn write_front(stream: &mut SendStream, pieces: &mut VecDeque<Bytes>) -> Result<(), unglue_link::StreamError> {
+    if let Some(front) = pieces.front_mut() {
+        write_some(stream, front).await?;
+        if front.is_empty() {
+            pieces.pop_front();
+        }
+    }
+    Ok(())
+}
+
+/// Sends a large file on a stream of its own. `None`: the receiver wants no more of it, and reports why.
+async fn send_beside(
+    store: Store,
+    mut stream: SendStream,
+    entry: u64,
+    content: Box<Content>,
+    moved: mpsc::UnboundedSender<u64>,
+) -> Option<Ended> {
+    let mut head = Vec::with_capacity(PIECE + PIECE / 2);
+    content.begin(entry, &mut head);
+    let fill = |mut content: Box<Content>, mut out: Vec<u8>| {
+        let store = store.clone();
+        async move {
+            let filled = store.work(move || {
+                let before = content.data();
+                let ended = content.fill(PIECE, &mut out);
+                let data = ended.as_ref().map_or(content.data(), |ended| ended.data) - before;
+                (content, out, ended, data)
+            });
+            filled.await.ok()
+        }
+    };
+    let mut next = fill(content, head).await?;
+    loop {
+        let (content, piece, ended, data) = next;
+        let _ = moved.send(data);
+        if let Some(ended) = ended {
+            stream.write_all(piece.into()).await.ok()?;
+            stream.finish();
+            return Some(ended);
+        }
+        // The next bytes are read while these are sent.
+        let (written, filled) =
+            tokio::join!(stream.write_all(piece.into()), fill(content, Vec::with_capacity(PIECE + PIECE / 2)));
+        written.ok()?;
+        next = filled?;
+    }
+}
