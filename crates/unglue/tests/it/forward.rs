@@ -7,12 +7,13 @@ mod refusals;
 mod socks;
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use unglue::{Client, Forward, Forwarded, Place};
+use unglue_testkit::relay::{Relay, Towards};
 
 use super::site::{Site, soon, within};
 
@@ -129,6 +130,25 @@ fn a_thousand_connections_are_open_at_once_and_one_more_is_refused() {
             }
         })
         .await;
+    });
+}
+
+#[test]
+fn setting_a_connection_up_takes_one_round_trip() {
+    within(60, async || {
+        let (site, echo) = (Site::new(), echo().await);
+        let serving = site.serve();
+        let relay = Relay::start(serving.address(), 4).await.expect("a relay");
+        let client = site.connect(relay.address()).await;
+        let forwarded = forward(&client, &[local(echo)]).await;
+        let one_way = Duration::from_millis(500);
+        relay.set_delay(Towards::Server, one_way);
+        relay.set_delay(Towards::Client, one_way);
+        let start = Instant::now();
+        assert_eq!(exchange(listens(&forwarded, 0), b"hello").await, b"hello");
+        let trips = start.elapsed().as_secs_f64() / (2.0 * one_way.as_secs_f64());
+        // The bytes travel along with the request, and come back with the answer.
+        assert!((1.0..1.9).contains(&trips), "{trips:.2} round trips");
     });
 }
 

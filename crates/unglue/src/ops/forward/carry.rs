@@ -9,11 +9,8 @@ use unglue_proto::{Code, Fault};
 
 use super::socket::Socket;
 
-/// Bytes that are read from a socket at once.
-const READ: usize = 64 * 1024;
-
-/// The size of a buffer that several reads share.
-const BUFFER: usize = 4 * READ;
+/// Bytes that are read from a socket at once, at first and at most: as many as its sender makes use of.
+const READ: [usize; 2] = [16 * 1024, 256 * 1024];
 
 /// Bytes that are taken from a stream at once.
 const TAKE: usize = 256 * 1024;
@@ -83,27 +80,27 @@ impl Drop for ResetOnDrop {
 
 /// Memory is taken once there is something to read: an idle connection has no buffer.
 async fn from_socket(socket: &Socket, mut up: SendStream) -> Result<u64, Broken> {
-    let (mut total, mut buffer) = (0, BytesMut::new());
+    let [least, most] = READ;
+    let (mut total, mut size) = (0, least);
     loop {
         tokio::select! {
             biased;
             readable = socket.readable() => readable?,
             why = up.stopped() => return Err(why.into()),
         }
-        if buffer.capacity() < READ {
-            buffer = BytesMut::with_capacity(BUFFER);
-        }
+        let mut buffer = BytesMut::with_capacity(size);
         match socket.try_read(&mut buffer) {
             Ok(0) => break,
             Ok(read) => {
                 total += read as u64;
-                up.write_all(buffer.split().freeze()).await?;
-                if read < READ {
-                    // Little at a time: the buffer is not worth keeping.
-                    buffer = BytesMut::new();
+                if read >= size {
+                    size = most.min(2 * size);
+                } else if read < size / 4 {
+                    size = least.max(size / 2);
                 }
+                up.write_all(buffer.freeze()).await?;
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => buffer = BytesMut::new(),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => return Err(error.into()),
         }
     }
