@@ -50,11 +50,7 @@ pub(crate) fn run(args: &CpArgs) -> Result<ExitCode, Complaint> {
 
 /// Ctrl-C has no remote command to go to: the file under way is discarded on both sides.
 fn interrupted(wish: Wish) -> Complaint {
-    let signal = match wish {
-        Wish::Interrupt => 2,
-        Wish::End(signal) => signal,
-    };
-    Complaint::new("interrupted; the file under way was not copied").exit(128 + signal)
+    Complaint::new("interrupted; the file under way was not copied").exit(128 + wish.signal())
 }
 
 /// Whether the other files have no chance either.

@@ -13,7 +13,7 @@ use crate::args::connection::ConnectionArgs;
 use crate::args::files::{FilesPlan, HashArgs, LsArgs, MkdirArgs, MvArgs, RmArgs, StatArgs};
 use crate::calendar::date;
 use crate::complaint::{Complaint, FAILED, say};
-use crate::{runtime, standard};
+use crate::{jobs, runtime, standard};
 
 /// Something was not done.
 const NOT_ALL: u8 = 1;
@@ -43,8 +43,11 @@ pub(crate) fn mv(args: &MvArgs) -> Result<ExitCode, Complaint> {
     run(args.plan(), &args.connection, Form::Nothing)
 }
 
-/// Removes files.
+/// Removes files, or forgets a command.
 pub(crate) fn rm(args: &RmArgs) -> Result<ExitCode, Complaint> {
+    if let Some((host, job)) = args.job() {
+        return jobs::remove(&host, &args.connection, &job);
+    }
     run(args.plan(), &args.connection, Form::Nothing)
 }
 
@@ -198,7 +201,7 @@ mod tests {
     #[test]
     fn modes_are_shown_as_ls_shows_them() {
         assert_eq!(mode(&entry(EntryKind::Directory, 0o755)), "drwxr-xr-x");
-        assert_eq!(mode(&entry(EntryKind::File, 0o4644)), "-rwSr--r--".replace("rwS", "rwS"));
+        assert_eq!(mode(&entry(EntryKind::File, 0o4644)), "-rwSr--r--");
         assert_eq!(mode(&entry(EntryKind::Directory, 0o1777)), "drwxrwxrwt");
     }
 

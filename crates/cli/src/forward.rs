@@ -88,9 +88,11 @@ async fn until_interrupted(mut forwarded: Forwarded, mut signals: Signals) -> Re
                 Notice::Ended(fault) => return Err(fault.into()),
                 notice => tell(&notice),
             },
-            wish = signals.next() => return match wish {
-                Wish::Interrupt => Ok(ExitCode::SUCCESS),
-                Wish::End(signal) => Ok(ExitCode::from(128 + signal)),
+            wish = signals.next() => match wish {
+                Wish::Interrupt => return Ok(ExitCode::SUCCESS),
+                Wish::End(signal) => return Ok(ExitCode::from(128 + signal)),
+                // There is nothing to leave behind.
+                Wish::Detach => {}
             },
         }
     }

@@ -6,8 +6,10 @@
 mod access;
 mod allocator;
 mod args;
+mod batch;
 mod blocking;
 mod calendar;
+mod clock;
 mod complaint;
 mod cp;
 mod demo;
@@ -18,6 +20,7 @@ mod forward;
 #[allow(rustdoc::broken_intra_doc_links)]
 mod frame;
 mod host_prompt;
+mod jobs;
 mod key;
 mod lab;
 mod local_store;
@@ -34,6 +37,7 @@ mod runtime;
 mod serve;
 mod signals;
 mod standard;
+mod systemd;
 mod trees;
 mod typed;
 mod warnings;
@@ -69,6 +73,12 @@ fn run(command: Command) -> Result<ExitCode, Complaint> {
     }
     match command {
         Command::Exec(args) => exec::run(&args),
+        Command::Jobs(args) => jobs::list(&args),
+        Command::Attach(args) => jobs::attach(&args),
+        Command::Logs(args) => jobs::logs(&args),
+        Command::Wait(args) => jobs::wait(&args),
+        Command::Signal(args) => jobs::signal(&args),
+        Command::Run(args) => batch::run(&args),
         Command::Repl(args) => repl::run(&args),
         Command::Cp(args) => cp::run(&args),
         Command::Forward(args) => forward::run(&args),
@@ -92,7 +102,6 @@ fn run(command: Command) -> Result<ExitCode, Complaint> {
 
 /// Whether a private key comes into this process's memory.
 fn uses_keys(command: &Command) -> bool {
-    use Command::{Cp, Demo, Exec, Forward, Hash, Key, Ls, Mkdir, Mv, Repl, Rm, Serve, Stat, Sync};
-    let moves_files = matches!(command, Cp(_) | Sync(_) | Ls(_) | Stat(_) | Mkdir(_) | Mv(_) | Rm(_) | Hash(_));
-    moves_files || matches!(command, Demo(_) | Exec(_) | Forward(_) | Key(_) | Repl(_) | Serve(_))
+    use Command::{Completions, Frame, Lab, Man, Struct};
+    !matches!(command, Completions(_) | Frame(_) | Lab(_) | Man(_) | Struct(_))
 }

@@ -12,7 +12,7 @@ use crate::args::serve::{Allowed, ServeArgs};
 use crate::blocking::blocking;
 use crate::complaint::Complaint;
 use crate::signals::Signals;
-use crate::{log, runtime, standard};
+use crate::{log, runtime, standard, systemd};
 
 /// Serves until a signal ends it.
 ///
@@ -29,7 +29,11 @@ pub(crate) fn run(args: ServeArgs) -> Result<ExitCode, Complaint> {
             let why = "--allow files without --root is no boundary: a client that can write this user's files can run commands as this user";
             tracing::warn!(event = "unconfined_files", why, advice = "give --root DIR");
         }
+        let runs_commands = args.allows(Allowed::Exec);
         let server = Server::start(options(args))?;
+        if let Some(systemd::Danger { why, advice }) = systemd::danger().filter(|_| runs_commands) {
+            tracing::warn!(event = "jobs_in_danger", why, advice);
+        }
         announce(&server, json);
         until_ended(server, signals).await;
         Ok(ExitCode::SUCCESS)

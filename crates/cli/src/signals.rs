@@ -10,8 +10,21 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 pub(crate) enum Wish {
     /// Ctrl-C: interrupt what runs.
     Interrupt,
+    /// Ctrl-\\: leave what runs to itself.
+    Detach,
     /// End, closing the link in order; with the signal's number.
     End(u8),
+}
+
+impl Wish {
+    /// The number of the signal that it came by.
+    pub(crate) fn signal(self) -> u8 {
+        match self {
+            Wish::Interrupt => 2,
+            Wish::Detach => 3,
+            Wish::End(signal) => signal,
+        }
+    }
 }
 
 /// The signals as they come; those that were ignored from the start stay so.
@@ -20,6 +33,7 @@ pub(crate) struct Signals {
     interrupt: Option<Signal>,
     terminate: Option<Signal>,
     hangup: Option<Signal>,
+    quit: Option<Signal>,
 }
 
 impl Signals {
@@ -38,7 +52,17 @@ impl Signals {
             interrupt: take(SignalKind::interrupt())?,
             terminate: take(SignalKind::terminate())?,
             hangup: take(SignalKind::hangup())?,
+            quit: None,
         })
+    }
+
+    /// Takes SIGQUIT over as well, the signal of Ctrl-\\ on a terminal.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub(crate) fn take_detach(&mut self) -> io::Result<()> {
+        self.quit = Some(signal(SignalKind::quit())?);
+        Ok(())
     }
 
     /// Waits for the next one. Cancelling it loses nothing.
@@ -47,6 +71,7 @@ impl Signals {
             () = received(&mut self.interrupt) => Wish::Interrupt,
             () = received(&mut self.terminate) => Wish::End(15),
             () = received(&mut self.hangup) => Wish::End(1),
+            () = received(&mut self.quit) => Wish::Detach,
         }
     }
 }

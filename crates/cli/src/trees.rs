@@ -72,11 +72,8 @@ pub(crate) fn run(plan: TreePlan, connection: &ConnectionArgs) -> Result<ExitCod
 }
 
 fn interrupted(wish: Wish) -> Complaint {
-    let signal = match wish {
-        Wish::Interrupt => 2,
-        Wish::End(signal) => signal,
-    };
-    Complaint::new("interrupted; files that were complete are in place; run it again to go on").exit(128 + signal)
+    Complaint::new("interrupted; files that were complete are in place; run it again to go on")
+        .exit(128 + wish.signal())
 }
 
 async fn carry(

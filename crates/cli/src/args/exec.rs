@@ -6,10 +6,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgGroup, Args};
-use unglue::{Exec, Forward};
+use unglue::{Exec, Forward, Lease};
 
 use super::connection::ConnectionArgs;
 use super::forward::ForwardingArgs;
+use super::lease::LeaseArgs;
 use super::span::{parse_bytes, parse_timeout};
 use super::target::HostArg;
 
@@ -25,6 +26,9 @@ Examples:
   unglue exec --timeout 10s --json build.example ./check | jq .outcome
   unglue exec --outcome fd:3 build.example make 3>outcome.json
   unglue exec --env LANG --env CC=clang build.example make
+  unglue exec --lease keep=10m build.example make     # goes on over a lost connection
+  unglue exec --detach --name nightly build.example make
+  unglue exec --id deploy-42 build.example ./deploy   # at most once, however often you try
   unglue exec -R 9000:localhost:3000 web.example ./test   # ports, as for unglue forward
 
 The command starts with the first word after HOST that is not an option. You may write --
@@ -37,6 +41,9 @@ The JSON object:
                {\"spawn_failed\": {\"errno\": NAME, …}}, {\"refused\": FAULT} or
                {\"unreachable\": FAULT}: nothing ran
                {\"cancelled\": FAULT}: the client cancelled it, and it was killed
+               {\"output_limit\": {\"bytes\": N}}: it printed more than --limit and was killed
+               {\"not_kept\": OUTCOME}: it ran before under this id; its output was not kept
+               {\"unknown\": FAULT}: it is not known whether it ran, or how it ended
                {\"unkillable\": FAULT}: it could not be killed, and still runs
                {\"link_lost\": FAULT}: it is not known how it ended
                {\"corrupt\": FAULT}: what arrived is not what was sent
@@ -47,6 +54,14 @@ The JSON object:
                {\"base64\": …}, and data_cut_at if that is not all
   descendants  none, killed, left, unkillable
   wall_ms      milliseconds from the request to the outcome
+
+--events prints JSON lines, each with event and time:
+  started      id, and pid on the server
+  output       stream (stdout or stderr), offset in bytes, data as above
+  signal       signal: it was sent to the command
+  link_lost    why: the connection was lost, and another is being tried for
+  reattached   the connection is back; no output is missing or repeated
+  outcome      the fields of the JSON object; the last line
 
 Exit status:
   the command's own; 128+N if signal N ended it; 124 if it timed out; 126 if the
@@ -68,6 +83,9 @@ pub(crate) struct ExecArgs {
     /// Write the JSON object without the outputs to a file, or to an open file descriptor
     #[arg(long, value_name = "FILE|fd:N")]
     outcome: Option<OsString>,
+    /// Print what happens as JSON lines, the outputs included, and nothing else
+    #[arg(long, conflicts_with_all = ["json", "outcome"])]
+    events: bool,
     /// Feed standard input to the command
     #[arg(short = 'i', long)]
     stdin: bool,
@@ -92,6 +110,8 @@ pub(crate) struct ExecArgs {
     #[arg(last = true, value_name = "PROGRAM")]
     command: Vec<OsString>,
     #[command(flatten)]
+    pub(crate) lease: LeaseArgs,
+    #[command(flatten)]
     pub(crate) connection: ConnectionArgs,
     #[command(flatten)]
     forwarding: ForwardingArgs,
@@ -104,6 +124,8 @@ pub(crate) enum OutcomeTo {
     Exit,
     /// To standard output, with at most so many bytes of each output in it.
     Stdout { cap: u64 },
+    /// To standard output, as the last one of the events.
+    Events,
     /// To a file.
     File(PathBuf),
     /// To an open file descriptor.
@@ -114,6 +136,8 @@ pub(crate) enum OutcomeTo {
 #[derive(Debug)]
 pub(crate) struct ExecPlan {
     pub(crate) exec: Exec,
+    pub(crate) id: String,
+    pub(crate) lease: Lease,
     pub(crate) outcome: OutcomeTo,
     pub(crate) forwards: Vec<Forward>,
 }
@@ -141,7 +165,14 @@ impl ExecArgs {
         if self.keep_descendants {
             exec = exec.keep_descendants();
         }
-        Ok(ExecPlan { exec, outcome: self.outcome_to()?, forwards: self.forwarding.forwards()? })
+        let (exec, id) = self.lease.apply(exec);
+        let forwards = self.forwarding.forwards()?;
+        if self.lease.detaches() && !forwards.is_empty() {
+            return Err(
+                "-L, -R and -D end with this client, and --detach ends it at once; leave one of them out".into()
+            );
+        }
+        Ok(ExecPlan { exec, id, lease: self.lease.lease(), outcome: self.outcome_to()?, forwards })
     }
 
     /// The program, if no shell was asked for.
@@ -170,6 +201,7 @@ impl ExecArgs {
     fn outcome_to(&self) -> Result<OutcomeTo, String> {
         match &self.outcome {
             _ if self.json => Ok(OutcomeTo::Stdout { cap: self.json_cap.unwrap_or(JSON_CAP) }),
+            None if self.events => Ok(OutcomeTo::Events),
             None => Ok(OutcomeTo::Exit),
             Some(text) => match text.as_bytes().strip_prefix(b"fd:") {
                 Some(number) => descriptor(number),

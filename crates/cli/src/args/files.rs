@@ -81,14 +81,19 @@ pub(crate) struct MvArgs {
     pub(crate) connection: ConnectionArgs,
 }
 
-/// Remove files on another machine
+/// Remove files on another machine, or forget a command that has ended there
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
   unglue rm build.example:old.log
   unglue rm -r build.example:backup/2019
+  unglue rm build.example nightly                # the command with this name, and its output
 
-Symbolic links are removed, not followed.")]
+Symbolic links are removed, not followed.
+
+HOST ID forgets a command that unglue jobs lists. Its id stays used: a later exec --id with it is
+refused. A command that runs is left alone; end it first, with unglue signal.")]
+#[command(override_usage = "unglue rm [OPTIONS] HOST:PATH…\n       unglue rm [OPTIONS] HOST ID|NAME")]
 pub(crate) struct RmArgs {
     /// Remove directories with everything in them
     #[arg(short = 'r', long)]
@@ -177,6 +182,16 @@ impl MvArgs {
 }
 
 impl RmArgs {
+    /// The command to forget: `HOST ID`, where the second word can't be a file on a server.
+    pub(crate) fn job(&self) -> Option<(HostArg, String)> {
+        match &self.paths[..] {
+            [host, job] if !self.recursive && matches!(Place::parse(job), Ok(Place::Local(_))) => {
+                Some((host.to_str()?.parse().ok()?, job.to_str()?.to_owned()))
+            }
+            _ => None,
+        }
+    }
+
     pub(crate) fn plan(&self) -> Result<FilesPlan, String> {
         let recursive = self.recursive;
         plan(&self.paths, |path| Verb::Remove(Remove { path: path.as_os_str().into(), recursive }))

@@ -9,13 +9,16 @@ pub(crate) mod demo;
 pub(crate) mod exec;
 pub(crate) mod files;
 pub(crate) mod forward;
+pub(crate) mod jobs;
 pub(crate) mod key;
 pub(crate) mod lab;
+pub(crate) mod lease;
 pub(crate) mod manual;
 pub(crate) mod place;
 mod remote_command;
 pub(crate) mod repl;
 mod rules;
+pub(crate) mod run;
 pub(crate) mod serve;
 pub(crate) mod span;
 pub(crate) mod sync;
@@ -34,6 +37,7 @@ Examples:
   unglue demo                              # try it on this machine
   unglue serve                             # run a server on the other machine
   unglue exec build.example uname -a
+  unglue exec --detach build.example make  # prints an id for unglue attach, logs and wait
   unglue cp notes.txt build.example:
   unglue forward -L 8080:localhost:80 web.example
   unglue sync -a project/ build.example:project/
@@ -57,6 +61,12 @@ pub(crate) struct CommandLine {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Exec(exec::ExecArgs),
+    Jobs(jobs::JobsArgs),
+    Attach(jobs::AttachArgs),
+    Logs(jobs::LogsArgs),
+    Wait(jobs::WaitArgs),
+    Signal(jobs::SignalArgs),
+    Run(run::RunArgs),
     Repl(repl::ReplArgs),
     Cp(cp::CpArgs),
     Forward(forward::ForwardArgs),

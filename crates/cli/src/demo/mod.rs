@@ -42,11 +42,7 @@ pub(crate) fn run(_: &DemoArgs) -> Result<ExitCode, Complaint> {
 }
 
 fn interrupted(wish: Wish) -> Complaint {
-    let signal = match wish {
-        Wish::Interrupt => 2,
-        Wish::End(signal) => signal,
-    };
-    Complaint::new("interrupted; nothing is left behind").exit(128 + signal)
+    Complaint::new("interrupted; nothing is left behind").exit(128 + wish.signal())
 }
 
 async fn play(stage: &Stage) -> Result<(), Complaint> {

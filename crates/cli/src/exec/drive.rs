@@ -1,29 +1,31 @@
 //! A running command between its streams and this process's signals.
 
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::pin::pin;
 
 use tokio::task::{AbortHandle, JoinHandle};
 use unglue::{Client, Code, Exec, Fault, Outcome, Report, Running, StreamEnd};
 
+use super::events::Event;
 use super::feed::feed;
+use super::held::Held;
 use super::object::Kept;
 use super::pump::{Destination, Pumped, pump};
-use crate::complaint::{Complaint, INTERRUPTED};
+use crate::complaint::Complaint;
 use crate::signals::{Signals, Wish};
 
 /// SIGINT, signal(7).
 const SIGINT: i32 = 2;
 
 /// How it ended, seen from this side.
-pub(super) struct Ended {
-    pub(super) report: Report,
+pub(crate) struct Ended {
+    pub(crate) report: Report,
     /// The beginnings of standard output and standard error, if they were to be kept.
-    pub(super) kept: Option<(Kept, Kept)>,
+    pub(crate) kept: Option<(Kept, Kept)>,
     /// What went wrong on this side, if anything did.
-    pub(super) complaint: Option<Complaint>,
+    pub(crate) complaint: Option<Complaint>,
     /// Whether the request was sent.
-    pub(super) ran: bool,
+    pub(crate) ran: bool,
 }
 
 /// The streams under way, each on its own task: none holds up another, or a signal.
@@ -50,33 +52,62 @@ pub(super) async fn drive(
     client: &Client,
     exec: &Exec,
     destinations: (Destination, Destination),
+    held: &Held,
+) -> Result<Ended, Fault> {
+    let feeding = Feeding::All;
+    conduct(client.exec(exec), destinations, held, feeding).await
+}
+
+/// What becomes of this process's standard input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Feeding {
+    /// It goes to the command, if that has an input for it.
+    All,
+    /// It is left alone, and the command's input stays as it is.
+    Nothing,
+}
+
+/// Starts a command or attaches to one, and goes on as [`drive`] does.
+///
+/// # Errors
+/// As for [`drive`].
+pub(crate) async fn conduct(
+    starting: impl Future<Output = Result<Running, Fault>>,
+    destinations: (Destination, Destination),
+    held: &Held,
+    feeding: Feeding,
 ) -> Result<Ended, Fault> {
     // Before the request: once the command runs, a Ctrl-C is meant for it.
     let mut signals = Signals::take().map_err(|error| refused(&error))?;
+    if held.can_detach() && io::stdin().is_terminal() {
+        signals.take_detach().map_err(|error| refused(&error))?;
+    }
     let mut interrupts = Interrupts::default();
-    let mut starting = pin!(client.exec(exec));
+    let mut starting = pin!(starting);
     let mut running = loop {
         tokio::select! {
             running = &mut starting => break running?,
-            wish = signals.next() => match interrupts.count(wish) {
+            wish = signals.next() => match interrupts.count(wish, held) {
                 Ok(()) => {}
-                Err(complaint) => return Ok(Ended::cancelled(complaint)),
+                Err(complaint) => return Ok(Ended::left(complaint, held)),
             },
         }
     };
-    let streams = Streams::start(&mut running, destinations);
-    let _guard = streams.guard();
-    if let Err(complaint) = until_exited(&mut running, &mut signals, interrupts).await {
-        return Ok(Ended::cancelled(complaint));
+    held.report_start(&running).await;
+    let link = tokio::spawn(held.clone().watch_link(running.link_state()));
+    let streams = Streams::start(&mut running, destinations, feeding);
+    let _guard = streams.guard(link.abort_handle());
+    if let Err(complaint) = until_exited(&mut running, &mut signals, interrupts, held).await {
+        return Ok(Ended::left(complaint, held));
     }
     tokio::select! {
         ended = streams.end(running) => Ok(ended),
-        wish = signals.next() => Ok(Ended::cancelled(leave(wish))),
+        wish = signals.next() => Ok(Ended::left(held.leave(wish), held)),
     }
 }
 
 /// What this machine refused, as a fault.
-pub(super) fn refused(error: &io::Error) -> Fault {
+pub(crate) fn refused(error: &io::Error) -> Fault {
     Fault::system(Code::System, format!("this machine refused: {error}"))
 }
 
@@ -88,14 +119,14 @@ struct Interrupts {
 }
 
 impl Interrupts {
-    /// Takes the first Ctrl-C; the second ends the client, as SIGTERM and SIGHUP do.
-    fn count(&mut self, wish: Wish) -> Result<(), Complaint> {
+    /// Takes the first Ctrl-C; the second ends the client, as SIGTERM and SIGHUP do. One who only watches is ended by the first.
+    fn count(&mut self, wish: Wish, held: &Held) -> Result<(), Complaint> {
         match wish {
-            Wish::Interrupt if !self.pressed => {
+            Wish::Interrupt if !self.pressed && held.passes_signals => {
                 self.pressed = true;
                 Ok(())
             }
-            wish => Err(leave(wish)),
+            wish => Err(held.leave(wish)),
         }
     }
 }
@@ -104,44 +135,36 @@ async fn until_exited(
     running: &mut Running,
     signals: &mut Signals,
     mut interrupts: Interrupts,
+    held: &Held,
 ) -> Result<(), Complaint> {
     loop {
         if interrupts.pressed && !interrupts.passed_on {
             interrupts.passed_on = true;
-            // If the link has just ended, the outcome says so.
+            // If the link has just ended, the outcome says so. A command that outlives it gets the signal over the next one.
             let _ = running.signal(SIGINT).await;
+            held.report(Event::Signal { signal: "SIGINT" }).await;
         }
         tokio::select! {
             _ = running.exited() => return Ok(()),
-            wish = signals.next() => interrupts.count(wish)?,
-        }
-    }
-}
-
-fn leave(wish: Wish) -> Complaint {
-    match wish {
-        Wish::Interrupt => {
-            Complaint::new("interrupted; the server kills what is left of the command").exit(INTERRUPTED)
-        }
-        Wish::End(signal) => {
-            let name = unglue::signal::name(signal.into());
-            Complaint::new(format!("ended by {name}; the server kills what is left of the command")).exit(128 + signal)
+            wish = signals.next() => interrupts.count(wish, held)?,
         }
     }
 }
 
 impl Streams {
-    fn start(running: &mut Running, (stdout, stderr): (Destination, Destination)) -> Streams {
+    fn start(running: &mut Running, (stdout, stderr): (Destination, Destination), feeding: Feeding) -> Streams {
+        // One that is dropped stays open for the next client that holds the command.
+        let input = running.stdin.take().filter(|_| feeding == Feeding::All);
         Streams {
-            stdin: running.stdin.take().map(|input| tokio::spawn(feed(input))),
+            stdin: input.map(|input| tokio::spawn(feed(input))),
             stdout: tokio::spawn(pump(running.stdout.take(), stdout)),
             stderr: tokio::spawn(pump(running.stderr.take(), stderr)),
         }
     }
 
-    fn guard(&self) -> Guard {
+    fn guard(&self, link: AbortHandle) -> Guard {
         let stdin = self.stdin.as_ref().map(JoinHandle::abort_handle);
-        Guard(stdin.into_iter().chain([self.stdout.abort_handle(), self.stderr.abort_handle()]).collect())
+        Guard(stdin.into_iter().chain([self.stdout.abort_handle(), self.stderr.abort_handle(), link]).collect())
     }
 
     /// Waits for the outputs' ends, and for the outcome.
@@ -193,7 +216,7 @@ fn lost(name: &str, pumped: &Pumped) -> Option<Complaint> {
 
 impl Ended {
     /// There is no link: nothing ran, and it is safe to try again.
-    pub(super) fn before_it_ran(fault: Fault) -> Ended {
+    pub(crate) fn before_it_ran(fault: Fault) -> Ended {
         let outcome = match fault.code {
             // It refused, or something there did not answer as a server does.
             Code::Unreachable | Code::TimedOut => Outcome::Unreachable(fault),
@@ -203,7 +226,7 @@ impl Ended {
     }
 
     /// The request was on its way when this went wrong.
-    pub(super) fn after_the_request(fault: Fault) -> Ended {
+    pub(crate) fn after_the_request(fault: Fault) -> Ended {
         let outcome = match fault.code {
             Code::Denied
             | Code::GoingAway
@@ -218,9 +241,9 @@ impl Ended {
     }
 
     /// This client's user leaves before the command's end is known.
-    fn cancelled(complaint: Complaint) -> Ended {
-        let fault = Fault::user(Code::Cancelled, complaint.to_string());
-        Ended::without_report(Outcome::Cancelled(fault), Some(complaint), true)
+    fn left(complaint: Complaint, held: &Held) -> Ended {
+        let outcome = held.outcome_of_leaving(&complaint);
+        Ended::without_report(outcome, Some(complaint), true)
     }
 
     fn without_report(outcome: Outcome, complaint: Option<Complaint>, ran: bool) -> Ended {

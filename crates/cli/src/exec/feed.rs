@@ -24,26 +24,38 @@ enum Piece {
 /// Feeds standard input to the command until its end, or until the command reads no more.
 ///
 /// # Errors
-/// Standard input can't be read. The input is cut off then, which kills the command: a part must not pass for the whole.
+/// Standard input can't be read. The input is broken off then, which kills the command: a part must not pass for the whole.
 pub(super) async fn feed(mut input: Input) -> io::Result<()> {
+    match feed_all(&mut input).await {
+        Ok(true) => input.finish(),
+        // The command reads no more.
+        Ok(false) => {}
+        Err(error) => {
+            // A drop would leave the input of a command that outlives its link open, for the next client.
+            input.abort();
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+/// Whether the end of standard input was reached; otherwise the command reads no more.
+async fn feed_all(input: &mut Input) -> io::Result<bool> {
     let mut pieces = read_ahead(|buffer| rustix::io::read(rustix::stdio::stdin(), buffer))?;
     loop {
         let piece = tokio::select! {
             biased;
-            () = input.stopped() => return Ok(()),
+            () = input.stopped() => return Ok(false),
             piece = next(&mut pieces) => piece?,
         };
         match piece {
             Piece::Data(data) => {
                 // That it reads no more is in the report.
                 if input.write_all(data).await.is_err() {
-                    return Ok(());
+                    return Ok(false);
                 }
             }
-            Piece::End => {
-                input.finish();
-                return Ok(());
-            }
+            Piece::End => return Ok(true),
         }
     }
 }

@@ -1,10 +1,12 @@
 //! `unglue exec`: one command, its streams, and how it ended.
 
-mod drive;
+pub(crate) mod drive;
+mod events;
 mod feed;
+pub(crate) mod held;
 mod hint;
 mod inherited;
-mod object;
+pub(crate) mod object;
 mod outcome_sink;
 pub(crate) mod pump;
 pub(crate) mod sink;
@@ -14,14 +16,14 @@ use std::io;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use unglue::{Exec, Forward, new_id};
-
 use crate::access::Access;
 use crate::args::exec::{ExecArgs, ExecPlan, OutcomeTo};
 use crate::complaint::Complaint;
 use crate::forward::beside;
 use crate::{runtime, standard};
 use drive::{Ended, drive, refused};
+use events::{Event, Events};
+use held::Held;
 use hint::shell_hint;
 use object::{Kept, Object};
 use outcome_sink::OutcomeSink;
@@ -33,23 +35,43 @@ use sink::Sink;
 /// # Errors
 /// Everything but the command's own end.
 pub(crate) fn run(args: &ExecArgs) -> Result<ExitCode, Complaint> {
-    let ExecPlan { exec, outcome, forwards } = args.plan().map_err(Complaint::new)?;
-    check_streams(args, &outcome)?;
-    let id = new_id();
-    let exec = exec.id(&id);
+    let plan = args.plan().map_err(Complaint::new)?;
+    check_streams(args, &plan.outcome)?;
     let access = Access::new(&args.host, &args.connection)?;
+    if args.lease.detaches() {
+        return runtime::run(start_and_leave(&access, &plan, args)).map(ExitCode::from);
+    }
     // Before anything else opens a file, and before anything runs.
-    let sink = OutcomeSink::open(&outcome)?;
+    let sink = OutcomeSink::open(&plan.outcome)?;
     runtime::run(async {
-        let ended = execute(&access, (&exec, &forwards), &outcome).await;
+        let events = match plan.outcome {
+            OutcomeTo::Events => Some(Events::to_stdout().map_err(|error| Complaint::from(refused(&error)))?),
+            _ => None,
+        };
+        let (host, job) = (args.host.to_string(), plan.id.clone());
+        let held = Held { host, job, after: plan.lease.into(), passes_signals: true, events };
+        let ended = execute(&access, &plan, &held).await;
         let hint = shell_hint(args.program(), &ended.report.outcome);
-        tell(&id, ended, &outcome, sink).map(ExitCode::from).map_err(|complaint| complaint.with(&hint))
+        tell(&plan, ended, &held, sink).await.map(ExitCode::from).map_err(|complaint| complaint.with(&hint))
     })
+}
+
+/// Starts the command, prints its id, and leaves it to itself.
+async fn start_and_leave(access: &Access, plan: &ExecPlan, args: &ExecArgs) -> Result<u8, Complaint> {
+    let client = access.connect().await?;
+    let mut running = client.exec(&plan.exec).await?;
+    if running.pid().is_none() {
+        let outcome = running.outcome().await.outcome;
+        return verdict::verdict(&outcome).map_err(|complaint| complaint.with(&shell_hint(args.program(), &outcome)));
+    }
+    let printed = standard::print(format!("{}\n", plan.id));
+    running.detach();
+    printed.map(|()| 0).map_err(|complaint| complaint.with(&format!("; the command {} runs", plan.id)))
 }
 
 /// What would only fail once the command has run is found out before.
 fn check_streams(args: &ExecArgs, outcome: &OutcomeTo) -> Result<(), Complaint> {
-    if let OutcomeTo::Stdout { .. } = outcome {
+    if args.lease.detaches() || matches!(outcome, OutcomeTo::Stdout { .. } | OutcomeTo::Events) {
         standard::check_stdout().map_err(|complaint| complaint.with("; nothing was run"))?;
     }
     let unreadable =
@@ -60,19 +82,22 @@ fn check_streams(args: &ExecArgs, outcome: &OutcomeTo) -> Result<(), Complaint> 
     }
 }
 
-async fn execute(access: &Access, (exec, forwards): (&Exec, &[Forward]), outcome: &OutcomeTo) -> Ended {
-    let ready = async { Ok((destinations(outcome).map_err(|error| refused(&error))?, access.connect().await?)) };
+async fn execute(access: &Access, plan: &ExecPlan, held: &Held) -> Ended {
+    let ready = async {
+        let destinations = destinations(&plan.outcome, held).map_err(|error| refused(&error))?;
+        Ok((destinations, access.connect().await?))
+    };
     let (destinations, client) = match ready.await {
         Ok(ready) => ready,
         Err(fault) => return Ended::before_it_ran(fault),
     };
     // Before the command: it may use the ports at once.
-    let _forwarded = match beside(&client, forwards).await {
+    let _forwarded = match beside(&client, &plan.forwards).await {
         Ok(forwarded) => forwarded,
         Err(fault) => return Ended::before_it_ran(fault),
     };
     let started = Instant::now();
-    let mut ended = drive(&client, exec, destinations).await.unwrap_or_else(Ended::after_the_request);
+    let mut ended = drive(&client, &plan.exec, destinations, held).await.unwrap_or_else(Ended::after_the_request);
     if ended.report.wall_us == 0 {
         // The server has not reported how long it took.
         ended.report.wall_us = started.elapsed().as_micros() as u64;
@@ -80,19 +105,28 @@ async fn execute(access: &Access, (exec, forwards): (&Exec, &[Forward]), outcome
     ended
 }
 
-fn destinations(outcome: &OutcomeTo) -> io::Result<(Destination, Destination)> {
-    match outcome {
-        OutcomeTo::Stdout { cap } => Ok((Destination::Keep(Kept::up_to(*cap)), Destination::Keep(Kept::up_to(*cap)))),
+fn destinations(outcome: &OutcomeTo, held: &Held) -> io::Result<(Destination, Destination)> {
+    match (outcome, &held.events) {
+        (_, Some(events)) => {
+            let to = |stream| Destination::Events(events.clone(), stream);
+            Ok((to("stdout"), to("stderr")))
+        }
+        (OutcomeTo::Stdout { cap }, _) => {
+            Ok((Destination::Keep(Kept::up_to(*cap)), Destination::Keep(Kept::up_to(*cap))))
+        }
         _ => Ok((Destination::Sink(Sink::stdout()?), Destination::Sink(Sink::stderr()?))),
     }
 }
 
 /// Says how it ended, wherever that was asked for, and gives the exit code.
-fn tell(id: &str, ended: Ended, outcome: &OutcomeTo, sink: Option<OutcomeSink>) -> Result<u8, Complaint> {
-    let object = Object::new(ended.ran.then_some(id), &ended.report, ended.kept);
+async fn tell(plan: &ExecPlan, ended: Ended, held: &Held, sink: Option<OutcomeSink>) -> Result<u8, Complaint> {
+    let object = Object::new(ended.ran.then_some(&plan.id), &ended.report, ended.kept);
     let line = || object.to_line().map_err(|error| Complaint::new(format!("the outcome has no JSON form: {error}")));
-    if let OutcomeTo::Stdout { .. } = outcome {
+    if let OutcomeTo::Stdout { .. } = plan.outcome {
         standard::print(line()?)?;
+    }
+    if let Some(events) = &held.events {
+        standard::unless_enough(events.tell(&Event::Outcome(&object)).await)?;
     }
     if let Some(sink) = sink {
         sink.write(&line()?)?;

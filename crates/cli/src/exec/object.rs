@@ -22,7 +22,7 @@ pub(crate) struct Object<'a> {
 /// An outcome as docs/cli.md has it: a command's own end has no key around it.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
-enum OutcomeObject<'a> {
+pub(crate) enum OutcomeObject<'a> {
     Exited { exited: u8 },
     Signalled { signalled: &'a str, core: bool },
     Ended(&'a Exit),
@@ -44,9 +44,19 @@ struct OutputObject<'a> {
 /// Bytes in JSON: text where they are UTF-8.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum Data {
+pub(super) enum Data {
     Text(String),
     Base64(String),
+}
+
+impl Data {
+    /// These bytes.
+    pub(super) fn of(bytes: Vec<u8>) -> Data {
+        match String::from_utf8(bytes) {
+            Ok(text) => Data::Text(text),
+            Err(error) => Data::Base64(STANDARD.encode(error.into_bytes())),
+        }
+    }
 }
 
 /// The first bytes of an output, up to a cap.
@@ -74,10 +84,7 @@ impl Kept {
         if self.cut {
             self.data.truncate(whole_characters(&self.data));
         }
-        match String::from_utf8(self.data) {
-            Ok(text) => Data::Text(text),
-            Err(error) => Data::Base64(STANDARD.encode(error.into_bytes())),
-        }
+        Data::of(self.data)
     }
 }
 

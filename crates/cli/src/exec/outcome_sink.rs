@@ -24,7 +24,7 @@ impl OutcomeSink {
     /// The file can't be made, or the descriptor isn't open for writing: then nothing must run.
     pub(crate) fn open(to: &OutcomeTo) -> Result<Option<OutcomeSink>, Complaint> {
         match to {
-            OutcomeTo::Exit | OutcomeTo::Stdout { .. } => Ok(None),
+            OutcomeTo::Exit | OutcomeTo::Stdout { .. } | OutcomeTo::Events => Ok(None),
             OutcomeTo::File(path) => {
                 let name = path.display().to_string();
                 let file = File::create(path).map_err(|error| unusable(&name, &error))?;

@@ -4,7 +4,8 @@ use std::io;
 
 use unglue::Output;
 
-use super::object::Kept;
+use super::events::{Event, Events};
+use super::object::{Data, Kept};
 use super::sink::Sink;
 
 /// Bytes taken at once, at most.
@@ -16,6 +17,8 @@ pub(crate) enum Destination {
     Sink(Sink),
     /// Into memory, up to a cap.
     Keep(Kept),
+    /// Into events of the stream with this name.
+    Events(Events, &'static str),
 }
 
 /// What became of it on this side.
@@ -38,21 +41,29 @@ impl Pumped {
 /// would; the report has the rest.
 pub(crate) async fn pump(output: Option<Output>, mut destination: Destination) -> Pumped {
     let mut given_up = None;
+    let mut offset = 0;
     if let Some(mut output) = output {
         while let Ok(Some(data)) = output.read(PIECE).await {
-            match &mut destination {
-                Destination::Keep(kept) => kept.take(&data),
-                Destination::Sink(sink) => {
-                    if let Err(error) = sink.write_all(data).await {
-                        given_up = Some(error);
-                        break;
-                    }
+            let len = data.len() as u64;
+            let written = match &mut destination {
+                Destination::Keep(kept) => {
+                    kept.take(&data);
+                    Ok(())
                 }
+                Destination::Sink(sink) => sink.write_all(data).await,
+                Destination::Events(events, stream) => {
+                    events.tell(&Event::Output { stream, offset, data: Data::of(data.into()) }).await
+                }
+            };
+            if let Err(error) = written {
+                given_up = Some(error);
+                break;
             }
+            offset += len;
         }
     }
     match destination {
         Destination::Keep(kept) => Pumped { kept: Some(kept), given_up },
-        Destination::Sink(_) => Pumped { kept: None, given_up },
+        Destination::Sink(_) | Destination::Events(..) => Pumped { kept: None, given_up },
     }
 }

@@ -7,7 +7,7 @@ use unglue_lab::{LabError, Stopper};
 
 use crate::complaint::Complaint;
 use crate::runtime;
-use crate::signals::{Signals, Wish};
+use crate::signals::Signals;
 
 /// Does the work on a thread of its own, and ends it with the first signal: what it started ends with it.
 ///
@@ -36,9 +36,6 @@ pub(super) fn foreground<T: Send + 'static>(
             },
             _ = signals.next() => {}
         }
-        Ok(ExitCode::from(match wish {
-            Wish::Interrupt => 130,
-            Wish::End(signal) => 128 + signal,
-        }))
+        Ok(ExitCode::from(128 + wish.signal()))
     })
 }

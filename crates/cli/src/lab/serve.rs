@@ -13,7 +13,7 @@ use unglue_lab::shell::Shell;
 
 use crate::args::lab::LabServeArgs;
 use crate::complaint::{Complaint, printable, say};
-use crate::signals::{Signals, Wish};
+use crate::signals::Signals;
 use crate::{runtime, standard};
 
 /// Serves until a signal ends it. What it does is told on standard error.
@@ -42,10 +42,7 @@ pub(crate) fn run(args: LabServeArgs) -> Result<ExitCode, Complaint> {
             _ = signals.next() => {}
         }
         let _ = written.recv_timeout(PARTING);
-        Ok(ExitCode::from(match wish {
-            Wish::Interrupt => 130,
-            Wish::End(signal) => 128 + signal,
-        }))
+        Ok(ExitCode::from(128 + wish.signal()))
     })
 }
 

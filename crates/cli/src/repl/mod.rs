@@ -135,10 +135,7 @@ impl Session {
 
 /// At the prompt there is no command to interrupt: the signal ends the conversation.
 fn ended_by(wish: Wish) -> Complaint {
-    let signal = match wish {
-        Wish::Interrupt => 2,
-        Wish::End(signal) => signal,
-    };
+    let signal = wish.signal();
     Complaint::new(format!("ended by {}", unglue::signal::name(signal.into()))).exit(128 + signal)
 }
 

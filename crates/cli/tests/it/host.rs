@@ -56,7 +56,7 @@ impl Host {
         };
         key("host_key");
         fs::write(path.join("authorized_keys"), key(".config/unglue/id_ed25519")).expect("written");
-        let (server, announced) = serve(&path, flags, log);
+        let (server, announced) = serve(&path, "127.0.0.1:0", flags, log);
         let port = announced["address"].as_str().and_then(|address| address.rsplit(':').next()).expect("a port");
         let fingerprint = announced["fingerprint"].as_str().expect("a fingerprint").to_owned();
         Host { server, port: port.parse().expect("a number"), fingerprint, directory }
@@ -134,6 +134,17 @@ impl Host {
         &mut self.server
     }
 
+    /// Kills the server as a crash would.
+    pub(super) fn crash(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+
+    /// Starts a server that has crashed or ended again, at the same address.
+    pub(super) fn restart(&mut self) {
+        (self.server, _) = serve(&self.home(), &self.target(), &[], None);
+    }
+
     /// Waits until the server has ended by itself, and gives its exit code.
     pub(super) fn ended(&mut self) -> Option<i32> {
         until("the server's end", || self.server.try_wait().expect("a child of ours")).code()
@@ -142,9 +153,22 @@ impl Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
-        let _ = self.server.kill();
-        let _ = self.server.wait();
+        self.crash();
+        // Commands that outlive the server run in its root.
+        for pid in working_in(self.directory.path()) {
+            let _ = kill_process(pid, Signal::KILL);
+        }
     }
+}
+
+/// The processes whose working directory is below this one.
+fn working_in(directory: &Path) -> Vec<Pid> {
+    let directory = directory.canonicalize().expect("it is there");
+    let processes = fs::read_dir("/proc").expect("proc(5)").flatten();
+    let works_there =
+        |entry: &fs::DirEntry| fs::read_link(entry.path().join("cwd")).is_ok_and(|cwd| cwd.starts_with(&directory));
+    let pid = |entry: fs::DirEntry| entry.file_name().to_str()?.parse().ok().and_then(Pid::from_raw);
+    processes.filter(works_there).filter_map(pid).collect()
 }
 
 /// A client whose home is `home`, in its home.
@@ -154,11 +178,11 @@ pub(super) fn client(home: &Path) -> Command {
     command
 }
 
-fn serve(home: &Path, flags: &[&str], log: Option<Stdio>) -> (Child, Value) {
-    let file = fs::File::create(home.join("log")).expect("a log");
+fn serve(home: &Path, listen: &str, flags: &[&str], log: Option<Stdio>) -> (Child, Value) {
+    let file = fs::File::options().create(true).append(true).open(home.join("log")).expect("a log");
     let log = log.unwrap_or_else(|| file.into());
     let mut command = client(home);
-    command.args(["serve", "--listen", "127.0.0.1:0", "--json", "--root", "root", "--state", "state"]);
+    command.args(["serve", "--listen", listen, "--json", "--root", "root", "--state", "state"]);
     command.args(["--host-key", "host_key", "--authorized-keys", "authorized_keys"]).args(flags);
     let mut server = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn().expect("it starts");
     let mut line = String::new();

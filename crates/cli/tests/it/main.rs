@@ -11,6 +11,7 @@ mod guide;
 mod host;
 mod house;
 mod identities;
+mod jobs;
 mod json;
 mod key;
 mod known;

@@ -92,6 +92,8 @@ fn cp_copies_directories_as_cp_does() {
     assert!(host.home().join("back/g").is_file() && host.home().join("back/d/sub/f").is_file());
     // Without -r a directory is named, and the way to copy it.
     host.cp(["d", "127.0.0.1:"]).expect(1).complains("-r");
+    host.cp(["-r", "d/.", "127.0.0.1:made"]).expect(0);
+    assert!(host.root().join("made/sub/f").is_file(), "what is in a directory, into one that is made");
     // Over what is there, with what is there kept.
     fs::write(host.root().join("new/extra"), "z").expect("written");
     fs::write(host.home().join("d/sub/f"), "newer").expect("written");
@@ -105,6 +107,8 @@ fn from_one_server_to_another_through_this_machine() {
     let host = Host::start();
     fs::create_dir(host.root().join("one")).expect("made");
     plant(&host.root().join("one"));
+    // cp keeps no set-id bits.
+    fs::set_permissions(host.root().join("one/a/b"), Permissions::from_mode(0o755)).expect("set");
     host.cp(["-rp", "127.0.0.1:one", "127.0.0.1:two"]).expect(0);
     same_by_rsync(&host.root().join("one"), &host.root().join("two"), "-rlpniO");
     host.cp(["127.0.0.1:one/a/small", "127.0.0.1:three"]).expect(0);
@@ -129,6 +133,7 @@ fn what_was_not_done_is_named_and_the_rest_goes_on() {
     let done = host.cp(["-r", "d", "missing", "127.0.0.1:"]).expect(1);
     assert!(done.stderr.contains("d/pipe") && done.stderr.contains("missing"), "{done:?}");
     assert!(host.root().join("d/f").is_file());
+    fs::remove_file(host.home().join("d/pipe")).expect("removed");
     host.unglue(&["sync", "d/", "127.0.0.1:../outside"]).expect(1).complains("leads out of the root");
     host.unglue(&["sync", "d/", "127.0.0.1:no/such/place"]).expect(1).complains("no/such/place");
     host.unglue(&["sync", "d", "e"]).expect(125).complains("both sides are local");

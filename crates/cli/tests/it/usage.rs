@@ -49,7 +49,7 @@ fn wrong_usage_is_one_line_and_exits_with_125() {
         (&["exec", "-P", "1", "host:2", "--", "ls"], "-P names port 1"),
         (&["cp", "a"], "2 values required"),
         (&["cp", "a", "b"], "both local"),
-        (&["cp", "host:a", "host:b"], "one server to another"),
+        (&["cp", "a", "host:b", "host:c"], "one at a time"),
         (&["serve", "--listen", "nowhere"], "write it like 127.0.0.1:7227"),
         (&["serve", "--allow", "everything"], "invalid value 'everything'"),
         (&["key"], "a command is missing; see: unglue key --help"),

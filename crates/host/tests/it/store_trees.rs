@@ -41,7 +41,7 @@ impl Scene {
     /// Moves `from/` into the root.
     fn sync(&self, options: TreeOptions) -> Result<Ended, Fault> {
         let store = Store::home(self.directory.path()).expect("a store");
-        let mut source = store.tree_source(&["from/".into()], options.clone())?;
+        let mut source = store.tree_source(&["from/.".into()], options.clone())?;
         let mut sink = self.store.tree_sink(Path::new("."), &Layout::Into, options).map_err(|error| error.fault())?;
         pump(&mut source, &mut sink)?;
         let problems = source.events().into_iter().chain(sink.events()).filter_map(|event| match event {
@@ -88,7 +88,7 @@ fn walk(path: &Path, look: &mut dyn FnMut(&Path)) {
 /// Passes records and answers between both ends until everything is there.
 fn pump(source: &mut TreeSource, sink: &mut TreeSink) -> Result<(), Fault> {
     loop {
-        let piece = match source.next() {
+        let piece = match source.produce() {
             Produced::Piece(piece) => piece,
             Produced::Finished => break,
             Produced::Waiting => panic!("the source waits, and every answer has come"),
@@ -411,9 +411,9 @@ fn a_dropped_transfer_and_a_dead_process_leave_nothing() {
     let part = |forget: bool| {
         let store = Store::home(scene.directory.path()).expect("a store");
         let options = TreeOptions { everything: true, ..archive() };
-        let mut source = store.tree_source(&["from/".into()], options.clone()).expect("a source");
+        let mut source = store.tree_source(&["from/.".into()], options.clone()).expect("a source");
         let mut sink = scene.store.tree_sink(Path::new("."), &Layout::Into, options).expect("a sink");
-        let Produced::Piece(piece) = source.next() else { panic!("nothing comes") };
+        let Produced::Piece(piece) = source.produce() else { panic!("nothing comes") };
         sink.take(&piece).expect("it goes on");
         let there = fs::read_dir(scene.root().join("d")).expect("a directory").count();
         assert_eq!(there, 1, "the temporary file");

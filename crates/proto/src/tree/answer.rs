@@ -33,6 +33,11 @@ pub enum Answer<'a> {
         /// A fault, in JSON. Its path is relative to the destination.
         fault: &'a [u8],
     },
+    /// A file with a stream of its own was not taken.
+    Refused {
+        /// The entry's number.
+        entry: u64,
+    },
     /// The last one: how it ended.
     Summary {
         /// A [`Summary`](crate::message::tree::Summary), in JSON.
@@ -45,6 +50,7 @@ const STORED: u8 = 2;
 const DELETED: u8 = 3;
 const PROBLEM: u8 = 4;
 const SUMMARY: u8 = 5;
+const REFUSED: u8 = 6;
 
 impl<'a> Answer<'a> {
     /// Appends the record's bytes to `out`.
@@ -61,6 +67,10 @@ impl<'a> Answer<'a> {
                 put_number(&mut body, *files);
                 put_number(&mut body, *bytes);
                 STORED
+            }
+            Answer::Refused { entry } => {
+                put_number(&mut body, *entry);
+                REFUSED
             }
             Answer::Deleted { path } => return framed_whole(out, DELETED, path),
             Answer::Problem { fault } => return framed_whole(out, PROBLEM, fault),
@@ -80,6 +90,7 @@ impl<'a> Answer<'a> {
             STORED => Answer::Stored { files: body.number()?, bytes: body.number()? },
             DELETED => Answer::Deleted { path: body.rest() },
             PROBLEM => Answer::Problem { fault: body.rest() },
+            REFUSED => Answer::Refused { entry: body.number()? },
             SUMMARY => Answer::Summary { summary: body.rest() },
             _ => return Err(Malformed("an answer of an unknown kind")),
         };
@@ -121,6 +132,7 @@ mod tests {
             Answer::Stored { files: 3, bytes: 1 << 40 },
             Answer::Deleted { path: b"a/\xff/" },
             Answer::Problem { fault: b"{}" },
+            Answer::Refused { entry: 300 },
             Answer::Summary { summary: b"{}" },
         ];
         let mut wire = Vec::new();

@@ -15,6 +15,9 @@ pub enum Kind {
     Link,
 }
 
+/// The name of an extended attribute, and its value.
+pub type Attribute = (Vec<u8>, Vec<u8>);
+
 /// One entry of a directory, as the sender found it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
@@ -43,7 +46,7 @@ pub struct Entry {
     /// The BLAKE3 digest of a file's content, where contents are compared.
     pub digest: Option<[u8; 32]>,
     /// Extended attributes and access control lists: names and values.
-    pub attributes: Vec<(Vec<u8>, Vec<u8>)>,
+    pub attributes: Vec<Attribute>,
 }
 
 const OWNER: u8 = 1;

@@ -80,72 +80,84 @@ pub struct Filter {
 
 #[derive(Debug, Clone)]
 struct Compiled {
+    /// Without the slash in front and the slash at the end.
     pattern: Vec<u8>,
     include: bool,
     /// Matches directories only.
     directory: bool,
-    /// Starts at the top of the transfer.
-    anchored: bool,
-    /// Is matched against the last component.
-    last: bool,
-    /// `dir/***`: the directory and everything in it.
-    and_below: bool,
+    place: Place,
+    /// Starts with `**`, which matches a slash in front of the path, too.
+    two_stars_first: bool,
+    /// Ends with `***`: `dir/***` matches the directory, too.
+    three_stars_last: bool,
     /// The pattern holds nothing special.
     literal: bool,
 }
 
+/// Which part of a path a pattern is compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// All of it.
+    Whole,
+    /// So many components at its end.
+    Last(usize),
+    /// What follows any slash, or all of it.
+    AfterAnySlash,
+}
+
 impl Compiled {
+    /// As rsync's `exclude.c` has it.
     fn new(rule: &Rule) -> Compiled {
         let mut pattern = rule.pattern.as_bytes();
-        let anchored = pattern.first() == Some(&b'/');
-        let and_below = pattern.ends_with(b"/***");
-        if and_below {
-            pattern = &pattern[..pattern.len() - 4];
-        }
-        let directory = !and_below && pattern.len() > 1 && pattern.ends_with(b"/");
+        let directory = pattern.len() > 1 && pattern.ends_with(b"/");
         if directory {
             pattern = &pattern[..pattern.len() - 1];
         }
+        let two_stars = pattern.windows(2).any(|pair| pair == b"**");
+        let two_stars_first = pattern.starts_with(b"**");
+        let three_stars_last = pattern.ends_with(b"***");
+        let anchored = pattern.first() == Some(&b'/');
         if anchored {
             pattern = &pattern[1..];
         }
-        let two_stars = pattern.windows(2).any(|pair| pair == b"**");
-        let last = !anchored && !and_below && !pattern.contains(&b'/') && !two_stars;
-        let literal = !pattern.iter().any(|byte| b"*?[\\".contains(byte));
-        Compiled { pattern: pattern.to_vec(), include: rule.include, directory, anchored, last, and_below, literal }
+        let slashes = pattern.iter().filter(|&&byte| byte == b'/').count();
+        let place = match (anchored || two_stars_first, two_stars) {
+            (true, _) => Place::Whole,
+            (false, true) => Place::AfterAnySlash,
+            (false, false) => Place::Last(slashes + 1),
+        };
+        let literal = !pattern.iter().any(|byte| b"*?[".contains(byte));
+        let pattern = pattern.to_vec();
+        Compiled { pattern, include: rule.include, directory, place, two_stars_first, three_stars_last, literal }
     }
 
     fn matches(&self, path: &[u8], is_directory: bool) -> bool {
         if self.directory && !is_directory {
             return false;
         }
-        if self.last {
-            let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
-            return if self.literal { name == self.pattern } else { wild::matches(&self.pattern, name) };
+        let longer;
+        let mut text = path;
+        if self.two_stars_first || self.three_stars_last && is_directory {
+            let (front, end) = (self.two_stars_first, self.three_stars_last && is_directory);
+            longer = [if front { &b"/"[..] } else { b"" }, path, if end { b"/" } else { b"" }].concat();
+            text = &longer;
         }
-        self.matches_path(path) && (!self.and_below || is_directory) || self.and_below && self.matches_above(path)
-    }
-
-    fn matches_path(&self, path: &[u8]) -> bool {
-        let matches =
-            |text: &[u8]| if self.literal { text == self.pattern } else { wild::matches(&self.pattern, text) };
-        if self.anchored {
-            return matches(path);
+        let is_match = |text: &[u8]| match self.literal {
+            true => text == self.pattern,
+            false => wild::matches(&self.pattern, text),
+        };
+        let starts = || text.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at + 1);
+        match self.place {
+            Place::Whole => is_match(text),
+            Place::AfterAnySlash => is_match(text) || starts().any(|at| is_match(&text[at..])),
+            Place::Last(count) => {
+                let slashes = starts().count();
+                match slashes.checked_sub(count) {
+                    Some(skipped) => starts().nth(skipped).is_some_and(|at| is_match(&text[at..])),
+                    None => slashes + 1 == count && is_match(text),
+                }
+            }
         }
-        // Not anchored: it may begin at each component.
-        let two_stars = self.pattern.windows(2).any(|pair| pair == b"**");
-        if two_stars && !self.pattern.contains(&b'/') {
-            // As rsync: against the whole path, with its leading slash.
-            return matches(path) || matches(&[b"/", path].concat());
-        }
-        let starts =
-            std::iter::once(0).chain(path.iter().enumerate().filter(|(_, b)| **b == b'/').map(|(at, _)| at + 1));
-        starts.into_iter().any(|at| matches(&path[at..]))
-    }
-
-    fn matches_above(&self, path: &[u8]) -> bool {
-        let slashes = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
-        slashes.into_iter().any(|at| self.matches_path(&path[..at]))
     }
 }
 

@@ -37,7 +37,7 @@ mod wild;
 pub use answer::Answer;
 pub use chmod::Chmod;
 pub use compare::{Facts, compare};
-pub use entry::{Entry, Kind, is_name};
+pub use entry::{Attribute, Entry, Kind, is_name};
 pub use filter::{Filter, Rule, Verdict};
 pub use records::{Digest, Malformed, Record, Records, frame};
 

@@ -24,8 +24,8 @@ mod talk;
 mod versions;
 
 pub use request::{Exec, Lease};
-pub(in crate::ops) use running::followed;
 pub(crate) use running::start;
 pub use running::{Collected, Running};
+pub(in crate::ops) use running::{Seen, followed};
 pub(crate) use server::{Runner, refuse, serve};
 pub use streams::{Input, Output};

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use rustix::process::geteuid;
 use unglue_proto::message::Time;
 use unglue_proto::message::tree::TreeOptions;
-use unglue_proto::tree::Entry;
+use unglue_proto::tree::{Attribute, Entry};
 
 use crate::store::error::Problem;
 
@@ -39,7 +39,7 @@ fn travels(name: &[u8], options: &TreeOptions) -> bool {
 }
 
 /// The attributes of `name` in a directory that travel, links not followed.
-pub(super) fn read(dir: &OwnedFd, name: &OsStr, options: &TreeOptions) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Errno> {
+pub(super) fn read(dir: &OwnedFd, name: &OsStr, options: &TreeOptions) -> Result<Vec<Attribute>, Errno> {
     if !options.attributes && !options.acls {
         return Ok(Vec::new());
     }

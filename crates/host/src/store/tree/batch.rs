@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use rustix::fs::{RenameFlags, fstat, fsync, renameat, renameat_with, syncfs};
 use rustix::io::Errno;
-use unglue_proto::tree::Digest;
 
 use super::deletion;
 use super::guard::Guard;
@@ -37,8 +36,8 @@ pub struct Batch {
 /// What became of a batch.
 #[derive(Debug, Default)]
 pub struct Committed {
-    /// The files that are in place: entry, bytes, digest.
-    pub(super) files: Vec<(u64, u64, Digest)>,
+    /// The bytes of each file that is in place.
+    pub(super) files: Vec<u64>,
     /// Those that are not.
     pub(super) failed: Vec<(u32, OsString, Problem)>,
     /// Whether the names are durable; otherwise the next sync of the file system makes them so.
@@ -90,7 +89,7 @@ impl Batch {
                     if renamed.last().is_none_or(|last| !Arc::ptr_eq(last, &file.temp.dir)) {
                         renamed.push(file.temp.dir.clone());
                     }
-                    committed.files.push((file.number, file.data, file.digest));
+                    committed.files.push(file.data);
                 }
                 Err(problem) => committed.failed.push((file.node, file.name.clone(), problem)),
             }

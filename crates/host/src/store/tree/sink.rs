@@ -36,6 +36,8 @@ pub struct Step {
     pub answers: Bytes,
     /// Large files whose content comes on streams of their own, with the streams' numbers.
     pub beside: Vec<(u64, Box<Landing>)>,
+    /// Streams of large files that are not taken: they are given up.
+    pub refused: Vec<u64>,
     /// Files to be put in place: call [`Batch::commit`], and then [`TreeSink::committed`].
     pub batch: Option<Batch>,
 }
@@ -73,7 +75,7 @@ enum Writing {
     Nothing,
     File(Box<Landing>),
     /// The rest of a file that can't be written is thrown away.
-    Refused,
+    Refused(u64),
 }
 
 /// The receiver's state. See the module's documentation.
@@ -111,6 +113,7 @@ pub struct TreeSink {
     /// Files and bytes that are in place, and durable after the next sync.
     in_place: (u64, u64),
     pub(super) stored: (u64, u64),
+    reported: (u64, u64),
     /// The first names of files that have several.
     pub(super) shared: HashMap<u64, (Node, Box<OsStr>)>,
     pub(super) links: Vec<(Node, Box<OsStr>, u64, u64)>,
@@ -197,6 +200,7 @@ impl TreeSink {
             batch,
             in_place: (0, 0),
             stored: (0, 0),
+            reported: (0, 0),
             shared: HashMap::new(),
             links: Vec::new(),
             attributes: Vec::new(),
@@ -407,11 +411,14 @@ impl TreeSink {
         data: &[u8],
     ) -> Result<(), Fault> {
         self.idle()?;
-        if let Some(landing) = self.create(entry)? {
-            let (node, name) = (landing.node, landing.name.clone());
-            let landed = landing.whole(modified, digest, data);
-            self.moving.moved += data.len() as u64;
-            self.landed(node, &name, landed);
+        self.moving.moved += data.len() as u64;
+        match self.create(entry)? {
+            Some(landing) => {
+                let (node, name) = (landing.node, landing.name.clone());
+                let landed = landing.whole(modified, digest, data);
+                self.landed(node, &name, landed, Some((entry, digest)));
+            }
+            None => self.thrown_away(entry, &digest),
         }
         Ok(())
     }
@@ -420,7 +427,7 @@ impl TreeSink {
         self.idle()?;
         self.writing = match self.create(entry)? {
             Some(landing) => Writing::File(Box::new(landing)),
-            None => Writing::Refused,
+            None => Writing::Refused(entry),
         };
         self.write(|landing| landing.begin(modified, size), 0)
     }
@@ -436,13 +443,14 @@ impl TreeSink {
         self.moving.moved += bytes;
         let refused = match &mut self.writing {
             Writing::Nothing => return Err(Fault::peer(Code::BadMessage, "content comes for no file")),
-            Writing::Refused => return Ok(()),
+            Writing::Refused(_) => return Ok(()),
             Writing::File(landing) => match write(landing) {
                 Ok(()) => return Ok(()),
                 Err(refused) => refused,
             },
         };
-        if let Writing::File(landing) = std::mem::replace(&mut self.writing, Writing::Refused) {
+        if let Writing::File(landing) = std::mem::take(&mut self.writing) {
+            self.writing = Writing::Refused(landing.number);
             let (node, name) = (landing.node, landing.name.clone());
             drop(landing);
             self.refused(node, &name, refused);
@@ -453,18 +461,26 @@ impl TreeSink {
     fn close(&mut self, digest: Option<Digest>) -> Result<(), Fault> {
         match std::mem::take(&mut self.writing) {
             Writing::Nothing => Err(Fault::peer(Code::BadMessage, "a file ends that didn't begin")),
-            Writing::Refused => Ok(()),
+            Writing::Refused(entry) => {
+                digest.iter().for_each(|digest| self.thrown_away(entry, digest));
+                Ok(())
+            }
             Writing::File(landing) => {
-                let (node, name) = (landing.node, landing.name.clone());
+                let (node, name, number) = (landing.node, landing.name.clone(), landing.number);
                 let landed = landing.close(digest);
-                self.landed(node, &name, landed);
+                self.landed(node, &name, landed, digest.map(|digest| (number, digest)));
                 Ok(())
             }
         }
     }
 
     fn open_beside(&mut self, entry: u64, stream: u64, step: &mut Step) -> Result<(), Fault> {
-        if let Some(landing) = self.create(entry)? {
+        let created = self.create(entry)?;
+        if created.is_none() {
+            Answer::Refused { entry }.encode(&mut self.out);
+            step.refused.push(stream);
+        }
+        if let Some(landing) = created {
             self.besides.insert(entry, (landing.node, landing.name.clone(), 0));
             step.beside.push((stream, Box::new(landing)));
         }
@@ -483,18 +499,33 @@ impl TreeSink {
             Err((number, _)) => *number,
         };
         if let Some((node, name, _)) = self.besides.remove(&number) {
-            self.landed(node, &name, ended.map_err(|(_, why)| why.0));
+            if ended.is_err() {
+                Answer::Refused { entry: number }.encode(&mut self.out);
+            }
+            self.landed(node, &name, ended.map_err(|(_, why)| why.0), None);
         }
     }
 
-    fn landed(&mut self, node: Node, name: &OsStr, landed: Result<Landed, Refused>) {
+    /// `sent` is what the sender has counted as sent, whatever becomes of it here.
+    fn landed(&mut self, node: Node, name: &OsStr, landed: Result<Landed, Refused>, sent: Option<(u64, Digest)>) {
         match landed {
             Ok(landed) => {
                 self.moving.files += 1;
+                add_content(&mut self.contents, landed.number, &landed.digest);
                 self.batch.push(landed);
             }
-            Err(refused) => self.refused(node, name, refused),
+            Err(refused) => {
+                if let (Refused::Problem(_), Some((entry, digest))) = (&refused, sent) {
+                    self.thrown_away(entry, &digest);
+                }
+                self.refused(node, name, refused);
+            }
         }
+    }
+
+    /// A content that came and found no place, which was reported.
+    fn thrown_away(&mut self, entry: u64, digest: &Digest) {
+        add_content(&mut self.contents, entry, digest);
     }
 
     fn refused(&mut self, node: Node, name: &OsStr, refused: Refused) {
@@ -515,8 +546,7 @@ impl TreeSink {
         if committed.synced_all && self.dirs.systems().len() == 1 {
             self.sync_is_done();
         }
-        for (number, bytes, digest) in committed.files {
-            add_content(&mut self.contents, number, &digest);
+        for bytes in committed.files {
             self.summary.files += 1;
             self.summary.bytes += bytes;
             let to = if committed.durable { &mut self.stored } else { &mut self.in_place };
@@ -547,8 +577,9 @@ impl TreeSink {
         }
         self.wanted.clear();
         self.changed.clear();
-        let (files, bytes) = self.stored;
-        if files > 0 {
+        if self.reported != self.stored {
+            self.reported = self.stored;
+            let (files, bytes) = self.stored;
             Answer::Stored { files, bytes }.encode(&mut self.out);
         }
     }

@@ -20,7 +20,7 @@ use super::sink::{Dirty, Expected, Listing, TreeSink};
 use super::{attributes, content, deletion};
 use crate::store::FileId;
 use crate::store::attributes::is_mount_point;
-use crate::store::error::{Op, Problem};
+use crate::store::error::{Op, Problem, StoreError};
 
 impl TreeSink {
     /// A directory's entries follow.
@@ -102,10 +102,7 @@ impl TreeSink {
             self.check_loop(&entry)?;
         }
         if entry.name == b"." {
-            if self.options.modes && !self.dirs.is_absent(node) {
-                self.attributes.push((node, entry));
-            }
-            return Ok(());
+            return self.own(node, entry);
         }
         let renamed = (number == ROOT).then_some(self.rename.as_ref()).flatten().cloned();
         if let Some(renamed) = renamed {
@@ -120,6 +117,36 @@ impl TreeSink {
             }
         }
         Ok(())
+    }
+
+    /// The listed directory itself. Where the only source becomes the destination, that is made now.
+    fn own(&mut self, node: Node, entry: Box<Entry>) -> Result<(), Fault> {
+        let mut node = node;
+        if let (Some(name), false) = (self.rename.take(), self.dirs.is_absent(node)) {
+            let made = self.make_top(node, &name, &entry);
+            node = made.map_err(|problem| StoreError::new(Op::Create, &self.top, problem).fault())?;
+        }
+        if self.options.modes && !self.dirs.is_absent(node) {
+            self.attributes.push((node, entry));
+        }
+        Ok(())
+    }
+
+    fn make_top(&mut self, node: Node, name: &OsStr, entry: &Entry) -> Result<Node, Problem> {
+        let top = if self.options.dry_run {
+            self.dirs.add_absent(None, OsStr::new(""))
+        } else {
+            let dir = self.dirs.file(node)?;
+            self.guard.check(self.dirs.id(node), name, None)?;
+            mkdirat(&*dir, name, Mode::from_raw_mode(entry.mode & 0o777 | 0o700))?;
+            self.dirty.add(node);
+            self.dirs.add(node, name)?
+        };
+        self.numbers.insert(ROOT, (top, true));
+        if let Some(listing) = &mut self.listing {
+            (listing.node, listing.fresh) = (top, true);
+        }
+        Ok(top)
     }
 
     /// A destination inside the source would be copied into itself for ever.

@@ -78,6 +78,8 @@ pub struct TreeSource {
     wanted_bytes: usize,
     content: Option<(u64, Slot, Box<Content>)>,
     beside: HashMap<u64, Slot>,
+    /// Digests of the files that had streams of their own; `None`: the receiver has not taken it.
+    besides: HashMap<u64, Option<Digest>>,
     answers: Records,
     pub(super) hasher: Box<blake3::Hasher>,
     contents: Digest,
@@ -110,6 +112,7 @@ impl TreeSource {
             wanted_bytes: 0,
             content: None,
             beside: HashMap::new(),
+            besides: HashMap::new(),
             answers: Records::default(),
             hasher: Box::default(),
             contents: [0; 32],
@@ -124,7 +127,7 @@ impl TreeSource {
     }
 
     /// The next thing to do. Blocks on the disk for a short time.
-    pub fn next(&mut self) -> Produced {
+    pub fn produce(&mut self) -> Produced {
         let mut out = Vec::with_capacity(PIECE + PIECE / 2);
         while out.len() < PIECE {
             if let Some((entry, slot, mut content)) = self.content.take() {
@@ -231,10 +234,23 @@ impl TreeSource {
     /// A large file has ended. `None`: its stream broke off, or the receiver wants no more of it.
     pub fn beside_ended(&mut self, entry: u64, ended: Option<Ended>) {
         match (self.beside.remove(&entry), ended) {
-            (Some(slot), Some(ended)) => self.ended(entry, &slot, ended),
             // The receiver has reported the reason.
+            (Some(_), _) if self.besides.contains_key(&entry) => self.serious += 1,
+            (Some(slot), Some(ended)) => {
+                self.besides.insert(entry, ended.digest.as_ref().ok().copied());
+                self.ended(entry, &slot, ended);
+            }
             (Some(_), None) => self.serious += 1,
             (None, _) => {}
+        }
+    }
+
+    /// The receiver has not taken a large file, which may have been sent to its end by now.
+    fn refused(&mut self, entry: u64) {
+        if let Some(Some(digest)) = self.besides.insert(entry, None) {
+            // Adding it once more takes it away.
+            add_content(&mut self.contents, entry, &digest);
+            self.summary.files = self.summary.files.saturating_sub(1);
         }
     }
 
@@ -284,6 +300,7 @@ impl TreeSource {
             match Answer::decode(kind, body).map_err(malformed)? {
                 Answer::Upto { entry, wanted, changed } => self.decide(entry, &wanted, &changed)?,
                 Answer::Stored { files, bytes } => self.stored = (files, bytes),
+                Answer::Refused { entry } => self.refused(entry),
                 Answer::Deleted { path } => self.events.push(TreeEvent::Deleted(OsStr::from_bytes(path).to_owned())),
                 Answer::Problem { fault } => {
                     let fault: Fault = parsed(fault)?;
@@ -329,10 +346,13 @@ impl TreeSource {
 
     pub(super) fn want(&mut self, entry: u64, slot: Slot) {
         self.moving.wanted += slot.size;
-        if !self.options.dry_run {
-            self.wanted_bytes += slot.bytes;
-            self.wanted.push_back((entry, slot));
+        if self.options.dry_run {
+            self.summary.files += 1;
+            self.summary.bytes += slot.size;
+            return;
         }
+        self.wanted_bytes += slot.bytes;
+        self.wanted.push_back((entry, slot));
     }
 
     /// Adds to the digest of all entries.

@@ -47,6 +47,7 @@ fn answered() -> Vec<Answer<'static>> {
         Answer::Deleted { path: b"old/" },
         Answer::Problem { fault: b"{}" },
         Answer::Summary { summary: b"{}" },
+        Answer::Refused { entry: 300 },
     ]
 }
 

@@ -17,6 +17,8 @@ use unglue_proto::message::exec::{self as wire, Descendants};
 #[derive(Debug, Clone)]
 pub struct Exec {
     id: Option<String>,
+    /// Whether the id is the user's, who may use it again.
+    recorded: bool,
     argv: Vec<OsString>,
     env: Vec<(OsString, OsString)>,
     cwd: Option<OsString>,
@@ -49,6 +51,7 @@ impl Exec {
     pub fn new<S: Into<OsString>>(argv: impl IntoIterator<Item = S>) -> Exec {
         Exec {
             id: None,
+            recorded: false,
             argv: argv.into_iter().map(Into::into).collect(),
             env: Vec::new(),
             cwd: None,
@@ -72,7 +75,14 @@ impl Exec {
     /// id later holds that command, or gets how it ended; another request under it is refused. Without an id each start makes
     /// one of its own ([`new_id`](crate::new_id)).
     pub fn id(mut self, id: impl Into<String>) -> Exec {
-        self.id = Some(id.into());
+        (self.id, self.recorded) = (Some(id.into()), true);
+        self
+    }
+
+    /// Runs it under an id of [`new_id`](crate::new_id) that nobody asks for again: the server needn't record it, so that the
+    /// command runs where it can't. With it the id is known before the command starts.
+    pub fn fresh_id(mut self, id: impl Into<String>) -> Exec {
+        (self.id, self.recorded) = (Some(id.into()), false);
         self
     }
 
@@ -80,7 +90,7 @@ impl Exec {
     /// that it was asked of before: where another one answers, or where the record is gone, the command is refused as
     /// [`Code::Unknown`](crate::Code::Unknown) rather than run a second time.
     pub fn retry(mut self, id: impl Into<String>, journal: Option<String>) -> Exec {
-        (self.id, self.retry) = (Some(id.into()), Some(journal));
+        (self.id, self.recorded, self.retry) = (Some(id.into()), true, Some(journal));
         self
     }
 
@@ -161,7 +171,7 @@ impl Exec {
     pub(in crate::ops) fn request(&self, id: &str, stdin: Option<u64>, again: Option<wire::Again>) -> Request {
         let mut require = Vec::new();
         let new = self.lease != Lease::Kill || self.name.is_some() || self.durable || self.output_limit.is_some();
-        if new || self.id.is_some() {
+        if new || self.recorded {
             require.push("lease".to_owned());
         }
         if self.timeout.is_some() {
@@ -182,7 +192,7 @@ impl Exec {
             },
             name: self.name.clone(),
             durable: self.durable,
-            recorded: self.id.is_some(),
+            recorded: self.recorded,
             output_limit: self.output_limit,
             again,
             require,

@@ -98,13 +98,21 @@ async fn begin(link: Link, exec: Exec) -> Result<Running, Fault> {
     Ok(running)
 }
 
-/// Takes hold of a command that outlives its link, once the server has said what is to be said of it first. `whole`: it is
-/// seen from its beginning.
+/// What a client sees of a command from its beginning, and can compare with the server's figures of the whole.
+pub(in crate::ops) enum Seen {
+    /// Its outputs and its input.
+    All,
+    /// Its outputs; another client may have fed it before.
+    Outputs,
+    Nothing,
+}
+
+/// Takes hold of a command that outlives its link, once the server has said what is to be said of it first.
 pub(in crate::ops) async fn followed(
     followed: Followed,
     id: String,
     limit: Option<Duration>,
-    whole: bool,
+    whole: Seen,
 ) -> Result<Running, Fault> {
     let Followed { messages, orders, outputs: [stdout, stderr], input, state } = followed;
     let mut receiver = Hearing::Followed(messages);
@@ -116,8 +124,11 @@ pub(in crate::ops) async fn followed(
         running.stdout = stdout.map(|pieces| watched(Output::followed(pieces), &mut seen.stdout));
         running.stderr = stderr.map(|pieces| watched(Output::followed(pieces), &mut seen.stderr));
         running.stdin = input.map(|replay| watched(Input::followed(replay), &mut seen.stdin));
-        // The figures are those of the whole.
-        running.progress.observations = if whole { seen } else { Observations::default() };
+        running.progress.observations = match whole {
+            Seen::All => seen,
+            Seen::Outputs => Observations { stdin: Observation::default(), ..seen },
+            Seen::Nothing => Observations::default(),
+        };
     }
     Ok(running)
 }

@@ -12,7 +12,7 @@ use unglue_proto::{Code, Fault, Side, signal as signals};
 use super::follow::{Ask, follow};
 use crate::client::Dialler;
 use crate::ops::Control;
-use crate::ops::exec::{Exec, Lease, Running, followed};
+use crate::ops::exec::{Exec, Lease, Running, Seen, followed};
 
 /// How long a lost link is tried for beyond the time that the command is kept.
 const BEYOND: Duration = Duration::from_secs(60);
@@ -120,14 +120,14 @@ pub(crate) async fn start_kept(dialler: Dialler, exec: &Exec, lease: Lease) -> R
         _ => LONG,
     };
     let ask = Ask::Exec(Box::new(exec.clone()), id.clone());
-    let whole = true;
-    followed(follow(dialler, journal, ask, patience), id, exec.limit(), whole).await
+    followed(follow(dialler, journal, ask, patience), id, exec.limit(), Seen::All).await
 }
 
 /// Attaches to a command.
 pub(crate) async fn attach(dialler: Dialler, job: &str, options: &AttachOptions) -> Result<Running, Fault> {
     let ask = Ask::Attach(options.request(job));
-    followed(follow(dialler, None, ask, LONG), job.to_owned(), None, options.is_whole()).await
+    let seen = if options.is_whole() { Seen::Outputs } else { Seen::Nothing };
+    followed(follow(dialler, None, ask, LONG), job.to_owned(), None, seen).await
 }
 
 /// Lists commands.

@@ -29,8 +29,12 @@ pub(crate) async fn push(
     let flow = link.open_unidirectional().await?;
     let request = Tree { to: Some(to.into()), ..request(tree, Way::Push, flow.number()) };
     sender.send(&Request::Tree(Box::new(request))).await?;
-    let accepted = accepted(&mut receiver).await.map_err(|fault| fault.on(Side::Server))?;
-    let answers = link.claim(accepted.data)?;
+    // The records don't wait for the server's first message.
+    let messages = &mut receiver;
+    let answers = sender::Answers::Coming(Box::pin(async move {
+        let accepted = accepted(messages).await.map_err(|fault| fault.on(Side::Server))?;
+        link.claim(accepted.data)
+    }));
     let sent = sender::send(link, store, source, (flow, answers), false, listener).await;
     conclude(sent, &mut receiver).await
 }

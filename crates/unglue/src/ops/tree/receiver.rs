@@ -14,6 +14,9 @@ use unglue_proto::{Code, Fault};
 
 use super::{Broken, TreeListener, TreeUpdate, write_some};
 
+/// Publishing what has come, in the background.
+type Committing = Pin<Box<dyn Future<Output = Result<Committed, Fault>> + Send>>;
+
 /// Bytes that are read from a stream at once.
 const READ: usize = 256 * 1024;
 /// Bytes of records that wait to be looked at; more stay in the stream.
@@ -36,7 +39,6 @@ struct Receiving<'a> {
     unsent: VecDeque<Bytes>,
     ended: bool,
     batch: Option<Batch>,
-    committed: Option<Committed>,
     beside: JoinSet<Ended>,
     moved: (mpsc::UnboundedSender<u64>, mpsc::UnboundedReceiver<u64>),
 }
@@ -64,7 +66,6 @@ pub(super) async fn receive(
         unsent: VecDeque::new(),
         ended: false,
         batch: None,
-        committed: None,
         beside: JoinSet::new(),
         moved: mpsc::unbounded_channel(),
     };
@@ -74,7 +75,7 @@ pub(super) async fn receive(
 impl Receiving<'_> {
     async fn run(mut self) -> Result<Summary, Broken> {
         let mut work: Option<Pin<Box<dyn Future<Output = Worked> + Send>>> = None;
-        let mut commit: Option<Pin<Box<dyn Future<Output = Result<Committed, Fault>> + Send>>> = None;
+        let mut commit: Option<Committing> = None;
         loop {
             if commit.is_none()
                 && let Some(batch) = self.batch.take()
@@ -86,6 +87,7 @@ impl Receiving<'_> {
             if work.is_none()
                 && self.batch.is_none()
                 && !self.pieces.is_empty()
+                && self.unsent.iter().map(Bytes::len).sum::<usize>() < WAITING
                 && let Some(sink) = self.sink.take()
             {
                 let pieces = std::mem::take(&mut self.pieces);
@@ -138,6 +140,10 @@ impl Receiving<'_> {
             let (store, moved) = (self.store.clone(), self.moved.0.clone());
             self.beside.spawn(land(store, stream, landing, moved));
         }
+        for number in step.refused {
+            // The sender is told that nobody reads it.
+            drop(self.link.claim(number));
+        }
         self.batch = step.batch;
         Ok(())
     }
@@ -153,7 +159,6 @@ impl Receiving<'_> {
 
     /// Everything has come: completes the tree, and sends the last answers.
     async fn conclude(mut self) -> Result<Summary, Broken> {
-        debug_assert!(self.committed.is_none());
         let mut sink = self.sink.take().expect("no work is under way");
         let finished = self.store.work(move || {
             let finished = sink.finish();

@@ -24,6 +24,26 @@ const PIECES: usize = 2;
 /// Bytes of a large file that are read at once.
 const PIECE: usize = 256 * 1024;
 
+/// The receiver's answers: their stream may still have to be named by the receiver, while records are sent already.
+pub(super) enum Answers<'a> {
+    /// The receiver has not named it.
+    Coming(Pin<Box<dyn Future<Output = Result<RecvStream, Fault>> + Send + 'a>>),
+    /// The stream.
+    Here(RecvStream),
+}
+
+impl Answers<'_> {
+    /// The next bytes. Cancelling it loses nothing.
+    async fn read(&mut self) -> Result<Option<Bytes>, Broken> {
+        loop {
+            match self {
+                Answers::Here(stream) => return Ok(stream.read(READ).await?),
+                Answers::Coming(named) => *self = Answers::Here(named.as_mut().await?),
+            }
+        }
+    }
+}
+
 /// What one piece of work gives back.
 type Worked = Result<(Box<TreeSource>, Result<Produced, Fault>), Fault>;
 
@@ -33,7 +53,7 @@ struct Sending<'a> {
     store: &'a Store,
     source: Option<Box<TreeSource>>,
     flow: SendStream,
-    answers: RecvStream,
+    answers: Answers<'a>,
     /// Whether the user is at the other end.
     announce: bool,
     listener: TreeListener<'a>,
@@ -56,7 +76,7 @@ pub(super) async fn send(
     link: &Link,
     store: &Store,
     source: TreeSource,
-    (flow, answers): (SendStream, RecvStream),
+    (flow, answers): (SendStream, Answers<'_>),
     announce: bool,
     listener: TreeListener<'_>,
 ) -> Result<Summary, Broken> {
@@ -103,7 +123,7 @@ impl Sending<'_> {
                     self.produced(produced?).await?;
                 }
                 written = write_front(&mut self.flow, &mut self.pieces), if !self.pieces.is_empty() => written?,
-                read = self.answers.read(READ), if self.waiting.len() < WAITING => {
+                read = self.answers.read(), if self.waiting.len() < WAITING => {
                     let Some(bytes) = read? else {
                         let what = "the receiver ended its answers before everything was sent";
                         return Err(Fault::peer(unglue_proto::Code::BadMessage, what).into());
@@ -181,7 +201,7 @@ impl Sending<'_> {
         self.flow.finish();
         let mut source = self.source.take().expect("no work is under way");
         source.answer(&std::mem::take(&mut self.waiting))?;
-        while let Some(bytes) = self.answers.read(READ).await? {
+        while let Some(bytes) = self.answers.read().await? {
             source.answer(&bytes)?;
             if !self.announce {
                 source.events().into_iter().for_each(|event| (self.listener)(TreeUpdate::Event(event)));
@@ -192,7 +212,7 @@ impl Sending<'_> {
 }
 
 fn ask(mut source: Box<TreeSource>, answers: &[u8]) -> (Box<TreeSource>, Result<Produced, Fault>) {
-    let produced = source.answer(answers).map(|()| source.next());
+    let produced = source.answer(answers).map(|()| source.produce());
     (source, produced)
 }
 

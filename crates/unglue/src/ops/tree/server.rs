@@ -60,5 +60,6 @@ async fn send(link: &Link, store: &Store, tree: Tree, sender: &mut ControlSender
     let source = store.work(move || from.tree_source(&paths, options)).await??;
     let flow = link.open_unidirectional().await?;
     sender.send(&FromServer::Accepted(Accepted { data: flow.number() })).await?;
+    let answers = sender::Answers::Here(answers);
     Ok(sender::send(link, store, source, (flow, answers), true, Box::new(|_| ())).await?)
 }

@@ -82,7 +82,8 @@ fn a_tree_goes_both_ways_and_both_ends_agree() {
                 seen.fetch_max(moving.moved as usize, Ordering::Relaxed);
             }
         });
-        let pull = super::pull(&scene.client, &sources, (&scene.store, "back".as_ref()), &options(), listener);
+        let tree = options();
+        let pull = super::pull(&scene.client, &sources, (&scene.store, "back".as_ref()), &tree, listener);
         let (pulled, served) = tokio::join!(pull, scene.serve());
         assert_eq!(pulled.expect("it is received").blake3, served.expect("it is sent").blake3);
         assert_eq!(fs::read(scene.directory.path().join("back/d/f299")).expect("there"), vec![7; 299 * 40]);
@@ -130,7 +131,7 @@ fn a_receiver_that_lies_is_found_out() {
             encoded(Answer::Upto { entry: 1, wanted: vec![7], changed: vec![] }),
             encoded(Answer::Problem { fault: b"not JSON" }),
             vec![99, 0],
-            vec![1, 0xff, 0xff, 0xff, 0xff, 0xff],
+            [vec![1, 11], vec![0xff; 11]].concat(),
         ];
         for lie in lies {
             let fault = lying_receiver(&scene, lie.clone(), None).await;
@@ -149,7 +150,8 @@ fn a_sender_that_lies_stores_nothing_and_is_named() {
         records.extend_from_slice(&[3, body.len() as u8]);
         records.extend_from_slice(&body);
         let sources = [PathBuf::from("anything")];
-        let client = super::pull(&scene.client, &sources, (&scene.store, "to".as_ref()), &options(), Box::new(|_| ()));
+        let tree = options();
+        let client = super::pull(&scene.client, &sources, (&scene.store, "to".as_ref()), &tree, Box::new(|_| ()));
         let server = async {
             let mut control = Control::new(scene.server.accept().await.expect("a stream"));
             let request: Request = control.receiver.expect().await.expect("a request");

@@ -14,6 +14,9 @@ use crate::process::socket;
 const TURN: usize = 32;
 /// How long to wait before a progress is sent again that the system had no memory for.
 const RETRY: Duration = Duration::from_millis(100);
+/// How long after one progress the next follows that has nothing new but bytes: each one wakes two processes, which a command
+/// that prints as fast as it can would otherwise do for every read.
+const PACE: Duration = Duration::from_millis(1);
 /// How long to wait where the system lacks something.
 const LACKING: Duration = Duration::from_millis(20);
 
@@ -25,7 +28,12 @@ pub(super) struct Connection {
     sent: Progress,
     /// The server has not said that it has seen `sent`.
     unseen: bool,
-    retry: Option<Instant>,
+    /// When it was sent.
+    at: Option<Instant>,
+    /// The system had no memory for a progress: it is tried again at this time.
+    blocked: Option<Instant>,
+    /// When there is something to report.
+    due: Option<Instant>,
 }
 
 /// What a server has sent.
@@ -43,7 +51,7 @@ impl Connection {
     /// Begins with the server that started the job, which knows `sent`.
     pub(super) fn new(listener: OwnedFd, server: OwnedFd, sent: Progress) -> Self {
         let server = rustix::io::ioctl_fionbio(&server, true).is_ok().then_some(server);
-        Self { listener, server, sent, unseen: false, retry: None }
+        Self { listener, server, sent, unseen: false, at: None, blocked: None, due: None }
     }
 
     pub(super) fn listener(&self) -> BorrowedFd<'_> {
@@ -56,7 +64,7 @@ impl Connection {
 
     /// When to call [`Connection::report`] again.
     pub(super) fn due(&self) -> Option<Instant> {
-        self.retry
+        self.due
     }
 
     /// Takes the next server, in place of the one before; `false` if there is none.
@@ -71,16 +79,29 @@ impl Connection {
             }
         };
         self.server = Some(server);
+        // This one knows nothing yet, even if what follows has to be tried again.
+        (self.sent, self.unseen) = (Progress::default(), false);
         self.send(progress, now);
         true
     }
 
-    /// Sends how far the job has come, unless the server knows, or is still busy with what it was sent before.
+    /// Sends how far the job has come, unless the server knows, or is still busy with what it was sent before, or was sent
+    /// something just now.
     pub(super) fn report(&mut self, progress: Progress, now: Instant) {
-        let blocked = self.unseen || self.retry.is_some_and(|due| due > now);
-        if self.server.is_some() && !blocked && progress != self.sent {
-            self.send(progress, now);
+        self.due = None;
+        if self.server.is_none() || self.unseen || progress == self.sent {
+            return;
         }
+        let paced = self.at.filter(|_| self.is_only_bytes(&progress)).map(|at| at + PACE);
+        match paced.max(self.blocked).filter(|&due| due > now) {
+            None => self.send(progress, now),
+            due => self.due = due,
+        }
+    }
+
+    fn is_only_bytes(&self, progress: &Progress) -> bool {
+        let Progress { stdin_end, exit, stalled, .. } = &self.sent;
+        (stdin_end, exit, stalled) == (&progress.stdin_end, &progress.exit, &progress.stalled)
     }
 
     /// Sends the report of a job whose outcome can't be written just now.
@@ -96,10 +117,13 @@ impl Connection {
         let Some(server) = &self.server else { return };
         let message = FromKeeper::Progress(progress.clone());
         let sent = socket::send(server, &message.encode(), &[], false);
-        self.retry = None;
+        self.blocked = None;
         match sent {
-            Ok(()) => (self.sent, self.unseen) = (progress, true),
-            Err(Errno::AGAIN | Errno::NOBUFS | Errno::NOMEM) => self.retry = Some(now + RETRY),
+            Ok(()) => (self.sent, self.unseen, self.at) = (progress, true, Some(now)),
+            Err(Errno::AGAIN | Errno::NOBUFS | Errno::NOMEM) => {
+                self.blocked = Some(now + RETRY);
+                self.due = self.blocked;
+            }
             // Receiving sees the same.
             Err(_) => {}
         }
