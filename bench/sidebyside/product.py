@@ -35,6 +35,10 @@ class Unglue:
         """`unglue exec HOST -- COMMAND…`"""
         return self._argv("exec", self.host, "--", *command)
 
+    def forward(self, *what) -> list:
+        """`unglue forward -L … HOST`"""
+        return self._argv("forward", *what, self.host)
+
     def cp(self, source: Path, destination: Path) -> list:
         """`unglue cp SOURCE HOST:DESTINATION`"""
         return self._argv("cp", str(source), f"{self.host}:{destination}")

@@ -10,12 +10,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from . import congestion, file, latency, openssh, product, report, stream
+from . import congestion, file, forward, latency, openssh, product, report, stream
 from .machine import Conditions
 from .processes import Failed, Runner
 
 ROOT = Path(__file__).resolve().parents[2]
-BENCHMARKS = {"exec": latency.measure, "stream": stream.measure, "file": file.measure}
+BENCHMARKS = {"exec": latency.measure, "stream": stream.measure, "file": file.measure, "forward": forward.measure}
 UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 

@@ -16,6 +16,7 @@ mod cp;
 mod demo;
 mod exec;
 mod files;
+mod forward;
 // Its doc comments are help texts, where `data[len]` is a framing and no link.
 #[allow(rustdoc::broken_intra_doc_links)]
 mod frame;
@@ -81,6 +82,7 @@ fn run(command: Command) -> Result<ExitCode, Complaint> {
         Command::Run(args) => batch::run(&args),
         Command::Repl(args) => repl::run(&args),
         Command::Cp(args) => cp::run(&args),
+        Command::Forward(args) => forward::run(&args),
         Command::Sync(args) => trees::sync(&args),
         Command::Ls(args) => files::ls(&args),
         Command::Stat(args) => files::stat(&args),

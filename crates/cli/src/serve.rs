@@ -44,6 +44,8 @@ fn options(args: ServeArgs) -> ServerOptions {
     let mut options = ServerOptions::default()
         .exec(args.allows(Allowed::Exec))
         .files(args.allows(Allowed::Files))
+        .forward(args.allows(Allowed::Forward))
+        .gateway_ports(args.gateway_ports)
         .listen(args.listen);
     options.root = args.root.map(absolute);
     options.state = args.state.map(absolute);

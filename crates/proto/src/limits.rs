@@ -61,6 +61,19 @@ pub const TRANSFERS_PER_LINK: usize = 64;
 /// Transfers of files that one server may have under way at once, over all its links.
 pub const TRANSFERS_PER_SERVER: usize = 512;
 
+/// Forwarded connections that one link may have at once; more are refused with [`Busy`](crate::Code::Busy). Their first windows
+/// fit into [`LINK_UNREAD`], even if nobody reads any of them.
+pub const CONNECTIONS_PER_LINK: usize = 1000;
+
+/// Forwarded connections that one server may have at once, over all its links.
+pub const CONNECTIONS_PER_SERVER: usize = 4000;
+
+/// Places at which one link may have the server accept connections.
+pub const LISTENERS_PER_LINK: usize = 64;
+
+/// Places at which one server may accept connections for its clients.
+pub const LISTENERS_PER_SERVER: usize = 512;
+
 /// Bytes that a client accepts of a file whose size the server doesn't announce, as of files in `/proc`.
 pub const UNANNOUNCED_FILE: u64 = 64 * 1024 * 1024;
 
@@ -84,6 +97,12 @@ pub const SIGNATURE: Duration = Duration::from_secs(60);
 
 /// From the client's hello to the server's welcome: the server may read files on a slow file system meanwhile.
 pub const WELCOME: Duration = Duration::from_secs(25);
+
+/// How long a server may take to connect to a place for a client, the lookup of its name included.
+pub const CONNECT: Duration = Duration::from_secs(20);
+
+/// From a connection that a server accepted for a client to the client's answer: it may have to connect, too.
+pub const TAKE: Duration = Duration::from_secs(30);
 
 /// From the end of a transfer's data to the message that reports what was sent. It is sent at once.
 pub const FINAL_MESSAGE: Duration = Duration::from_secs(30);

@@ -22,6 +22,7 @@ use unglue_proto::{Code, Fault};
 
 use crate::ops::exec::{self, Exec, Running};
 use crate::ops::files;
+use crate::ops::forward::{self, Forward, Forwarded};
 use crate::ops::job::{self, AttachOptions};
 use crate::ops::transfer::{self, Download, TransferOptions, Upload};
 use crate::ops::tree::{self, TreeListener, TreeMove};
@@ -380,6 +381,16 @@ impl Client {
     /// The link has ended, there is no such command, or it has not ended.
     pub async fn remove(&self, job: &str) -> Result<(), Fault> {
         job::remove(&self.link, job).await
+    }
+
+    /// Forwards ports: connections to places that the server reaches, or to places that this machine reaches. Every listener is
+    /// ready when this returns. A link that is lost is replaced for up to `keep`; without it, forwarding ends with the link.
+    /// Cancelled, it listens nowhere.
+    ///
+    /// # Errors
+    /// A place is taken, or the server refuses to listen. Nothing listens then.
+    pub async fn forward(&self, forwards: &[Forward], keep: Option<Duration>) -> Result<Forwarded, Fault> {
+        forward::start(self.dialler.clone(), forwards, keep).await
     }
 
     /// Copies what `upload` names (a file of a store, bytes in memory, a reader) to the path `to` on the server, where a

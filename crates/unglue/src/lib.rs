@@ -20,6 +20,7 @@ pub mod server;
 
 pub use client::{Address, Client, ClientOptions};
 pub use ops::exec::{Collected, Exec, Input, Lease, Output, Running};
+pub use ops::forward::{Forward, Forwarded, Listening, Notice, Place};
 pub use ops::job::{AttachOptions, LinkState};
 pub use ops::new_id;
 pub use ops::transfer::{Download, Moved, Progress, TransferOptions, Upload};
@@ -31,7 +32,7 @@ pub use unglue_host::process::{SupervisorCommand, supervise_if_asked, supervise_
 pub use unglue_host::store::tree::{Moving, TreeEvent};
 pub use unglue_host::store::{Cause, Facts, Op, Partials, Problem, Sink, Source, Store, StoreError};
 pub use unglue_identity::AskPassphrase;
-pub use unglue_identity::{Denial, Passphrase, Policy, Principal, PublicKey};
+pub use unglue_identity::{Denial, Forwarding, Passphrase, Policy, Principal, PublicKey};
 pub use unglue_link::auth::Gatekeeper;
 pub use unglue_link::{
     ConnectError, HostTrust, LinkConfig, LinkError, Memory, Peer, SharedMemory, StreamError, Target, UnknownHost, stdio,

@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgGroup, Args};
-use unglue::{Exec, Lease};
+use unglue::{Exec, Forward, Lease};
 
 use super::connection::ConnectionArgs;
+use super::forward::ForwardingArgs;
 use super::lease::LeaseArgs;
 use super::span::{parse_bytes, parse_timeout};
 use super::target::HostArg;
@@ -28,6 +29,7 @@ Examples:
   unglue exec --lease keep=10m build.example make     # goes on over a lost connection
   unglue exec --detach --name nightly build.example make
   unglue exec --id deploy-42 build.example ./deploy   # at most once, however often you try
+  unglue exec -R 9000:localhost:3000 web.example ./test   # ports, as for unglue forward
 
 The command starts with the first word after HOST that is not an option. You may write --
 before it.
@@ -111,6 +113,8 @@ pub(crate) struct ExecArgs {
     pub(crate) lease: LeaseArgs,
     #[command(flatten)]
     pub(crate) connection: ConnectionArgs,
+    #[command(flatten)]
+    forwarding: ForwardingArgs,
 }
 
 /// Where the outcome goes.
@@ -135,6 +139,7 @@ pub(crate) struct ExecPlan {
     pub(crate) id: String,
     pub(crate) lease: Lease,
     pub(crate) outcome: OutcomeTo,
+    pub(crate) forwards: Vec<Forward>,
 }
 
 impl ExecArgs {
@@ -161,7 +166,13 @@ impl ExecArgs {
             exec = exec.keep_descendants();
         }
         let (exec, id) = self.lease.apply(exec);
-        Ok(ExecPlan { exec, id, lease: self.lease.lease(), outcome: self.outcome_to()? })
+        let forwards = self.forwarding.forwards()?;
+        if self.lease.detaches() && !forwards.is_empty() {
+            return Err(
+                "-L, -R and -D end with this client, and --detach ends it at once; leave one of them out".into()
+            );
+        }
+        Ok(ExecPlan { exec, id, lease: self.lease.lease(), outcome: self.outcome_to()?, forwards })
     }
 
     /// The program, if no shell was asked for.

@@ -8,6 +8,7 @@ pub(crate) mod cp;
 pub(crate) mod demo;
 pub(crate) mod exec;
 pub(crate) mod files;
+pub(crate) mod forward;
 pub(crate) mod jobs;
 pub(crate) mod key;
 pub(crate) mod lab;
@@ -38,6 +39,7 @@ Examples:
   unglue exec build.example uname -a
   unglue exec --detach build.example make  # prints an id for unglue attach, logs and wait
   unglue cp notes.txt build.example:
+  unglue forward -L 8080:localhost:80 web.example
   unglue sync -a project/ build.example:project/
   unglue lab scene --all                   # why messages stick, on real sockets
 
@@ -58,7 +60,7 @@ pub(crate) struct CommandLine {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    Exec(exec::ExecArgs),
+    Exec(Box<exec::ExecArgs>),
     Jobs(jobs::JobsArgs),
     Attach(jobs::AttachArgs),
     Logs(jobs::LogsArgs),
@@ -67,6 +69,7 @@ pub(crate) enum Command {
     Run(run::RunArgs),
     Repl(repl::ReplArgs),
     Cp(cp::CpArgs),
+    Forward(forward::ForwardArgs),
     Sync(sync::SyncArgs),
     Ls(files::LsArgs),
     Stat(files::StatArgs),

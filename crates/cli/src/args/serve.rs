@@ -29,8 +29,11 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) root: Option<PathBuf>,
     /// The operations that are allowed
-    #[arg(long, value_name = "OPERATIONS", value_enum, value_delimiter = ',', default_value = "exec,files")]
+    #[arg(long, value_name = "OPERATIONS", value_enum, value_delimiter = ',', default_value = "exec,files,forward")]
     pub(crate) allow: Vec<Allowed>,
+    /// Let clients have this server listen on other addresses than loopback (-R '*:8080:…')
+    #[arg(long)]
+    pub(crate) gateway_ports: bool,
     /// Where the server keeps its host key and its records of temporary files [default: ~/.local/state/unglue]
     #[arg(long, value_name = "DIR")]
     pub(crate) state: Option<PathBuf>,
@@ -59,6 +62,8 @@ pub(crate) enum Allowed {
     Exec,
     /// Reading and writing files.
     Files,
+    /// Forwarding ports.
+    Forward,
 }
 
 impl ServeArgs {

@@ -19,6 +19,7 @@ use std::time::Instant;
 use crate::access::Access;
 use crate::args::exec::{ExecArgs, ExecPlan, OutcomeTo};
 use crate::complaint::Complaint;
+use crate::forward::beside;
 use crate::{runtime, standard};
 use drive::{Ended, drive, refused};
 use events::{Event, Events};
@@ -89,6 +90,11 @@ async fn execute(access: &Access, plan: &ExecPlan, held: &Held) -> Ended {
     };
     let (destinations, client) = match ready.await {
         Ok(ready) => ready,
+        Err(fault) => return Ended::before_it_ran(fault),
+    };
+    // Before the command: it may use the ports at once.
+    let _forwarded = match beside(&client, &plan.forwards).await {
+        Ok(forwarded) => forwarded,
         Err(fault) => return Ended::before_it_ran(fault),
     };
     let started = Instant::now();

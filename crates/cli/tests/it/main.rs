@@ -5,6 +5,7 @@ mod demo;
 mod descendants;
 mod exec;
 mod foreign;
+mod forward;
 mod frame;
 mod guide;
 mod host;

@@ -14,6 +14,7 @@
 pub mod auth;
 pub mod exec;
 pub mod files;
+pub mod forward;
 pub mod jobs;
 mod tagged;
 pub mod transfer;
@@ -48,6 +49,10 @@ tagged! {
         "signal" => Signal(jobs::Signal),
         /// Forget a command that has ended, and what it printed.
         "remove" => Remove(jobs::Remove),
+        /// Connect to a place for the client.
+        "connect" => Connect(forward::Connect),
+        /// Accept connections for the client.
+        "listen" => Listen(forward::Listen),
     }
 }
 
@@ -64,6 +69,8 @@ impl Request {
             Request::Jobs(jobs) => &jobs.require,
             Request::Signal(signal) => &signal.require,
             Request::Remove(remove) => &remove.require,
+            Request::Connect(connect) => &connect.require,
+            Request::Listen(listen) => &listen.require,
             Request::Unknown(_) => &[],
         }
     }
@@ -80,6 +87,8 @@ impl Request {
             Request::Tree(_) => tree::KNOWN,
             Request::Files(_) => files::KNOWN,
             Request::Attach(_) => jobs::ATTACH_KNOWN,
+            Request::Connect(_) => forward::CONNECT_KNOWN,
+            Request::Listen(_) => forward::LISTEN_KNOWN,
             Request::Jobs(_) | Request::Signal(_) | Request::Remove(_) => &[],
             Request::Unknown(unknown) => return Err(unsupported(&format!("the operation {:?}", unknown.kind))),
         };

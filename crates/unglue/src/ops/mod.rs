@@ -4,7 +4,9 @@ mod control;
 pub mod exec;
 pub mod files;
 mod flow;
+pub mod forward;
 pub mod job;
+pub(crate) mod slots;
 pub mod transfer;
 pub mod tree;
 

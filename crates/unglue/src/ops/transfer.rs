@@ -6,14 +6,12 @@
 mod client;
 mod ends;
 mod server;
-mod slots;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use client::{get, get_into, put, put_source};
 pub use ends::{Download, Upload};
 pub(crate) use server::{serve_get, serve_put};
-pub(crate) use slots::Slots;
 
 /// How far a transfer is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -30,7 +30,11 @@ impl Gate {
 
 impl Gatekeeper for Gate {
     fn welcome(&self, principal: &Principal) -> Welcome {
-        let allowed = [("exec", principal.policy.exec), ("files", principal.policy.files)];
+        let allowed = [
+            ("exec", principal.policy.exec),
+            ("files", principal.policy.files),
+            ("forward", principal.policy.forward.is_allowed()),
+        ];
         Welcome {
             protocol: PROTOCOL.into(),
             agent: concat!("unglue ", env!("CARGO_PKG_VERSION")).into(),

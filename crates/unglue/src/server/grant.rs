@@ -7,13 +7,15 @@ use unglue_proto::{Code, Fault};
 
 use super::Shared;
 use crate::ops::exec::Runner;
-use crate::ops::transfer::Slots;
+use crate::ops::forward::Ports;
+use crate::ops::slots::Slots;
 
 /// What the operations of one connection may use. They get it from here, and never from the server's settings.
 pub(super) struct Grant {
     runner: Option<Runner>,
     store: Option<Store>,
     slots: Slots,
+    ports: Ports,
 }
 
 impl Grant {
@@ -24,6 +26,7 @@ impl Grant {
             runner: runner.filter(|_| policy.exec),
             store: shared.store.clone().filter(|_| policy.files),
             slots: shared.slots.of_link(),
+            ports: shared.ports.of_link(policy.forward.clone(), policy.exec.then_some(&*shared.top)),
         }
     }
 
@@ -41,6 +44,17 @@ impl Grant {
     /// [`Code::NotAllowed`].
     pub(super) fn store(&self) -> Result<&Store, Fault> {
         self.store.as_ref().ok_or_else(|| not_allowed("moves no files", "files"))
+    }
+
+    /// The ports that may be forwarded.
+    ///
+    /// # Errors
+    /// [`Code::NotAllowed`].
+    pub(super) fn ports(&self) -> Result<&Ports, Fault> {
+        match self.ports.is_allowed() {
+            true => Ok(&self.ports),
+            false => Err(not_allowed("forwards no ports for you", "forward")),
+        }
     }
 
     /// How many transfers may be in progress.

@@ -22,13 +22,20 @@ pub(super) fn bind(listen: &str) -> Result<Vec<TcpListener>, Fault> {
             .advise("give --listen ADDRESS:PORT with a free port of this machine")
     };
     let addresses = resolve(listen).map_err(|error| unusable(&error))?;
+    bind_each(&addresses).map_err(|error| unusable(&error))
+}
+
+/// Binds to each of the addresses that this machine has, of which there must be one. With port 0 all get the same free one.
+///
+/// # Errors
+/// One is taken, or this machine has none of them.
+pub(crate) fn bind_each(addresses: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
+    let any_port = addresses.first().is_some_and(|address| address.port() == 0);
     let mut tries = TRIES;
     loop {
-        match bind_all(&addresses) {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse && addresses[0].port() == 0 && tries > 0 => {
-                tries -= 1
-            }
-            bound => return bound.map_err(|error| unusable(&error)),
+        match bind_all(addresses) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && any_port && tries > 0 => tries -= 1,
+            bound => return bound,
         }
     }
 }
@@ -81,7 +88,7 @@ fn bind_all(addresses: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
     }
 }
 
-fn is_absent(error: &io::Error) -> bool {
+pub(crate) fn is_absent(error: &io::Error) -> bool {
     use rustix::io::Errno;
     let errno = error.raw_os_error().map(Errno::from_raw_os_error);
     matches!(errno, Some(Errno::ADDRNOTAVAIL | Errno::AFNOSUPPORT))

@@ -6,7 +6,7 @@
 mod connections;
 mod gate;
 mod grant;
-mod listen;
+pub(crate) mod listen;
 mod options;
 mod service;
 mod session;
@@ -22,13 +22,14 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::watch;
 use unglue_host::process::{Account, SupervisorCommand, login_environment};
 use unglue_host::store::{Partials, Protected, Store};
-use unglue_identity::{AuthorizedKeys, HostKey, HostKeys, Policy, PublicKey, RevokedKeys};
+use unglue_identity::{AuthorizedKeys, Forwarding, HostKey, HostKeys, Policy, PublicKey, RevokedKeys};
 use unglue_jobs::Registry;
 use unglue_link::auth::Gatekeeper;
 use unglue_link::{Acceptor, LinkConfig, ServerTls, SharedMemory};
 use unglue_proto::{Code, Fault};
 
-use crate::ops::transfer::Slots;
+use crate::ops::forward::Ports;
+use crate::ops::slots::Slots;
 use gate::{Allowed, Gate};
 pub use options::ServerOptions;
 pub use service::Service;
@@ -75,6 +76,7 @@ pub(crate) struct Shared {
     pub(crate) acceptor: Acceptor,
     pub(crate) store: Option<Store>,
     pub(crate) slots: Slots,
+    pub(crate) ports: Ports,
     pub(crate) registry: Registry,
     pub(crate) exec: bool,
     pub(crate) environment: Vec<(OsString, OsString)>,
@@ -164,7 +166,8 @@ impl Shared {
         let shared = Shared {
             acceptor: Acceptor::new(tls, gatekeeper, link_config(&options)),
             store: options.files.then_some(store),
-            slots: Slots::default(),
+            slots: Slots::transfers(),
+            ports: Ports::of_server(options.gateway_ports),
             registry,
             exec: options.exec,
             environment: login_environment(),
@@ -254,6 +257,7 @@ fn gatekeeper(options: &ServerOptions, account: &Account, journal: Option<&str>)
     let journal = journal.map(str::to_owned);
     let mut policy = Policy::everything();
     (policy.exec, policy.files) = (options.exec, options.files);
+    policy.forward = if options.forward { Forwarding::all() } else { Forwarding::default() };
     if let Some(own) = &options.gatekeeper {
         return Arc::new(Allowed::new(own.clone(), policy, journal));
     }

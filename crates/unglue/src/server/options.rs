@@ -29,6 +29,10 @@ pub struct ServerOptions {
     pub exec: bool,
     /// Whether files may be read and written.
     pub files: bool,
+    /// Whether ports may be forwarded.
+    pub forward: bool,
+    /// Whether clients may have the server listen on other addresses than loopback.
+    pub gateway_ports: bool,
     /// Where the host key and the records of temporary files are kept; `~/.local/state/unglue` where it is `None`.
     pub state: Option<PathBuf>,
     /// The files of the host keys, ed25519 or ECDSA; where it is empty, `/etc/ssh/ssh_host_ed25519_key` and
@@ -43,7 +47,7 @@ pub struct ServerOptions {
     pub user_environment: bool,
     /// The program that supervises commands.
     pub supervisor: SupervisorCommand,
-    /// Says who may log in, in place of `authorized_keys`. What it allows is allowed only as far as `exec` and `files` do.
+    /// Says who may log in, in place of `authorized_keys`. What it allows is allowed only as far as `exec`, `files` and `forward` do.
     pub gatekeeper: Option<Arc<dyn Gatekeeper>>,
     /// Deadlines, heartbeat and memory of each link.
     pub link: LinkConfig,
@@ -56,6 +60,8 @@ impl Default for ServerOptions {
             root: None,
             exec: true,
             files: true,
+            forward: true,
+            gateway_ports: false,
             state: None,
             host_keys: Vec::new(),
             authorized_keys: None,
@@ -87,6 +93,16 @@ impl ServerOptions {
     /// Whether files may be read and written.
     pub fn files(self, files: bool) -> ServerOptions {
         ServerOptions { files, ..self }
+    }
+
+    /// Whether ports may be forwarded.
+    pub fn forward(self, forward: bool) -> ServerOptions {
+        ServerOptions { forward, ..self }
+    }
+
+    /// Whether clients may have the server listen on other addresses than loopback.
+    pub fn gateway_ports(self, gateway_ports: bool) -> ServerOptions {
+        ServerOptions { gateway_ports, ..self }
     }
 
     /// Where the host key and the records of temporary files are kept.
@@ -138,6 +154,8 @@ impl fmt::Debug for ServerOptions {
             .field("root", &self.root)
             .field("exec", &self.exec)
             .field("files", &self.files)
+            .field("forward", &self.forward)
+            .field("gateway_ports", &self.gateway_ports)
             .field("state", &self.state)
             .field("host_keys", &self.host_keys)
             .field("authorized_keys", &self.authorized_keys)

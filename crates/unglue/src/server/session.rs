@@ -10,7 +10,7 @@ use unglue_host::store::Store;
 use unglue_identity::{Denial, Login, Principal};
 use unglue_jobs::{Asking, Transfer};
 use unglue_link::{Link, Peer};
-use unglue_proto::message::{Request, Tally, exec, files, transfer, tree};
+use unglue_proto::message::{Request, Tally, exec, files, forward, transfer, tree};
 use unglue_proto::{Code, Fault, Octets};
 
 use super::connections::log_panic;
@@ -19,8 +19,8 @@ use super::{Leaving, Shared, Stage};
 use crate::ops::exec::Runner;
 use crate::ops::job::Jobs;
 use crate::ops::{
-    Control, ControlError, exec as running, files as looking, job as jobs, refuse, transfer as moving, tree as trees,
-    turn_down,
+    Control, ControlError, exec as running, files as looking, forward as forwarding, job as jobs, refuse,
+    transfer as moving, tree as trees, turn_down,
 };
 use running::grant;
 
@@ -135,6 +135,8 @@ impl Context {
             Request::Attach(_) | Request::Jobs(_) | Request::Signal(_) | Request::Remove(_) => {
                 self.on_jobs(request, known, control).await;
             }
+            Request::Connect(connect) => self.connect(connect, known, control).await,
+            Request::Listen(listen) => self.listen(listen, known, control).await,
             Request::Unknown(_) => {
                 let fault = known.err().unwrap_or_else(|| Fault::us("an unknown request is known"));
                 self.refuse("unknown_request", fault, control).await;
@@ -263,6 +265,36 @@ impl Context {
         tracing::info!(event, peer = %self.peer, user = %self.principal.user, why);
     }
 
+    async fn connect(&self, connect: forward::Connect, known: Result<(), Fault>, control: Control) {
+        let (peer, user, to) = (self.peer, &self.principal.user, place(&connect.to));
+        let result = match known.and_then(|()| self.grant.ports()) {
+            Ok(ports) => forwarding::serve_connect(&self.link, ports, connect, control).await,
+            Err(fault) => {
+                self.refuse_data(Some(connect.data));
+                turn_down(control.sender, fault).await
+            }
+        };
+        match result {
+            Ok(carried) => {
+                tracing::info!(event = "connect", %peer, %user, %to, sent = carried.sent, received = carried.received)
+            }
+            Err(fault) => tracing::info!(event = "connect", %peer, %user, %to, why = %fault.what),
+        }
+    }
+
+    async fn listen(&self, listen: forward::Listen, known: Result<(), Fault>, control: Control) {
+        let (peer, user, at) = (self.peer, &self.principal.user, place(&listen.at));
+        tracing::info!(event = "listen", %peer, %user, %at);
+        let result = match known.and_then(|()| self.grant.ports()) {
+            Ok(ports) => forwarding::serve_listen(&self.link, ports, listen, control).await,
+            Err(fault) => turn_down(control.sender, fault).await,
+        };
+        match result {
+            Ok(connections) => tracing::info!(event = "listen_ended", %peer, %user, %at, connections),
+            Err(fault) => tracing::info!(event = "listen_ended", %peer, %user, %at, why = %fault.what),
+        }
+    }
+
     /// A key that may run one command sees only the jobs that it has started itself.
     fn jobs(&self) -> Jobs<'_> {
         let asking = Asking { user: &self.principal.user, key: self.restricted.as_deref() };
@@ -320,6 +352,15 @@ impl Drop for Unfinished {
             let why = "the link ended before the operation did";
             tracing::info!(event = self.event, peer = %self.peer, id = %self.id, why);
         }
+    }
+}
+
+/// A place that a client names, fit for a log line.
+fn place(place: &forward::Place) -> Octets {
+    match place {
+        forward::Place::Tcp(port) => safe(&format!("{}:{}", port.host, port.port)),
+        forward::Place::Unix(path) => path.clone(),
+        forward::Place::Unknown(unknown) => safe(&unknown.kind),
     }
 }
 

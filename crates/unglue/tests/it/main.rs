@@ -9,6 +9,7 @@ mod daemon;
 mod embedded;
 mod exec;
 mod flood;
+mod forward;
 mod hoard;
 mod jobs;
 mod key_options;

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use unglue_proto::control::{Inbox, encode};
 use unglue_proto::limits::CONTROL_MESSAGE;
-use unglue_proto::message::{Request, Tally, Time, Unknown, auth, exec, files, jobs, transfer, tree};
+use unglue_proto::message::{Request, Tally, Time, Unknown, auth, exec, files, forward, jobs, transfer, tree};
 use unglue_proto::{Code, Fault, Octets};
 
 use super::check;
@@ -252,6 +252,35 @@ fn transfers() {
     same("transfer-failed", "server: the last word", FromServer::Outcome(Outcome::Failed(fault())));
 }
 
+fn forwarding() {
+    use forward::{Accepted, Carried, Connect, Connected, Declined, FromClient, FromListener, FromServer, Listen};
+    use forward::{Listening, Outcome, Place, Port, Taken};
+    let tcp = |host: &str, port| Place::Tcp(Port { host: host.into(), port });
+    let connect = Connect { to: tcp("db.example", 5432), data: 2, require: vec!["to".into()] };
+    same("connect", "client: to this port; what it sends comes on stream 2", Request::Connect(connect));
+    let connect = Connect { to: Place::Unix(Octets::from(b"/run/a\xff.sock".to_vec())), data: 2, require: vec![] };
+    same("connect-unix", "client: to this unix socket", Request::Connect(connect));
+    let connected = FromServer::Connected(Connected { data: 3 });
+    same("connect-connected", "server: what the place sends comes on stream 3", connected);
+    same("connect-refused", "server: there is no connection", FromServer::Refused(fault()));
+    let carried = Carried { sent: 5, received: 7 };
+    same("connect-closed", "server: both directions have ended", FromServer::Outcome(Outcome::Closed(carried)));
+    same("connect-broken", "server: it was reset", FromServer::Outcome(Outcome::Broken(fault())));
+    let listen = Listen { at: tcp("localhost", 0), require: vec!["at".into()] };
+    same("listen", "client: accept connections at a free port", Request::Listen(listen));
+    let listen = Listen { at: Place::Unix("agent.sock".into()), require: vec![] };
+    same("listen-unix", "client: accept connections at this unix socket", Request::Listen(listen));
+    same("listen-listening", "server: at this port", FromListener::Listening(Listening { port: Some(8080) }));
+    same("listen-listening-unix", "server: at the socket", FromListener::Listening(Listening { port: None }));
+    let accepted = Accepted { connection: 1, data: 3, from: "127.0.0.1:50000".into() };
+    same("listen-accepted", "server: what the connection sends comes on stream 3", FromListener::Accepted(accepted));
+    same("listen-refused", "server: it accepts none", FromListener::Refused(fault()));
+    same("listen-outcome", "server: it accepts no more", FromListener::Outcome(fault()));
+    let taken = FromClient::Taken(Taken { connection: 1, data: 2 });
+    same("listen-taken", "client: what the connection is sent comes on stream 2", taken);
+    same("listen-declined", "client: no", FromClient::Declined(Declined { connection: 1, why: fault() }));
+}
+
 fn trees() {
     use tree::{Accepted, FromServer, Layout, Outcome, Summary, Tree, TreeOptions, Way};
     use unglue_proto::tree::Rule;
@@ -353,6 +382,7 @@ fn every_message() {
     listing();
     later_versions();
     transfers();
+    forwarding();
     trees();
     names_of_files();
     let mut tested = TESTED.with(RefCell::take);

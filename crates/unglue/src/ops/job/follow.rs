@@ -439,7 +439,7 @@ async fn pass(lane: &mut Option<Lane>, stream: Option<RecvStream>) -> Result<Mov
 }
 
 /// Whether another link may bring what this one did not.
-fn is_passing(fault: &Fault) -> bool {
+pub(crate) fn is_passing(fault: &Fault) -> bool {
     matches!(
         fault.code,
         Code::LinkLost
@@ -453,7 +453,7 @@ fn is_passing(fault: &Fault) -> bool {
 }
 
 /// Longer and longer, and not the same for all clients of a server.
-fn pause(lost: Duration) -> Duration {
+pub(crate) fn pause(lost: Duration) -> Duration {
     let [least, most] = PAUSES;
     let jitter = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().subsec_micros() % 50;
     (lost / 4).clamp(least, most) + Duration::from_millis(jitter.into())

@@ -9,8 +9,8 @@ use unglue_proto::Fault;
 use unglue_proto::message::transfer::{File, FromClient, FromServer, Get, Outcome, Put};
 use unglue_proto::message::{Tally, Time};
 
-use super::Slots;
 use crate::ops::flow::{self, ReceiveError, SendError};
+use crate::ops::slots::Slots;
 use crate::ops::{Control, ControlError, ControlReceiver, ControlSender, refuse};
 
 /// Receives a file.

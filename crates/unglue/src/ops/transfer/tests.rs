@@ -14,6 +14,7 @@ use unglue_proto::{Code, Fault, Meter, Side};
 
 use super::*;
 use crate::ops::Control;
+use crate::ops::slots::Slots;
 
 const OLD: &[u8] = b"old";
 const NEW: &[u8] = b"these are the bytes";
@@ -112,7 +113,7 @@ async fn lying_put(
         control.sender.finish();
         control.receiver.expect::<FromServer>().await.expect("an outcome")
     };
-    let slots = Slots::default();
+    let slots = Slots::transfers();
     let served = serve_put(&scene.server, &scene.store, &slots, put, Control { sender, receiver });
     let (result, reported) = tokio::join!(served, client);
     let reported = match reported {

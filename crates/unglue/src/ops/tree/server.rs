@@ -9,7 +9,7 @@ use unglue_proto::message::tree::{Accepted, FromServer, Outcome, Summary, Tree, 
 use unglue_proto::{Code, Fault};
 
 use super::{receiver, sender};
-use crate::ops::transfer::Slots;
+use crate::ops::slots::Slots;
 use crate::ops::{Control, ControlSender, turn_down};
 
 /// Serves a transfer of a tree, to its end.

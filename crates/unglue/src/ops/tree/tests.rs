@@ -15,7 +15,7 @@ use unglue_proto::{Code, Side};
 
 use super::*;
 use crate::ops::Control;
-use crate::ops::transfer::Slots;
+use crate::ops::slots::Slots;
 
 struct Scene {
     directory: TempDir,
@@ -48,7 +48,7 @@ impl Scene {
         let Request::Tree(tree) = control.receiver.expect().await.expect("a request") else {
             panic!("another request")
         };
-        super::serve(&self.server, &self.store, &Slots::default(), *tree, control).await
+        super::serve(&self.server, &self.store, &Slots::transfers(), *tree, control).await
     }
 
     async fn push(&self, listener: TreeListener<'_>) -> Result<Summary, Fault> {
