@@ -108,6 +108,11 @@ impl Forwarding {
         Forwarding { listen: Some(listen.into_iter().collect()), ..self }
     }
 
+    /// Whether it names hosts and ports (`permitopen=`, `permitlisten=`).
+    pub fn is_listed(&self) -> bool {
+        self.open.is_some() || self.listen.is_some()
+    }
+
     /// Whether anything may be forwarded.
     pub fn is_allowed(&self) -> bool {
         self.allowed

@@ -92,10 +92,30 @@ impl Command {
     pub(crate) fn is_verbose(&self) -> bool {
         match self {
             Command::Exec(args) => args.connection.verbose,
+            Command::Jobs(args) => args.connection.verbose,
+            Command::Attach(args) => args.job.connection.verbose,
+            Command::Logs(args) => args.job.connection.verbose,
+            Command::Wait(args) => args.job.connection.verbose,
+            Command::Signal(args) => args.job.connection.verbose,
+            Command::Run(args) => args.connection.verbose,
             Command::Repl(args) => args.connection.verbose,
             Command::Cp(args) => args.connection.verbose,
+            Command::Forward(args) => args.connection.verbose,
+            Command::Sync(args) => args.connection.verbose,
+            Command::Ls(args) => args.connection.verbose,
+            Command::Stat(args) => args.connection.verbose,
+            Command::Mkdir(args) => args.connection.verbose,
+            Command::Mv(args) => args.connection.verbose,
+            Command::Rm(args) => args.connection.verbose,
+            Command::Hash(args) => args.connection.verbose,
             Command::Key(args) => args.is_verbose(),
-            _ => false,
+            Command::Serve(_)
+            | Command::Demo(_)
+            | Command::Lab(_)
+            | Command::Frame(_)
+            | Command::Struct(_)
+            | Command::Completions(_)
+            | Command::Man(_) => false,
         }
     }
 }

@@ -42,9 +42,6 @@ pub(crate) struct SyncArgs {
     /// Write nothing; show what would be done
     #[arg(short = 'n', long)]
     dry_run: bool,
-    /// Name each entry that is made, changed or deleted, and sum up
-    #[arg(short = 'v', long)]
-    verbose: bool,
     /// Delete what the source doesn't have, once everything has arrived
     #[arg(long)]
     delete: bool,
@@ -139,7 +136,7 @@ impl SyncArgs {
             delete_excluded: self.delete_excluded,
             max_delete: self.max_delete,
             dry_run: self.dry_run,
-            report: self.verbose || self.dry_run || self.json,
+            report: self.connection.verbose || self.dry_run || self.json,
             beside: true,
             rules: self.rules.rules.clone(),
             gitignore: self.gitignore,
@@ -147,7 +144,7 @@ impl SyncArgs {
             only,
             ..TreeOptions::default()
         };
-        let verbose = self.verbose || self.dry_run;
+        let verbose = self.connection.verbose || self.dry_run;
         Ok(TreePlan { way, tree: TreeMove::new(Layout::Into, options), verbose, json: self.json })
     }
 }

@@ -65,6 +65,9 @@ pub(super) fn parse(line: u64, text: &[u8]) -> Result<Option<Job>, String> {
     if text.is_empty() {
         return Ok(None);
     }
+    if !text.starts_with(b"{") {
+        return Err("it is not an object".into());
+    }
     let typed: Typed = serde_json::from_slice(text).map_err(|error| json_error(&error))?;
     if typed.argv.first().is_none_or(|program| program.as_bytes().is_empty()) {
         return Err("argv has no program".into());
@@ -123,7 +126,7 @@ mod tests {
     fn what_makes_no_sense_is_named() {
         for (text, why) in [
             ("{", "EOF"),
-            ("[]", "invalid type"),
+            ("[]", "not an object"),
             ("{}", "missing field `argv`"),
             (r#"{"argv":[]}"#, "argv has no program"),
             (r#"{"argv":[""]}"#, "argv has no program"),

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use unglue_identity::{AuthorizedKeys, Denial, Login, Policy, Principal};
+use unglue_identity::{AuthorizedKeys, Denial, Forwarding, Login, Policy, Principal};
 use unglue_link::auth::Gatekeeper;
 use unglue_proto::PROTOCOL;
 use unglue_proto::message::auth::Welcome;
@@ -54,7 +54,11 @@ impl Gatekeeper for Gate {
         if !self.user_environment {
             line.policy.environment.clear();
         }
-        let policy = self.policy.limited_to(&line.policy);
+        let mut policy = self.policy.limited_to(&line.policy);
+        // One command and nothing else, unless the line names ports.
+        if policy.command.is_some() && !policy.forward.is_listed() {
+            policy.forward = Forwarding::default();
+        }
         let key = login.credential.key().clone();
         Ok(Principal::new(self.user.clone(), Some(key), policy).certificate(login.credential.certificate().cloned()))
     }

@@ -26,7 +26,7 @@ fn a_server_for_files_runs_nothing() {
         let site = Site::new();
         let serving = site.serve_with(|options: &mut ServerOptions| options.exec = false);
         let client = site.connect(serving.address()).await;
-        assert_eq!(client.welcome().await.expect("it is let in").allow, ["files"]);
+        assert_eq!(client.welcome().await.expect("it is let in").allow, ["files", "forward"]);
         let proof = site.root().join("proof");
         let exec = Exec::new(["touch".as_ref(), proof.as_os_str()]).with_stdin();
         let fault = refused(soon(5, "the refusal", run(&client, &exec)).await.report.outcome);
@@ -44,7 +44,7 @@ fn a_server_for_commands_moves_no_files() {
         let site = Site::new();
         let serving = site.serve_with(|options: &mut ServerOptions| options.files = false);
         let client = site.connect(serving.address()).await;
-        assert_eq!(client.welcome().await.expect("it is let in").allow, ["exec"]);
+        assert_eq!(client.welcome().await.expect("it is let in").allow, ["exec", "forward"]);
         std::fs::write(site.local().join("file"), vec![7; 3 << 20]).expect("a source");
         let local = site.local_store();
         let put = client.put(Upload::file(&local, "file"), "copy", Default::default());
