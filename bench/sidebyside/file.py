@@ -19,12 +19,12 @@ BLOCK = 1 << 20
 
 
 def measure(bench) -> Result:
-    """Uploads of one file by each contender, into a folder of our own in /dev/shm."""
+    """Uploads of one file by each contender, into a directory of our own in /dev/shm."""
     size = bench.size or (2 << 30)
     cipher = bench.cipher()
     scp, rsync = f"scp -c {cipher}", f"rsync over ssh -c {cipher}"
-    with memory_folder(size) as folder:
-        source, copy = folder / "source", folder / "copy"
+    with memory_directory(size) as directory:
+        source, copy = directory / "source", directory / "copy"
         fill(source, size)
         commands = {
             scp: ["scp", "-q", "-F", str(bench.ssh.config), "-c", cipher, str(source), f"bench:{copy}"],
@@ -61,7 +61,7 @@ def contender(bench, name, run, source, copy) -> Contender:
 
 def netcat(bench, source, copy) -> float:
     """`nc -l > copy` and `nc -N < source`: no encryption, no check, the floor for anything through a socket."""
-    port, log = free_port(), bench.folder / "nc.log"
+    port, log = free_port(), bench.directory / "nc.log"
     with open(copy, "wb") as destination:
         listener = spawn(["nc", "-l", "127.0.0.1", str(port)], None, destination.fileno(), log)
     wait_until(lambda: listens(port), "nc", log)
@@ -84,19 +84,19 @@ def listens(port) -> bool:
 
 
 @contextlib.contextmanager
-def memory_folder(size):
-    """A folder of our own in /dev/shm with room for the source and the copy."""
+def memory_directory(size):
+    """A directory of our own in /dev/shm with room for the source and the copy."""
     memory = Path("/dev/shm")
     needed = 2 * size + (256 << 20)
     available = int(field("/proc/meminfo", "MemAvailable").split()[0]) * 1024
     room = min(shutil.disk_usage(memory).free, available)
     if room < needed:
         raise Failed(f"the file needs {needed} bytes of memory in {memory}, and {room} are free: give a smaller --size")
-    folder = Path(tempfile.mkdtemp(prefix="unglue-bench-", dir=memory))
+    directory = Path(tempfile.mkdtemp(prefix="unglue-bench-", dir=memory))
     try:
-        yield folder
+        yield directory
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def fill(path, size):

@@ -75,7 +75,7 @@ def serve(listener, size):
 @contextlib.contextmanager
 def under_way(argv, port, bench):
     """The forwarding client, once its port is listened on."""
-    log = bench.folder / f"forward-{port}.log"
+    log = bench.directory / f"forward-{port}.log"
     child = spawn(argv, stderr=log)
     try:
         wait_until(lambda: listens(port), argv[0], log)

@@ -57,28 +57,28 @@ def user_name() -> str:
     return pwd.getpwuid(os.getuid()).pw_name
 
 
-def make_keys(folder: Path):
+def make_keys(directory: Path):
     """A host key and a user's key, ed25519, and the authorized_keys that admits the user's. Both servers use them."""
-    runner = Runner(folder)
+    runner = Runner(directory)
     for name in ("host", "user"):
-        runner.time(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "bench", "-f", str(folder / name)])
-    authorized = folder / "authorized_keys"
-    authorized.write_text((folder / "user.pub").read_text())
+        runner.time(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "bench", "-f", str(directory / name)])
+    authorized = directory / "authorized_keys"
+    authorized.write_text((directory / "user.pub").read_text())
     authorized.chmod(0o600)
 
 
-def known_hosts_line(folder: Path, port: int) -> str:
-    kind, key = (folder / "host.pub").read_text().split()[:2]
+def known_hosts_line(directory: Path, port: int) -> str:
+    kind, key = (directory / "host.pub").read_text().split()[:2]
     return f"[127.0.0.1]:{port} {kind} {key}\n"
 
 
 class OpenSsh:
     """A running sshd, and how to reach it."""
 
-    def __init__(self, folder: Path, config: Path):
-        self.folder = folder
+    def __init__(self, directory: Path, config: Path):
+        self.directory = directory
         self.config = config
-        self.runner = Runner(folder)
+        self.runner = Runner(directory)
 
     def argv(self, *remote, cipher=None, options=()) -> list:
         """`ssh bench REMOTE…`; the cipher is ssh's own choice unless given."""
@@ -104,10 +104,10 @@ class OpenSsh:
     def master(self, sockets: Path):
         """A warm ControlMaster: gives the options that make ssh go through it."""
         path = sockets / "control"
-        holder = spawn(self.argv(options=["-M", "-S", str(path), "-N"]), stderr=self.folder / "master.log")
+        holder = spawn(self.argv(options=["-M", "-S", str(path), "-N"]), stderr=self.directory / "master.log")
         through = ["-S", str(path), "-o", "ControlMaster=no"]
         try:
-            wait_until(path.exists, "ssh's ControlMaster", self.folder / "master.log")
+            wait_until(path.exists, "ssh's ControlMaster", self.directory / "master.log")
             self.runner.time(self.argv("true", options=through))
             yield through
         finally:
@@ -115,22 +115,22 @@ class OpenSsh:
 
 
 @contextlib.contextmanager
-def running(folder: Path):
-    """Starts sshd with the keys in the folder; it is gone at the end."""
+def running(directory: Path):
+    """Starts sshd with the keys in the directory; it is gone at the end."""
     program = shutil.which("sshd", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
     if not program:
         raise Failed(f"sshd isn't there. {INSTALL}")
-    with separation_folder():
+    with separation_directory():
         port = free_port()
-        (folder / "home").mkdir()
-        (folder / "sshd_config").write_text(SERVER.format(port=port, keys=folder))
-        (folder / "ssh_config").write_text(CLIENT.format(port=port, keys=folder, user=user_name()))
-        (folder / "known_hosts_ssh").write_text(known_hosts_line(folder, port))
-        log = folder / "sshd.log"
-        daemon = spawn([program, "-D", "-e", "-f", str(folder / "sshd_config")], stderr=log)
+        (directory / "home").mkdir()
+        (directory / "sshd_config").write_text(SERVER.format(port=port, keys=directory))
+        (directory / "ssh_config").write_text(CLIENT.format(port=port, keys=directory, user=user_name()))
+        (directory / "known_hosts_ssh").write_text(known_hosts_line(directory, port))
+        log = directory / "sshd.log"
+        daemon = spawn([program, "-D", "-e", "-f", str(directory / "sshd_config")], stderr=log)
         try:
             wait_until(lambda: answers(port), "sshd", log)
-            server = OpenSsh(folder, folder / "ssh_config")
+            server = OpenSsh(directory, directory / "ssh_config")
             server.runner.time(server.argv("true"))
             yield server
         finally:
@@ -138,7 +138,7 @@ def running(folder: Path):
 
 
 @contextlib.contextmanager
-def separation_folder():
+def separation_directory():
     """root's sshd wants /run/sshd; where it isn't there, it is made and removed again."""
     wanted = Path("/run/sshd")
     made = os.geteuid() == 0 and not wanted.exists()

@@ -71,8 +71,8 @@ def stop(pid, patience=12.0):
 class Runner:
     """Runs and times commands; a failure shows what they wrote to stderr."""
 
-    def __init__(self, folder: Path, patience: float = 180.0):
-        self.errors = folder / "stderr"
+    def __init__(self, directory: Path, patience: float = 180.0):
+        self.errors = directory / "stderr"
         self.patience = patience
 
     def time(self, argv, stdin=None, stdout=None) -> float:

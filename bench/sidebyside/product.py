@@ -19,16 +19,16 @@ Build it first: cargo build --release -p unglue-cli && cargo build --release -p 
 class Unglue:
     """A running `unglue serve`, and how to reach it."""
 
-    def __init__(self, program: Path, folder: Path, address: str, pid: int):
+    def __init__(self, program: Path, directory: Path, address: str, pid: int):
         self.program, self.pid = program, pid
-        self.folder = folder
+        self.directory = directory
         self.address = address
         self.host, self.port = address.rsplit(":", 1)
-        self.runner = Runner(folder)
+        self.runner = Runner(directory)
 
     def _argv(self, verb, *rest) -> list:
-        known = ["--known-hosts", str(self.folder / "known_hosts_unglue")]
-        identity = ["--identity", str(self.folder / "user")]
+        known = ["--known-hosts", str(self.directory / "known_hosts_unglue")]
+        identity = ["--identity", str(self.directory / "user")]
         return [str(self.program), verb, *identity, *known, "-P", self.port, *rest]
 
     def exec(self, *command) -> list:
@@ -48,31 +48,31 @@ class Unglue:
         example = self.program.parent / "examples" / "warm_exec"
         if not example.exists():
             return None
-        known = ["--known-hosts", str(self.folder / "known_hosts_unglue")]
-        identity = ["--identity", str(self.folder / "user")]
+        known = ["--known-hosts", str(self.directory / "known_hosts_unglue")]
+        identity = ["--identity", str(self.directory / "user")]
         return json.loads(self.runner.output([str(example), "--address", self.address, *identity, *known]))
 
 
 @contextlib.contextmanager
-def running(program: Path, folder: Path):
+def running(program: Path, directory: Path):
     """Starts the server and gives it, or None where the program isn't built."""
     if not program.exists():
         print(MISSING.format(path=program), file=sys.stderr)
         yield None
         return
-    state = folder / "state"
+    state = directory / "state"
     state.mkdir(mode=0o700, exist_ok=True)
     reader, writer = os.pipe()
-    log = folder / "unglue.log"
-    keys = ["--host-key", str(folder / "host"), "--authorized-keys", str(folder / "authorized_keys")]
+    log = directory / "unglue.log"
+    keys = ["--host-key", str(directory / "host"), "--authorized-keys", str(directory / "authorized_keys")]
     serve = [str(program), "serve", "--listen", "127.0.0.1:0", "--state", str(state), *keys, "--json"]
     daemon = spawn(serve, None, writer, log)
     os.close(writer)
     try:
         address = announced(reader, log)
         _, port = address.rsplit(":", 1)
-        (folder / "known_hosts_unglue").write_text(known_hosts_line(folder, int(port)))
-        server = Unglue(program, folder, address, daemon)
+        (directory / "known_hosts_unglue").write_text(known_hosts_line(directory, int(port)))
+        server = Unglue(program, directory, address, daemon)
         server.runner.time(server.exec("true"))
         yield server
     finally:

@@ -20,12 +20,12 @@ UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
 class Bench:
-    """What a benchmark needs: both servers, a folder, and what was asked for."""
+    """What a benchmark needs: both servers, a directory, and what was asked for."""
 
-    def __init__(self, folder, sockets, ssh, unglue, asked):
-        self.root, self.folder, self.sockets, self.ssh, self.unglue = ROOT, folder, sockets, ssh, unglue
+    def __init__(self, directory, sockets, ssh, unglue, asked):
+        self.root, self.directory, self.sockets, self.ssh, self.unglue = ROOT, directory, sockets, ssh, unglue
         self.samples, self.size, self.chosen_cipher = asked.samples, asked.size, asked.cipher
-        self.runner = Runner(folder)
+        self.runner = Runner(directory)
 
     @functools.lru_cache(maxsize=None)
     def cipher(self) -> str:
@@ -96,14 +96,14 @@ def samples(result) -> dict:
 
 @contextlib.contextmanager
 def servers(asked):
-    """Keys and both servers. The keys lie below target/, not /tmp: a folder that others can write admits nobody."""
+    """Keys and both servers. The keys lie below target/, not /tmp: a directory that others can write admits nobody."""
     (ROOT / "target").mkdir(exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="bench-", dir=ROOT / "target"))
+    directory = Path(tempfile.mkdtemp(prefix="bench-", dir=ROOT / "target"))
     sockets = Path(tempfile.mkdtemp(prefix="ub-"))
     try:
-        openssh.make_keys(folder)
-        with openssh.running(folder) as ssh, product.running(asked.unglue.resolve(), folder) as unglue:
-            yield Bench(folder, sockets, ssh, unglue, asked)
+        openssh.make_keys(directory)
+        with openssh.running(directory) as ssh, product.running(asked.unglue.resolve(), directory) as unglue:
+            yield Bench(directory, sockets, ssh, unglue, asked)
     finally:
-        for made in (folder, sockets):
+        for made in (directory, sockets):
             shutil.rmtree(made, ignore_errors=True)

@@ -54,8 +54,8 @@ def sweeps_of(tool):
 
 @contextlib.contextmanager
 def site():
-    with tempfile.TemporaryDirectory(prefix="unglue-faults-") as folder:
-        path = Path(folder)
+    with tempfile.TemporaryDirectory(prefix="unglue-faults-") as directory:
+        path = Path(directory)
         path.chmod(0o755)
         make_keys(path)
         yield path

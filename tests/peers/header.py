@@ -29,7 +29,7 @@ storing_lock = threading.Lock()
 
 
 class Upload(typing.NamedTuple):
-    """What a header says: a name without folders, a size in bytes, an MD5 in hex or None."""
+    """What a header says: a name without directories, a size in bytes, an MD5 in hex or None."""
 
     name: str
     size: int

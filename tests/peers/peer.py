@@ -24,7 +24,7 @@ class Broken(Exception):
 
 
 def main(doc, serve, connect, stores=False):
-    """Reads the arguments and does what they ask; `stores` adds the folder for uploads."""
+    """Reads the arguments and does what they ask; `stores` adds the directory for uploads."""
     options = arguments(doc, serve, connect, stores)
     try:
         options.act(options)

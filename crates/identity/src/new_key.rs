@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 /// Makes a new ed25519 key and writes it to `path` (mode 0600) with `path.pub` (0644) beside it, both durable
-/// when this returns. Folders that are missing are made with mode 0700.
+/// when this returns. Directories that are missing are made with mode 0700.
 ///
 /// Each file appears whole or not at all, so two processes that make the same key at once end with one key, and a
 /// crash leaves no half of one under the name.

@@ -20,18 +20,18 @@ use unglue_lab::server::{Event, ListeningTcpServer, Settings, TcpServer};
 const PATIENCE: Duration = Duration::from_secs(5);
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let folder = tempfile::tempdir()?;
+    let directory = tempfile::tempdir()?;
     // The table is all that a peer can call: a name that isn't in it is refused.
     let service = Header { commands: Commands::default().with("list", list) };
     println!("commands: {:?}", service.commands);
-    step_by_step(folder.path(), &service)?;
-    all_at_once(folder.path(), &service)
+    step_by_step(directory.path(), &service)?;
+    all_at_once(directory.path(), &service)
 }
 
 /// `{"cmd":"list"}`: the reply is its length as `struct.pack("i", n)`, then n bytes of JSON.
 fn list(call: &mut Call<'_, '_>) -> Result<(), LabError> {
-    let files = files_in(call.folder())
-        .map_err(|source| LabError::Io { action: format!("list {}", call.folder().display()), source })?;
+    let files = files_in(call.directory())
+        .map_err(|source| LabError::Io { action: format!("list {}", call.directory().display()), source })?;
     let reply = Value::from(files).to_string();
     let length = i32::try_from(reply.len()).map_err(|_| LabError::Misuse {
         what: format!("a list of {} bytes", reply.len()),
@@ -42,9 +42,9 @@ fn list(call: &mut Call<'_, '_>) -> Result<(), LabError> {
 }
 
 /// Names with sizes, in order. What begins with a dot may be an upload under way.
-fn files_in(folder: &Path) -> io::Result<Vec<Value>> {
+fn files_in(directory: &Path) -> io::Result<Vec<Value>> {
     let mut files = Vec::new();
-    for entry in fs::read_dir(folder)? {
+    for entry in fs::read_dir(directory)? {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
         if !name.starts_with('.') {
@@ -56,17 +56,17 @@ fn files_in(folder: &Path) -> io::Result<Vec<Value>> {
 }
 
 /// Each step consumes what the step before gave, so none can be forgotten.
-fn server_on(folder: &Path) -> Result<ListeningTcpServer, LabError> {
-    let settings = Settings { folder: folder.to_owned(), ..Settings::default() };
+fn server_on(directory: &Path) -> Result<ListeningTcpServer, LabError> {
+    let settings = Settings { directory: directory.to_owned(), ..Settings::default() };
     let server = TcpServer::new(settings)?;
     let server = server.bind("127.0.0.1:0".parse().expect("an address"))?;
     server.activate()
 }
 
 /// One thread plays both: what the client sends waits in the kernel until the server takes it.
-fn step_by_step(folder: &Path, service: &Header) -> Result<(), Box<dyn Error>> {
+fn step_by_step(directory: &Path, service: &Header) -> Result<(), Box<dyn Error>> {
     println!("\nstep by step");
-    let server = server_on(folder)?;
+    let server = server_on(directory)?;
     let mut client = Client::connect(server.address())?;
     client.put("hello.txt", b"hello")?;
     client.ask_for_list()?;
@@ -78,9 +78,9 @@ fn step_by_step(folder: &Path, service: &Header) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn all_at_once(folder: &Path, service: &Header) -> Result<(), Box<dyn Error>> {
+fn all_at_once(directory: &Path, service: &Header) -> Result<(), Box<dyn Error>> {
     println!("\nby run, with a stopper");
-    let server = server_on(folder)?;
+    let server = server_on(directory)?;
     let stopper = server.stopper();
     thread::scope(|scope| {
         let running = scope.spawn(|| server.run(service, &tell));

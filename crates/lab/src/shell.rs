@@ -24,8 +24,8 @@ const DRAIN: Duration = Duration::from_millis(200);
 /// Where commands run, and how far.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shell {
-    /// The folder; `None` is the server's own.
-    pub folder: Option<PathBuf>,
+    /// The directory; `None` is the server's own.
+    pub directory: Option<PathBuf>,
     /// How long a command may run. Then it is killed, and the reply says so.
     pub longest: Duration,
     /// How many bytes it may print, both outputs together. Then it is killed, and the reply says so.
@@ -33,9 +33,9 @@ pub struct Shell {
 }
 
 impl Default for Shell {
-    /// The server's own folder, 60 s, 64 MiB.
+    /// The server's own directory, 60 s, 64 MiB.
     fn default() -> Shell {
-        Shell { folder: None, longest: Duration::from_secs(60), largest: 64 << 20 }
+        Shell { directory: None, longest: Duration::from_secs(60), largest: 64 << 20 }
     }
 }
 
@@ -61,9 +61,9 @@ impl Printed {
 }
 
 impl Shell {
-    /// Commands run in this folder.
-    pub fn within(folder: impl Into<PathBuf>) -> Shell {
-        Shell { folder: Some(folder.into()), ..Shell::default() }
+    /// Commands run in this directory.
+    pub fn within(directory: impl Into<PathBuf>) -> Shell {
+        Shell { directory: Some(directory.into()), ..Shell::default() }
     }
 
     /// Runs a command that came over the wire, and spells its outputs as the wire wants them.
@@ -92,7 +92,7 @@ impl Shell {
         if line.contains(&0) {
             return Ok(Printed::notice("the command has a zero byte, which no shell takes"));
         }
-        match Running::start(line, self.folder.as_deref()) {
+        match Running::start(line, self.directory.as_deref()) {
             Ok(running) => running.collect(self, stop, client),
             Err(error) => Ok(Printed::notice(&format!("the shell could not be started: {error}"))),
         }
@@ -108,12 +108,12 @@ struct Running {
 }
 
 impl Running {
-    fn start(line: &[u8], folder: Option<&Path>) -> io::Result<Running> {
+    fn start(line: &[u8], directory: Option<&Path>) -> io::Result<Running> {
         let ((stderr, errors), (stdout, output)) = (io::pipe()?, io::pipe()?);
         let mut command = Command::new("/bin/sh");
         command.arg("-c").arg(OsStr::from_bytes(line)).process_group(0);
         command.stdin(Stdio::null()).stdout(output).stderr(errors);
-        folder.map(|folder| command.current_dir(folder));
+        directory.map(|directory| command.current_dir(directory));
         let child = command.spawn()?;
         // `command` goes out of scope here, and with it our own copies of the pipes' writing ends.
         Ok(Running { child, stderr: Some(stderr), stdout: Some(stdout), printed: Printed::default() })

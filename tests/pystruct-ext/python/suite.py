@@ -1,6 +1,6 @@
 """Runs CPython's test/test_struct.py, unmodified, on unglue's `_struct`.
 
-Start it with the folder of the extension module on PYTHONPATH. Ends with 0 if all of it passes.
+Start it with the directory of the extension module on PYTHONPATH. Ends with 0 if all of it passes.
 """
 
 import subprocess

@@ -63,8 +63,8 @@ fn refuse_others(args: &LabServeArgs) -> Result<(), Complaint> {
 }
 
 fn start(args: LabServeArgs) -> Result<Serving, Complaint> {
-    let folder = std::path::absolute(&args.dir).unwrap_or(args.dir);
-    let settings = Settings { coding: args.encoding, folder, patience: args.wait, ..Settings::default() };
+    let directory = std::path::absolute(&args.dir).unwrap_or(args.dir);
+    let settings = Settings { coding: args.encoding, directory, patience: args.wait, ..Settings::default() };
     Ok(args.dialect.serve(args.listen, settings, Shell::default())?)
 }
 

@@ -31,7 +31,7 @@ pub(crate) fn run(args: &ReplArgs) -> Result<ExitCode, Complaint> {
     let terminal = Terminal::as_it_is();
     let ended = runtime::run(async {
         let client = access.connect().await?;
-        // An untrusted key is heard of here, before anything was typed in vain.
+        // An untrusted key is reported here, before anything is typed.
         client.welcome().await?;
         let signals = Signals::take().map_err(|error| Complaint::new(format!("signals can't be handled: {error}")))?;
         let history = local_store::state_directory().map(|state| state.join("history"));

@@ -1,6 +1,6 @@
 //! The guide to sticky packets is true: what its ```` ```console ```` blocks print is what comes when they are run.
 //!
-//! A block is one shell's session in a fresh folder. `$ ` begins a command and `> ` goes on with it; up to the next one stands what
+//! A block is one shell's session in a fresh directory. `$ ` begins a command and `> ` goes on with it; up to the next one stands what
 //! it prints. A `…` alone on a line stands for any lines, elsewhere for any text. Behind `console` may stand what a block needs:
 //! `python`, or `root`. A `python` block that begins with `# NAME.py` is there as a file of that name.
 
@@ -63,18 +63,18 @@ impl Block {
 
     /// What each command printed, standard error included.
     fn play(&self, steps: &[Step]) -> Vec<String> {
-        let folder = tempfile::tempdir().expect("a folder");
-        furnish(folder.path());
+        let directory = tempfile::tempdir().expect("a directory");
+        furnish(directory.path());
         let outputs = tempfile::NamedTempFile::new().expect("a file");
         let commands: Vec<&str> = steps.iter().map(|step| step.command.as_str()).collect();
         let next = format!("\nprintf '{}'\n", MARK.escape_default());
         let script = format!("exec >>\"$OUTPUTS\" 2>&1\n{}\n{SWEEP}", commands.join(&next));
-        let programs = Path::new(UNGLUE).parent().expect("a folder").display().to_string();
+        let programs = Path::new(UNGLUE).parent().expect("a directory").display().to_string();
         let path = format!("{programs}:{}", env::var("PATH").unwrap_or_default());
         // It ends the shell's whole process group.
         let mut shell = clean("timeout");
-        shell.args(["--kill-after=2", "25", "sh", "-c", &script]).current_dir(folder.path());
-        let done = finish(shell.env("PATH", path).env("HOME", folder.path()).env("OUTPUTS", outputs.path()));
+        shell.args(["--kill-after=2", "25", "sh", "-c", &script]).current_dir(directory.path());
+        let done = finish(shell.env("PATH", path).env("HOME", directory.path()).env("OUTPUTS", outputs.path()));
         assert_ne!(done.code, 124, "line {}: the block takes longer than 25 s", self.line);
         let printed = fs::read(outputs.path()).expect("it is ours");
         String::from_utf8_lossy(&printed).split(MARK).map(String::from).collect()
@@ -95,12 +95,12 @@ impl Block {
 }
 
 /// What blocks may use: the guide's own programs, and the peers under the path that they have in the repository.
-fn furnish(folder: &Path) {
+fn furnish(directory: &Path) {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests");
-    std::os::unix::fs::symlink(tests, folder.join("tests")).expect("a link");
+    std::os::unix::fs::symlink(tests, directory.join("tests")).expect("a link");
     for program in blocks().iter().filter(|block| block.info == "python") {
         if let Some(name) = program.lines.first().and_then(|line| line.strip_prefix("# ")) {
-            fs::write(folder.join(name), program.lines.join("\n") + "\n").expect("a file");
+            fs::write(directory.join(name), program.lines.join("\n") + "\n").expect("a file");
         }
     }
 }

@@ -156,7 +156,7 @@ fn children(of: i32) -> Vec<(i32, String)> {
 async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
     while !condition() {
-        assert!(start.elapsed() < Duration::from_secs(10), "waited in vain for: {what}");
+        assert!(start.elapsed() < Duration::from_secs(10), "waited 10 s for: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

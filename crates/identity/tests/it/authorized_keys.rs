@@ -79,7 +79,7 @@ fn a_file_that_others_can_write_is_not_read() {
 }
 
 #[test]
-fn neither_may_others_write_to_the_folders_up_to_the_home() {
+fn neither_may_others_write_to_the_directories_up_to_the_home() {
     for directory in [".ssh", ""] {
         let home = Home::new();
         let directory = home.path(directory);

@@ -141,7 +141,7 @@ fn other_kinds_and_other_files_are_refused_by_name() {
 }
 
 #[test]
-fn a_fifo_a_folder_and_an_endless_file_are_refused_at_once() {
+fn a_fifo_a_directory_and_an_endless_file_are_refused_at_once() {
     let directory = tempfile::tempdir().expect("a directory");
     let fifo = directory.path().join("fifo");
     assert!(tool("mkfifo", [&fifo]).status().expect("mkfifo(1) runs").success());

@@ -66,7 +66,7 @@ impl Dialect {
         }
     }
 
-    /// A server of this dialect, ready for clients. `shell` is where commands run; [`Settings::folder`] is where uploads land.
+    /// A server of this dialect, ready for clients. `shell` is where commands run; [`Settings::directory`] is where uploads land.
     ///
     /// # Errors
     /// The address can't be had.
@@ -82,7 +82,7 @@ impl Dialect {
             Dialect::Len32 => tcp(Box::new(len32::Len32(shell))),
             Dialect::Header => {
                 let serving = tcp(Box::<header::Header>::default())?;
-                header::sweep(&settings.folder);
+                header::sweep(&settings.directory);
                 Ok(serving)
             }
             Dialect::Udp => {

@@ -30,19 +30,19 @@ pub(super) const SCENE: Scene = Scene {
     play,
 };
 
-/// What is played: commands, and the folder in which the server runs them.
+/// What is played: commands, and the directory in which the server runs them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Script {
-    /// The folder.
-    pub folder: PathBuf,
+    /// The directory.
+    pub directory: PathBuf,
     /// One shell command each.
     pub commands: Vec<String>,
 }
 
 impl Script {
-    /// A script that runs these commands in this folder.
-    pub fn new<S: Into<String>>(folder: impl Into<PathBuf>, commands: impl IntoIterator<Item = S>) -> Script {
-        Script { folder: folder.into(), commands: commands.into_iter().map(Into::into).collect() }
+    /// A script that runs these commands in this directory.
+    pub fn new<S: Into<String>>(directory: impl Into<PathBuf>, commands: impl IntoIterator<Item = S>) -> Script {
+        Script { directory: directory.into(), commands: commands.into_iter().map(Into::into).collect() }
     }
 }
 
@@ -117,7 +117,7 @@ fn enact_before(script: &Script, recording: Option<&Recording>) -> Result<CutRep
     let (address, stopper) = (server.address(), server.stopper());
     let (ran, replies) = channel();
     let (go_on, gate) = channel();
-    let service = Raw(Shell { longest: PATIENCE, ..Shell::within(&script.folder) });
+    let service = Raw(Shell { longest: PATIENCE, ..Shell::within(&script.directory) });
     thread::scope(|scope| {
         scope.spawn(move || {
             let watch = Gate { ran: Mutex::new(ran), gate: Mutex::new(gate), recording };
@@ -306,12 +306,13 @@ fn pieces(replies: &[u64], from: u64, to: u64) -> Vec<Piece> {
 const CHAPTERS: usize = 22;
 
 fn play(stage: &mut Stage) -> Result<(), LabError> {
-    let folder = tempfile::Builder::new().prefix("unglue-scene-").tempdir().map_err(LabError::io("make a folder"))?;
+    let directory =
+        tempfile::Builder::new().prefix("unglue-scene-").tempdir().map_err(LabError::io("make a directory"))?;
     for chapter in 1..=CHAPTERS {
-        let path = folder.path().join(format!("chapter-{chapter:02}.txt"));
+        let path = directory.path().join(format!("chapter-{chapter:02}.txt"));
         std::fs::write(path, format!("Chapter {chapter}\n")).map_err(LabError::io("write a file"))?;
     }
-    let script = Script::new(folder.path(), ["ls -l", "lllll", "pwd"]);
+    let script = Script::new(directory.path(), ["ls -l", "lllll", "pwd"]);
     let played = enact_before(&script, Some(&stage.recording))?;
     stage.way("server", "client");
     let taken: Vec<String> = played.exchanges.iter().map(|exchange| taken_for(&played, exchange)).collect();

@@ -90,7 +90,7 @@ pub struct Settings {
     /// How text is spelt on the wire.
     pub coding: Coding,
     /// Where uploads land.
-    pub folder: PathBuf,
+    pub directory: PathBuf,
     /// How long a peer may make no progress in the middle of something.
     pub patience: Duration,
     /// How long it may stay silent between commands.
@@ -109,7 +109,7 @@ impl Default for Settings {
             backlog: 5,
             packet: 8192,
             coding: Coding::Utf8,
-            folder: PathBuf::from("file_upload"),
+            directory: PathBuf::from("file_upload"),
             patience: Duration::from_secs(10),
             idle: Duration::from_secs(600),
             clients: 256,
@@ -154,7 +154,7 @@ pub enum Event<'a> {
     },
     /// A file is stored, whole, under its name.
     Stored {
-        /// The name, without a folder.
+        /// The name, without a directory.
         name: &'a str,
         /// How long it is.
         bytes: u64,

@@ -33,7 +33,7 @@ const CALLS: [&str; 20] = [
     "makefile",
 ];
 
-/// What an example prints. Cargo builds a package's examples with its tests, into the folder beside theirs.
+/// What an example prints. Cargo builds a package's examples with its tests, into the directory beside theirs.
 fn printed_by(name: &str) -> String {
     let tests = env::current_exe().expect("this program has a path");
     let program = tests.ancestors().nth(2).expect("target/debug/deps/it").join("examples").join(name);

@@ -25,9 +25,9 @@ pub(crate) struct Served {
 }
 
 impl Served {
-    /// A server that gives a stalled client up after `patience`, with uploads in `folder`.
-    pub(crate) fn start(dialect: Dialect, folder: &Path, patience: Duration) -> Served {
-        let settings = Settings { folder: folder.to_owned(), patience, ..Settings::default() };
+    /// A server that gives a stalled client up after `patience`, with uploads in `directory`.
+    pub(crate) fn start(dialect: Dialect, directory: &Path, patience: Duration) -> Served {
+        let settings = Settings { directory: directory.to_owned(), patience, ..Settings::default() };
         Served::set(dialect, settings, Shell { largest: 20 << 20, ..Shell::default() })
     }
 

@@ -42,7 +42,7 @@ fn ask(address: SocketAddr, bytes: &[u8]) -> String {
 fn the_defaults_are_the_tutorials() {
     let settings = Settings::default();
     assert_eq!((settings.family, settings.backlog, settings.packet), (Family::V4, 5, 8192));
-    assert_eq!(settings.folder, std::path::Path::new("file_upload"));
+    assert_eq!(settings.directory, std::path::Path::new("file_upload"));
 }
 
 #[test]
@@ -188,13 +188,13 @@ fn datagrams_have_the_same_steps() {
 #[test]
 fn a_command_of_ones_own_is_called_by_its_name() {
     within(60, || {
-        let folder = tempfile::tempdir().expect("a folder");
-        std::fs::write(folder.path().join("a.txt"), "hello").expect("a file");
+        let directory = tempfile::tempdir().expect("a directory");
+        std::fs::write(directory.path().join("a.txt"), "hello").expect("a file");
         let commands = Commands::none().with("size", |call| {
-            let bytes = std::fs::metadata(call.folder().join(call.name("filename")?)).map_or(0, |file| file.len());
+            let bytes = std::fs::metadata(call.directory().join(call.name("filename")?)).map_or(0, |file| file.len());
             call.reply(bytes.to_string().as_bytes())
         });
-        let settings = Settings { folder: folder.path().to_owned(), ..Settings::default() };
+        let settings = Settings { directory: directory.path().to_owned(), ..Settings::default() };
         let server = TcpServer::new(settings).and_then(|server| server.bind(loopback())).expect("a port");
         let server = server.activate().expect("it listens");
         let header = br#"{"cmd":"size","filename":"/x/a.txt"}"#;

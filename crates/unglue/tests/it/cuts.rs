@@ -109,11 +109,11 @@ fn a_cut_exec_with_much_output_is_never_a_success_with_bytes_missing() {
     });
 }
 
-/// The destination's folder holds the old file, or the new one, and nothing else before long.
-async fn whole(folder: &Path, old: &[u8], new: &[u8], succeeded: bool, label: &str) {
-    let found = fs::read(folder.join("file")).expect("a file");
+/// The destination's directory holds the old file, or the new one, and nothing else before long.
+async fn whole(directory: &Path, old: &[u8], new: &[u8], succeeded: bool, label: &str) {
+    let found = fs::read(directory.join("file")).expect("a file");
     assert!(found == new || (!succeeded && found == old), "{label}: {} bytes are there", found.len());
-    eventually(5, &format!("{label}: the temporary file's end"), || names(folder) == ["file"]).await;
+    eventually(5, &format!("{label}: the temporary file's end"), || names(directory) == ["file"]).await;
 }
 
 #[test]

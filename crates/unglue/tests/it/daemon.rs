@@ -23,15 +23,15 @@ const LISTENING: &str = "listening on ";
 /// Not a test of its own: the server's process.
 #[test]
 fn server() {
-    let Some(folder) = std::env::var_os(VARIABLE).map(PathBuf::from) else { return };
-    let log = fs::File::options().create(true).append(true).open(folder.join("log")).expect("a log");
+    let Some(directory) = std::env::var_os(VARIABLE).map(PathBuf::from) else { return };
+    let log = fs::File::options().create(true).append(true).open(directory.join("log")).expect("a log");
     tracing_subscriber::fmt().with_ansi(false).with_writer(std::sync::Mutex::new(log)).init();
     let options = ServerOptions::default()
         .listen(std::env::var(ADDRESS).unwrap_or_else(|_| "127.0.0.1:0".into()))
-        .root(folder.join("root"))
-        .state(folder.join("state"))
-        .host_key(folder.join("host_key"))
-        .authorized_keys(folder.join("authorized_keys"))
+        .root(directory.join("root"))
+        .state(directory.join("state"))
+        .host_key(directory.join("host_key"))
+        .authorized_keys(directory.join("authorized_keys"))
         .supervisor(SupervisorCommand::from_test("supervisor"));
     let server = Server::start(options).expect("the server starts");
     println!("\n{LISTENING}{}", server.address());
@@ -58,17 +58,17 @@ impl Daemon {
     }
 
     /// Starts it behind a prefix of words, such as a program that changes what surrounds it.
-    pub(crate) fn start_as(folder: &Path, prefix: &[&str]) -> Daemon {
-        Daemon::spawn(folder, prefix, None)
+    pub(crate) fn start_as(directory: &Path, prefix: &[&str]) -> Daemon {
+        Daemon::spawn(directory, prefix, None)
     }
 
-    fn spawn(folder: &Path, prefix: &[&str], address: Option<SocketAddr>) -> Daemon {
+    fn spawn(directory: &Path, prefix: &[&str], address: Option<SocketAddr>) -> Daemon {
         let this = std::env::current_exe().expect("this binary");
         let mut words = prefix.iter().map(Into::into).chain([this.into_os_string()]);
         let mut child = Command::new(words.next().expect("a program"))
             .args(words)
             .args(["daemon::server", "--exact", "--nocapture", "--test-threads=1"])
-            .env(VARIABLE, folder)
+            .env(VARIABLE, directory)
             .envs(address.map(|address| (ADDRESS, address.to_string())))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -77,7 +77,7 @@ impl Daemon {
         let printed = BufReader::new(child.stdout.take().expect("its output"));
         let mut lines = printed.lines().map_while(Result::ok);
         let address = lines.find_map(|line| line.strip_prefix(LISTENING)?.parse().ok());
-        Daemon { child, address: address.expect("the server says where it listens"), log: folder.join("log") }
+        Daemon { child, address: address.expect("the server says where it listens"), log: directory.join("log") }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {

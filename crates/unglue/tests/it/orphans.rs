@@ -119,9 +119,9 @@ fn the_same_holds_for_an_ordinary_user() {
         return eprintln!("skipped: there is no `setpriv` (util-linux) to become an ordinary user with");
     }
     // The binary may lie where only root may look.
-    let folder = tempfile::tempdir().expect("a folder");
-    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("it is ours");
-    let binary = folder.path().join("tests");
+    let directory = tempfile::tempdir().expect("a directory");
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).expect("it is ours");
+    let binary = directory.path().join("tests");
     fs::copy("/proc/self/exe", &binary).expect("it is copied");
     let output = Command::new("timeout")
         .args(["120", "setpriv", "--reuid", NOBODY, "--regid", NOBODY, "--clear-groups", "--no-new-privs"])

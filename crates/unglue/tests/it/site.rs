@@ -47,25 +47,25 @@ pub(crate) async fn soon<T>(seconds: u64, what: &str, future: impl Future<Output
 pub(crate) async fn eventually(seconds: u64, what: &str, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
     while !condition() {
-        assert!(start.elapsed() < Duration::from_secs(seconds), "waited {seconds} s in vain for: {what}");
+        assert!(start.elapsed() < Duration::from_secs(seconds), "waited {seconds} s for: {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
-/// Keys and folders; removed when it is dropped.
+/// Keys and directories; removed when it is dropped.
 pub(crate) struct Site {
-    folder: TempDir,
+    directory: TempDir,
     /// The client's key, also in the file `key`.
     pub(crate) key: PrivateKey,
 }
 
 impl Site {
     pub(crate) fn new() -> Site {
-        let folder = tempfile::tempdir().expect("a folder");
-        let key = make_key_file(&folder.path().join("key"), "client", None).expect("a key");
-        let site = Site { folder, key };
+        let directory = tempfile::tempdir().expect("a directory");
+        let key = make_key_file(&directory.path().join("key"), "client", None).expect("a key");
+        let site = Site { directory, key };
         fs::create_dir(site.root()).expect("a root");
-        fs::create_dir(site.local()).expect("a local folder");
+        fs::create_dir(site.local()).expect("a local directory");
         let host = make_key_file(&site.path("host_key"), "host", None).expect("a host key");
         site.authorise(&format!("{}\n", site.key.public_key()));
         fs::write(site.path("known_hosts"), format!("127.0.0.1 {}\n", host.public_key())).expect("known hosts");
@@ -73,7 +73,7 @@ impl Site {
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.directory.path().join(name)
     }
 
     /// The server's root.
@@ -81,7 +81,7 @@ impl Site {
         self.path("root")
     }
 
-    /// The folder of the client's own files.
+    /// The directory of the client's own files.
     pub(crate) fn local(&self) -> PathBuf {
         self.path("local")
     }
@@ -173,9 +173,9 @@ pub(crate) fn code(report: &Report) -> i32 {
     }
 }
 
-/// The names in a folder, sorted.
-pub(crate) fn names(folder: &Path) -> Vec<String> {
-    let entries = fs::read_dir(folder).expect("the folder is there");
+/// The names in a directory, sorted.
+pub(crate) fn names(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).expect("the directory is there");
     let mut names: Vec<_> = entries.map(|entry| entry.expect("an entry").file_name().display().to_string()).collect();
     names.sort();
     names

@@ -76,7 +76,7 @@ fn names_of_any_bytes_go_both_ways() {
 #[test]
 fn a_directory_as_destination_keeps_the_name_and_modes_survive() {
     with_client(async |site, client| {
-        fs::create_dir(site.root().join("dir")).expect("a folder");
+        fs::create_dir(site.root().join("dir")).expect("a directory");
         fs::write(site.local().join("tool"), "#!/bin/sh\n").expect("a source");
         fs::set_permissions(site.local().join("tool"), PermissionsExt::from_mode(0o750)).expect("a mode");
         put(site, client, "tool", "dir").await.expect("it goes there");
@@ -91,7 +91,7 @@ fn a_directory_as_destination_keeps_the_name_and_modes_survive() {
 fn what_leads_out_of_the_root_is_refused_with_its_path() {
     with_client(async |site, client| {
         let (root, outside) = (site.root(), site.path("outside"));
-        fs::create_dir(&outside).expect("a folder");
+        fs::create_dir(&outside).expect("a directory");
         fs::write(outside.join("secret"), "secret").expect("a file");
         fs::write(site.local().join("file"), "new").expect("a source");
         symlink(&outside, root.join("way-out")).expect("a link");
@@ -118,7 +118,7 @@ fn what_is_no_regular_file_is_refused() {
     with_client(async |site, client| {
         let pipe = site.root().join("pipe");
         assert!(std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo runs").success());
-        fs::create_dir(site.root().join("dir")).expect("a folder");
+        fs::create_dir(site.root().join("dir")).expect("a directory");
         fs::write(site.local().join("file"), "new").expect("a source");
         for path in ["pipe", "dir"] {
             let fault = get(site, client, path, "got").await.expect_err("it must be refused");
@@ -130,7 +130,7 @@ fn what_is_no_regular_file_is_refused() {
 
         let fault = get(site, client, "nowhere", "got").await.expect_err("it is not there");
         assert_eq!((fault.code, fault.errno.as_deref()), (Code::System, Some("ENOENT")), "{fault:?}");
-        let fault = put(site, client, "file", "nowhere/file").await.expect_err("there is no folder");
+        let fault = put(site, client, "file", "nowhere/file").await.expect_err("there is no directory");
         assert_eq!((fault.code, fault.errno.as_deref()), (Code::System, Some("ENOENT")), "{fault:?}");
     });
 }

@@ -110,9 +110,9 @@ fn a_full_disk_keeps_the_old_file_and_says_so() {
     }
     within(60, async move || {
         let site = Site::new();
-        let folder = site.path("");
-        let folder = folder.to_str().expect("a temporary folder's name");
-        let daemon = Daemon::start_as(&site.path(""), &[&words, &["sh", "-c", SCRIPT, folder][..]].concat());
+        let directory = site.path("");
+        let directory = directory.to_str().expect("a temporary directory's name");
+        let daemon = Daemon::start_as(&site.path(""), &[&words, &["sh", "-c", SCRIPT, directory][..]].concat());
         let client = site.connect(daemon.address()).await;
         let local = site.local_store();
         fs::write(site.local().join("small"), "old").expect("a source");

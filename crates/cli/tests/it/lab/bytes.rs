@@ -26,8 +26,8 @@ fn a_capture_is_inferred_as_one_object() {
 
 #[test]
 fn a_dump_is_inferred_in_words() {
-    let folder = tempfile::tempdir().expect("a directory");
-    let (dump, nothing) = (folder.path().join("dump.txt"), folder.path().join("empty"));
+    let directory = tempfile::tempdir().expect("a directory");
+    let (dump, nothing) = (directory.path().join("dump.txt"), directory.path().join("empty"));
     let words = ["one", "three", "eleven", "four", "seventeen", "to", "twenty-one", "nine"];
     let hex: String = words
         .iter()

@@ -53,13 +53,13 @@ fn program(by: By, dialect: &str, action: &str, place: Option<&str>, home: &Path
     command
 }
 
-/// A running server of a dialect, in a folder of its own.
+/// A running server of a dialect, in a directory of its own.
 pub(super) struct Server {
     pub(super) program: Program,
     pub(super) address: String,
     by: By,
     dialect: &'static str,
-    folder: TempDir,
+    directory: TempDir,
 }
 
 impl Server {
@@ -71,19 +71,19 @@ impl Server {
     /// Starts one with more flags.
     #[track_caller]
     pub(super) fn start_with(by: By, dialect: &'static str, flags: &[&str]) -> Server {
-        let folder = tempfile::Builder::new().prefix("unglue-lab-").tempdir().expect("a folder");
-        let home = folder.path().canonicalize().expect("it is there");
+        let directory = tempfile::Builder::new().prefix("unglue-lab-").tempdir().expect("a directory");
+        let home = directory.path().canonicalize().expect("it is there");
         let program = Program::start(program(by, dialect, "serve", None, &home).args(flags));
         let address = until("the server's announcement", || {
             let shown = String::from_utf8(program.shown()).expect("text");
             Some(shown.strip_suffix('\n')?.strip_prefix("listening on ")?.to_owned())
         });
-        Server { program, address, by, dialect, folder }
+        Server { program, address, by, dialect, directory }
     }
 
-    /// Where it runs commands, and where its uploads' folder is.
+    /// Where it runs commands, and where its uploads' directory is.
     pub(super) fn home(&self) -> PathBuf {
-        self.folder.path().canonicalize().expect("it is there")
+        self.directory.path().canonicalize().expect("it is there")
     }
 
     /// A client at this server, ready to start.
@@ -142,9 +142,9 @@ pub(super) fn go(server: &Server) {
     fs::write(server.home().join("go"), "").expect("written");
 }
 
-/// The names in a folder, in order.
-pub(super) fn names(folder: impl AsRef<Path>) -> Vec<String> {
-    let entries = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("readable").file_name());
+/// The names in a directory, in order.
+pub(super) fn names(directory: impl AsRef<Path>) -> Vec<String> {
+    let entries = fs::read_dir(directory).expect("a directory").map(|entry| entry.expect("readable").file_name());
     let mut names: Vec<String> = entries.map(|name| OsStr::to_string_lossy(&name).into_owned()).collect();
     names.sort();
     names

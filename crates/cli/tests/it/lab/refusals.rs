@@ -6,7 +6,7 @@ use crate::run::{Finished, UNGLUE, clean, finish, finish_with};
 
 /// Runs the command in an empty home.
 pub(super) fn unglue(words: &[&str]) -> Finished {
-    let home = tempfile::tempdir().expect("a folder");
+    let home = tempfile::tempdir().expect("a directory");
     finish(clean(UNGLUE).args(words).env("HOME", home.path()).current_dir(home.path()))
 }
 

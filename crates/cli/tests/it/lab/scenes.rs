@@ -116,12 +116,12 @@ fn a_reader_who_has_seen_enough_is_no_failure() {
 /// The program where everybody can reach it, and how an ordinary user runs it; `None` where there is no such user.
 fn as_ordinary_user() -> Option<(TempDir, Command)> {
     const NOBODY: &str = "65534";
-    let folder = tempfile::tempdir().expect("a folder");
-    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("it is ours");
-    let program = folder.path().join("unglue");
+    let directory = tempfile::tempdir().expect("a directory");
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).expect("it is ours");
+    let program = directory.path().join("unglue");
     fs::copy(UNGLUE, &program).expect("it is copied");
     if !rustix::process::geteuid().is_root() {
-        return Some((folder, clean(program.to_str().expect("text"))));
+        return Some((directory, clean(program.to_str().expect("text"))));
     }
     let mut command = clean("setpriv");
     command.args(["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups"]).arg(&program).current_dir("/");
@@ -130,7 +130,7 @@ fn as_ordinary_user() -> Option<(TempDir, Command)> {
         eprintln!("skipped: there is no `setpriv` (util-linux) to become an ordinary user with");
         return None;
     }
-    Some((folder, command))
+    Some((directory, command))
 }
 
 fn run(command: &mut Command, words: &[&str]) -> Finished {
@@ -139,7 +139,7 @@ fn run(command: &mut Command, words: &[&str]) -> Finished {
 
 #[test]
 fn an_ordinary_user_is_told_what_a_scene_takes() {
-    let Some((_folder, mut command)) = as_ordinary_user() else { return };
+    let Some((_directory, mut command)) = as_ordinary_user() else { return };
     let done = run(&mut command, &["nagle"]);
     if done.code == 0 {
         return eprintln!("skipped: this ordinary user may make networks");
@@ -151,7 +151,7 @@ fn an_ordinary_user_is_told_what_a_scene_takes() {
 
 #[test]
 fn an_ordinary_user_sees_all_others() {
-    let Some((_folder, mut command)) = as_ordinary_user() else { return };
+    let Some((_directory, mut command)) = as_ordinary_user() else { return };
     let done = run(&mut command, &["--all"]).expect(0);
     let told: Vec<&str> = done.stderr.lines().collect();
     assert!(told.len() <= 1 && told.iter().all(|line| line.starts_with("unglue: skipped: nagle: ")), "{told:?}");

@@ -164,9 +164,9 @@ fn a_port_is_one_servers() {
 
 #[test]
 fn a_log_that_nobody_reads_holds_nobody_up() {
-    let folder = tempfile::tempdir().expect("a folder");
+    let directory = tempfile::tempdir().expect("a directory");
     let mut command = crate::run::clean(crate::run::UNGLUE);
-    command.args(["lab", "serve", "len32"]).current_dir(&folder);
+    command.args(["lab", "serve", "len32"]).current_dir(&directory);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut server = command.spawn().expect("it starts");
     let mut told = String::new();

@@ -17,7 +17,7 @@ type Handler = dyn Fn(&mut Call<'_, '_>) -> Result<(), LabError> + Send + Sync;
 /// use unglue_lab::dialects::header::{Commands, Header};
 ///
 /// let commands = Commands::default().with("size", |call| {
-///     let path = call.folder().join(call.name("filename")?);
+///     let path = call.directory().join(call.name("filename")?);
 ///     let bytes = std::fs::metadata(path).map_or(0, |file| file.len());
 ///     call.reply(format!("{bytes}\n").as_bytes())
 /// });
@@ -137,8 +137,8 @@ impl Call<'_, '_> {
     }
 
     /// Where the server keeps files.
-    pub fn folder(&self) -> &std::path::Path {
-        &self.session.settings().folder
+    pub fn directory(&self) -> &std::path::Path {
+        &self.session.settings().directory
     }
 
     /// Sends bytes to the client. The tutorial's `put` has no answer; yours may.

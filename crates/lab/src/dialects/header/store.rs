@@ -58,9 +58,9 @@ pub(super) fn last_part(path: &str) -> Option<&str> {
 /// Receives a file. It is written under another name beside its place, and renamed once it is whole.
 pub(super) fn put(call: &mut Call<'_, '_>) -> Result<(), LabError> {
     let upload = Upload::announced(call)?;
-    let folder = call.folder().to_owned();
-    let path = folder.join(&upload.name);
-    let mut file = temporary(&folder)?;
+    let directory = call.directory().to_owned();
+    let path = directory.join(&upload.name);
+    let mut file = temporary(&directory)?;
     let mut digest = Md5::new();
     let what = format!("the file `{}`", upload.name);
     let packet = call.session.settings().packet;
@@ -69,7 +69,7 @@ pub(super) fn put(call: &mut Call<'_, '_>) -> Result<(), LabError> {
         file.write_all(piece).map_err(unstored(&path))
     })?;
     check(&upload, digest)?;
-    keep(file, &path, &folder)?;
+    keep(file, &path, &directory)?;
     call.session.tell(&Event::Stored { name: &upload.name, bytes: upload.bytes });
     Ok(())
 }
@@ -78,13 +78,13 @@ pub(super) fn put(call: &mut Call<'_, '_>) -> Result<(), LabError> {
 const PART: (&str, &str) = (".unglue-", ".part");
 
 /// A file that isn't whole yet. It is locked as long as this server lives, so that another one doesn't sweep it.
-fn temporary(folder: &Path) -> Result<NamedTempFile, LabError> {
-    fs::create_dir_all(folder).map_err(unstored(folder))?;
+fn temporary(directory: &Path) -> Result<NamedTempFile, LabError> {
+    fs::create_dir_all(directory).map_err(unstored(directory))?;
     // As open(2) does it: the umask takes its part.
     let mut named = tempfile::Builder::new();
     named.prefix(PART.0).suffix(PART.1).permissions(Permissions::from_mode(0o666));
     loop {
-        let file = named.tempfile_in(folder).map_err(unstored(folder))?;
+        let file = named.tempfile_in(directory).map_err(unstored(directory))?;
         // A server that has just started may sweep it before it is locked; then there is another.
         let locked = flock(file.as_file(), FlockOperation::NonBlockingLockExclusive).is_ok();
         if locked && file.as_file().metadata().is_ok_and(|file| file.nlink() > 0) {
@@ -94,8 +94,8 @@ fn temporary(folder: &Path) -> Result<NamedTempFile, LabError> {
 }
 
 /// Removes what a server that was killed in the middle of uploads has left. What can't be removed stays: it hinders nobody.
-pub(in crate::dialects) fn sweep(folder: &Path) {
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+pub(in crate::dialects) fn sweep(directory: &Path) {
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let is_part = name.to_str().is_some_and(|name| name.starts_with(PART.0) && name.ends_with(PART.1));
         if !is_part || !entry.file_type().is_ok_and(|kind| kind.is_file()) {
@@ -120,10 +120,10 @@ fn check(upload: &Upload, digest: Md5) -> Result<(), LabError> {
     }
 }
 
-fn keep(file: NamedTempFile, path: &Path, folder: &Path) -> Result<(), LabError> {
+fn keep(file: NamedTempFile, path: &Path, directory: &Path) -> Result<(), LabError> {
     file.as_file().sync_all().map_err(unstored(path))?;
     file.persist(path).map_err(|error| unstored(path)(error.error))?;
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(unstored(folder))
+    File::open(directory).and_then(|directory| directory.sync_all()).map_err(unstored(directory))
 }
 
 fn unstored(path: &Path) -> impl Fn(std::io::Error) -> LabError + use<> {
@@ -131,7 +131,7 @@ fn unstored(path: &Path) -> impl Fn(std::io::Error) -> LabError + use<> {
     move |error| LabError::File {
         path: path.clone(),
         what: format!("can't be stored: {error}"),
-        advice: "see to that, or choose another folder, and send the file again".into(),
+        advice: "see to that, or choose another directory, and send the file again".into(),
     }
 }
 
@@ -141,14 +141,14 @@ mod tests {
 
     #[test]
     fn what_a_dead_server_left_is_swept_and_nothing_else() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let (left, file) = (folder.path().join(".unglue-abc123.part"), folder.path().join("a.part"));
+        let directory = tempfile::tempdir().expect("a directory");
+        let (left, file) = (directory.path().join(".unglue-abc123.part"), directory.path().join("a.part"));
         fs::write(&left, "half").expect("written");
         fs::write(&file, "a file of that name").expect("written");
-        let lives = temporary(folder.path()).expect("made");
-        sweep(folder.path());
+        let lives = temporary(directory.path()).expect("made");
+        sweep(directory.path());
         assert!(!left.exists() && file.exists() && lives.path().exists());
-        sweep(&folder.path().join("nowhere"));
+        sweep(&directory.path().join("nowhere"));
     }
 
     #[test]

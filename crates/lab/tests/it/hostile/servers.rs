@@ -15,8 +15,8 @@ use crate::site::within;
 const SHORT: Duration = Duration::from_millis(300);
 const TCP: [Dialect; 4] = [Dialect::Raw, Dialect::Ack, Dialect::Len32, Dialect::Header];
 
-fn folder() -> tempfile::TempDir {
-    tempfile::tempdir().expect("a folder")
+fn directory() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a directory")
 }
 
 /// The server is there for others.
@@ -32,8 +32,8 @@ fn serves(dialect: Dialect, served: &Served) {
 #[test]
 fn a_client_that_stops_before_recv_ready_is_let_go() {
     within(60, || {
-        let folder = folder();
-        let served = Served::start(Dialect::Ack, folder.path(), SHORT);
+        let directory = directory();
+        let served = Served::start(Dialect::Ack, directory.path(), SHORT);
         let mut stalled = served.hears(b"echo hello");
         serves(Dialect::Ack, &served);
         served.tells("closed: timed out after 0.3 s waiting for recv_ready");
@@ -44,8 +44,8 @@ fn a_client_that_stops_before_recv_ready_is_let_go() {
 #[test]
 fn something_else_than_recv_ready_is_told() {
     within(60, || {
-        let folder = folder();
-        let served = Served::start(Dialect::Ack, folder.path(), PATIENCE);
+        let directory = directory();
+        let served = Served::start(Dialect::Ack, directory.path(), PATIENCE);
         let mut wrong = served.hears(b"echo hello");
         let mut length = [0; 1];
         wrong.read_exact(&mut length).expect("the length");
@@ -64,8 +64,8 @@ fn something_else_than_recv_ready_is_told() {
 #[test]
 fn recv_ready_may_come_in_pieces_and_with_the_next_command_behind_it() {
     within(60, || {
-        let folder = folder();
-        let served = Served::start(Dialect::Ack, folder.path(), PATIENCE);
+        let directory = directory();
+        let served = Served::start(Dialect::Ack, directory.path(), PATIENCE);
         let mut client = served.hears(b"echo hello");
         client.set_nodelay(true).expect("it is set");
         let mut length = [0; 1];
@@ -83,8 +83,8 @@ fn recv_ready_may_come_in_pieces_and_with_the_next_command_behind_it() {
 fn a_client_that_reads_nothing_is_let_go_and_others_are_served() {
     within(60, || {
         for dialect in [Dialect::Raw, Dialect::Len32] {
-            let folder = folder();
-            let served = Served::start(dialect, folder.path(), SHORT);
+            let directory = directory();
+            let served = Served::start(dialect, directory.path(), SHORT);
             let stalled = served.hears(b"head -c 15000000 /dev/zero");
             serves(dialect, &served);
             served.tells("closed: timed out after 0.3 s waiting for the peer to take the rest of a reply");
@@ -97,8 +97,8 @@ fn a_client_that_reads_nothing_is_let_go_and_others_are_served() {
 fn a_client_that_vanishes_ends_its_own_connection_only() {
     within(60, || {
         for dialect in TCP {
-            let folder = folder();
-            let served = Served::start(dialect, folder.path(), PATIENCE);
+            let directory = directory();
+            let served = Served::start(dialect, directory.path(), PATIENCE);
             for said in [b"".as_slice(), b"seq 100000", b"\xff\xfe\x00"] {
                 let gone = served.hears(said);
                 // With unread bytes behind it, a close becomes a reset.
@@ -114,8 +114,8 @@ fn a_client_that_vanishes_ends_its_own_connection_only() {
 #[test]
 fn garbage_is_a_command_that_fails_and_no_more() {
     within(60, || {
-        let folder = folder();
-        let served = Served::start(Dialect::Len32, folder.path(), PATIENCE);
+        let directory = directory();
+        let served = Served::start(Dialect::Len32, directory.path(), PATIENCE);
         let mut client = served.hears(&[0, 255, 1, 2, 3]);
         let mut length = [0; 4];
         client.read_exact(&mut length).expect("a length");
@@ -162,9 +162,9 @@ fn a_silent_client_is_let_go_in_the_end() {
 #[test]
 fn a_command_that_never_ends_is_ended_with_the_server() {
     within(60, || {
-        let folder = folder();
-        let mark = folder.path().join("mark");
-        let served = Served::start(Dialect::Raw, folder.path(), PATIENCE);
+        let directory = directory();
+        let mark = directory.path().join("mark");
+        let served = Served::start(Dialect::Raw, directory.path(), PATIENCE);
         let _client = served.hears(format!("echo $$ > {}; sleep 600", mark.display()).as_bytes());
         let pid = loop {
             let text = std::fs::read_to_string(&mark).unwrap_or_default();
@@ -181,8 +181,8 @@ fn a_command_that_never_ends_is_ended_with_the_server() {
 #[test]
 fn datagrams_of_any_size_are_answered_in_two() {
     within(60, || {
-        let folder = folder();
-        let served = Served::start(Dialect::Udp, folder.path(), PATIENCE);
+        let directory = directory();
+        let served = Served::start(Dialect::Udp, directory.path(), PATIENCE);
         let client = UdpSocket::bind("127.0.0.1:0").expect("a socket");
         client.set_read_timeout(Some(PATIENCE)).expect("a deadline");
         client.connect(served.address).expect("an address");
@@ -209,8 +209,8 @@ fn datagrams_of_any_size_are_answered_in_two() {
 #[test]
 fn one_clients_datagrams_are_answered_in_order() {
     within(60, || {
-        let folder = folder();
-        let served = Served::start(Dialect::Udp, folder.path(), PATIENCE);
+        let directory = directory();
+        let served = Served::start(Dialect::Udp, directory.path(), PATIENCE);
         let client = UdpSocket::bind("127.0.0.1:0").expect("a socket");
         client.set_read_timeout(Some(PATIENCE)).expect("a deadline");
         for number in 0..8 {
@@ -229,8 +229,8 @@ fn one_clients_datagrams_are_answered_in_order() {
 fn the_end_is_seen_by_clients_in_the_middle_of_anything() {
     within(60, || {
         for dialect in TCP {
-            let folder = folder();
-            let served = Served::start(dialect, folder.path(), PATIENCE);
+            let directory = directory();
+            let served = Served::start(dialect, directory.path(), PATIENCE);
             let mut idle: Vec<TcpStream> = vec![served.hears(b""), served.hears(b"sleep 100")];
             served.tells("Connected");
             served.tells("Connected");
@@ -244,9 +244,9 @@ fn the_end_is_seen_by_clients_in_the_middle_of_anything() {
 fn a_page_in_a_browser_runs_nothing() {
     within(60, || {
         for dialect in [Dialect::Raw, Dialect::Ack, Dialect::Len32] {
-            let folder = folder();
-            let served = Served::start(dialect, folder.path(), PATIENCE);
-            let mark = folder.path().join("mark");
+            let directory = directory();
+            let served = Served::start(dialect, directory.path(), PATIENCE);
+            let mark = directory.path().join("mark");
             for method in ["GET", "POST", "HEAD"] {
                 let request = format!("{method} /?;touch${{IFS}}{}; HTTP/1.1\r\nHost: a\r\n\r\n", mark.display());
                 let mut page = served.hears(request.as_bytes());
@@ -261,8 +261,8 @@ fn a_page_in_a_browser_runs_nothing() {
 #[test]
 fn a_slow_reader_is_no_stalled_one() {
     within(60, || {
-        let folder = folder();
-        let served = Served::start(Dialect::Len32, folder.path(), Duration::from_secs(2));
+        let directory = directory();
+        let served = Served::start(Dialect::Len32, directory.path(), Duration::from_secs(2));
         let mut slow = served.hears(b"head -c 12000000 /dev/zero");
         let mut buffer = vec![0; 100_000];
         let (mut got, began) = (0, std::time::Instant::now());
@@ -279,10 +279,10 @@ fn a_slow_reader_is_no_stalled_one() {
 #[test]
 fn a_client_that_breaks_off_ends_its_command() {
     within(60, || {
-        let folder = folder();
-        let served = Served::start(Dialect::Raw, folder.path(), PATIENCE);
-        let gone = served.hears(format!("echo > {}; sleep 600", folder.path().join("mark").display()).as_bytes());
-        while !folder.path().join("mark").exists() {
+        let directory = directory();
+        let served = Served::start(Dialect::Raw, directory.path(), PATIENCE);
+        let gone = served.hears(format!("echo > {}; sleep 600", directory.path().join("mark").display()).as_bytes());
+        while !directory.path().join("mark").exists() {
             std::thread::sleep(Duration::from_millis(1));
         }
         socket2::SockRef::from(&gone).set_linger(Some(Duration::ZERO)).expect("it is set");
@@ -294,16 +294,16 @@ fn a_client_that_breaks_off_ends_its_command() {
 #[test]
 fn the_end_reaches_a_connection_that_is_never_idle() {
     within(60, || {
-        let folder = folder();
-        let served = Served::start(Dialect::Header, &folder.path().join("in"), PATIENCE);
+        let directory = directory();
+        let served = Served::start(Dialect::Header, &directory.path().join("in"), PATIENCE);
         let header = br#"{"cmd":"put","filename":"a","filesize":1099511627776}"#;
         let mut eager = served.hears(&[&(header.len() as i32).to_ne_bytes()[..], header].concat());
         let sending = std::thread::spawn(move || while eager.write_all(&[0; 1 << 16]).is_ok() {});
-        while !folder.path().join("in").exists() {
+        while !directory.path().join("in").exists() {
             std::thread::sleep(Duration::from_millis(1));
         }
         drop(served);
         sending.join().expect("its connection was closed");
-        assert_eq!(std::fs::read_dir(folder.path().join("in")).expect("a folder").count(), 0);
+        assert_eq!(std::fs::read_dir(directory.path().join("in")).expect("a directory").count(), 0);
     });
 }

@@ -19,36 +19,36 @@ fn wire(header: &str, body: &[u8]) -> Vec<u8> {
     [&(header.len() as i32).to_ne_bytes(), header.as_bytes(), body].concat()
 }
 
-fn names_in(folder: &Path) -> Vec<String> {
-    let entries = fs::read_dir(folder).map(|entries| entries.flatten().collect()).unwrap_or_else(|_| Vec::new());
+fn names_in(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).map(|entries| entries.flatten().collect()).unwrap_or_else(|_| Vec::new());
     let mut names: Vec<String> = entries.iter().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
     names.sort();
     names
 }
 
-/// A server with an empty folder for uploads, beside one that nothing may be written to.
+/// A server with an empty directory for uploads, beside one that nothing may be written to.
 fn served(patience: Duration) -> (tempfile::TempDir, Served) {
-    let folder = tempfile::tempdir().expect("a folder");
-    let served = Served::start(Dialect::Header, &folder.path().join("in"), patience);
-    (folder, served)
+    let directory = tempfile::tempdir().expect("a directory");
+    let served = Served::start(Dialect::Header, &directory.path().join("in"), patience);
+    (directory, served)
 }
 
 /// What the server says of these bytes; it has closed the connection, and nothing is stored.
 #[track_caller]
 fn refused(bytes: &[u8], words: &str) {
-    let (folder, served) = served(PATIENCE);
+    let (directory, served) = served(PATIENCE);
     let mut client = served.hears(bytes);
     let _ = client.shutdown(Shutdown::Write);
     let line = served.tells("closed: ");
     assert!(line.contains(words), "{words:?} is missing: {line}");
     assert!(is_closed(&mut client));
-    assert_eq!(names_in(&folder.path().join("in")), Vec::<String>::new());
+    assert_eq!(names_in(&directory.path().join("in")), Vec::<String>::new());
     // Others are served.
     let put = served.hears(&wire(r#"{"cmd":"put","filename":"a.txt","filesize":5}"#, b"hello"));
     served.tells("Stored { name: \"a.txt\", bytes: 5 }");
     drop(put);
-    assert_eq!(fs::read(folder.path().join("in/a.txt")).expect("it is stored"), b"hello");
-    assert_eq!(names_in(folder.path()), ["in"]);
+    assert_eq!(fs::read(directory.path().join("in/a.txt")).expect("it is stored"), b"hello");
+    assert_eq!(names_in(directory.path()), ["in"]);
 }
 
 #[test]
@@ -118,9 +118,9 @@ fn names_that_no_file_can_have() {
 }
 
 #[test]
-fn a_path_leads_nowhere_but_into_the_folder() {
+fn a_path_leads_nowhere_but_into_the_directory() {
     within(60, || {
-        let (folder, served) = served(PATIENCE);
+        let (directory, served) = served(PATIENCE);
         for (name, stored) in
             [("../../etc/passwd", "passwd"), ("/etc/shadow", "shadow"), ("..\\\\..\\\\boot.ini", "boot.ini")]
         {
@@ -128,17 +128,17 @@ fn a_path_leads_nowhere_but_into_the_folder() {
             let _client = served.hears(&wire(&header, b"x"));
             served.tells(&format!("Stored {{ name: \"{stored}\""));
         }
-        assert_eq!(names_in(&folder.path().join("in")), ["boot.ini", "passwd", "shadow"]);
-        assert_eq!(names_in(folder.path()), ["in"]);
+        assert_eq!(names_in(&directory.path().join("in")), ["boot.ini", "passwd", "shadow"]);
+        assert_eq!(names_in(directory.path()), ["in"]);
     });
 }
 
 #[test]
 fn a_link_under_the_name_is_replaced_and_not_followed() {
     within(60, || {
-        let (folder, served) = served(PATIENCE);
-        let (inside, outside) = (folder.path().join("in"), folder.path().join("outside"));
-        fs::create_dir(&inside).expect("a folder");
+        let (directory, served) = served(PATIENCE);
+        let (inside, outside) = (directory.path().join("in"), directory.path().join("outside"));
+        fs::create_dir(&inside).expect("a directory");
         fs::write(&outside, "untouched").expect("a file");
         std::os::unix::fs::symlink(&outside, inside.join("a")).expect("a link");
         let _client = served.hears(&wire(r#"{"cmd":"put","filename":"a","filesize":1}"#, b"x"));
@@ -151,9 +151,9 @@ fn a_link_under_the_name_is_replaced_and_not_followed() {
 #[test]
 fn a_cut_upload_leaves_nothing_and_the_old_file_stands() {
     within(60, || {
-        let (folder, served) = served(PATIENCE);
-        let inside = folder.path().join("in");
-        fs::create_dir(&inside).expect("a folder");
+        let (directory, served) = served(PATIENCE);
+        let inside = directory.path().join("in");
+        fs::create_dir(&inside).expect("a directory");
         fs::write(inside.join("a"), "old").expect("a file");
         let cut = served.hears(&wire(r#"{"cmd":"put","filename":"a","filesize":1073741824000}"#, &[7; 100_000]));
         drop(cut);
@@ -166,11 +166,11 @@ fn a_cut_upload_leaves_nothing_and_the_old_file_stands() {
 #[test]
 fn a_stalled_upload_is_given_up() {
     within(60, || {
-        let (folder, served) = served(Duration::from_millis(300));
+        let (directory, served) = served(Duration::from_millis(300));
         let mut stalled = served.hears(&wire(r#"{"cmd":"put","filename":"a","filesize":10}"#, b"hel"));
         served.tells("closed: timed out after 0.3 s waiting for the file `a`");
         assert!(is_closed(&mut stalled));
-        assert_eq!(names_in(&folder.path().join("in")), Vec::<String>::new());
+        assert_eq!(names_in(&directory.path().join("in")), Vec::<String>::new());
     });
 }
 
@@ -184,19 +184,19 @@ fn the_md5_is_compared() {
             ),
             "with the md5 5d41402abc4b2a76b9719d911017c592, and announced 0000",
         );
-        let (folder, served) = served(PATIENCE);
+        let (directory, served) = served(PATIENCE);
         let header = r#"{"file_size":5,"file_name":"/a/b/c/d/e/a.txt","md5":"5D41402ABC4B2A76B9719D911017C592"}"#;
         let _client = served.hears(&wire(header, b"hello"));
         served.tells("Stored { name: \"a.txt\"");
-        assert_eq!(names_in(&folder.path().join("in")), ["a.txt"]);
+        assert_eq!(names_in(&directory.path().join("in")), ["a.txt"]);
     });
 }
 
 #[test]
 fn every_cut_of_two_uploads_stores_none_one_or_both() {
     within(100, || {
-        let (folder, served) = served(PATIENCE);
-        let inside = folder.path().join("in");
+        let (directory, served) = served(PATIENCE);
+        let inside = directory.path().join("in");
         let first = wire(r#"{"cmd":"put","filename":"a","filesize":3}"#, b"one");
         let both = [first.clone(), wire(r#"{"cmd":"put","filename":"b","filesize":3}"#, b"two")].concat();
         for cut in 0..=both.len() {
@@ -219,35 +219,35 @@ fn every_cut_of_two_uploads_stores_none_one_or_both() {
 #[test]
 fn uploads_byte_by_byte_are_the_same() {
     within(60, || {
-        let (folder, served) = served(PATIENCE);
+        let (directory, served) = served(PATIENCE);
         let mut client = served.hears(b"");
         client.set_nodelay(true).expect("it is set");
         for byte in wire(r#"{"cmd":"put","filename":"文件 1.txt","filesize":5}"#, b"hello") {
             client.write_all(&[byte]).expect("it is sent");
         }
         served.tells("Stored { name: \"文件 1.txt\", bytes: 5 }");
-        assert_eq!(fs::read(folder.path().join("in/文件 1.txt")).expect("it is stored"), b"hello");
+        assert_eq!(fs::read(directory.path().join("in/文件 1.txt")).expect("it is stored"), b"hello");
     });
 }
 
 #[test]
-fn a_folder_under_the_name_is_told() {
+fn a_directory_under_the_name_is_told() {
     within(60, || {
-        let (folder, served) = served(PATIENCE);
-        fs::create_dir_all(folder.path().join("in/a")).expect("a folder");
+        let (directory, served) = served(PATIENCE);
+        fs::create_dir_all(directory.path().join("in/a")).expect("a directory");
         let mut client = served.hears(&wire(r#"{"cmd":"put","filename":"a","filesize":1}"#, b"x"));
         served.tells("closed: ");
         assert!(is_closed(&mut client));
-        assert_eq!(names_in(&folder.path().join("in")), ["a"]);
+        assert_eq!(names_in(&directory.path().join("in")), ["a"]);
     });
 }
 
 #[test]
 fn the_uploader_hears_of_a_server_that_closes() {
     within(60, || {
-        let (folder, served) = served(PATIENCE);
-        fs::create_dir_all(folder.path().join("in/a")).expect("a folder");
-        let file = folder.path().join("a");
+        let (directory, served) = served(PATIENCE);
+        fs::create_dir_all(directory.path().join("in/a")).expect("a directory");
+        let file = directory.path().join("a");
         fs::write(&file, "x").expect("a file");
         let mut uploader = Uploader::connect(served.address, PATIENCE, Coding::Utf8).expect("it listens");
         uploader.put(&file, &mut |_, _| {}).expect("the kernel takes it");
@@ -260,32 +260,32 @@ fn the_uploader_hears_of_a_server_that_closes() {
 #[test]
 fn what_is_no_file_is_not_sent_and_the_next_one_is() {
     within(60, || {
-        let (folder, served) = served(PATIENCE);
+        let (directory, served) = served(PATIENCE);
         let mut uploader = Uploader::connect(served.address, PATIENCE, Coding::Utf8).expect("it listens");
-        let fifo = folder.path().join("fifo");
+        let fifo = directory.path().join("fifo");
         rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0)
             .expect("a FIFO");
-        for wrong in [folder.path().join("none"), folder.path().to_owned(), "/dev/null".into(), fifo] {
+        for wrong in [directory.path().join("none"), directory.path().to_owned(), "/dev/null".into(), fifo] {
             let error = uploader.put(&wrong, &mut |_, _| {}).expect_err("no file");
             assert!(matches!(error, LabError::File { .. }), "{error}");
         }
-        let file = folder.path().join("a");
+        let file = directory.path().join("a");
         fs::write(&file, vec![3; 1_000_000]).expect("a file");
         let mut last = (0, 0);
         uploader.put(&file, &mut |sent, of| last = (sent, of)).expect("it is sent");
         assert_eq!(last, (1_000_000, 1_000_000));
         uploader.leave().expect("the server has read it");
         served.tells("Stored { name: \"a\", bytes: 1000000 }");
-        assert_eq!(fs::read(folder.path().join("in/a")).expect("it is stored"), vec![3; 1_000_000]);
+        assert_eq!(fs::read(directory.path().join("in/a")).expect("it is stored"), vec![3; 1_000_000]);
     });
 }
 
 #[test]
 fn after_a_broken_upload_nothing_else_is_sent() {
     within(60, || {
-        let (folder, served) = served(PATIENCE);
+        let (directory, served) = served(PATIENCE);
         let mut uploader = Uploader::connect(served.address, PATIENCE, Coding::Utf8).expect("it listens");
-        let file = folder.path().join("shrinks");
+        let file = directory.path().join("shrinks");
         fs::write(&file, vec![7; 3_000_000]).expect("a file");
         let shrinks = file.clone();
         let mut shrink = move |sent: u64, _: u64| {
@@ -299,7 +299,7 @@ fn after_a_broken_upload_nothing_else_is_sent() {
         let error = uploader.put(&file, &mut |_, _| {}).expect_err("the connection is gone").to_string();
         assert!(error.contains("the connection was broken off; connect again"), "{error}");
         served.tells("closed: ");
-        assert_eq!(names_in(&folder.path().join("in")), Vec::<String>::new());
+        assert_eq!(names_in(&directory.path().join("in")), Vec::<String>::new());
     });
 }
 
@@ -323,7 +323,7 @@ fn an_answer_where_there_is_none_is_told() {
 #[test]
 fn a_header_that_comes_a_byte_at_a_time_has_its_time_as_a_whole() {
     within(60, || {
-        let (_folder, served) = served(Duration::from_millis(500));
+        let (_directory, served) = served(Duration::from_millis(500));
         let mut slow = served.hears(&100_i32.to_ne_bytes());
         let began = std::time::Instant::now();
         while began.elapsed() < Duration::from_secs(10) && slow.write_all(b" ").is_ok() {
