@@ -74,6 +74,17 @@ pub(super) async fn receive(
 
 impl Receiving<'_> {
     async fn run(mut self) -> Result<Summary, Broken> {
+        match self.until_all_ended().await {
+            Ok(()) => self.conclude().await,
+            Err(broken) => {
+                // Their temporary files are given up before this returns.
+                self.beside.shutdown().await;
+                Err(broken)
+            }
+        }
+    }
+
+    async fn until_all_ended(&mut self) -> Result<(), Broken> {
         let mut work: Option<Pin<Box<dyn Future<Output = Worked> + Send>>> = None;
         let mut commit: Option<Committing> = None;
         loop {
@@ -97,7 +108,7 @@ impl Receiving<'_> {
             }
             let idle = work.is_none() && commit.is_none() && self.batch.is_none() && self.pieces.is_empty();
             if self.ended && idle && self.beside.is_empty() {
-                break;
+                return Ok(());
             }
             tokio::select! {
                 worked = async { work.as_mut().expect("it is there").await }, if work.is_some() => {
@@ -128,7 +139,6 @@ impl Receiving<'_> {
             }
             self.report();
         }
-        self.conclude().await
     }
 
     fn step(&mut self, step: Step) -> Result<(), Broken> {
