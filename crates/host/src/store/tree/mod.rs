@@ -4,7 +4,7 @@
 //! Each is a state machine whose calls block on the disk for a bounded time and never wait for the peer: run them with
 //! [`Store::work`](super::Store::work).
 //!
-//! Both hold directories, not paths ([`dirs`]): every file is opened, made, renamed and removed by one name in an open directory,
+//! Both hold directories, not paths (`dirs`): every file is opened, made, renamed and removed by one name in an open directory,
 //! and no symbolic link is followed below the top. So nothing that is swapped meanwhile leads outside.
 
 mod attributes;

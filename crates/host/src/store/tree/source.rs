@@ -35,7 +35,7 @@ pub struct TreeRoot {
     pub(in crate::store) name: Option<OsString>,
 }
 
-/// What [`TreeSource::next`] gives.
+/// What [`TreeSource::produce`] gives.
 #[derive(Debug)]
 pub enum Produced {
     /// Records for the sender's stream.

@@ -1,6 +1,6 @@
 //! Moving trees: `tree`, both ends of both ways.
 //!
-//! The end that has the files runs [`sender::send`], the other one [`receiver::receive`]. Each moves bytes between streams and a
+//! The end that has the files runs `sender::send`, the other one `receiver::receive`. Each moves bytes between streams and a
 //! state machine of the store ([`TreeSource`](unglue_host::store::tree::TreeSource),
 //! [`TreeSink`](unglue_host::store::tree::TreeSink)) whose calls block on the disk, and so are made on the store's threads. A
 //! relay between two servers passes the bytes on.
