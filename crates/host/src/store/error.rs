@@ -331,7 +331,7 @@ impl StoreError {
             Problem::Changed(_) => "try again when nothing changes the file",
             Problem::NotDurable(_) => "copy it again, and look into the kernel's log (dmesg)",
             Problem::BadRecord => "remove the record by hand if no newer unglue runs on this machine",
-            Problem::NotRecursive => "copy it with -r",
+            Problem::NotRecursive => "add -r, for the directory and everything in it",
             Problem::NotDirectory => "remove it, or choose another destination",
             Problem::DirectoryInTheWay => "remove the directory, choose another destination, or use sync --delete",
             Problem::Spared => "",
