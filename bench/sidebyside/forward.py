@@ -1,4 +1,4 @@
-"""How fast bytes arrive through one forwarded connection: a server that sends SIZE bytes to whoever connects, read here."""
+"""How fast bytes arrive through one forwarded connection: a server that sends SIZE bytes to each client, read here."""
 
 import contextlib
 import os

@@ -237,7 +237,7 @@ fn names_are_listed_made_moved_removed_and_digested() {
     host.unglue(&["mv", "127.0.0.1:a/f", "127.0.0.1:a/b"]).expect(0);
     host.unglue(&["mv", "127.0.0.1:a/b/f", "g"]).expect(0);
     assert_eq!(fs::read(host.root().join("g")).expect("there"), b"hello");
-    host.unglue(&["rm", "127.0.0.1:a"]).expect(1).complains("directory");
+    host.unglue(&["rm", "127.0.0.1:a"]).expect(1).complains("add -r");
     symlink(host.home(), host.root().join("a/out")).expect("linked");
     host.unglue(&["rm", "-r", "127.0.0.1:a", "127.0.0.1:g"]).expect(0);
     assert_eq!(fs::read_dir(host.root()).expect("a directory").count(), 0);

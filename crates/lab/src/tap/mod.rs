@@ -1,6 +1,6 @@
 //! A tap: a proxy that tells what each of its reads gave, and which messages that were.
 //!
-//! Bytes are passed on before anything is told of them. Where whoever watches is slower than the bytes, [`Settings::complete`] says
+//! Bytes are passed on before anything is told of them. Where the watcher is slower than the bytes, [`Settings::complete`] says
 //! what happens: reads are left out and counted, or the bytes wait.
 //!
 //! ```no_run
@@ -39,7 +39,7 @@ use crate::stop::{self, Stop, Stopper, Woken, deadline};
 use lane::Lane;
 use segments::{Flow, Segments, canonical};
 
-/// How many events may wait for whoever watches.
+/// How many events may wait for the watcher.
 const WAITING: usize = 1024;
 /// How long the target may take to accept a connection.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -159,7 +159,7 @@ impl Lease {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Again {
     /// The journal of the server that it asked before ([`Welcome::journal`](super::auth::Welcome::journal)); left out where it
-    /// doesn't know it. A server with another journal that doesn't know the id refuses it as `unknown`.
+    /// doesn't know it. A server that doesn't know the id refuses it as `unknown` unless this is its own journal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub journal: Option<String>,
     /// How many bytes of standard output it has.

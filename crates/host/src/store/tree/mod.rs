@@ -19,6 +19,7 @@ mod journal;
 mod landing;
 mod only;
 mod sink;
+mod sink_content;
 mod sink_entry;
 mod sink_finish;
 mod source;

@@ -21,10 +21,9 @@ use super::event::{Moving, TreeEvent};
 use super::guard::Guard;
 use super::ignores::Ignores;
 use super::journal::Journal;
-use super::landing::{self, Landed, Landing, Refused, Spot, Why};
-use super::source::{add_content, parsed};
+use super::landing::Landing;
+use super::source::parsed;
 use crate::store::error::{Op, Problem, StoreError};
-use crate::store::space;
 
 /// As many directories a transfer may have: each takes about 150 bytes until its end.
 const DIRECTORIES: usize = 8_000_000;
@@ -70,7 +69,7 @@ pub(super) struct Expected {
 }
 
 #[derive(Debug, Default)]
-enum Writing {
+pub(super) enum Writing {
     #[default]
     Nothing,
     File(Box<Landing>),
@@ -101,17 +100,17 @@ pub struct TreeSink {
     pub(super) last: u64,
     pub(super) wanted: Vec<u64>,
     pub(super) changed: Vec<u64>,
-    answered: u64,
+    pub(super) answered: u64,
     pub(super) expected: HashMap<u64, Expected>,
-    expected_bytes: usize,
+    pub(super) expected_bytes: usize,
     /// Bytes of content that are still to come.
     pub(super) needed: u64,
-    checked: u64,
-    writing: Writing,
-    besides: HashMap<u64, (Node, OsString, u64)>,
+    pub(super) checked: u64,
+    pub(super) writing: Writing,
+    pub(super) besides: HashMap<u64, (Node, OsString, u64)>,
     pub(super) batch: Batch,
     /// Files and bytes that are in place, and durable after the next sync.
-    in_place: (u64, u64),
+    pub(super) in_place: (u64, u64),
     pub(super) stored: (u64, u64),
     reported: (u64, u64),
     /// The first names of files that have several.
@@ -126,7 +125,7 @@ pub struct TreeSink {
     pub(super) summary: Summary,
     pub(super) moving: Moving,
     events: Vec<TreeEvent>,
-    out: Vec<u8>,
+    pub(super) out: Vec<u8>,
     /// Problems of the sender, once all entries have come.
     pub(super) done: Option<u64>,
     pub(super) failed_contents: u64,
@@ -341,205 +340,6 @@ impl TreeSink {
         self.expected.insert(number, expected);
     }
 
-    fn expect(&mut self, number: u64) -> Result<Expected, Fault> {
-        let expected = self.expected.remove(&number);
-        let expected = expected.ok_or_else(|| {
-            Fault::peer(Code::BadMessage, format!("content came for entry {number}, which wants none"))
-        })?;
-        self.expected_bytes -= expected.bytes;
-        self.needed = self.needed.saturating_sub(weight(&expected.entry));
-        Ok(expected)
-    }
-
-    /// Lack of space is noticed before the content is asked for.
-    fn check_space(&mut self) -> Result<(), Fault> {
-        if self.needed <= self.checked || self.dirs.is_absent(0) {
-            self.checked = self.checked.min(self.needed);
-            return Ok(());
-        }
-        self.checked = self.needed;
-        let Ok(dir) = self.dirs.file(0) else { return Ok(()) };
-        space::check(&*dir, self.needed).or_else(|problem| match problem {
-            Problem::TooLarge { .. } => Ok(()),
-            problem => Err(StoreError::new(Op::Create, &self.top, problem).fault()),
-        })
-    }
-
-    fn create(&mut self, number: u64) -> Result<Option<Landing>, Fault> {
-        let expected = self.expect(number)?;
-        if expected.refused {
-            return Ok(None);
-        }
-        self.moving.current = self.dirs.path(expected.node, &expected.name);
-        let landing = self.try_create(number, &expected);
-        match landing {
-            Ok(landing) => Ok(Some(landing)),
-            Err(problem) => {
-                self.not_stored(expected.node, &expected.name, Op::Create, problem);
-                Ok(None)
-            }
-        }
-    }
-
-    fn try_create(&mut self, number: u64, expected: &Expected) -> Result<Landing, Problem> {
-        let dir = self.dirs.file(expected.node)?;
-        for _ in 0..16 {
-            let temporary = self.journal.name(&self.dirs, expected.node, &expected.name)?;
-            let spot = Spot {
-                number,
-                node: expected.node,
-                dir: dir.clone(),
-                name: expected.name.clone(),
-                temporary,
-                entry: expected.entry.clone(),
-                replaces: expected.replaces,
-                exists: expected.exists,
-            };
-            match Landing::create(spot, self.options.clone()) {
-                Err(rustix::io::Errno::EXIST) => {}
-                landing => return Ok(landing?),
-            }
-        }
-        Err(rustix::io::Errno::EXIST.into())
-    }
-
-    fn whole(
-        &mut self,
-        entry: u64,
-        modified: unglue_proto::message::Time,
-        digest: Digest,
-        data: &[u8],
-    ) -> Result<(), Fault> {
-        self.idle()?;
-        self.moving.moved += data.len() as u64;
-        match self.create(entry)? {
-            Some(landing) => {
-                let (node, name) = (landing.node, landing.name.clone());
-                let landed = landing.whole(modified, digest, data);
-                self.landed(node, &name, landed, Some((entry, digest)));
-            }
-            None => self.thrown_away(entry, &digest),
-        }
-        Ok(())
-    }
-
-    fn open(&mut self, entry: u64, modified: unglue_proto::message::Time, size: u64) -> Result<(), Fault> {
-        self.idle()?;
-        self.writing = match self.create(entry)? {
-            Some(landing) => Writing::File(Box::new(landing)),
-            None => Writing::Refused(entry),
-        };
-        self.write(|landing| landing.begin(modified, size), 0)
-    }
-
-    fn idle(&self) -> Result<(), Fault> {
-        match self.writing {
-            Writing::Nothing => Ok(()),
-            _ => Err(Fault::peer(Code::BadMessage, "a file begins within another one")),
-        }
-    }
-
-    fn write(&mut self, write: impl FnOnce(&mut Landing) -> Result<(), Refused>, bytes: u64) -> Result<(), Fault> {
-        self.moving.moved += bytes;
-        let refused = match &mut self.writing {
-            Writing::Nothing => return Err(Fault::peer(Code::BadMessage, "content comes for no file")),
-            Writing::Refused(_) => return Ok(()),
-            Writing::File(landing) => match write(landing) {
-                Ok(()) => return Ok(()),
-                Err(refused) => refused,
-            },
-        };
-        if let Writing::File(landing) = std::mem::take(&mut self.writing) {
-            self.writing = Writing::Refused(landing.number);
-            let (node, name) = (landing.node, landing.name.clone());
-            drop(landing);
-            self.refused(node, &name, refused);
-        }
-        Ok(())
-    }
-
-    fn close(&mut self, digest: Option<Digest>) -> Result<(), Fault> {
-        match std::mem::take(&mut self.writing) {
-            Writing::Nothing => Err(Fault::peer(Code::BadMessage, "a file ends that didn't begin")),
-            Writing::Refused(entry) => {
-                digest.iter().for_each(|digest| self.thrown_away(entry, digest));
-                Ok(())
-            }
-            Writing::File(landing) => {
-                let (node, name, number) = (landing.node, landing.name.clone(), landing.number);
-                let landed = landing.close(digest);
-                self.landed(node, &name, landed, digest.map(|digest| (number, digest)));
-                Ok(())
-            }
-        }
-    }
-
-    fn open_beside(&mut self, entry: u64, stream: u64, step: &mut Step) -> Result<(), Fault> {
-        let created = self.create(entry)?;
-        if created.is_none() {
-            Answer::Refused { entry }.encode(&mut self.out);
-            step.refused.push(stream);
-        }
-        if let Some(landing) = created {
-            self.besides.insert(entry, (landing.node, landing.name.clone(), 0));
-            step.beside.push((stream, Box::new(landing)));
-        }
-        Ok(())
-    }
-
-    /// So many more bytes of large files have come.
-    pub fn beside_moved(&mut self, bytes: u64) {
-        self.moving.moved += bytes;
-    }
-
-    /// A large file is complete, or was not taken.
-    pub fn beside_ended(&mut self, ended: Result<Landed, (u64, Why)>) {
-        let number = match &ended {
-            Ok(landed) => landed.number,
-            Err((number, _)) => *number,
-        };
-        if let Some((node, name, _)) = self.besides.remove(&number) {
-            if ended.is_err() {
-                Answer::Refused { entry: number }.encode(&mut self.out);
-            }
-            self.landed(node, &name, ended.map_err(|(_, why)| why.0), None);
-        }
-    }
-
-    /// `sent` is what the sender has counted as sent, whatever becomes of it here.
-    fn landed(&mut self, node: Node, name: &OsStr, landed: Result<Landed, Refused>, sent: Option<(u64, Digest)>) {
-        match landed {
-            Ok(landed) => {
-                self.moving.files += 1;
-                add_content(&mut self.contents, landed.number, &landed.digest);
-                self.batch.push(landed);
-            }
-            Err(refused) => {
-                if let (Refused::Problem(_), Some((entry, digest))) = (&refused, sent) {
-                    self.thrown_away(entry, &digest);
-                }
-                self.refused(node, name, refused);
-            }
-        }
-    }
-
-    /// A content that came and found no place, which was reported.
-    fn thrown_away(&mut self, entry: u64, digest: &Digest) {
-        add_content(&mut self.contents, entry, digest);
-    }
-
-    fn refused(&mut self, node: Node, name: &OsStr, refused: Refused) {
-        self.failed_contents += 1;
-        match refused {
-            Refused::Problem(problem) => self.not_stored(node, name, Op::Write, problem),
-            Refused::Sender => {}
-            Refused::Peer(fault) => {
-                let path = self.dirs.path(node, name);
-                self.report(landing::at(fault, &path));
-            }
-        }
-    }
-
     /// Notes what became of a batch.
     pub fn committed(&mut self, committed: Committed) {
         // A batch has waited for its own file systems only.
@@ -652,6 +452,6 @@ impl TreeSink {
 }
 
 /// The bytes that a file surely takes on the disk: holes take none.
-fn weight(entry: &Entry) -> u64 {
+pub(super) fn weight(entry: &Entry) -> u64 {
     if entry.sparse { 0 } else { entry.size }
 }

@@ -87,8 +87,8 @@ impl Exec {
     }
 
     /// Asks again for the command with this id. `journal` is the [`Welcome::journal`](crate::Welcome::journal) of the server
-    /// that it was asked of before: where another one answers, or where the record is gone, the command is refused as
-    /// [`Code::Unknown`](crate::Code::Unknown) rather than run a second time.
+    /// that it was asked of before: where another one answers, where `journal` is `None`, or where the record is
+    /// gone, an id that isn't known is refused as [`Code::Unknown`](crate::Code::Unknown) rather than run a second time.
     pub fn retry(mut self, id: impl Into<String>, journal: Option<String>) -> Exec {
         (self.id, self.recorded, self.retry) = (Some(id.into()), true, Some(journal));
         self

@@ -13,6 +13,7 @@ mod server;
 #[cfg(test)]
 mod tests;
 
+use std::collections::VecDeque;
 use std::future::poll_fn;
 
 use bytes::Bytes;
@@ -86,6 +87,17 @@ impl From<Broken> for Fault {
             Broken::Stream(error) => error.into(),
         }
     }
+}
+
+/// Writes some of the first piece, and drops it once it is written.
+async fn write_front(stream: &mut SendStream, pieces: &mut VecDeque<Bytes>) -> Result<(), StreamError> {
+    if let Some(front) = pieces.front_mut() {
+        write_some(stream, front).await?;
+        if front.is_empty() {
+            pieces.pop_front();
+        }
+    }
+    Ok(())
 }
 
 /// Writes some of `data`. Cancelling it loses nothing.

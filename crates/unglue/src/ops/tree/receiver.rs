@@ -12,7 +12,7 @@ use unglue_link::{Link, RecvStream, SendStream};
 use unglue_proto::message::tree::Summary;
 use unglue_proto::{Code, Fault};
 
-use super::{Broken, TreeListener, TreeUpdate, write_some};
+use super::{Broken, TreeListener, TreeUpdate, write_front};
 
 /// Publishing what has come, in the background.
 type Committing = Pin<Box<dyn Future<Output = Result<Committed, Fault>> + Send>>;
@@ -190,16 +190,6 @@ impl Receiving<'_> {
 fn take(mut sink: Box<TreeSink>, pieces: &[Bytes]) -> (Box<TreeSink>, Result<Step, Fault>) {
     let step = sink.take_all(pieces.iter().map(|piece| &piece[..]));
     (sink, step)
-}
-
-async fn write_front(stream: &mut SendStream, pieces: &mut VecDeque<Bytes>) -> Result<(), unglue_link::StreamError> {
-    if let Some(front) = pieces.front_mut() {
-        write_some(stream, front).await?;
-        if front.is_empty() {
-            pieces.pop_front();
-        }
-    }
-    Ok(())
 }
 
 /// Receives a large file on its own stream.

@@ -13,7 +13,7 @@ use unglue_proto::Fault;
 use unglue_proto::message::tree::Summary;
 use unglue_proto::tree::Record;
 
-use super::{Broken, TreeListener, TreeUpdate, write_some};
+use super::{Broken, TreeListener, TreeUpdate, write_front, write_some};
 
 /// Bytes that are read from the answers at once.
 const READ: usize = 64 * 1024;
@@ -214,16 +214,6 @@ impl Sending<'_> {
 fn ask(mut source: Box<TreeSource>, answers: &[u8]) -> (Box<TreeSource>, Result<Produced, Fault>) {
     let produced = source.answer(answers).map(|()| source.produce());
     (source, produced)
-}
-
-async fn write_front(stream: &mut SendStream, pieces: &mut VecDeque<Bytes>) -> Result<(), unglue_link::StreamError> {
-    if let Some(front) = pieces.front_mut() {
-        write_some(stream, front).await?;
-        if front.is_empty() {
-            pieces.pop_front();
-        }
-    }
-    Ok(())
 }
 
 /// Sends a large file on a stream of its own. `None`: the receiver wants no more of it, and reports why.
