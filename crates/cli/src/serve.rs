@@ -1,5 +1,7 @@
 //! `unglue serve`: a server in the foreground, from its announcement to its orderly end.
 
+mod stdio;
+
 use std::path::PathBuf;
 use std::pin::pin;
 use std::process::ExitCode;
@@ -19,6 +21,9 @@ use crate::{log, runtime, standard, systemd};
 /// # Errors
 /// The server can't start.
 pub(crate) fn run(args: ServeArgs) -> Result<ExitCode, Complaint> {
+    if args.stdio {
+        return stdio::run(args);
+    }
     log::start_server_log(args.json)?;
     let json = args.json;
     runtime::run(async move {

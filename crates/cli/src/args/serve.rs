@@ -13,6 +13,7 @@ Examples:
   unglue serve --root /srv/drop --allow files   # files below /srv/drop, and no commands
   unglue serve --listen 127.0.0.1:0 --json      # a free port, printed as JSON
   unglue serve --listen localhost:7300          # both 127.0.0.1 and ::1
+  ssh build.example unglue serve --stdio        # what a client runs to use ssh
 
 The keys in ~/.ssh/authorized_keys may log in, as with ssh. --root confines files, not
 commands. After the first SIGTERM or SIGINT, running commands have 10 s to end; the second
@@ -25,6 +26,12 @@ pub(crate) struct ServeArgs {
     /// The address and port to listen on; a name means all its addresses, and port 0 chooses a free port
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:7227", value_parser = parse_listen)]
     pub(crate) listen: String,
+    /// Serve one client on standard input and output, which lead to this user already, as ssh does: no key is asked for
+    #[arg(
+        long,
+        conflicts_with_all = ["listen", "host_key", "authorized_keys", "revoked_keys", "permit_user_environment"]
+    )]
+    pub(crate) stdio: bool,
     /// Keep all files below this directory [default: paths start at the home directory and may be absolute]
     #[arg(long, value_name = "DIR")]
     pub(crate) root: Option<PathBuf>,

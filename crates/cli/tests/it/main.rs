@@ -23,6 +23,7 @@ mod repl;
 mod run;
 mod serve;
 mod signals;
+mod stdio;
 mod streams;
 mod terminal;
 mod trees;

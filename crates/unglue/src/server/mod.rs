@@ -79,6 +79,8 @@ pub(crate) struct Shared {
     pub(crate) ports: Ports,
     pub(crate) registry: Registry,
     pub(crate) exec: bool,
+    /// What this server allows to anybody.
+    pub(crate) policy: Policy,
     pub(crate) environment: Vec<(OsString, OsString)>,
     pub(crate) shell: PathBuf,
     pub(crate) top: PathBuf,
@@ -94,7 +96,7 @@ impl Server {
         let listeners = listen::bind(&options.listen)?;
         let addresses = listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>();
         let addresses = addresses.map_err(|error| system("the listening address is not known", &error))?;
-        let (shared, host_key) = Shared::prepare(options)?;
+        let (shared, host_key) = Shared::with_keys(options)?;
         let (stage, watch) = watch::channel(Stage::Serving);
         // Mostly one: a name may have an address of each family, and then each has threads of its own.
         let listeners = listeners.iter().flat_map(|listener| (0..shards()).map(move |_| listener)).enumerate();
@@ -151,31 +153,63 @@ impl Drop for Server {
 
 impl Shared {
     /// Everything that connections need, and the host key; sweeps what a dead server left.
-    fn prepare(options: ServerOptions) -> Result<(Arc<Shared>, PublicKey), Fault> {
-        let account = Account::current().map_err(|error| Fault::system(Code::System, error.to_string()))?;
-        let state = options.state.clone().unwrap_or_else(|| account.home.join(".local/state/unglue"));
+    fn with_keys(options: ServerOptions) -> Result<(Arc<Shared>, PublicKey), Fault> {
+        let (account, state) = (account()?, state(&options)?);
         let host_keys =
             HostKeys::load(&options.host_keys, &state).map_err(|error| Fault::user(Code::System, error.to_string()))?;
-        let supervisor = raise_open_files(options.supervisor.clone());
-        let protected = protected(&options, &account, &state, &host_keys);
-        let store = store(&options, &account, &state)?.protecting(protected);
         let tls = ServerTls::with_keys(&host_keys.private_keys()).map_err(Fault::from)?;
         let tls = tls.certificates(host_keys.certificates());
-        let registry = Registry::open(&state)?;
-        let gatekeeper = gatekeeper(&options, &account, registry.journal());
+        let host_key = host_keys.first.key.public_key();
+        let shared = Shared::prepare(options, &account, &state, Some(&host_keys), |gatekeeper, config| {
+            Acceptor::new(tls, gatekeeper, config)
+        })?;
+        Ok((shared, host_key))
+    }
+
+    /// The same for connections that authenticate by themselves; needs no host key.
+    fn without_keys(options: ServerOptions) -> Result<Arc<Shared>, Fault> {
+        let (account, state) = (account()?, state(&options)?);
+        Shared::prepare(options, &account, &state, None, Acceptor::trusting)
+    }
+
+    fn prepare(
+        options: ServerOptions,
+        account: &Account,
+        state: &Path,
+        host_keys: Option<&HostKeys>,
+        acceptor: impl FnOnce(Arc<dyn Gatekeeper>, LinkConfig) -> Acceptor,
+    ) -> Result<Arc<Shared>, Fault> {
+        let supervisor = raise_open_files(options.supervisor.clone());
+        let protected = protected(&options, account, state, host_keys);
+        let store = store(&options, account, state)?.protecting(protected);
+        let registry = Registry::open(state)?;
+        let gatekeeper = gatekeeper(&options, account, registry.journal());
         let shared = Shared {
-            acceptor: Acceptor::new(tls, gatekeeper, link_config(&options)),
+            acceptor: acceptor(gatekeeper, link_config(&options)),
             store: options.files.then_some(store),
             slots: Slots::transfers(),
             ports: Ports::of_server(options.gateway_ports),
             registry,
             exec: options.exec,
+            policy: policy(&options),
             environment: login_environment(),
             shell: account.shell.clone(),
-            top: top(&options, &account)?,
+            top: top(&options, account)?,
             supervisor,
         };
-        Ok((Arc::new(shared), host_keys.first.key.public_key()))
+        Ok(Arc::new(shared))
+    }
+}
+
+fn account() -> Result<Account, Fault> {
+    Account::current().map_err(|error| Fault::system(Code::System, error.to_string()))
+}
+
+/// The state directory.
+fn state(options: &ServerOptions) -> Result<PathBuf, Fault> {
+    match &options.state {
+        Some(state) => Ok(state.clone()),
+        None => Ok(account()?.home.join(".local/state/unglue")),
     }
 }
 
@@ -227,10 +261,11 @@ fn store(options: &ServerOptions, account: &Account, state: &Path) -> Result<Sto
 
 /// What clients can't write by moving files: what would take the server over. Where commands are allowed, the list of keys
 /// is the user's to change in any case.
-fn protected(options: &ServerOptions, account: &Account, state: &Path, host_keys: &HostKeys) -> Protected {
+fn protected(options: &ServerOptions, account: &Account, state: &Path, host_keys: Option<&HostKeys>) -> Protected {
     let protected =
         Protected::default().directory(state).directory(state.join("partials")).secret(state.join("host_key"));
-    let protected = host_keys.iter().fold(protected, |protected, HostKey { path, .. }| protected.secret(path));
+    let keys = host_keys.into_iter().flat_map(HostKeys::iter);
+    let protected = keys.fold(protected, |protected, HostKey { path, .. }| protected.secret(path));
     if options.exec {
         return protected;
     }
@@ -253,11 +288,17 @@ fn authorized_keys(options: &ServerOptions, account: &Account) -> AuthorizedKeys
     keys.revoking(options.revoked_keys.as_ref().map(RevokedKeys::at))
 }
 
-fn gatekeeper(options: &ServerOptions, account: &Account, journal: Option<&str>) -> Arc<dyn Gatekeeper> {
-    let journal = journal.map(str::to_owned);
+/// What the options allow to anybody.
+fn policy(options: &ServerOptions) -> Policy {
     let mut policy = Policy::everything();
     (policy.exec, policy.files) = (options.exec, options.files);
     policy.forward = if options.forward { Forwarding::all() } else { Forwarding::default() };
+    policy
+}
+
+fn gatekeeper(options: &ServerOptions, account: &Account, journal: Option<&str>) -> Arc<dyn Gatekeeper> {
+    let journal = journal.map(str::to_owned);
+    let policy = policy(options);
     if let Some(own) = &options.gatekeeper {
         return Arc::new(Allowed::new(own.clone(), policy, journal));
     }

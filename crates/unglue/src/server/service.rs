@@ -29,7 +29,7 @@ use super::{ServerOptions, Shared, Stage, system};
 #[derive(Clone)]
 pub struct Service {
     shared: Arc<Shared>,
-    host_key: PublicKey,
+    host_key: Option<PublicKey>,
 }
 
 impl Service {
@@ -38,13 +38,31 @@ impl Service {
     /// # Errors
     /// A file that it needs can't be read or written.
     pub fn new(options: ServerOptions) -> Result<Service, Fault> {
-        let (shared, host_key) = Shared::prepare(options)?;
-        Ok(Service { shared, host_key })
+        let (shared, host_key) = Shared::with_keys(options)?;
+        Ok(Service { shared, host_key: Some(host_key) })
     }
 
-    /// The key that it proves itself with.
-    pub fn host_key(&self) -> &PublicKey {
-        &self.host_key
+    /// A service for connections that authenticate by themselves ([`Service::serve_trusted`]) and no others: it has no host key.
+    ///
+    /// # Errors
+    /// A file that it needs can't be read or written.
+    pub fn trusting(options: ServerOptions) -> Result<Service, Fault> {
+        Ok(Service { shared: Shared::without_keys(options)?, host_key: None })
+    }
+
+    /// The key that it proves itself with; `None` for a service that is [`trusting`](Service::trusting).
+    pub fn host_key(&self) -> Option<&PublicKey> {
+        self.host_key.as_ref()
+    }
+
+    /// The user that this process runs as, who may do what the options allow: the principal of a connection that is known to
+    /// be that user's own.
+    ///
+    /// # Errors
+    /// The system doesn't know the user.
+    pub fn own_user(&self) -> Result<Principal, Fault> {
+        let name = super::account()?.name.to_string_lossy().into_owned();
+        Ok(Principal::new(name, None, self.shared.policy.clone()))
     }
 
     /// Accepts connections until `shutdown` is ready; then takes no new ones, and returns when the operations under way are
