@@ -30,6 +30,7 @@
 mod account;
 mod command;
 mod error;
+mod getent;
 mod input;
 mod job;
 mod keep;

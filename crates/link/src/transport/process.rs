@@ -42,6 +42,7 @@ pub struct ChildProcess {
     input: Option<pipe::Sender>,
     output: pipe::Receiver,
     child: Option<Child>,
+    status: Option<ExitStatus>,
     /// Set once the output has ended and the process has not: when to stop waiting for that.
     waiting: Option<(Instant, Pin<Box<Sleep>>)>,
 }
@@ -59,7 +60,7 @@ impl ChildProcess {
         let (Some(input), Some(output)) = pipes else { return Err(io::Error::other("the child has no pipes")) };
         let input = Some(pipe::Sender::from_owned_fd(OwnedFd::from(input))?);
         let output = pipe::Receiver::from_owned_fd(OwnedFd::from(output))?;
-        Ok(ChildProcess { name, input, output, child: Some(child), waiting: None })
+        Ok(ChildProcess { name, input, output, child: Some(child), status: None, waiting: None })
     }
 
     /// Its process id.
@@ -67,12 +68,17 @@ impl ChildProcess {
         self.child.as_ref().map(Child::id)
     }
 
+    /// How it ended, once reading has come to its end.
+    pub fn exit_status(&self) -> Option<ExitStatus> {
+        self.status
+    }
+
     /// Its output has ended: that is an error if the process has failed.
     fn poll_exit(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             let Some(child) = self.child.as_mut() else { return Poll::Ready(Ok(())) };
             if let Some(status) = child.try_wait()? {
-                self.child = None;
+                (self.child, self.status) = (None, Some(status));
                 return Poll::Ready(match status.success() {
                     true => Ok(()),
                     false => Err(failed(&self.name, status)),
