@@ -45,5 +45,9 @@ fn serve(marker: &OsStr, name: &OsStr) -> Result<Vec<OsString>, ExitCode> {
     let mut stdout = std::io::stdout();
     // A client that is gone needs no server.
     stdout.write_all(ready.as_bytes()).and_then(|()| stdout.flush()).map_err(|_| ExitCode::from(1))?;
-    Ok(["unglue", "serve", "--stdio"].map(OsString::from).into())
+    let mut words: Vec<OsString> = ["unglue", "serve", "--stdio"].map(OsString::from).into();
+    if let Some(state) = far::state_beside() {
+        words.extend(["--state".into(), state.into()]);
+    }
+    Ok(words)
 }

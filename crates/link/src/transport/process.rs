@@ -1,6 +1,6 @@
 //! The input and output of a child process as one connection: an `ssh` client, or `unglue serve --stdio` itself.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -121,6 +121,26 @@ impl AsyncWrite for ChildProcess {
             }
             written => Poll::Ready(written),
         }
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = &mut *self;
+        let Some(input) = this.input.as_mut() else { return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())) };
+        match ready!(Pin::new(input).poll_write_vectored(cx, pieces)) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                ready!(this.poll_exit(cx))?;
+                Poll::Ready(Err(error))
+            }
+            written => Poll::Ready(written),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -276,7 +276,9 @@ fn protected(options: &ServerOptions, account: &Account, state: &Path, host_keys
 
 /// Where commands start. Absolute, since what starts them stands elsewhere.
 fn top(options: &ServerOptions, account: &Account) -> Result<PathBuf, Fault> {
-    let top = options.root.as_ref().unwrap_or(&account.home);
+    // As sshd: where the home isn't there, commands start at the root.
+    let home = if account.home.is_dir() { &account.home } else { Path::new("/") };
+    let top = options.root.as_deref().unwrap_or(home);
     std::path::absolute(top).map_err(|error| system("the root's path is not known", &error))
 }
 

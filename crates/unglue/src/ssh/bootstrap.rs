@@ -1,14 +1,14 @@
 //! The steps of a connection by ssh, from its start to a program that serves.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::path::Path;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep, sleep};
 use unglue_link::threads::on_thread;
 use unglue_link::{BoxedIo, ChildProcess, LOGIN_STEPS};
 use unglue_proto::Fault;
@@ -31,6 +31,8 @@ const LOGIN_BY_HAND: Duration = Duration::from_secs(180);
 const SCRIPT: Duration = Duration::from_secs(20);
 /// How long each answer of the scripts may take, each piece of an upload, and the program's start.
 const ANSWER: Duration = Duration::from_secs(30);
+/// How long the last line of standard error is waited for once ssh has ended.
+const LAST_LINE: Duration = Duration::from_millis(50);
 
 /// Connects: at most three sessions, where the first ones find a restricted shell or a damaged program.
 pub(super) async fn connect(ssh: &Ssh) -> Result<BoxedIo, Fault> {
@@ -108,7 +110,7 @@ impl<'a> Session<'a> {
             Ok(()) => {
                 self.stderr.connected();
                 let (process, unread) = self.talk.into_parts();
-                Ok(Box::new(Joined { process, unread, _stderr: self.stderr }))
+                Ok(Box::new(Joined { process, unread, stderr: self.stderr, broken: None }))
             }
             Err(Stop::Failed(failure)) => {
                 end(&self.talk.process);
@@ -263,7 +265,25 @@ struct Joined {
     process: ChildProcess,
     unread: Vec<u8>,
     /// Read on until the session's end, so that ssh is never held up.
-    _stderr: Stderr,
+    stderr: Stderr,
+    /// How reading ended, while the last line of standard error is waited for.
+    broken: Option<(io::Error, Pin<Box<Sleep>>)>,
+}
+
+impl Joined {
+    /// The error with which reading ended, with what ssh or the program on the other side said last.
+    fn poll_broken(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some((_, timer)) = &mut self.broken else { return Poll::Ready(Ok(())) };
+        let (said, complete) = self.stderr.latest();
+        if !complete {
+            ready!(timer.as_mut().poll(cx));
+        }
+        let Some((error, _)) = self.broken.take() else { return Poll::Ready(Ok(())) };
+        Poll::Ready(Err(match said {
+            Some(said) => io::Error::new(error.kind(), format!("{error}: {}", said.trim_start_matches("unglue: "))),
+            None => error,
+        }))
+    }
 }
 
 impl AsyncRead for Joined {
@@ -274,13 +294,31 @@ impl AsyncRead for Joined {
             self.unread.drain(..count);
             return Poll::Ready(Ok(()));
         }
-        Pin::new(&mut self.process).poll_read(cx, buffer)
+        if self.broken.is_none() {
+            match ready!(Pin::new(&mut self.process).poll_read(cx, buffer)) {
+                Ok(()) => return Poll::Ready(Ok(())),
+                Err(error) => self.broken = Some((error, Box::pin(sleep(LAST_LINE)))),
+            }
+        }
+        self.poll_broken(cx)
     }
 }
 
 impl AsyncWrite for Joined {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.process).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.process).poll_write_vectored(cx, pieces)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.process.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -14,7 +14,7 @@ use unglue_link::LOGIN_STEPS;
 use super::options::Report;
 
 /// How many of the last lines an error may use.
-const KEPT: usize = 12;
+const KEPT: usize = 40;
 /// No line is longer.
 const LINE: u64 = 1024;
 /// How long the last lines may take once ssh has ended: a process that ssh left behind (ControlPersist) may hold the pipe.
@@ -48,6 +48,11 @@ impl Stderr {
     /// The connection is there: from now on lines are steps for `-v`.
     pub(super) fn connected(&self) {
         lock(&self.lines).report = None;
+    }
+
+    /// The last line so far, and whether there will be no more.
+    pub(super) fn latest(&self) -> (Option<String>, bool) {
+        (lock(&self.lines).kept.back().cloned(), self.task.is_finished())
     }
 
     /// The last lines, once ssh has ended.

@@ -90,7 +90,8 @@ fn a_program_that_changes_after_its_proof_is_replaced() {
     let site = Site::start(&[Account::named("ada").fresh()]);
     site.works("ada", "it works");
     assert!(site.version("ada").join("proved").is_file());
-    let mut file = File::options().append(true).open(site.version("ada").join("unglue")).expect("it opens");
+    let program = site.version("ada").join("unglue");
+    let mut file = until("the program's end", || File::options().append(true).open(&program).ok());
     std::io::Write::write_all(&mut file, b"more").expect("written");
     drop(file);
     let words = ["exec", "--transport", "ssh", "-v", "ada@box", "-c", "echo hi"];
@@ -104,7 +105,7 @@ fn an_upload_that_is_cut_leaves_nothing() {
         return;
     }
     // It waits at the first byte, so that it can be cut in the middle.
-    let slow = "#!/bin/sh\ntouch \"$HOME/begun\"; /usr/bin/gzip \"$@\" | (head -c 1000000; sleep 30; cat)";
+    let slow = "#!/bin/sh\ntouch \"$HOME/begun\"; /usr/bin/gzip \"$@\" | (head -c 1000000; sleep 3; cat)";
     let account = Account::named("ada").fresh().file(".bashrc", "PATH=$HOME/bin:$PATH").file("bin/gzip", slow);
     let site = Site::start(&[account]);
     mode(&site.home("ada").join("bin/gzip"), 0o755);

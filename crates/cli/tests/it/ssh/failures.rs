@@ -33,7 +33,7 @@ fn ssh_that_can_not_log_in_says_why_and_what_to_do() {
             assert!(done.stderr.contains(words), "{words:?} is not in {}", done.stderr);
         }
     };
-    says(&["--ssh-option", "IdentityFile=none"], &["Permission denied (publickey", "authorized_keys"]);
+    says(&["--ssh-option", "PubkeyAuthentication=no"], &["Permission denied", "authorized_keys"]);
     says(&["--ssh-option", "UserKnownHostsFile=/dev/null"], &["Host key verification failed", "run ssh ada@box once"]);
     says(&["--ssh-option", "Port=1"], &["Connection refused", "ssh ada@box true shows the same"]);
     says(&["--ssh-option", "HostName=host.invalid"], &["Could not resolve hostname", "check the host's name"]);
@@ -46,7 +46,9 @@ fn ssh_that_can_not_log_in_says_why_and_what_to_do() {
 /// A program in the place of ssh that ends itself when it has passed on so many bytes of the other side's answers.
 fn cut_after(site: &Site, bytes: u32) -> String {
     let script = site.path(&format!("cut-{bytes}"));
-    let text = format!("#!/bin/bash\nexec 3< <(exec ssh \"$@\" <&0)\nhead -c {bytes} <&3\nkill -9 $!\nexit 255\n");
+    let text = format!(
+        "#!/bin/bash\nexec 3< <(exec ssh \"$@\" <&0)\ndd bs=1 count={bytes} status=none <&3\nkill -9 $!\nexit 255\n"
+    );
     fs::write(&script, text).expect("written");
     mode(&script, 0o755);
     format!("{} -F {}", script.display(), site.path("ssh_config").display())

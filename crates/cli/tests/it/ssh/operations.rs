@@ -38,7 +38,7 @@ fn files_and_trees_are_copied_and_listed() {
         let (first, rest) = words.split_first().expect("a command");
         finish(site.client([*first]).args(WAY).args(rest)).expect(0)
     };
-    let data: Vec<u8> = (0..2_000_000_u32).map(|number| (number * 7919 >> 3) as u8).collect();
+    let data: Vec<u8> = (0..2_000_000_u32).map(|number| (number.wrapping_mul(7919) >> 3) as u8).collect();
     fs::create_dir_all(site.path("client/tree/deep")).expect("a directory");
     fs::write(site.path("client/file"), &data).expect("written");
     fs::write(site.path("client/tree/deep/one"), "1").expect("written");
@@ -60,7 +60,7 @@ fn many_commands_run_on_one_session() {
     }
     let site = Site::start(&[Account::named("ada")]);
     let lines = (0..20).map(|number| format!("{{\"argv\":[\"echo\",\"{number}\"]}}\n")).collect::<String>();
-    let done = finish_with(site.client(["run"]).args(WAY).arg("ada@box"), lines.as_bytes()).expect(0);
+    let done = finish_with(site.client(["run"]).args(WAY).args(["--file", "-", "ada@box"]), lines.as_bytes()).expect(0);
     assert_eq!(done.text().lines().count(), 20, "{done:?}");
     assert_eq!(site.log().matches("Accepted publickey for ada").count(), 1);
 }

@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 
 use tempfile::TempDir;
 
-use super::super::run::{Finished, UNGLUE, clean, finish, start, until};
+use super::super::run::{DEADLINE, Finished, UNGLUE, clean, finish, start, until};
 
 /// The first account's number; the machine has no such users.
 const FIRST_USER: u32 = 61_000;
@@ -189,10 +189,12 @@ impl Site {
         assert_eq!((done.text(), done.stderr.as_str()), (format!("{words}\n").as_str(), ""), "{}", self.log());
     }
 
-    /// The processes of an account, by their command lines, and of the client's ssh.
+    /// The processes of an account behind this sshd, by their command lines, and those of the client's ssh.
     pub(super) fn processes(&self, account: &str) -> Vec<String> {
         let user = self.user(account);
         let mark = self.directory.path().display().to_string();
+        let of = |process: &Path, name: &str| fs::read_link(process.join("ns").join(name)).ok();
+        let behind = of(&Path::new("/proc").join(self.sshd.id().to_string()), "pid_for_children");
         let entries = fs::read_dir("/proc").expect("proc(5)").flatten();
         let found = entries.filter_map(|entry| {
             let words = fs::read(entry.path().join("cmdline")).ok()?;
@@ -201,7 +203,8 @@ impl Site {
                 status.lines().find_map(|line| line.strip_prefix("Uid:"))?.split_whitespace().next()?.to_owned();
             let line = String::from_utf8_lossy(&words).replace('\0', " ");
             let is_client = line.starts_with("ssh ") && line.contains(&mark);
-            (owner == user || is_client).then_some(line)
+            let is_there = owner == user && of(&entry.path(), "pid") == behind;
+            (is_there || is_client).then_some(line)
         });
         found.filter(|line| !line.is_empty()).collect()
     }
@@ -209,11 +212,15 @@ impl Site {
     /// Waits until nothing of an account runs any more, and no ssh of the client.
     #[track_caller]
     pub(super) fn quiet(&self, account: &str) {
-        let mut last = Vec::new();
-        until(&format!("the end of {last:?}"), || {
-            last = self.processes(account);
-            last.is_empty().then_some(())
-        });
+        let started = std::time::Instant::now();
+        loop {
+            let left = self.processes(account);
+            if left.is_empty() {
+                return;
+            }
+            assert!(started.elapsed() < DEADLINE, "still there: {left:?}");
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
     }
 
     fn user(&self, account: &str) -> String {

@@ -54,7 +54,8 @@ fn both_reasons_are_told_where_neither_way_works() {
     }
     let site = Site::start(&[Account::named("ada")]);
     let target = format!("ada@127.0.0.1:{}", closed_port());
-    let done = finish(&mut site.client(["exec", "--ssh-option", "IdentityFile=none", &target, "true"])).expect(125);
+    let done =
+        finish(&mut site.client(["exec", "--ssh-option", "PubkeyAuthentication=no", &target, "true"])).expect(125);
     let done = done.complains("no connection by TCP (can't connect to 127.0.0.1");
     assert!(done.stderr.contains("nor by ssh (ssh to ada@127.0.0.1, logging in:"), "{}", done.stderr);
     // What failed is not remembered as a way that works.

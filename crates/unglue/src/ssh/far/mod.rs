@@ -8,10 +8,12 @@
 mod proof;
 mod prune;
 mod settle;
+mod state;
 mod used;
 
 pub use proof::prove;
 pub use settle::settle;
+pub use state::state_beside;
 pub use used::hold;
 
 use super::digest::is_digest;
