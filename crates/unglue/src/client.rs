@@ -226,7 +226,7 @@ impl Client {
     /// [`ConnectError::Unknown`] for a server that no file knows: ask a person, add it to the known hosts, call again.
     pub async fn connect(address: &Address, options: &ClientOptions) -> Result<Client, ConnectError> {
         let connected = dial(address, options).await?;
-        Ok(Client::over(connected, Some(Way::Tcp(address.clone(), options.clone()))))
+        Ok(Client::over(connected, Some(Way::Tcp(address.clone(), Box::new(options.clone())))))
     }
 
     /// Connects over a process that `command` describes, whose input and output lead to a server: `ssh HOST unglue serve

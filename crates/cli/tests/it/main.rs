@@ -27,4 +27,5 @@ mod stdio;
 mod streams;
 mod terminal;
 mod trees;
+mod unix;
 mod usage;
