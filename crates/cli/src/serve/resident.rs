@@ -5,7 +5,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::os::unix::process::CommandExt as _;
@@ -19,7 +19,7 @@ use unglue::{Code, Fault, Server, ServerOptions};
 use super::until_ended;
 use crate::complaint::Complaint;
 use crate::signals::Signals;
-use crate::{log, panics, runtime, systemd};
+use crate::{log, panics, runtime, standard, systemd};
 
 /// The hidden subcommand.
 pub(crate) const WORD: &str = "__own";
@@ -136,5 +136,7 @@ fn one_line(fault: &Fault) -> String {
 
 /// Its starter may have gone.
 fn say(line: &str) {
-    let _ = io::stdout().write_all(format!("{line}\n").as_bytes());
+    if let Err(complaint) = standard::print(format!("{line}\n")) {
+        tracing::debug!(event = "not_announced", why = %complaint);
+    }
 }

@@ -1,7 +1,6 @@
 //! `unglue serve --stdio`: one client, on standard input and output. It is carried to the process that owns the user's state, which
 //! is started if there is none. Where nobody can own the state, the client is served by this process alone.
 
-use std::io::IsTerminal as _;
 use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -9,6 +8,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{FileType, fstat};
+use rustix::termios::isatty;
 use unglue::owner::{self, Connected};
 use unglue::{Peer, Service};
 
@@ -118,7 +118,7 @@ const UNUSABLE: &str = "standard input and output can't carry a client's connect
 const INSTEAD: &str = "run this as the command of an ssh process, whose input and output are pipes";
 
 fn check_pipes() -> Result<(), Complaint> {
-    if std::io::stdin().is_terminal() || std::io::stdout().is_terminal() {
+    if isatty(rustix::stdio::stdin()) || isatty(rustix::stdio::stdout()) {
         return Err(Complaint::new(format!("a terminal can't carry a client's connection; {INSTEAD}")));
     }
     match is_pipe(rustix::stdio::stdin()) && is_pipe(rustix::stdio::stdout()) {

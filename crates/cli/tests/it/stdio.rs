@@ -44,13 +44,16 @@ impl Home {
 
     /// The directory of this machine in it.
     pub(super) fn machine(&self) -> PathBuf {
-        let machines = fs::read_dir(self.state().join("machines")).expect("it was used");
-        machines.flatten().next().expect("it was used on this machine").path()
+        self.find_machine().expect("the state was used on this machine")
+    }
+
+    fn find_machine(&self) -> Option<PathBuf> {
+        Some(fs::read_dir(self.state().join("machines")).ok()?.flatten().next()?.path())
     }
 
     /// The process that owns the state, if one lives.
     pub(super) fn owner(&self) -> Option<Pid> {
-        let lock = fs::read_to_string(self.machine().join("lock")).ok()?;
+        let lock = fs::read_to_string(self.find_machine()?.join("lock")).ok()?;
         let pid: i32 = lock.lines().next()?.parse().ok()?;
         lives(pid).then(|| Pid::from_raw(pid).expect("a process"))
     }
@@ -82,8 +85,7 @@ impl Home {
 
 impl Drop for Home {
     fn drop(&mut self) {
-        let keepers = self.state().exists().then(|| self.owner()).flatten();
-        for pid in keepers.into_iter().chain(working_in(self.directory.path())) {
+        for pid in self.owner().into_iter().chain(working_in(self.directory.path())) {
             let _ = kill_process(pid, Signal::KILL);
         }
         for pid in self.residents().into_iter().filter_map(Pid::from_raw) {

@@ -85,7 +85,8 @@ fn every_command_takes_a_socket_for_a_host() {
     assert_eq!(server.run(&["attach", "--from-start", "unix:s", id]).expect(0).text(), "kept\n");
     assert!(server.run(&["jobs", "unix:s"]).expect(0).text().contains(id));
     server.run(&["rm", "unix:s", id]).expect(0);
-    assert_eq!(server.run(&["jobs", "unix:s"]).expect(0).text(), "", "an id with colons is forgotten like any other");
+    let listed = server.run(&["jobs", "unix:s"]).expect(0);
+    assert!(!listed.text().contains(id), "an id with colons is forgotten like any other: {listed:?}");
 }
 
 #[test]
@@ -137,7 +138,7 @@ fn a_server_does_not_serve_what_it_forwards_to_itself() {
     let server = Server::start(&[]);
     let home = server.home();
     let mut forward =
-        client(&home).args(["forward", "-L", "l:s", "unix:s"]).stdin(Stdio::null()).spawn().expect("it starts");
+        client(&home).args(["forward", "-L", "./l:./s", "unix:s"]).stdin(Stdio::null()).spawn().expect("it starts");
     until("the forwarded socket", || home.join("l").exists().then_some(()));
     let refused = server.run(&["exec", "unix:l", "true"]).expect(125);
     assert!(refused.stderr.contains("that it forwards to itself"), "{refused:?}");
