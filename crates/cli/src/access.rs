@@ -1,6 +1,6 @@
 //! The way to a server: connecting, and what a person is asked on the way.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +21,8 @@ use crate::transport::{TCP_FIRST, Ways};
 /// Which server, which user and key, and which servers to trust.
 pub(crate) struct Access {
     pub(crate) address: Address,
+    /// The unix socket that it is reached by, in place of the network.
+    socket: Option<PathBuf>,
     options: ClientOptions,
     limit: Option<Duration>,
     asked: Asked,
@@ -34,11 +36,15 @@ impl Access {
     /// They contradict each other.
     pub(crate) fn new(host: &HostArg, flags: &ConnectionArgs) -> Result<Access, Complaint> {
         let mut address = host.address(flags.port).map_err(Complaint::new)?;
+        let socket = host.socket().map(Path::to_owned);
         let ways = Ways::new(host, flags, flags.connect_timeout)?;
-        let ssh = match configuration::apply(&mut address, flags.ssh_config.as_deref()) {
-            // ssh reads its configuration itself.
-            Err(_) if ways.transport == TransportArg::Ssh => Settings::default(),
-            settings => settings?,
+        let ssh = match &socket {
+            Some(_) => Settings::default(),
+            None => match configuration::apply(&mut address, flags.ssh_config.as_deref()) {
+                // ssh reads its configuration itself.
+                Err(_) if ways.transport == TransportArg::Ssh => Settings::default(),
+                settings => settings?,
+            },
         };
         let asked = Asked::default();
         let asking = asked.clone();
@@ -55,7 +61,7 @@ impl Access {
             options.link.first_message = limit;
             options.link.welcome = limit;
         }
-        Ok(Access { address, options, limit, asked, ways })
+        Ok(Access { address, socket, options, limit, asked, ways })
     }
 
     /// The command with the variables that the ssh configuration sends (`SendEnv`).
@@ -70,6 +76,7 @@ impl Access {
     /// There is no link; nothing has run.
     pub(crate) async fn connect(&self) -> Result<Client, Fault> {
         match self.ways.transport {
+            _ if self.socket.is_some() => self.by_tcp(None).await,
             TransportArg::Tcp => self.by_tcp(None).await,
             TransportArg::Ssh => self.by_ssh().await,
             TransportArg::Auto => self.by_either().await,
@@ -116,7 +123,7 @@ impl Access {
             Ok(client)
         };
         within(limit, &self.asked, logged_in).await.unwrap_or_else(|| {
-            let (target, limit) = (&self.address.target, limit.as_secs_f64());
+            let (target, limit) = (self.target(), limit.as_secs_f64());
             let what = format!("connecting to {target} took longer than {limit} s");
             Err(Fault::system(Code::Unreachable, what)
                 .advise("check the address, the network and a firewall in between, or give --connect-timeout more"))
@@ -128,7 +135,18 @@ impl Access {
         self.options.ssh.checking != Checking::Strict
     }
 
+    /// The server, for messages.
+    fn target(&self) -> String {
+        match &self.socket {
+            Some(_) => self.address.target.host.clone(),
+            None => self.address.target.to_string(),
+        }
+    }
+
     async fn connect_at_leisure(&self, reached: Option<Reached>) -> Result<Client, Fault> {
+        if let Some(socket) = &self.socket {
+            return Client::connect_unix(socket, self.address.user.clone(), &self.options).await;
+        }
         let connected = match reached {
             Some(reached) => Client::connect_reached(reached, &self.address, &self.options).await,
             None => Client::connect(&self.address, &self.options).await,

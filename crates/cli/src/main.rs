@@ -58,6 +58,11 @@ fn main() -> ExitCode {
     if words.get(1).is_some_and(|word| word == "__supervise") {
         unglue::supervise_main();
     }
+    // `serve --stdio` starts it as the process that owns the user's state.
+    if words.get(1).is_some_and(|word| word == serve::resident::WORD) {
+        unglue::ssh::far::hold();
+        return serve::resident::main(&words[2..]);
+    }
     panics::report_in_one_line();
     match uploaded::begin(&words) {
         None => {}

@@ -9,10 +9,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 use unglue_identity::{Certificate, Denial, Login, Principal, PrivateKey};
-use unglue_proto::Blame;
 use unglue_proto::limits::AUTH_MESSAGE;
 use unglue_proto::message::auth::{FromClient, Welcome};
 use unglue_proto::mux::Role;
+use unglue_proto::{Blame, Fault};
 
 use crate::admission::{Admission, Evicted, Place};
 use crate::auth::{self, Answer, Examiner, Gatekeeper, LoginError, Logins, Reconsiderations};
@@ -159,6 +159,16 @@ impl Acceptor {
             Ok(unread) => Ok(self.accepted(opening, unread, principal, None)),
             Err(error) => Err(self.part(opening, peer, error).await),
         }
+    }
+
+    /// Tells a client why it isn't served, on a connection that authenticates by itself.
+    pub async fn refuse(
+        &self,
+        io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        peer: Peer,
+        fault: Fault,
+    ) -> Refusal {
+        self.part(Opening::new(Box::new(io), Wire::plain()), peer, LinkError::Refused { fault }).await
     }
 
     /// Waits until a principal that was let in by this login may not stay any longer: its key was removed or has expired, or

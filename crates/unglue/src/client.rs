@@ -226,7 +226,7 @@ impl Client {
     /// [`ConnectError::Unknown`] for a server that no file knows: ask a person, add it to the known hosts, call again.
     pub async fn connect(address: &Address, options: &ClientOptions) -> Result<Client, ConnectError> {
         let connected = dial(address, None, options).await?;
-        Ok(Client::over(connected, Some(Way::Tcp(address.clone(), options.clone()))))
+        Ok(Client::over(connected, Some(Way::Tcp(address.clone(), Box::new(options.clone())))))
     }
 
     /// As [`Client::connect`], on a TCP connection that is open already ([`reach`](unglue_link::reach)): a caller who can use another transport
@@ -240,7 +240,7 @@ impl Client {
         options: &ClientOptions,
     ) -> Result<Client, ConnectError> {
         let connected = dial(address, Some(reached), options).await?;
-        Ok(Client::over(connected, Some(Way::Tcp(address.clone(), options.clone()))))
+        Ok(Client::over(connected, Some(Way::Tcp(address.clone(), Box::new(options.clone())))))
     }
 
     /// Connects over a process that `command` describes, whose input and output lead to a server: `ssh HOST unglue serve

@@ -16,6 +16,7 @@
 
 pub mod client;
 pub mod ops;
+pub mod owner;
 pub mod server;
 pub mod ssh;
 
@@ -28,8 +29,8 @@ pub use ops::transfer::{Download, Moved, Progress, TransferOptions, Upload};
 pub use ops::tree::{TreeListener, TreeMove, TreeUpdate, relay};
 pub use server::{Ending, Server, ServerOptions, Service};
 
-pub use unglue_host::process::widen;
 pub use unglue_host::process::{SupervisorCommand, supervise_if_asked, supervise_main};
+pub use unglue_host::process::{close_stdout, leave_session, widen};
 pub use unglue_host::store::tree::{Moving, TreeEvent};
 pub use unglue_host::store::{Cause, Facts, Op, Partials, Problem, Sink, Source, Store, StoreError};
 pub use unglue_identity::AskPassphrase;

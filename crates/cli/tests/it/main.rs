@@ -28,4 +28,5 @@ mod stdio;
 mod streams;
 mod terminal;
 mod trees;
+mod unix;
 mod usage;

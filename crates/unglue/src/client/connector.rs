@@ -58,10 +58,22 @@ pub(super) struct UnixSocket(pub(super) PathBuf);
 impl Connector for UnixSocket {
     fn connect(&self) -> Connecting<'_> {
         Box::pin(async move {
-            let stream = UnixStream::connect(&self.0).await.map_err(|error| unreachable(&self.0, &error))?;
+            let unreachable = |error: std::io::Error| unreachable(&self.0, &error);
+            let stream = UnixStream::connect(&self.0).await.map_err(unreachable)?;
+            trusted(&self.0, stream.peer_cred().map_err(unreachable)?.uid())?;
             Ok(Box::new(stream) as BoxedIo)
         })
     }
+}
+
+/// A server of another user could take what it is sent. Root may connect to any user's.
+fn trusted(path: &Path, server: u32) -> Result<(), Fault> {
+    let own = rustix::process::geteuid().as_raw();
+    if own == 0 || server == own || server == 0 {
+        return Ok(());
+    }
+    let what = format!("the server at unix:{} is of the user with the number {server}, not yours", path.display());
+    Err(Fault::user(Code::UntrustedHost, what).advise("connect to a server of your own, or of root"))
 }
 
 fn unreachable(path: &Path, error: &std::io::Error) -> Fault {

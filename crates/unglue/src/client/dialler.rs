@@ -25,7 +25,7 @@ pub(crate) struct Dialler {
 /// How a server is reached.
 pub(super) enum Way {
     /// By TCP and TLS.
-    Tcp(Address, ClientOptions),
+    Tcp(Address, Box<ClientOptions>),
     /// By connections that authenticate by themselves; with the user to ask for.
     By(Box<dyn Connector>, Option<String>, LinkConfig),
 }

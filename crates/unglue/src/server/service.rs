@@ -10,7 +10,7 @@ use unglue_identity::{Principal, PublicKey};
 use unglue_link::Peer;
 use unglue_proto::Fault;
 
-use super::shard::Shard;
+use super::shard::{Accepting, Shard};
 use super::{ServerOptions, Shared, Stage, system};
 
 /// A server inside the caller's tokio runtime, for listeners and connections that the caller has made.
@@ -38,7 +38,7 @@ impl Service {
     /// # Errors
     /// A file that it needs can't be read or written.
     pub fn new(options: ServerOptions) -> Result<Service, Fault> {
-        let (shared, host_key) = Shared::with_keys(options)?;
+        let (shared, host_key) = Shared::with_keys(&options)?;
         Ok(Service { shared, host_key: Some(host_key) })
     }
 
@@ -47,7 +47,7 @@ impl Service {
     /// # Errors
     /// A file that it needs can't be read or written.
     pub fn trusting(options: ServerOptions) -> Result<Service, Fault> {
-        Ok(Service { shared: Shared::without_keys(options)?, host_key: None })
+        Ok(Service { shared: Shared::without_keys(&options)?, host_key: None })
     }
 
     /// The key that it proves itself with; `None` for a service that is [`trusting`](Service::trusting).
@@ -57,12 +57,8 @@ impl Service {
 
     /// The user that this process runs as, who may do what the options allow: the principal of a connection that is known to
     /// be that user's own.
-    ///
-    /// # Errors
-    /// The system doesn't know the user.
-    pub fn own_user(&self) -> Result<Principal, Fault> {
-        let name = super::account()?.name.to_string_lossy().into_owned();
-        Ok(Principal::new(name, None, self.shared.policy.clone()))
+    pub fn own_user(&self) -> Principal {
+        self.shared.own_user(&self.shared.offered)
     }
 
     /// Accepts connections until `shutdown` is ready; then takes no new ones, and returns when the operations under way are
@@ -72,7 +68,7 @@ impl Service {
     /// The processes that run commands can't be started.
     pub async fn serve(&self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> Result<(), Fault> {
         let (shard, stage) = self.shard()?;
-        until(shutdown, stage, shard.serve(listener)).await;
+        until(shutdown, stage, shard.serve(Accepting::Tcp(listener))).await;
         Ok(())
     }
 
@@ -108,7 +104,7 @@ impl Service {
 
     fn shard(&self) -> Result<(Shard, watch::Sender<Stage>), Fault> {
         let (stage, watch) = watch::channel(Stage::Serving);
-        Ok((Shard::new(self.shared.clone(), watch)?, stage))
+        Ok((Shard::new(self.shared.clone(), self.shared.offered.clone(), watch)?, stage))
     }
 }
 
