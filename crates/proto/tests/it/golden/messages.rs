@@ -128,8 +128,8 @@ fn execution() {
 }
 
 fn outcomes() {
-    use exec::{Exit, FromServer, Left, Outcome, Report, SpawnFailed, SpawnStep, Stream, StreamEnd, TimedOut};
-    let stream = |end| Some(Stream { tally: tally(), end });
+    use exec::{Exit, FromServer, Left, Outcome, Report, SpawnFailed, SpawnStep, StreamEnd, StreamReport, TimedOut};
+    let stream = |end| Some(StreamReport { tally: tally(), end });
     let full = Report {
         outcome: Outcome::exited(0),
         stdout: stream(StreamEnd::Eof),
