@@ -210,6 +210,23 @@ fn listing() {
         kept: true,
     };
     same("jobs-entry", "server: a command, with every field", Reply::Entry(Box::new(entry)));
+    let least = Entry {
+        id: "i".into(),
+        name: None,
+        state: State::Starting,
+        began: Time { seconds: 1_700_000_000, nanoseconds: 0 },
+        ended: None,
+        command: vec!["true".into()],
+        lease: exec::Lease::default(),
+        pid: None,
+        outcome: None,
+        stdout: 0,
+        stderr: 0,
+        held: false,
+        stalled: false,
+        kept: false,
+    };
+    same("jobs-entry-least", "server: a command that is about to start", Reply::Entry(Box::new(least)));
     same("jobs-done", "server: that was the last", Reply::Done(exec::Nothing {}));
 }
 
