@@ -15,6 +15,7 @@ use unglue_proto::{Code, Fault, Octets};
 
 use super::connections::log_panic;
 use super::grant::Grant;
+use super::realm::Realm;
 use super::{Leaving, Shared, Stage};
 use crate::ops::exec::Runner;
 use crate::ops::job::Jobs;
@@ -51,10 +52,10 @@ impl Session {
         peer: Peer,
         (principal, login): (Principal, Option<Login>),
         shared: Arc<Shared>,
-        runner: Option<Runner>,
+        (realm, runner): (&Realm, Option<Runner>),
         stage: watch::Receiver<Stage>,
     ) -> Session {
-        let grant = Arc::new(Grant::of(&principal, &shared, runner));
+        let grant = Arc::new(Grant::of(&principal, realm, runner));
         let principal = Arc::new(principal);
         let restricted = principal.policy.command.as_ref().and(principal.key.as_ref());
         let restricted = restricted.map(|key| key.fingerprint().to_string().into());
