@@ -43,6 +43,22 @@ class Unglue:
         """`unglue cp SOURCE HOST:DESTINATION`"""
         return self._argv("cp", str(source), f"{self.host}:{destination}")
 
+    def exec_with_input(self, *command) -> list:
+        """`unglue exec -i HOST -- COMMAND…`"""
+        return self._argv("exec", "-i", self.host, "--", *command)
+
+    def tree(self, verb, *rest) -> list:
+        """`unglue sync …` or `unglue cp -r …`"""
+        return self._argv(verb, *rest)
+
+    def through(self, port):
+        """The same server, reached by another port."""
+        known = self.directory / "known_hosts_unglue"
+        if f":{port} " not in known.read_text():
+            with open(known, "a") as file:
+                file.write(known_hosts_line(self.directory, port))
+        return Unglue(self.program, self.directory, f"{self.host}:{port}", self.pid)
+
     def warm(self) -> dict:
         """What one connection does when it is warm, told by the library's own example; None if that isn't built."""
         example = self.program.parent / "examples" / "warm_exec"
@@ -54,8 +70,8 @@ class Unglue:
 
 
 @contextlib.contextmanager
-def running(program: Path, directory: Path):
-    """Starts the server and gives it, or None where the program isn't built."""
+def running(program: Path, directory: Path, wrapper=()):
+    """Starts the server, as an argument of `wrapper` if there is one, and gives it; or None where the program isn't built."""
     if not program.exists():
         print(MISSING.format(path=program), file=sys.stderr)
         yield None
@@ -65,7 +81,7 @@ def running(program: Path, directory: Path):
     reader, writer = os.pipe()
     log = directory / "unglue.log"
     keys = ["--host-key", str(directory / "host"), "--authorized-keys", str(directory / "authorized_keys")]
-    serve = [str(program), "serve", "--listen", "127.0.0.1:0", "--state", str(state), *keys, "--json"]
+    serve = [*wrapper, str(program), "serve", "--listen", "127.0.0.1:0", "--state", str(state), *keys, "--json"]
     daemon = spawn(serve, None, writer, log)
     os.close(writer)
     try:
