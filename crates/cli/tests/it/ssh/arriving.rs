@@ -1,7 +1,7 @@
 //! How the program gets to the other side, and what may be in its place.
 
 use std::fs::{self, File};
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 
 use rustix::process::Signal;
 
@@ -91,9 +91,13 @@ fn a_program_that_changes_after_its_proof_is_replaced() {
     site.works("ada", "it works");
     assert!(site.version("ada").join("proved").is_file());
     let program = site.version("ada").join("unglue");
-    let mut file = until("the program's end", || File::options().append(true).open(&program).ok());
-    std::io::Write::write_all(&mut file, b"more").expect("written");
-    drop(file);
+    let mut bytes = fs::read(&program).expect("it is there");
+    bytes.extend_from_slice(b"more");
+    // The one that runs can't be written to; another one takes its name.
+    let other = site.path("other");
+    fs::write(&other, bytes).expect("written");
+    mode(&other, 0o755);
+    fs::rename(&other, &program).expect("renamed");
     let words = ["exec", "--transport", "ssh", "-v", "ada@box", "-c", "echo hi"];
     let done = finish(&mut site.client(words)).expect(0);
     assert!(done.text() == "hi\n" && done.stderr.contains("uploading"), "{}", done.stderr);
@@ -197,6 +201,7 @@ fn old_versions_are_pruned_and_never_one_that_runs() {
         let directory = site.cache("ada").join(name);
         fs::create_dir(&directory).expect("a directory");
         fs::write(directory.join("unglue"), "an old program").expect("written");
+        chown(&directory, Some(61_000), Some(61_000)).expect("it is ours to give");
     }
     let epoch = std::time::SystemTime::UNIX_EPOCH;
     let proof = site.version("ada").join("proved");

@@ -4,6 +4,7 @@ mod arriving;
 mod failures;
 mod homes;
 mod keyboard;
+mod old_systems;
 mod operations;
 mod shells;
 mod site;
