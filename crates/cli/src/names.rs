@@ -11,6 +11,7 @@
 pub(crate) fn use_what_is_built_in() {
     use std::ffi::{CStr, c_char, c_int};
 
+    // SAFETY: this is the declaration in nss.h.
     unsafe extern "C" {
         /// nss.h
         fn __nss_configure_lookup(database: *const c_char, sources: *const c_char) -> c_int;

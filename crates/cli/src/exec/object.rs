@@ -25,6 +25,7 @@ pub(crate) struct Object<'a> {
 pub(crate) enum OutcomeObject<'a> {
     Exited { exited: u8 },
     Signalled { signalled: &'a str, core: bool },
+    NotKept { not_kept: Box<OutcomeObject<'a>> },
     Ended(&'a Exit),
     Other(&'a Outcome),
 }
@@ -125,6 +126,7 @@ impl<'a> From<&'a Outcome> for OutcomeObject<'a> {
             Outcome::Ended(Exit::Exited(code)) => OutcomeObject::Exited { exited: *code },
             Outcome::Ended(Exit::Signalled(by)) => OutcomeObject::Signalled { signalled: &by.signal, core: by.core },
             Outcome::Ended(exit) => OutcomeObject::Ended(exit),
+            Outcome::NotKept(before) => OutcomeObject::NotKept { not_kept: Box::new(OutcomeObject::from(&**before)) },
             outcome => OutcomeObject::Other(outcome),
         }
     }
