@@ -318,7 +318,7 @@ impl Registry {
         Ok(Begun::New(New { claim, job, orders }))
     }
 
-    /// Makes sure that what was recorded survives a power cut.
+    /// Makes sure that what was recorded survives a power cut. Cancelled, it says nothing of what survives.
     ///
     /// # Errors
     /// The disk refused: it may not survive one.
