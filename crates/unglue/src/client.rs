@@ -232,7 +232,7 @@ impl Client {
 
     /// Connects over a process that `command` describes, whose input and output lead to a server: `ssh HOST unglue serve
     /// --stdio`. When the link is lost under a command that outlives it, the process is started again. Must be called within a
-    /// tokio runtime; returns without waiting for an answer, as [`Client::connect`].
+    /// tokio runtime; returns without waiting for an answer, as [`Client::connect`]. A cancelled call ends the process.
     ///
     /// ```no_run
     /// use std::process::Command;
@@ -258,7 +258,8 @@ impl Client {
         Client::connect_by(Spawning(command), user, options).await
     }
 
-    /// Connects to a server that listens on a unix socket; it admits its own user and root. As [`Client::connect_command`].
+    /// Connects to a server that listens on a unix socket; it admits its own user and root. As [`Client::connect_command`];
+    /// a cancelled call closes the connection.
     ///
     /// # Errors
     /// There is no socket at `path`, or nobody listens there.
@@ -271,7 +272,7 @@ impl Client {
     }
 
     /// Connects by connections that the caller makes, and that authenticate both ends by themselves. As
-    /// [`Client::connect_command`].
+    /// [`Client::connect_command`]; a cancelled call drops the connection.
     ///
     /// # Errors
     /// Those of the connector; or the user's name is too long for a message.
