@@ -90,9 +90,9 @@ fn the_steps_of_a_login_are_reported_in_ten_lines() {
     let lines: Vec<&str> = done.stderr.lines().collect();
     assert!(lines.len() <= 10 && lines.iter().all(|line| line.starts_with("unglue: ")), "{done:?}");
     for (step, words) in [
-        "a key to try: ssh-ed25519 SHA256:",
         "connecting to 127.0.0.1:",
         "connected to 127.0.0.1:",
+        "a key to try: ssh-ed25519 SHA256:",
         "the host key ssh-ed25519 SHA256:",
         "the host key is known: /",
         "signing this connection's own value",
