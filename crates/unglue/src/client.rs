@@ -242,6 +242,11 @@ impl Dialler {
         Ok(current.link.clone())
     }
 
+    /// The latest link, whether or not it has ended.
+    async fn current(&self) -> Link {
+        self.current.lock().await.link.clone()
+    }
+
     /// Whether there may be another link once this one has ended.
     pub(crate) fn can_dial(&self) -> bool {
         self.target.is_some()
@@ -327,12 +332,19 @@ impl Client {
     }
 
     /// Asks the server for a sign of life: how long its answer took. With a deadline of the caller's own, this shows within a
-    /// second that the link is dead.
+    /// second that the link is dead. It asks over the latest link: if one was lost and another one made for a command that is
+    /// followed, over that one. While another one is being made, it waits for that.
     ///
     /// # Errors
-    /// The link has ended.
+    /// The link has ended, and there is no other one.
     pub async fn ping(&self) -> Result<Duration, Fault> {
-        self.link.ping().await.map_err(Fault::from)
+        self.dialler.link(false).await?.ping().await.map_err(Fault::from)
+    }
+
+    /// Treats the latest link as lost, without waiting until it is found dead: commands that are followed connect again at once,
+    /// and go on where they were. All else on that link ends as lost.
+    pub async fn renew_link(&self) {
+        self.dialler.current().await.close();
     }
 
     /// Starts a command. Any number may run at once on one link.

@@ -40,7 +40,8 @@ pub use unglue_link::{
 pub use unglue_proto::limits::GO_AWAY_GRACE;
 pub use unglue_proto::message::auth::Welcome;
 pub use unglue_proto::message::exec::{
-    Exit, Left, Outcome, OutputLimit, Report, Sent, Signalled, SpawnFailed, SpawnStep, Stream, StreamEnd, TimedOut,
+    Exit, Left, Outcome, OutputLimit, Report, Sent, Signalled, SpawnFailed, SpawnStep, Stream, StreamEnd, TerminalSize,
+    TimedOut,
 };
 pub use unglue_proto::message::files;
 pub use unglue_proto::message::jobs::{Entry as JobEntry, State as JobState};

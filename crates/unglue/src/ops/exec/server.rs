@@ -210,7 +210,8 @@ async fn run(
     };
     let (stdout, stderr) = (link.open_unidirectional().await?, link.open_unidirectional().await?);
     let (pid, numbers) = (started.pid(), (stdout.number(), stderr.number()));
-    let message = wire::Started { pid, stdout: numbers.0, stderr: numbers.1, taken: 0, since: None };
+    let message =
+        wire::Started { pid, stdout: numbers.0, stderr: Some(numbers.1), taken: 0, since: None, screen: None, from: 0 };
     sender.send(&FromServer::Started(message)).await?;
     let stdin = stdin.map(FromStream);
     let limit = exec.output_limit.map(|limit| Arc::new(Limit { limit, left: AtomicU64::new(limit), job }));
@@ -238,9 +239,10 @@ async fn hold(
     let wants = Wants { stdin, outputs: [Some(again.stdout), Some(again.stderr)], follow: true };
     attend(link, known, hold, wants, control, |mut sender, beginning| async move {
         let Beginning { pid, since, taken, streams } = beginning;
-        let [stdout, stderr] = streams.map(Option::unwrap_or_default);
-        let since = before.then_some(since);
-        sender.send(&FromServer::Started(wire::Started { pid, stdout, stderr, taken, since })).await?;
+        let [stdout, stderr] = streams;
+        let (stdout, since) = (stdout.unwrap_or_default(), before.then_some(since));
+        let started = wire::Started { pid, stdout, stderr, taken, since, screen: None, from: 0 };
+        sender.send(&FromServer::Started(started)).await?;
         Ok(sender)
     })
     .await
@@ -260,7 +262,7 @@ async fn follow(mut job: Attachment, sender: &mut ControlSender, receiver: Contr
             },
             message = next(&mut receiver) => match message {
                 Ok(None) => receiver = None,
-                Ok(Some(FromClient::Unknown(_))) => {}
+                Ok(Some(FromClient::Resize(_) | FromClient::Unknown(_))) => {}
                 // Nothing that follows can be understood.
                 Err(ControlError::Message(fault)) => {
                     receiver = None;

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 use unglue_link::{Link, RecvStream, SendStream, StreamError};
 use unglue_proto::limits::START;
-use unglue_proto::message::exec::{Again, FromClient, FromServer, Outcome, Report, Started};
+use unglue_proto::message::exec::{Again, FromClient, FromServer, Outcome, Report, Started, TerminalSize};
 use unglue_proto::message::{Request, Tally, jobs};
 use unglue_proto::{Code, Fault, Meter, Side};
 
@@ -71,6 +71,10 @@ pub(crate) fn follow(dialler: Dialler, journal: Option<String>, ask: Ask, patien
         Ask::Exec(exec, _) => (exec.stdin, [Some(0), Some(0)]),
         Ask::Attach(attach) => (attach.stdin.is_some(), [offset(&attach.stdout), offset(&attach.stderr)]),
     };
+    let size = match &ask {
+        Ask::Exec(exec, _) => exec.size(),
+        Ask::Attach(attach) => attach.screen.filter(|_| attach.hold),
+    };
     let (mut lanes, mut outputs) = ([None, None], [None, None]);
     for (number, from) in wanted.into_iter().enumerate() {
         if let Some(from) = from {
@@ -92,6 +96,7 @@ pub(crate) fn follow(dialler: Dialler, journal: Option<String>, ask: Ask, patien
         state: to_state,
         tries: 0,
         started: false,
+        size,
     };
     tokio::spawn(follower.run());
     Followed { messages, orders, outputs, input, state }
@@ -119,6 +124,8 @@ struct Follower {
     tries: u64,
     /// The client knows that the command runs.
     started: bool,
+    /// The size of the client's terminal, if the command has one and the client holds it.
+    size: Option<TerminalSize>,
 }
 
 /// One output on its way to its reader.
@@ -229,6 +236,10 @@ impl Follower {
         let silent = || Fault::peer(Code::TimedOut, format!("the server did not answer within {} s", START.as_secs()));
         Ok(match answer.unwrap_or_else(|_| Err(silent()))? {
             Ok((outputs, taken)) => {
+                // A command that runs already may have the size of an earlier client, or of before the link was lost.
+                if let Some(size) = self.size {
+                    sender.send(&FromClient::Resize(size)).await?;
+                }
                 let stdin = stdin.map(|stream| (stream, taken));
                 Answer::Attached(Box::new(Attached { sender, receiver, outputs, stdin }))
             }
@@ -254,6 +265,8 @@ impl Follower {
                 stderr: at(1).map(jobs::From::Offset),
                 // It held the job before.
                 take: attach.hold,
+                // What it has seen it goes on from.
+                screen: None,
                 ..attach.clone()
             }),
             Ask::Attach(attach) => Request::Attach(jobs::Attach { stdin, ..attach.clone() }),
@@ -269,7 +282,7 @@ impl Follower {
         loop {
             let (streams, started) = match &self.ask {
                 Ask::Exec(..) => match receiver.expect().await? {
-                    FromServer::Started(started) => ([Some(started.stdout), Some(started.stderr)], started),
+                    FromServer::Started(started) => ([Some(started.stdout), started.stderr], started),
                     message @ (FromServer::Outcome(_) | FromServer::Refused(_)) => return Ok(Err(message)),
                     FromServer::Exited(_) => return Err(early()),
                     FromServer::Taken(_) | FromServer::Replaced(_) | FromServer::Unknown(_) => continue,
@@ -283,9 +296,11 @@ impl Follower {
                         let started = Started {
                             pid: attached.pid,
                             stdout: 0,
-                            stderr: 0,
+                            stderr: None,
                             taken: attached.taken,
                             since: Some(attached.since),
+                            screen: None,
+                            from: 0,
                         };
                         (streams, started)
                     }
@@ -351,7 +366,12 @@ impl Follower {
                     // The client may have gone.
                     message => drop(self.messages.send(message).await),
                 },
-                Some(order) = self.orders.recv() => sender.send(&order).await?,
+                Some(order) = self.orders.recv() => {
+                    if let FromClient::Resize(size) = order {
+                        self.size = Some(size);
+                    }
+                    sender.send(&order).await?;
+                }
                 () = self.messages.closed() => return Ok(None),
             }
         }

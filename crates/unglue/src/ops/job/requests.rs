@@ -43,7 +43,8 @@ pub(crate) async fn serve_attach(
     attend(link, &known, hold, wants, (control, jobs.leaving), |mut sender, beginning| async move {
         let Beginning { pid, since, taken, streams } = beginning;
         let placed = |output: usize| streams[output].zip(outputs[output]).map(|(stream, from)| Placed { stream, from });
-        let attached = Attached { id, pid, since, taken, stdout: placed(0), stderr: placed(1) };
+        let attached =
+            Attached { id, pid, since, taken, stdout: placed(0), stderr: placed(1), terminal: None, screen: None };
         sender.send(&FromServer::Attached(Box::new(attached))).await?;
         Ok(sender)
     })
