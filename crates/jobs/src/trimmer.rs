@@ -39,7 +39,7 @@ impl Trimmer {
     pub(crate) async fn find(&self, directory: &Path) {
         let directory = directory.to_owned();
         let look = move || {
-            let terminal = terminal_sizes(&directory)?.first().is_some();
+            let terminal = !terminal_sizes(&directory)?.is_empty();
             Ok((terminal, Trimmed::read(&directory)?.map_or(0, |trimmed| trimmed.before)))
         };
         match tokio::task::spawn_blocking(look).await.unwrap_or_else(|error| Err(io::Error::other(error))) {
