@@ -15,6 +15,8 @@ use crate::screen::{RETAINED, note_state};
 /// program that prints as fast as it can needs itself.
 const QUIETLY: u64 = RETAINED;
 const ANYWAY: u64 = 16 * RETAINED;
+/// What is kept of a terminal's output at most, while a server runs.
+pub(crate) const MOST: u64 = RETAINED + ANYWAY;
 /// A terminal that has printed nothing for so long is quiet.
 const QUIET: Duration = Duration::from_millis(500);
 /// How long to wait after a failure: a full disk may have room again.
