@@ -10,6 +10,8 @@ use unglue_proto::message::Time;
 use unglue_proto::message::exec::{Lease, Outcome, Report};
 use unglue_proto::{Fault, Octets};
 
+use crate::trimmer::MOST;
+
 use super::forgotten::{Forgotten, hash, uuid_time};
 use super::record::Line;
 use super::{Record, Retention};
