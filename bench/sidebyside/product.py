@@ -59,6 +59,14 @@ class Unglue:
         """`unglue run HOST --file -`"""
         return self._argv("run", *options, self.host, "--file", "-")
 
+    def exec_with_input(self, *command) -> list:
+        """`unglue exec -i HOST -- COMMAND…`"""
+        return self._argv("exec", "-i", self.host, "--", *command)
+
+    def tree(self, verb, *rest) -> list:
+        """`unglue sync …` or `unglue cp -r …`"""
+        return self._argv(verb, *rest)
+
     def through(self, port):
         """The same server, reached by another port."""
         known = self.directory / "known_hosts_unglue"
@@ -78,8 +86,8 @@ class Unglue:
 
 
 @contextlib.contextmanager
-def running(program: Path, directory: Path):
-    """Starts the server and gives it, or None where the program isn't built."""
+def running(program: Path, directory: Path, wrapper=()):
+    """Starts the server, as an argument of `wrapper` if there is one, and gives it; or None where the program isn't built."""
     if not program.exists():
         print(MISSING.format(path=program), file=sys.stderr)
         yield None
@@ -89,7 +97,7 @@ def running(program: Path, directory: Path):
     reader, writer = os.pipe()
     log = directory / "unglue.log"
     keys = ["--host-key", str(directory / "host"), "--authorized-keys", str(directory / "authorized_keys")]
-    serve = [str(program), "serve", "--listen", "127.0.0.1:0", "--state", str(state), *keys, "--json"]
+    serve = [*wrapper, str(program), "serve", "--listen", "127.0.0.1:0", "--state", str(state), *keys, "--json"]
     daemon = spawn(serve, None, writer, log)
     os.close(writer)
     try:

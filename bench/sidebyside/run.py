@@ -10,15 +10,24 @@ import sys
 import tempfile
 from pathlib import Path
 
-from . import congestion, file, forward, latency, openssh, product, report, stream, trips
+from . import congestion, file, forward, latency, openssh, product, report, stream, tree, trips
 from .machine import Conditions
 from .processes import Failed, Runner
 
 ROOT = Path(__file__).resolve().parents[2]
 BENCHMARKS = {
-    "exec": latency.measure, "stream": stream.measure, "file": file.measure, "forward": forward.measure,
+    "exec": latency.measure,
+    "stream": stream.measure,
+    "file": file.measure,
+    "forward": forward.measure,
     "trips": trips.measure,
+    "tree": tree.small,
+    "tree-disk": tree.disk,
+    "tree-unchanged": tree.unchanged,
+    "tree-distant": tree.distant,
+    "tree-sparse": tree.sparse,
 }
+TREES = [name for name in BENCHMARKS if name.startswith("tree")]
 UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
@@ -28,6 +37,7 @@ class Bench:
     def __init__(self, directory, sockets, ssh, unglue, asked):
         self.root, self.directory, self.sockets, self.ssh, self.unglue = ROOT, directory, sockets, ssh, unglue
         self.samples, self.size, self.chosen_cipher = asked.samples, asked.size, asked.cipher
+        self.quick, self.disk = asked.quick, asked.disk
         self.runner = Runner(directory)
 
     @functools.lru_cache(maxsize=None)
@@ -56,9 +66,13 @@ def arguments(names, about):
     parser.add_argument("--samples", type=int, help="rounds; default 40 for exec, 7 for stream, 5 for file")
     parser.add_argument("--size", type=size_of, help="bytes to move, e.g. 64M; default 1G for stream, 2G for file")
     parser.add_argument("--quick", action="store_true", help="5 rounds of 64M, not written: shows that it works")
+    if len(names) > 1:
+        parser.add_argument("--only", action="append", choices=names, help="of the benchmarks, this one; may be repeated")
     parser.add_argument("--cipher", help="OpenSSH's cipher for stream and file; default: its fastest, by a short probe")
     namespace = "as root: measure in a network namespace with this TCP congestion control, e.g. cubic"
     parser.add_argument("--congestion", metavar="NAME", help=namespace)
+    disk = "where the image of the disk for trees lies; default /var/tmp. In /dev/shm, other programs' writes don't count"
+    parser.add_argument("--disk", type=Path, default=Path("/var/tmp"), metavar="DIR", help=disk)
     parser.add_argument("--unglue", type=Path, default=ROOT / "target/release/unglue", help="the program to measure")
     parser.add_argument("--document", type=Path, default=ROOT / "docs/performance.md", help="where the tables go")
     parser.add_argument("--no-write", action="store_true", help="print the tables alone")
@@ -80,7 +94,7 @@ def size_of(text) -> int:
 def measure(names, asked):
     with servers(asked) as bench:
         conditions, results = Conditions(bench), []
-        for name in names:
+        for name in getattr(asked, "only", None) or names:
             print(f"bench/{name}", file=sys.stderr)
             results.append(BENCHMARKS[name](bench))
         blocks = {result.name: f"{report.table(result)}\n\n{conditions.table()}" for result in results}

@@ -182,10 +182,10 @@ impl MvArgs {
 }
 
 impl RmArgs {
-    /// The command to forget: `HOST ID`, where the second word can't be a file on a server.
+    /// The command to forget: `HOST ID`, where the words can't be files on one server. An id may have colons.
     pub(crate) fn job(&self) -> Option<(HostArg, String)> {
         match &self.paths[..] {
-            [host, job] if !self.recursive && matches!(Place::parse(job), Ok(Place::Local(_))) => {
+            [host, job] if !self.recursive && self.plan().is_err() => {
                 Some((host.to_str()?.parse().ok()?, job.to_str()?.to_owned()))
             }
             _ => None,
@@ -201,5 +201,29 @@ impl RmArgs {
 impl HashArgs {
     pub(crate) fn plan(&self) -> Result<FilesPlan, String> {
         plan(&self.paths, |path| Verb::Hash(at(path)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job(words: &[&str]) -> Option<(String, String)> {
+        let paths = words.iter().map(OsString::from).collect();
+        let args = RmArgs { recursive: false, paths, connection: ConnectionArgs::default() };
+        args.job().map(|(host, job)| (host.to_string(), job))
+    }
+
+    #[test]
+    fn a_job_is_what_can_not_be_files_of_one_server() {
+        let some = |host: &str, job: &str| Some((host.to_owned(), job.to_owned()));
+        assert_eq!(job(&["h", "id"]), some("h", "id"));
+        assert_eq!(job(&["h:7227", "id"]), some("h:7227", "id"));
+        assert_eq!(job(&["h", "a:b"]), some("h", "a:b"));
+        assert_eq!(job(&["h:7227", "a:b:c"]), some("h:7227", "a:b:c"));
+        assert_eq!(job(&["unix:/run/u", "a:b"]), some("unix:/run/u", "a:b"));
+        for files in [&["h:file"][..], &["h:1", "h:2"], &["h:", "h:x"], &["unix:u:a", "unix:u:b"], &["h:", "g:x"]] {
+            assert_eq!(job(files), None, "{files:?}");
+        }
     }
 }

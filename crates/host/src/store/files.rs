@@ -176,8 +176,8 @@ impl Store {
                 return Err(failed(Problem::NotRecursive));
             }
             let guard = Guard::new(&self.protected);
-            remove_all(&named.dir, name, &mut |dir, entry, stat| {
-                guard.check(dir, entry, Some(FileId::of(stat)))?;
+            remove_all(&named.dir, name, &mut |doomed| {
+                guard.check_doomed(doomed)?;
                 removed += 1;
                 Ok(())
             })

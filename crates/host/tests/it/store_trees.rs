@@ -462,6 +462,36 @@ fn a_replaced_file_keeps_its_mode_unless_the_sources_is_asked_for() {
     assert_eq!(mode(), 0o755);
 }
 
+/// More directories in each other than a process may have open.
+fn nest(top: &Path, depth: usize) {
+    use rustix::fs::{Mode, OFlags, mkdirat, open, openat};
+    let mut dir = open(top, OFlags::DIRECTORY, Mode::empty()).expect("open");
+    for _ in 0..depth {
+        mkdirat(&dir, "d", Mode::RWXU).expect("made");
+        dir = openat(&dir, "d", OFlags::DIRECTORY, Mode::empty()).expect("open");
+        drop(openat(&dir, "f", OFlags::CREATE | OFlags::WRONLY, Mode::RUSR).expect("made"));
+    }
+}
+
+#[test]
+fn directories_are_removed_however_deep_they_are_nested() {
+    let scene = Scene::new();
+    for name in ["gone", "kept"] {
+        fs::create_dir(scene.root().join(name)).expect("made");
+        nest(&scene.root().join(name), 1200);
+    }
+    fs::write(scene.root().join("kept/d/f.keep"), "k").expect("written");
+    let rules = Rule::lines(b"*.keep\n");
+    let ended = scene.sync(TreeOptions { delete: true, rules, ..archive() }).expect("it ends");
+    assert!(ended.problems.is_empty(), "{:?}", ended.problems);
+    assert!(!scene.root().join("gone").exists());
+    let mut left = Vec::new();
+    walk(&scene.root(), &mut |path| left.push(path.strip_prefix(scene.root()).expect("below").to_owned()));
+    left.sort();
+    assert_eq!(left, ["", "kept", "kept/d", "kept/d/f.keep"].map(PathBuf::from));
+    assert_eq!(scene.store.remove(Path::new("kept"), true).expect("removed"), 3);
+}
+
 #[test]
 fn a_path_longer_than_one_call_takes() {
     let scene = Scene::new();

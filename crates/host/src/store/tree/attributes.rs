@@ -14,10 +14,13 @@ use unglue_proto::message::Time;
 use unglue_proto::message::tree::TreeOptions;
 use unglue_proto::tree::{Attribute, Entry};
 
+use super::listxattrat::listxattrat;
 use crate::store::error::Problem;
 
 /// The longest value and the longest list of names (xattr(7)).
 const XATTR_MAX: usize = 64 * 1024;
+/// Room for the names that most files have.
+const NAMES: usize = 1024;
 
 /// Access control lists, as the kernel names them.
 const ACLS: [&[u8]; 2] = [b"system.posix_acl_access", b"system.posix_acl_default"];
@@ -43,22 +46,19 @@ pub(super) fn read(dir: &OwnedFd, name: &OsStr, options: &TreeOptions) -> Result
     if !options.attributes && !options.acls {
         return Ok(Vec::new());
     }
-    // There is no call for a name in an open directory before Linux 6.13.
-    let mut path = format!("/proc/self/fd/{}/", dir.as_raw_fd()).into_bytes();
-    path.extend_from_slice(name.as_bytes());
-    let path = CString::new(path).map_err(|_| Errno::INVAL)?;
-    let mut names = [0; 1024];
+    let mut names = [0; NAMES];
     let mut long;
-    let names = match llistxattr(&*path, &mut names[..]) {
+    let names = match list(dir, name, &mut names) {
+        Ok(0) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => return Ok(Vec::new()),
         Ok(length) => &names[..length],
-        Err(Errno::OPNOTSUPP | Errno::NOSYS) => return Ok(Vec::new()),
         Err(Errno::RANGE) => {
             long = vec![0; XATTR_MAX];
-            let length = llistxattr(&*path, &mut long[..])?;
+            let length = list(dir, name, &mut long)?;
             &long[..length]
         }
         Err(errno) => return Err(errno),
     };
+    let path = through_proc(dir, name)?;
     let mut found = Vec::new();
     for name in names.split_inclusive(|&byte| byte == 0) {
         let Ok(c_name) = CStr::from_bytes_with_nul(name) else { continue };
@@ -81,24 +81,46 @@ pub(super) fn read(dir: &OwnedFd, name: &OsStr, options: &TreeOptions) -> Result
     Ok(found)
 }
 
+/// The names of the attributes of `name` in a directory.
+fn list(dir: &OwnedFd, name: &OsStr, names: &mut [u8]) -> Result<usize, Errno> {
+    let c_name = CString::new(name.as_bytes()).map_err(|_| Errno::INVAL)?;
+    match listxattrat(dir, &c_name, names) {
+        Some(listed) => listed,
+        None => llistxattr(&*through_proc(dir, name)?, names),
+    }
+}
+
+/// A path that leads to a name in an open directory.
+fn through_proc(dir: &OwnedFd, name: &OsStr) -> Result<CString, Errno> {
+    let mut path = format!("/proc/self/fd/{}/", dir.as_raw_fd()).into_bytes();
+    path.extend_from_slice(name.as_bytes());
+    CString::new(path).map_err(|_| Errno::INVAL)
+}
+
 /// Whether an entry at the destination has all attributes that it is to have.
 pub(super) fn are_same(entry: &Entry, stat: &Stat, dir: &OwnedFd, name: &OsStr, options: &TreeOptions) -> bool {
     let mode = !options.modes || stat.st_mode & 0o7777 == entry.mode;
     let owner =
-        entry.owner.is_none_or(|(user, group)| (!geteuid().is_root() || user == stat.st_uid) && group == stat.st_gid);
+        entry.owner.is_none_or(|(user, group)| group == stat.st_gid && (user == stat.st_uid || !geteuid().is_root()));
     mode && owner
         && (!(options.attributes || options.acls)
             || read(dir, name, options).is_ok_and(|there| there == entry.attributes))
 }
 
 /// Gives an open file or directory the entry's owner, attributes and mode. The times come later: whatever is written moves them.
+/// What it has already is left alone: to look costs less than to write the same again.
 pub(super) fn give(file: impl AsFd, entry: &Entry, options: &TreeOptions) -> Result<(), Problem> {
     let file = file.as_fd();
-    if let Some((user, group)) = entry.owner {
+    let stat = fstat(file)?;
+    let mut touched = false;
+    if let Some((user, group)) = entry.owner
+        && (user, group) != (stat.st_uid, stat.st_gid)
+    {
         give_owner(|user, group| fchown(file, user, group), user, group)?;
+        touched = true;
     }
     if options.attributes || options.acls {
-        give_attributes(file, entry, options)?;
+        touched |= give_attributes(file, entry, options)?;
     }
     if options.modes {
         let has_list = entry.attributes.iter().any(|(name, _)| name == ACLS[0]);
@@ -106,7 +128,9 @@ pub(super) fn give(file: impl AsFd, entry: &Entry, options: &TreeOptions) -> Res
         if !has_list && !options.acls {
             ignore_missing(fremovexattr(file, c"system.posix_acl_access"))?;
         }
-        fchmod(file, Mode::from_raw_mode(entry.mode))?;
+        if touched || stat.st_mode & 0o7777 != entry.mode {
+            fchmod(file, Mode::from_raw_mode(entry.mode))?;
+        }
     }
     Ok(())
 }
@@ -126,24 +150,35 @@ fn give_owner(
     }
 }
 
-fn give_attributes(file: impl AsFd, entry: &Entry, options: &TreeOptions) -> Result<(), Errno> {
-    let mut names = vec![0; XATTR_MAX];
-    let length = match flistxattr(&file, &mut names[..]) {
-        Err(Errno::OPNOTSUPP | Errno::NOSYS) => 0,
-        length => length?,
+/// Says whether anything was written.
+fn give_attributes(file: impl AsFd, entry: &Entry, options: &TreeOptions) -> Result<bool, Errno> {
+    let mut names = [0; NAMES];
+    let mut long;
+    let names = match flistxattr(&file, &mut names[..]) {
+        Ok(length) => &names[..length],
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => &[],
+        Err(Errno::RANGE) => {
+            long = vec![0; XATTR_MAX];
+            let length = flistxattr(&file, &mut long[..])?;
+            &long[..length]
+        }
+        Err(errno) => return Err(errno),
     };
-    for name in names[..length].split_inclusive(|&byte| byte == 0) {
+    let mut touched = false;
+    for name in names.split_inclusive(|&byte| byte == 0) {
         let Ok(name) = CStr::from_bytes_with_nul(name) else { continue };
         let wanted = entry.attributes.iter().any(|(wanted, _)| wanted == name.to_bytes());
         if travels(name.to_bytes(), options) && !wanted {
             ignore_missing(fremovexattr(&file, name))?;
+            touched = true;
         }
     }
     for (name, value) in entry.attributes.iter().filter(|(name, _)| travels(name, options)) {
         let name = CString::new(name.clone()).map_err(|_| Errno::INVAL)?;
         fsetxattr(&file, &*name, value, XattrFlags::empty())?;
+        touched = true;
     }
-    Ok(())
+    Ok(touched)
 }
 
 fn ignore_missing(result: Result<(), Errno>) -> Result<(), Errno> {

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::ffi::OsString;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{RenameFlags, fstat, fsync, renameat, renameat_with, syncfs};
 use rustix::io::Errno;
@@ -11,15 +12,16 @@ use rustix::io::Errno;
 use super::deletion;
 use super::guard::Guard;
 use super::landing::Landed;
-use crate::store::FileId;
 use crate::store::error::Problem;
 
-/// A bundle has at most so many files,
-const FILES: usize = 2048;
+/// A bundle has at most so many files: each bundle waits for the device once, which takes about 0.1 s whatever is in it,
+const FILES: usize = 8192;
 /// so many bytes,
-const BYTES: u64 = 16 * 1024 * 1024;
+const BYTES: u64 = 64 * 1024 * 1024;
 /// and so many directories, which are held open.
 const DIRECTORIES: usize = 100;
+/// A bundle that has come so slowly is put in place as it is: an interruption costs no more.
+const AGE: Duration = Duration::from_secs(2);
 /// Up to so many files are synced one by one: a sync of the whole file system would wait for what others have written.
 const FEW: usize = 4;
 
@@ -29,6 +31,8 @@ pub struct Batch {
     files: Vec<Landed>,
     bytes: u64,
     directories: HashSet<u32>,
+    /// When its first file was complete.
+    began: Option<Instant>,
     /// A directory in the way of a file is removed, unless it holds something that is guarded.
     in_the_way: Option<Guard>,
 }
@@ -52,6 +56,7 @@ impl Batch {
     }
 
     pub(super) fn push(&mut self, mut file: Landed) {
+        self.began.get_or_insert_with(Instant::now);
         self.bytes += file.data;
         self.directories.insert(file.node);
         if self.files.len() == FEW {
@@ -68,7 +73,8 @@ impl Batch {
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.files.len() >= FILES || self.bytes >= BYTES || self.directories.len() >= DIRECTORIES
+        let is_old = self.began.is_some_and(|began| began.elapsed() > AGE);
+        self.files.len() >= FILES || self.bytes >= BYTES || self.directories.len() >= DIRECTORIES || is_old
     }
 
     /// Syncs the files, gives them their names. Blocks until the device has them.
@@ -122,8 +128,7 @@ fn rename(file: &mut Landed, in_the_way: Option<&Guard>) -> Result<(), Problem> 
     };
     let renamed = match (first, in_the_way) {
         (Err(Errno::ISDIR | Errno::EXIST | Errno::NOTEMPTY), Some(guard)) => {
-            let may = &mut |id, name: &std::ffi::OsStr, stat: &_| guard.check(id, name, Some(FileId::of(stat)));
-            deletion::remove_all(&temp.dir, &file.name, may)?;
+            deletion::remove_all(&temp.dir, &file.name, &mut |doomed| guard.check_doomed(doomed))?;
             renameat(&temp.dir, &temp.name, &temp.dir, &file.name)
         }
         (renamed, _) => renamed,

@@ -15,6 +15,8 @@ use crate::store::error::{Change, Problem};
 
 /// A file up to this size travels in one record.
 pub(super) const SMALL: u64 = 48 * 1024;
+/// How a file is opened: neither a link nor a FIFO in its place does harm.
+const FLAGS: OFlags = OFlags::NOFOLLOW.union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
 
 /// A file that is being read. [`Content::fill`] appends records until the file ends.
 #[derive(Debug)]
@@ -29,6 +31,71 @@ pub struct Content {
     data: u64,
 }
 
+/// What the walk has seen of a file: if the file is still that one after it was read, it did not change in between.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Seen {
+    id: FileId,
+    size: i64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+    blocks: i64,
+}
+
+impl Seen {
+    // On some machines these have other sizes than on x86-64.
+    #[allow(clippy::unnecessary_cast)]
+    pub(super) fn of(stat: &Stat) -> Seen {
+        Seen {
+            id: FileId::of(stat),
+            size: stat.st_size as i64,
+            modified: (stat.st_mtime as i64, stat.st_mtime_nsec as i64),
+            changed: (stat.st_ctime as i64, stat.st_ctime_nsec as i64),
+            blocks: stat.st_blocks as i64,
+        }
+    }
+
+    /// Whether it is sent as one record.
+    fn is_small(&self) -> bool {
+        (0..=SMALL as i64).contains(&self.size) && self.blocks.saturating_mul(512) >= self.size
+    }
+}
+
+/// Appends a small file as one record, if it is still the one that the walk has seen. `None`: it isn't, or it isn't small.
+pub(super) fn small(
+    (dir, name): (&OwnedFd, &std::ffi::OsStr),
+    entry: u64,
+    seen: &Seen,
+    guard: &Guard,
+    (buffer, out): (&mut Vec<u8>, &mut Vec<u8>),
+) -> Option<Ended> {
+    if !seen.is_small() || guard.check_read(seen.id).is_err() {
+        return None;
+    }
+    let file = File::from(openat(dir, name, FLAGS, Mode::empty()).ok()?);
+    // One byte more, to notice that it grew.
+    let size = seen.size as usize;
+    if buffer.len() <= size {
+        buffer.resize(size + 1, 0);
+    }
+    let mut length = 0;
+    while length < size {
+        match file.read_at(&mut buffer[length..=size], length as u64) {
+            Ok(0) => return None,
+            Ok(more) => length += more,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(_) => return None,
+        }
+    }
+    let stat = fstat(&file).ok()?;
+    if length != size || Seen::of(&stat) != *seen {
+        return None;
+    }
+    let data = &buffer[..length];
+    let digest = *blake3::hash(data).as_bytes();
+    Record::Whole { entry, modified: modified(&stat), digest, data }.encode(out);
+    Some(Ended { data: length as u64, digest: Ok(digest) })
+}
+
 /// How a file's content ended.
 #[derive(Debug)]
 pub struct Ended {
@@ -41,8 +108,7 @@ pub struct Ended {
 impl Content {
     /// Opens a regular file in a directory. A link, or anything else that has taken its place, is refused.
     pub(super) fn open(dir: &OwnedFd, name: &std::ffi::OsStr, guard: &Guard) -> Result<Content, Problem> {
-        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let file = File::from(openat(dir, name, flags, Mode::empty())?);
+        let file = File::from(openat(dir, name, FLAGS, Mode::empty())?);
         let before = fstat(&file)?;
         match FileType::from_raw_mode(before.st_mode) {
             FileType::RegularFile => {}

@@ -4,6 +4,7 @@ use std::ffi::{OsStr, OsString};
 
 use rustix::fs::stat;
 
+use super::deletion::Doomed;
 use crate::store::FileId;
 use crate::store::error::Problem;
 use crate::store::protected::Protected;
@@ -53,6 +54,11 @@ impl Guard {
             true => Err(Problem::Protected),
             false => Ok(()),
         }
+    }
+
+    /// Refuses to remove an entry.
+    pub(in crate::store) fn check_doomed(&self, doomed: &Doomed<'_>) -> Result<(), Problem> {
+        self.check(doomed.dir, doomed.name, Some(doomed.id()))
     }
 
     /// Refuses to read a secret.

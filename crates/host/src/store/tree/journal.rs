@@ -119,7 +119,7 @@ fn sweep_directory(reach: &Reach, path: &Path, token: &[u8], removed: &mut Vec<P
             return Err(Problem::System(Errno::PERM));
         }
         match FileType::from_raw_mode(stat.st_mode) {
-            FileType::Directory => deletion::remove_all(&dir, &name, &mut |_, _, _| Ok(()))?,
+            FileType::Directory => deletion::remove_all(&dir, &name, &mut |_| Ok(()))?,
             _ => unlinkat(&dir, &name, AtFlags::empty())?,
         }
         removed.push(path.join(name));

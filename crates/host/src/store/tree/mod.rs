@@ -17,6 +17,7 @@ mod guard;
 mod ignores;
 mod journal;
 mod landing;
+mod listxattrat;
 mod only;
 mod sink;
 mod sink_content;

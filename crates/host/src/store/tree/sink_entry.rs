@@ -303,7 +303,7 @@ impl TreeSink {
             }
             if !self.options.dry_run {
                 let guard = &self.guard;
-                deletion::remove_all(dir, name, &mut |id, name, stat| guard.check(id, name, Some(FileId::of(stat))))?;
+                deletion::remove_all(dir, name, &mut |doomed| guard.check_doomed(doomed))?;
             }
         }
         self.changed(self.last, node, name, false);

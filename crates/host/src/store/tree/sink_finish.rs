@@ -1,9 +1,7 @@
 //! The end of a transfer: other names of files, deletions, attributes of directories, and the last sync.
 
-use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
 
 use rustix::fs::{AtFlags, FileType, Mode, fchmod, fstat, linkat, renameat, statat, unlinkat};
 use rustix::io::Errno;
@@ -150,19 +148,15 @@ impl TreeSink {
     }
 
     fn remove(&self, node: Node, dir: &OwnedFd, name: &OsStr) -> Result<(), Problem> {
-        // Rules speak of paths: those of directories on the way down are known by what the directories are.
-        let mut paths: HashMap<FileId, PathBuf> = HashMap::new();
-        deletion::remove_all(dir, name, &mut |id, entry, stat| {
-            self.guard.check(id, entry, Some(FileId::of(stat)))?;
-            let path = paths.get(&id).map_or_else(|| PathBuf::from(name), |above| above.join(entry));
-            let is_directory = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
-            if self.is_excluded(node, path.as_os_str(), is_directory) {
-                return Err(Problem::Spared);
+        let has_rules = !self.options.delete_excluded && (!self.filter.is_empty() || self.options.gitignore);
+        deletion::remove_all(dir, name, &mut |doomed| {
+            self.guard.check_doomed(doomed)?;
+            let is_directory = FileType::from_raw_mode(doomed.stat.st_mode) == FileType::Directory;
+            // Rules speak of paths.
+            match has_rules && self.is_excluded(node, &doomed.path(), is_directory) {
+                true => Err(Problem::Spared),
+                false => Ok(()),
             }
-            if is_directory {
-                paths.insert(FileId::of(stat), path);
-            }
-            Ok(())
         })
     }
 

@@ -11,7 +11,7 @@ use unglue_proto::message::tree::{Summary, TreeOptions};
 use unglue_proto::tree::{Answer, Chmod, Digest, Filter, Kind, Malformed, Record, Records, WINDOW, WINDOW_BYTES};
 use unglue_proto::{Code, Fault, Side};
 
-use super::content::{Content, Ended};
+use super::content::{self, Content, Ended, Seen};
 use super::dirs::{Dirs, Node};
 use super::event::{Moving, TreeEvent};
 use super::guard::Guard;
@@ -21,6 +21,8 @@ use crate::store::error::{Op, Problem, StoreError};
 
 /// Bytes of records that are made at once.
 const PIECE: usize = 192 * 1024;
+/// Bytes of entries at the front of a piece.
+const ENTRIES: usize = 48 * 1024;
 /// A file of this size has a stream of its own where that is allowed.
 const LARGE: u64 = 4 * 1024 * 1024;
 /// As many files have streams of their own at once.
@@ -56,6 +58,7 @@ pub(super) struct Slot {
     pub(super) name: Box<OsStr>,
     pub(super) size: u64,
     pub(super) kind: Kind,
+    pub(super) seen: Seen,
     /// The size of its record.
     pub(super) bytes: usize,
 }
@@ -142,8 +145,9 @@ impl TreeSource {
                         self.content = Some((entry, slot, content));
                     }
                 }
-            } else if self.may_walk() {
-                self.walk_on(&mut out, PIECE);
+            } else if self.may_walk() && out.len() < ENTRIES {
+                // A piece begins with entries, and contents follow: so the receiver decides about these while it stores those.
+                self.walk_on(&mut out, ENTRIES);
             } else if let Some(beside) = self.send_wanted(&mut out) {
                 if out.is_empty() {
                     return beside;
@@ -191,8 +195,16 @@ impl TreeSource {
         }
         let (entry, slot) = self.wanted.pop_front()?;
         self.wanted_bytes -= slot.bytes.min(self.wanted_bytes);
-        let opened = self.dirs.file(slot.node).map_err(Problem::from);
-        let opened = opened.and_then(|dir| Content::open(&dir, &slot.name, &self.guard));
+        let dir = self.dirs.file(slot.node);
+        if let Ok(dir) = &dir {
+            let whole = content::small((dir, &slot.name), entry, &slot.seen, &self.guard, (&mut self.buffer, out));
+            if let Some(ended) = whole {
+                self.moving.moved += ended.data;
+                self.ended(entry, &slot, ended);
+                return None;
+            }
+        }
+        let opened = dir.map_err(Problem::from).and_then(|dir| Content::open(&dir, &slot.name, &self.guard));
         let mut content = match opened {
             Ok(content) => Box::new(content),
             Err(problem) => {

@@ -14,7 +14,7 @@ use unglue_proto::message::tree::TreeOptions;
 use unglue_proto::tree::{Entry, Kind, ROOT, Record, Verdict};
 
 use super::attributes::{self, modified};
-use super::content;
+use super::content::{self, Seen};
 use super::dirs::Node;
 use super::ignores::LONGEST;
 use super::only::Only;
@@ -194,7 +194,7 @@ impl TreeSource {
         let stat = fstat(dir)?;
         let mut entry = self.entry(dir, OsStr::new("."), Kind::Directory, &stat)?;
         entry.name = b".".to_vec();
-        self.send(node, OsStr::new(""), entry, out);
+        self.send(node, OsStr::new(""), entry, &stat, out);
         Ok(())
     }
 
@@ -278,7 +278,7 @@ impl TreeSource {
                 return self.not_sent(listing.node, name, Op::Read, errno);
             }
         };
-        let number = self.send(listing.node, name, entry, out);
+        let number = self.send(listing.node, name, entry, &stat, out);
         if kind == Kind::Directory {
             let only = listing.only.as_ref().and_then(|only| only.below.get(name.as_bytes())).cloned();
             listing.below.push(ToList { parent: listing.node, name: name.to_owned(), number, only });
@@ -354,14 +354,14 @@ impl TreeSource {
     }
 
     /// Sends an entry, and gives its number.
-    fn send(&mut self, node: Node, name: &OsStr, entry: Entry, out: &mut Vec<u8>) -> u64 {
+    fn send(&mut self, node: Node, name: &OsStr, entry: Entry, stat: &Stat, out: &mut Vec<u8>) -> u64 {
         self.walk.last += 1;
         self.summary.entries += 1;
         self.moving.entries += 1;
         let (kind, size, linked) = (entry.kind, entry.size, entry.same.is_some());
         self.summary.size += size;
         let bytes = self.emit(&Record::Entry(Box::new(entry)), out);
-        let slot = Slot { node, name: name.into(), size, kind, bytes };
+        let slot = Slot { node, name: name.into(), size, kind, seen: Seen::of(stat), bytes };
         match self.options.everything {
             true if kind == Kind::File && !linked => self.want(self.walk.last, slot),
             true => {}

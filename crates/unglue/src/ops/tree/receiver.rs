@@ -12,12 +12,11 @@ use unglue_link::{Link, RecvStream, SendStream};
 use unglue_proto::message::tree::Summary;
 use unglue_proto::{Code, Fault};
 
+use super::machine::Machine;
 use super::{Broken, TreeListener, TreeUpdate, write_front};
 
 /// Publishing what has come, in the background.
 type Committing = Pin<Box<dyn Future<Output = Result<Committed, Fault>> + Send>>;
-
-type Worked = Result<(Box<TreeSink>, Result<Step, Fault>), Fault>;
 
 /// Bytes that are read from a stream at once.
 const READ: usize = 256 * 1024;
@@ -28,7 +27,7 @@ type Ended = Result<Landed, (u64, Why)>;
 struct Receiving<'a> {
     link: &'a Link,
     store: &'a Store,
-    sink: Option<Box<TreeSink>>,
+    sink: Machine<TreeSink, Result<Step, Fault>>,
     flow: RecvStream,
     answers: SendStream,
     listener: TreeListener<'a>,
@@ -57,7 +56,7 @@ pub(super) async fn receive(
     let receiving = Receiving {
         link,
         store,
-        sink: Some(Box::new(sink)),
+        sink: Machine::new(sink),
         flow,
         answers,
         listener,
@@ -85,7 +84,6 @@ impl Receiving<'_> {
     }
 
     async fn until_all_ended(&mut self) -> Result<(), Broken> {
-        let mut work: Option<Pin<Box<dyn Future<Output = Worked> + Send>>> = None;
         let mut commit: Option<Committing> = None;
         loop {
             if commit.is_none()
@@ -95,34 +93,27 @@ impl Receiving<'_> {
                 commit = Some(Box::pin(async move { store.work(move || batch.commit()).await }));
             }
             // A batch that waits for the one before holds files back: no more are taken meanwhile.
-            if work.is_none()
+            if self.sink.is_here()
                 && self.batch.is_none()
                 && !self.pieces.is_empty()
                 && self.unsent.iter().map(Bytes::len).sum::<usize>() < WAITING
-                && let Some(sink) = self.sink.take()
             {
                 let pieces = std::mem::take(&mut self.pieces);
                 self.held = 0;
-                let store = self.store.clone();
-                work = Some(Box::pin(async move { store.work(move || take(sink, &pieces)).await }));
+                self.sink.start(self.store, move |sink| sink.take_all(pieces.iter().map(|piece| &piece[..])));
             }
-            let idle = work.is_none() && commit.is_none() && self.batch.is_none() && self.pieces.is_empty();
+            let idle = self.sink.is_here() && commit.is_none() && self.batch.is_none() && self.pieces.is_empty();
             if self.ended && idle && self.beside.is_empty() {
                 return Ok(());
             }
             tokio::select! {
-                worked = async { work.as_mut().expect("it is there").await }, if work.is_some() => {
-                    work = None;
-                    let (sink, step) = worked.map_err(Broken::Here)?;
-                    self.sink = Some(sink);
-                    self.step(step?)?;
-                }
-                done = async { commit.as_mut().expect("it is there").await },
-                    if commit.is_some() && self.sink.is_some() =>
-                {
+                step = self.sink.worked(), if !self.sink.is_here() => self.step(step??)?,
+                done = done(&mut commit), if commit.is_some() && self.sink.is_here() => {
                     commit = None;
-                    let committed = done.map_err(Broken::Here)?;
-                    self.sink.as_mut().expect("no work is under way").committed(committed);
+                    let committed = done?;
+                    if let Some(sink) = self.sink.here() {
+                        sink.committed(committed);
+                    }
                 }
                 written = write_front(&mut self.answers, &mut self.unsent), if !self.unsent.is_empty() => written?,
                 read = self.flow.read(READ), if !self.ended && self.held < WAITING => match read? {
@@ -132,9 +123,11 @@ impl Receiving<'_> {
                     }
                     None => self.ended = true,
                 },
-                Some(ended) = self.beside.join_next(), if !self.beside.is_empty() && self.sink.is_some() => {
+                Some(ended) = self.beside.join_next(), if !self.beside.is_empty() && self.sink.is_here() => {
                     let ended = ended.map_err(|error| Fault::us(format!("a file was not received: {error}")))?;
-                    self.sink.as_mut().expect("no work is under way").beside_ended(ended);
+                    if let Some(sink) = self.sink.here() {
+                        sink.beside_ended(ended);
+                    }
                 }
             }
             self.report();
@@ -159,7 +152,7 @@ impl Receiving<'_> {
     }
 
     fn report(&mut self) {
-        let Some(sink) = &mut self.sink else { return };
+        let Some(sink) = self.sink.here() else { return };
         while let Ok(bytes) = self.moved.1.try_recv() {
             sink.beside_moved(bytes);
         }
@@ -169,27 +162,29 @@ impl Receiving<'_> {
 
     /// Everything has come: completes the tree, and sends the last answers.
     async fn conclude(mut self) -> Result<Summary, Broken> {
-        let mut sink = self.sink.take().expect("no work is under way");
+        let mut sink = self.sink.into_inner()?;
         let finished = self.store.work(move || {
             let finished = sink.finish();
             (sink, finished)
         });
         let (sink, finished) = finished.await?;
-        self.sink = Some(sink);
+        self.sink = Machine::new(sink);
         self.report();
         self.unsent.push_back(finished?.into());
         while !self.unsent.is_empty() {
             write_front(&mut self.answers, &mut self.unsent).await?;
         }
         self.answers.finish();
-        let sink = self.sink.take().expect("no work is under way");
-        Ok(sink.summary().clone())
+        Ok(self.sink.into_inner()?.summary().clone())
     }
 }
 
-fn take(mut sink: Box<TreeSink>, pieces: &[Bytes]) -> (Box<TreeSink>, Result<Step, Fault>) {
-    let step = sink.take_all(pieces.iter().map(|piece| &piece[..]));
-    (sink, step)
+/// What became of the batch that is being put in place. Waits for ever if there is none.
+async fn done(commit: &mut Option<Committing>) -> Result<Committed, Fault> {
+    match commit {
+        Some(commit) => commit.await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Receives a large file on its own stream.

@@ -13,6 +13,7 @@ use unglue_proto::Fault;
 use unglue_proto::message::tree::Summary;
 use unglue_proto::tree::Record;
 
+use super::machine::Machine;
 use super::{Broken, TreeListener, TreeUpdate, write_front, write_some};
 
 /// Bytes that are read from the answers at once.
@@ -44,14 +45,11 @@ impl Answers<'_> {
     }
 }
 
-/// What one piece of work gives back.
-type Worked = Result<(Box<TreeSource>, Result<Produced, Fault>), Fault>;
-
 /// A transfer under way.
 struct Sending<'a> {
     link: &'a Link,
     store: &'a Store,
-    source: Option<Box<TreeSource>>,
+    source: Machine<TreeSource, Result<Produced, Fault>>,
     flow: SendStream,
     answers: Answers<'a>,
     /// Whether the user is at the other end.
@@ -83,7 +81,7 @@ pub(super) async fn send(
     let sending = Sending {
         link,
         store,
-        source: Some(Box::new(source)),
+        source: Machine::new(source),
         flow,
         answers,
         announce,
@@ -100,28 +98,17 @@ pub(super) async fn send(
 
 impl Sending<'_> {
     async fn run(mut self) -> Result<Summary, Broken> {
-        let mut work: Option<Pin<Box<dyn Future<Output = Worked> + Send>>> = None;
         loop {
-            if work.is_none()
-                && self.stirred
-                && self.pieces.len() < PIECES
-                && let Some(source) = self.source.take()
-            {
+            if self.stirred && self.pieces.len() < PIECES && self.source.is_here() {
                 self.stirred = false;
                 let answers = std::mem::take(&mut self.waiting);
-                let store = self.store.clone();
-                work = Some(Box::pin(async move { store.work(move || ask(source, &answers)).await }));
+                self.source.start(self.store, move |source| source.answer(&answers).map(|()| source.produce()));
             }
-            if self.finished && self.pieces.is_empty() && self.beside.is_empty() && work.is_none() {
+            if self.finished && self.pieces.is_empty() && self.beside.is_empty() && self.source.is_here() {
                 break;
             }
             tokio::select! {
-                worked = async { work.as_mut().expect("it is there").await }, if work.is_some() => {
-                    work = None;
-                    let (source, produced) = worked.map_err(Broken::Here)?;
-                    self.source = Some(source);
-                    self.produced(produced?).await?;
-                }
+                produced = self.source.worked(), if !self.source.is_here() => self.produced(produced??).await?,
                 written = write_front(&mut self.flow, &mut self.pieces), if !self.pieces.is_empty() => written?,
                 read = self.answers.read(), if self.waiting.len() < WAITING => {
                     let Some(bytes) = read? else {
@@ -131,19 +118,17 @@ impl Sending<'_> {
                     self.waiting.extend_from_slice(&bytes);
                     self.stirred = true;
                 }
-                Some(ended) = self.beside.join_next(), if !self.beside.is_empty() && self.source.is_some() => {
+                Some(ended) = self.beside.join_next(), if !self.beside.is_empty() && self.source.is_here() => {
                     let (entry, ended) = ended.map_err(|error| Fault::us(format!("a file was not sent: {error}")))?;
-                    self.source().beside_ended(entry, ended);
+                    if let Some(source) = self.source.here() {
+                        source.beside_ended(entry, ended);
+                    }
                     self.stirred = true;
                 }
             }
             self.report();
         }
         self.conclude().await
-    }
-
-    fn source(&mut self) -> &mut TreeSource {
-        self.source.as_mut().expect("no work is under way")
     }
 
     async fn produced(&mut self, produced: Produced) -> Result<(), Broken> {
@@ -169,7 +154,7 @@ impl Sending<'_> {
 
     /// Tells the user what happened, or the other end, if the user is there.
     fn report(&mut self) {
-        let Some(source) = &mut self.source else { return };
+        let Some(source) = self.source.here() else { return };
         while let Ok(bytes) = self.moved.1.try_recv() {
             source.beside_moved(bytes);
         }
@@ -199,7 +184,7 @@ impl Sending<'_> {
             }
         }
         self.flow.finish();
-        let mut source = self.source.take().expect("no work is under way");
+        let mut source = self.source.into_inner()?;
         source.answer(&std::mem::take(&mut self.waiting))?;
         while let Some(bytes) = self.answers.read().await? {
             source.answer(&bytes)?;
@@ -209,11 +194,6 @@ impl Sending<'_> {
         }
         Ok(source.summary()?)
     }
-}
-
-fn ask(mut source: Box<TreeSource>, answers: &[u8]) -> (Box<TreeSource>, Result<Produced, Fault>) {
-    let produced = source.answer(answers).map(|()| source.produce());
-    (source, produced)
 }
 
 /// Sends a large file on a stream of its own. `None`: the receiver wants no more of it, and reports why.

@@ -23,7 +23,7 @@ use unglue_proto::{Code, Fault};
 
 use self::connection::{Connection, Incoming};
 use self::input::Input;
-use self::lease::Lease;
+use self::lease::LeaseClock;
 use self::outputs::{BOTH, Outputs, Step as Moved};
 use super::processes::Processes;
 use super::supervisor;
@@ -53,7 +53,7 @@ pub(super) struct Keeper {
     exit: Option<Exit>,
     outputs: Outputs,
     input: Input,
-    lease: Lease,
+    lease: LeaseClock,
     terminal: Option<(Terminal, Sizes)>,
     listener: OwnedFd,
     place: Place,
@@ -114,8 +114,8 @@ pub(super) fn start(
                 }
             };
             let lease = match terms.keep {
-                Some(Duration::ZERO) if pipes.terminal.is_some() => Lease::of_holder(now),
-                keep => Lease::new(keep, now),
+                Some(Duration::ZERO) if pipes.terminal.is_some() => LeaseClock::of_holder(now),
+                keep => LeaseClock::new(keep, now),
             };
             let (terminal, pid) = (pipes.terminal.zip(sizes), pid as u32);
             Ok(Keeper { life, started: now, pid, exit: None, outputs, input, lease, terminal, listener, place })
@@ -258,7 +258,7 @@ struct Running<'a> {
     exit: Option<Exit>,
     outputs: Outputs,
     input: Input,
-    lease: Lease,
+    lease: LeaseClock,
     terminal: Option<(Terminal, Sizes)>,
     /// The terminal was hung up for this reason; at this time what is left is killed.
     hang_up: Option<(Fault, Instant)>,
@@ -388,7 +388,7 @@ impl Running<'_> {
         }
         if let Some(time) = self.lease.ended(now) {
             // Once is enough.
-            self.lease = Lease::new(None, now);
+            self.lease = LeaseClock::new(None, now);
             self.cancel(nobody_held_it(time), now);
         }
         if let Some((why, _)) = self.hang_up.take_if(|(_, due)| *due <= now) {
