@@ -43,7 +43,7 @@ pub use unglue_proto::limits::GO_AWAY_GRACE;
 pub use unglue_proto::message::auth::Welcome;
 pub use unglue_proto::message::exec::{
     Exit, Left, Outcome, OutputLimit, Report, Sent, Signalled, SpawnFailed, SpawnStep, StreamEnd, StreamReport,
-    TimedOut,
+    TerminalSize, TimedOut,
 };
 pub use unglue_proto::message::exec::{Keep, Lease as JobLease, Nothing};
 pub use unglue_proto::message::files;
