@@ -5,7 +5,13 @@
 NEEDS="
 cc|gcc libc6-dev|everything: aws-lc, rustls' cryptography, is C
 ssh-keygen|openssh-client|keys, signatures and known_hosts compared with OpenSSH's own; ssh-agent
-sshd|openssh-server|authorized_keys compared with sshd's reading of it
+ssh|openssh-client|commands and files by way of ssh
+sshd|openssh-server|authorized_keys compared with sshd's reading of it; commands and files by way of ssh
+tcsh|tcsh|ssh to an account with this login shell
+fish|fish|ssh to an account with this login shell
+faketime|faketime|ssh to a machine with a wrong clock
+openssl|openssl|ssh that asks for a password
+strip|binutils|ssh: a small program to upload
 rsync|rsync|file trees compared with rsync's
 strace|strace|faults injected into system calls
 python3|python3|the tutorial's peers in Python; struct compared with CPython's
@@ -13,6 +19,7 @@ ip|iproute2|the silently dead link (a network namespace of its own)
 iptables|iptables|the silently dead link (packets dropped)
 setpriv|util-linux|running as an ordinary user, where the tests run as root
 setsid|util-linux|a terminal for the prompt
+unshare|util-linux|an sshd with accounts of its own
 man|man-db|the manual pages as man(1) shows them
 mount|mount|the full disk (a small tmpfs)
 timeout|coreutils|torture of broken and of right programs

@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from . import congestion, file, forward, latency, openssh, product, report, stream, tree, trips
+from . import by_ssh, congestion, file, forward, latency, openssh, product, report, stream, tree, trips
 from .machine import Conditions
 from .processes import Failed, Runner
 
@@ -21,6 +21,8 @@ BENCHMARKS = {
     "file": file.measure,
     "forward": forward.measure,
     "trips": trips.measure,
+    "ssh": by_ssh.latency,
+    "ssh-file": by_ssh.one_file,
     "tree": tree.small,
     "tree-disk": tree.disk,
     "tree-unchanged": tree.unchanged,
@@ -103,7 +105,7 @@ def measure(names, asked):
         if asked.json:
             asked.json.write_text(json.dumps([samples(result) for result in results], indent=1))
         if bench.unglue and not asked.no_write:
-            report.write(asked.document, {**blocks, **({"goals": goals} if len(names) > 1 else {})})
+            report.write(asked.document, {**blocks, **({"goals": goals} if "exec" in names and len(names) > 1 else {})})
             print(f"\nwritten to {asked.document}", file=sys.stderr)
 
 

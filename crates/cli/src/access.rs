@@ -6,15 +6,17 @@ use std::time::Duration;
 
 use unglue::identity::Passphrase;
 use unglue::identity::ssh_config::{Checking, Settings};
-use unglue::{Address, Client, ClientOptions, Code, ConnectError, Exec, Fault, UnknownHost};
+use unglue::link::{LOGIN_STEPS, Reached, reach};
+use unglue::{Address, Client, ClientOptions, Code, ConnectError, Exec, Fault, LinkError, UnknownHost};
 
-use crate::args::connection::ConnectionArgs;
+use crate::args::connection::{ConnectionArgs, TransportArg};
 use crate::args::target::HostArg;
 use crate::complaint::{Complaint, printable, say};
 use crate::configuration;
 use crate::host_prompt::agreed;
 use crate::passphrase;
 use crate::patience::{Asked, within};
+use crate::transport::{TCP_FIRST, Ways};
 
 /// Which server, which user and key, and which servers to trust.
 pub(crate) struct Access {
@@ -24,6 +26,7 @@ pub(crate) struct Access {
     options: ClientOptions,
     limit: Option<Duration>,
     asked: Asked,
+    ways: Ways,
 }
 
 impl Access {
@@ -34,9 +37,14 @@ impl Access {
     pub(crate) fn new(host: &HostArg, flags: &ConnectionArgs) -> Result<Access, Complaint> {
         let mut address = host.address(flags.port).map_err(Complaint::new)?;
         let socket = host.socket().map(Path::to_owned);
-        let ssh = match socket {
+        let ways = Ways::new(host, flags, flags.connect_timeout)?;
+        let ssh = match &socket {
             Some(_) => Settings::default(),
-            None => configuration::apply(&mut address, flags.ssh_config.as_deref())?,
+            None => match configuration::apply(&mut address, flags.ssh_config.as_deref()) {
+                // ssh reads its configuration itself.
+                Err(_) if ways.transport == TransportArg::Ssh => Settings::default(),
+                settings => settings?,
+            },
         };
         let asked = Asked::default();
         let asking = asked.clone();
@@ -53,7 +61,7 @@ impl Access {
             options.link.first_message = limit;
             options.link.welcome = limit;
         }
-        Ok(Access { address, socket, options, limit, asked })
+        Ok(Access { address, socket, options, limit, asked, ways })
     }
 
     /// The command with the variables that the ssh configuration sends (`SendEnv`).
@@ -61,14 +69,55 @@ impl Access {
         exec.env_defaults(self.options.ssh.variables())
     }
 
-    /// Connects. A server that isn't known is asked about once, if there is somebody to ask.
+    /// Connects, by the transport that was chosen. By TCP, a server that isn't known is asked about once, if there is somebody
+    /// to ask.
     ///
     /// # Errors
     /// There is no link; nothing has run.
     pub(crate) async fn connect(&self) -> Result<Client, Fault> {
-        let Some(limit) = self.limit else { return self.connect_at_leisure().await };
+        match self.ways.transport {
+            _ if self.socket.is_some() => self.by_tcp(None).await,
+            TransportArg::Tcp => self.by_tcp(None).await,
+            TransportArg::Ssh => self.by_ssh().await,
+            TransportArg::Auto => self.by_either().await,
+        }
+    }
+
+    /// TCP, or ssh if there is no TCP connection. What a server says that was reached by TCP is final.
+    async fn by_either(&self) -> Result<Client, Fault> {
+        let memory = self.ways.memory(&self.address.target);
+        if let Some(why) = memory.recent() {
+            tracing::debug!(target: LOGIN_STEPS, "by ssh, because TCP was not possible: {why}");
+            let failed = match self.by_ssh().await {
+                Ok(client) => return Ok(client),
+                Err(failed) => failed,
+            };
+            let reached = reach(&self.address.target, TCP_FIRST).await.map_err(|error| neither(&error, &failed))?;
+            memory.forget();
+            return self.by_tcp(Some(reached)).await;
+        }
+        let limit = self.limit.map_or(TCP_FIRST, |limit| limit.min(TCP_FIRST));
+        match reach(&self.address.target, limit).await {
+            Ok(reached) => self.by_tcp(Some(reached)).await,
+            Err(error) if error.is_unreachable() => {
+                tracing::debug!(target: LOGIN_STEPS, "by ssh, because TCP is not possible: {error}");
+                let client = self.by_ssh().await.map_err(|failed| neither(&error, &failed))?;
+                memory.note(&error);
+                Ok(client)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn by_ssh(&self) -> Result<Client, Fault> {
+        Client::connect_by(self.ways.ssh.clone(), None, &self.options).await
+    }
+
+    /// On the connection that was `reached`, if there is one.
+    async fn by_tcp(&self, reached: Option<Reached>) -> Result<Client, Fault> {
+        let Some(limit) = self.limit else { return self.connect_at_leisure(reached).await };
         let logged_in = async {
-            let client = self.connect_at_leisure().await?;
+            let client = self.connect_at_leisure(reached).await?;
             // Connecting doesn't wait for the server's answer, which belongs to what is limited.
             client.welcome().await?;
             Ok(client)
@@ -94,11 +143,15 @@ impl Access {
         }
     }
 
-    async fn connect_at_leisure(&self) -> Result<Client, Fault> {
+    async fn connect_at_leisure(&self, reached: Option<Reached>) -> Result<Client, Fault> {
         if let Some(socket) = &self.socket {
             return Client::connect_unix(socket, self.address.user.clone(), &self.options).await;
         }
-        match Client::connect(&self.address, &self.options).await {
+        let connected = match reached {
+            Some(reached) => Client::connect_reached(reached, &self.address, &self.options).await,
+            None => Client::connect(&self.address, &self.options).await,
+        };
+        match connected {
             Err(ConnectError::Unknown(unknown)) if self.may_ask() && self.asked.ask(|| agreed(&unknown)) => {
                 remember(&unknown);
                 let options = self.options.clone().agreed(unknown.key.clone());
@@ -107,6 +160,12 @@ impl Access {
             connected => connected.map_err(fault),
         }
     }
+}
+
+/// Neither way leads to the server: both reasons, and what to do about ssh, which needs nothing on the other side.
+fn neither(tcp: &LinkError, ssh: &Fault) -> Fault {
+    let what = format!("no connection by TCP ({tcp}), nor by ssh ({})", ssh.what);
+    Fault { what, ..ssh.clone() }
 }
 
 /// A server that isn't trusted, as a fault: what happened, and the command that would trust it.

@@ -27,6 +27,7 @@ mod lab;
 mod local_store;
 mod log;
 mod manual;
+mod names;
 mod panics;
 mod passphrase;
 mod patience;
@@ -39,8 +40,10 @@ mod serve;
 mod signals;
 mod standard;
 mod systemd;
+mod transport;
 mod trees;
 mod typed;
+mod uploaded;
 mod warnings;
 
 use std::process::ExitCode;
@@ -49,16 +52,23 @@ use args::Command;
 use complaint::Complaint;
 
 fn main() -> ExitCode {
-    let words: Vec<_> = std::env::args_os().collect();
+    names::use_what_is_built_in();
+    let mut words: Vec<_> = std::env::args_os().collect();
     // The server starts this program anew as the process that owns commands; it must be small and have no threads.
     if words.get(1).is_some_and(|word| word == "__supervise") {
         unglue::supervise_main();
     }
     // `serve --stdio` starts it as the process that owns the user's state.
     if words.get(1).is_some_and(|word| word == serve::resident::WORD) {
+        unglue::ssh::far::hold();
         return serve::resident::main(&words[2..]);
     }
     panics::report_in_one_line();
+    match uploaded::begin(&words) {
+        None => {}
+        Some(Ok(serve)) => words = serve,
+        Some(Err(code)) => return code,
+    }
     let ended = panics::caught(|| match args::parse(words)? {
         Some(line) => run(line.command),
         None => Ok(ExitCode::SUCCESS),

@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 use unglue_identity::{Identity, PublicKey};
@@ -76,6 +78,40 @@ pub struct Connected {
     pub host_key: Option<PublicKey>,
 }
 
+/// A TCP connection to a server on which nothing was sent yet.
+#[derive(Debug)]
+pub struct Reached {
+    target: Target,
+    tcp: TcpStream,
+}
+
+/// Opens a TCP connection, and no more: whether there is one tells whether another transport must be tried.
+///
+/// # Errors
+/// [`LinkError::is_unreachable`], or the name could not be looked up on a thread.
+pub async fn reach(target: &Target, limit: Duration) -> Result<Reached, LinkError> {
+    tracing::debug!(target: LOGIN_STEPS, "connecting to {target}");
+    let tcp = tcp::open(target, limit).await?;
+    if let Ok(address) = tcp.peer_addr() {
+        tracing::debug!(target: LOGIN_STEPS, "connected to {address}");
+    }
+    Ok(Reached { target: target.clone(), tcp })
+}
+
+/// As [`connect`], on a connection that is open already.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn connect_reached(
+    reached: Reached,
+    trust: &HostTrust,
+    who: &Credentials,
+    config: &LinkConfig,
+) -> Result<Connected, ConnectError> {
+    let target = reached.target.clone();
+    log_in(&target, Some(reached), trust, who, config).await
+}
+
 /// Connects by TCP and TLS, checks the host key against the known hosts, and proves who the client is. A key that the
 /// server accepts and that can't be used (its passphrase isn't given, the agent doesn't sign) gives way to the next one, on a
 /// new connection. Dropped before it returns, it leaves nothing but, perhaps, a new line in the known hosts.
@@ -89,11 +125,22 @@ pub async fn connect(
     who: &Credentials,
     config: &LinkConfig,
 ) -> Result<Connected, ConnectError> {
+    log_in(target, None, trust, who, config).await
+}
+
+/// `reached` is used for the first attempt.
+async fn log_in(
+    target: &Target,
+    mut reached: Option<Reached>,
+    trust: &HostTrust,
+    who: &Credentials,
+    config: &LinkConfig,
+) -> Result<Connected, ConnectError> {
     let mut who = who.clone();
     // The first key that the server would have accepted, and what is wrong with it.
     let mut unusable: Option<LinkError> = None;
     loop {
-        match attempt(target, trust, &who, config, unusable.is_some()).await {
+        match attempt((target, reached.take()), trust, &who, config, unusable.is_some()).await {
             Err(Attempt::Unusable(identity, error)) => {
                 who = who.without(&identity);
                 let first = unusable.get_or_insert(error);
@@ -129,19 +176,18 @@ impl<E: Into<ConnectError>> From<E> for Attempt {
 
 /// One connection. The server is asked which key it accepts if there are several, or if `offer` is set.
 async fn attempt(
-    target: &Target,
+    (target, reached): (&Target, Option<Reached>),
     trust: &HostTrust,
     who: &Credentials,
     config: &LinkConfig,
     offer: bool,
 ) -> Result<Connected, Attempt> {
     let server = trust.of(target)?;
-    tracing::debug!(target: LOGIN_STEPS, "connecting to {target}");
-    let tcp = tcp::open(target, config.connect).await?;
-    if let Ok(address) = tcp.peer_addr() {
-        tracing::debug!(target: LOGIN_STEPS, "connected to {address}");
-    }
-    let mut opening = Opening::new(Box::new(tcp), Wire::Tls(Box::new(tls::connect(&server.kinds())?)));
+    let reached = match reached {
+        Some(reached) => reached,
+        None => reach(target, config.connect).await?,
+    };
+    let mut opening = Opening::new(Box::new(reached.tcp), Wire::Tls(Box::new(tls::connect(&server.kinds())?)));
     let late =
         |what: &str, limit| LinkError::TimedOut { what: format!("{what} with {target}"), limit, blame: Blame::System };
     let handshake = timeout(config.handshake, opening.handshake(|| ())).await;

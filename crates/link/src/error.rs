@@ -41,6 +41,14 @@ pub enum LinkError {
         /// The system's error.
         source: Arc<io::Error>,
     },
+    /// No connection was opened in time.
+    #[error("the TCP connection with {target} took longer than {} s", limit.as_secs_f64())]
+    Unanswered {
+        /// Where to.
+        target: String,
+        /// How long it might have taken.
+        limit: Duration,
+    },
     /// The connection was opened, and came to nothing before there was a link.
     #[error("{target}: {source}")]
     Handshake {
@@ -178,7 +186,7 @@ impl LinkError {
         match self {
             LinkError::Closed => Code::Cancelled,
             LinkError::Unreachable { .. } => Code::Unreachable,
-            LinkError::TimedOut { .. } => Code::TimedOut,
+            LinkError::TimedOut { .. } | LinkError::Unanswered { .. } => Code::TimedOut,
             LinkError::Tls { blame: Blame::Us, .. } => Code::Internal,
             LinkError::Tls { .. } => Code::BadFrame,
             LinkError::Identity { .. } => Code::Denied,
@@ -199,6 +207,12 @@ impl LinkError {
             | LinkError::Silent { .. }
             | LinkError::Dropped => Code::LinkLost,
         }
+    }
+
+    /// Whether there was no TCP connection at all: the other end refused or didn't answer, or its name has no address. Another
+    /// transport may reach it.
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self, LinkError::Unreachable { .. } | LinkError::Unanswered { .. })
     }
 
     /// Whether the connection is gone, so that nothing more can be sent.
@@ -232,7 +246,7 @@ impl LinkError {
         match self {
             LinkError::Unreachable { .. } => "check the host and the port, and that unglue serve runs there",
             LinkError::Paused { .. } => "a command ends with its link: don't stop the client for so long",
-            LinkError::TimedOut { blame: Blame::System, .. } => {
+            LinkError::TimedOut { blame: Blame::System, .. } | LinkError::Unanswered { .. } => {
                 "check the address, the network and a firewall in between"
             }
             LinkError::Tls { advice, .. }

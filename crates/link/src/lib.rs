@@ -42,7 +42,7 @@ mod trust;
 
 pub use accept::{Accepted, Acceptor, RECONSIDER, Refusal, ServerTls};
 pub use config::LinkConfig;
-pub use connect::{ConnectError, Connected, Target, connect, connect_over};
+pub use connect::{ConnectError, Connected, Reached, Target, connect, connect_over, connect_reached, reach};
 pub use error::LinkError;
 pub use link::{Driver, Held, Link, RecvStream, SendStream, StreamError, memory};
 pub use transport::{BoxedIo, ChildProcess, Io, Peer, stdio};

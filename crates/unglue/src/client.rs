@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use unglue_host::store::{Facts, Sink, Source, Store, StoreError};
 use unglue_identity::{AskPassphrase, IdentitySearch, KnownHostsFiles, PublicKey, ssh_config};
-use unglue_link::{ConnectError, Connected, Link, LinkConfig, Target};
+use unglue_link::{ConnectError, Connected, Link, LinkConfig, Reached, Target};
 use unglue_proto::message::Tally;
 use unglue_proto::message::auth::Welcome;
 use unglue_proto::message::files::{Done, FileEntry, Verb};
@@ -226,7 +226,21 @@ impl Client {
     /// # Errors
     /// [`ConnectError::Unknown`] for a server that no file knows: ask a person, add it to the known hosts, call again.
     pub async fn connect(address: &Address, options: &ClientOptions) -> Result<Client, ConnectError> {
-        let connected = dial(address, options).await?;
+        let connected = dial(address, None, options).await?;
+        Ok(Client::over(connected, Some(Way::Tcp(address.clone(), Box::new(options.clone())))))
+    }
+
+    /// As [`Client::connect`], on a TCP connection that is open already ([`reach`](unglue_link::reach)): a caller who can use another transport
+    /// learns from it whether there is a connection at all.
+    ///
+    /// # Errors
+    /// As [`Client::connect`].
+    pub async fn connect_reached(
+        reached: Reached,
+        address: &Address,
+        options: &ClientOptions,
+    ) -> Result<Client, ConnectError> {
+        let connected = dial(address, Some(reached), options).await?;
         Ok(Client::over(connected, Some(Way::Tcp(address.clone(), Box::new(options.clone())))))
     }
 

@@ -18,6 +18,7 @@ pub mod client;
 pub mod ops;
 pub mod owner;
 pub mod server;
+pub mod ssh;
 
 pub use client::{Address, Client, ClientOptions};
 pub use ops::exec::{Collected, Exec, Input, Lease, Output, Running};

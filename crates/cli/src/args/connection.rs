@@ -1,9 +1,11 @@
 //! The flags of every command that connects to a server.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
+use serde::Deserialize;
 
 use super::span::parse_timeout;
 
@@ -11,7 +13,14 @@ use super::span::parse_timeout;
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Connection")]
 pub(crate) struct ConnectionArgs {
-    /// The server's port [default: 7227]
+    /// How to reach the server: a connection to its port, your own ssh, or ssh where nothing answers at the port
+    /// [default: auto, or what ~/.config/unglue/config.toml says]
+    #[arg(long, value_name = "TRANSPORT", value_enum)]
+    pub(crate) transport: Option<TransportArg>,
+    /// Give ssh this option (ssh -o); may be repeated. UNGLUE_SSH names another command than ssh
+    #[arg(long, value_name = "OPTION")]
+    pub(crate) ssh_option: Vec<OsString>,
+    /// The port of the server's own daemon, never ssh's [default: 7227]
     #[arg(short = 'P', long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) port: Option<u16>,
     /// Log in with this private key, and try no other [env: UNGLUE_IDENTITY; default: the ssh-agent's keys; id_ed25519,
@@ -34,4 +43,16 @@ pub(crate) struct ConnectionArgs {
     /// Add an unknown server without asking; a server whose key has changed is still refused
     #[arg(long)]
     pub(crate) accept_new: bool,
+}
+
+/// How a server is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum TransportArg {
+    /// TCP; ssh if there is no TCP connection.
+    Auto,
+    /// TCP to the server's daemon, with TLS.
+    Tcp,
+    /// The user's ssh: nothing needs to be installed on the other side.
+    Ssh,
 }

@@ -35,13 +35,16 @@ use crate::pystruct::StructCommand;
 const EXAMPLES: &str = "\
 Examples:
   unglue demo                              # try it on this machine
-  unglue serve                             # run a server on the other machine
-  unglue exec build.example uname -a
+  unglue exec build.example uname -a       # if `ssh build.example` works, this works
   unglue exec --detach build.example make  # prints an id for unglue attach, logs and wait
   unglue cp notes.txt build.example:
   unglue forward -L 8080:localhost:80 web.example
   unglue sync -a project/ build.example:project/
+  unglue serve                             # on the other machine, optional: faster than ssh
   unglue lab scene --all                   # why messages stick, on real sockets
+
+Without a server at the host's port, unglue runs your own ssh (--transport), with all of its
+configuration; UNGLUE_SSH names another command than ssh.
 
 -h lists the flags; --help and `unglue help COMMAND` add examples. UNGLUE_LOG=LEVEL writes a log
 to standard error: error, warn, info, debug or trace.

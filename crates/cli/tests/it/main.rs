@@ -23,6 +23,7 @@ mod repl;
 mod run;
 mod serve;
 mod signals;
+mod ssh;
 mod stdio;
 mod streams;
 mod terminal;

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
-use super::sys;
+use super::{getent, sys};
 
 /// A user of this machine, from whatever source the machine has (`getpwuid_r(3)`: files, LDAP, systemd …).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ impl Account {
     /// The user that this process acts as (its effective uid). `NotFound` if no source knows it.
     pub fn current() -> io::Result<Self> {
         let uid = rustix::process::geteuid().as_raw();
-        let entry = sys::passwd_entry(uid)?.ok_or_else(|| {
+        let entry = sys::passwd_entry(uid)?.or_else(|| getent::passwd_entry(uid)).ok_or_else(|| {
             let what = format!("no user has the number {uid}. Run as a user that `getent passwd {uid}` knows.");
             io::Error::new(io::ErrorKind::NotFound, what)
         })?;

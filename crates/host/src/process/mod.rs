@@ -31,6 +31,7 @@ mod account;
 mod command;
 mod detach;
 mod error;
+mod getent;
 mod input;
 mod job;
 mod keep;

@@ -1,6 +1,6 @@
 //! The input and output of a child process as one connection: an `ssh` client, or `unglue serve --stdio` itself.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -42,6 +42,7 @@ pub struct ChildProcess {
     input: Option<pipe::Sender>,
     output: pipe::Receiver,
     child: Option<Child>,
+    status: Option<ExitStatus>,
     /// Set once the output has ended and the process has not: when to stop waiting for that.
     waiting: Option<(Instant, Pin<Box<Sleep>>)>,
 }
@@ -59,7 +60,7 @@ impl ChildProcess {
         let (Some(input), Some(output)) = pipes else { return Err(io::Error::other("the child has no pipes")) };
         let input = Some(pipe::Sender::from_owned_fd(OwnedFd::from(input))?);
         let output = pipe::Receiver::from_owned_fd(OwnedFd::from(output))?;
-        Ok(ChildProcess { name, input, output, child: Some(child), waiting: None })
+        Ok(ChildProcess { name, input, output, child: Some(child), status: None, waiting: None })
     }
 
     /// Its process id.
@@ -67,12 +68,17 @@ impl ChildProcess {
         self.child.as_ref().map(Child::id)
     }
 
+    /// How it ended, once reading has come to its end.
+    pub fn exit_status(&self) -> Option<ExitStatus> {
+        self.status
+    }
+
     /// Its output has ended: that is an error if the process has failed.
     fn poll_exit(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             let Some(child) = self.child.as_mut() else { return Poll::Ready(Ok(())) };
             if let Some(status) = child.try_wait()? {
-                self.child = None;
+                (self.child, self.status) = (None, Some(status));
                 return Poll::Ready(match status.success() {
                     true => Ok(()),
                     false => Err(failed(&self.name, status)),
@@ -115,6 +121,26 @@ impl AsyncWrite for ChildProcess {
             }
             written => Poll::Ready(written),
         }
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = &mut *self;
+        let Some(input) = this.input.as_mut() else { return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())) };
+        match ready!(Pin::new(input).poll_write_vectored(cx, pieces)) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                ready!(this.poll_exit(cx))?;
+                Poll::Ready(Err(error))
+            }
+            written => Poll::Ready(written),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -8,7 +8,6 @@ use std::time::Duration;
 use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use unglue_proto::Blame;
 
 use crate::connect::Target;
 use crate::error::LinkError;
@@ -33,10 +32,7 @@ pub(crate) async fn open(target: &Target, limit: Duration) -> Result<TcpStream, 
         tune(&tcp).map_err(failed)?;
         Ok(tcp)
     };
-    timeout(limit, opening).await.unwrap_or_else(|_| {
-        let what = format!("the TCP connection with {target}");
-        Err(LinkError::TimedOut { what, limit, blame: Blame::System })
-    })
+    timeout(limit, opening).await.unwrap_or_else(|_| Err(LinkError::Unanswered { target: target.to_string(), limit }))
 }
 
 /// Tries one address after the other. The error is the last one's.

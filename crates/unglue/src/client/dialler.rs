@@ -6,7 +6,7 @@ use tokio::sync::{Mutex, oneshot};
 use unglue_identity::PublicKey;
 use unglue_link::auth::Credentials;
 use unglue_link::threads::on_thread;
-use unglue_link::{ConnectError, Connected, HostTrust, LOGIN_STEPS, Link, LinkConfig, LinkError};
+use unglue_link::{ConnectError, Connected, HostTrust, LOGIN_STEPS, Link, LinkConfig, LinkError, Reached};
 use unglue_proto::Fault;
 use unglue_proto::message::auth::Welcome;
 
@@ -37,7 +37,7 @@ impl Way {
     /// There is none, for the reason given.
     pub(super) async fn dial(&self) -> Result<Connected, Fault> {
         match self {
-            Way::Tcp(address, options) => Ok(dial(address, options).await?),
+            Way::Tcp(address, options) => Ok(dial(address, None, options).await?),
             Way::By(connector, user, config) => {
                 Ok(unglue_link::connect_over(connector.connect().await?, user.clone(), config)?)
             }
@@ -120,8 +120,12 @@ enum WelcomeState {
     Denied,
 }
 
-/// Connects, with the keys that there are, to a server that is known.
-pub(super) async fn dial(address: &Address, options: &ClientOptions) -> Result<Connected, ConnectError> {
+/// Connects, with the keys that there are, to a server that is known; on a TCP connection that was `reached`, if there is one.
+pub(super) async fn dial(
+    address: &Address,
+    reached: Option<Reached>,
+    options: &ClientOptions,
+) -> Result<Connected, ConnectError> {
     let search = options.search();
     // The agent's answer may take its time; finding files doesn't.
     let wrong = |error: unglue_identity::IdentityError| LinkError::from(error);
@@ -146,5 +150,8 @@ pub(super) async fn dial(address: &Address, options: &ClientOptions) -> Result<C
     let files = options.known_hosts_files().map_err(wrong)?;
     let (agreed, alias) = (options.agreed.clone(), options.ssh.host_key_alias.clone());
     let trust = HostTrust { files, accept_new: options.accept_new, agreed, alias };
-    unglue_link::connect(&address.target, &trust, &who, &options.link).await
+    match reached {
+        Some(reached) => unglue_link::connect_reached(reached, &trust, &who, &options.link).await,
+        None => unglue_link::connect(&address.target, &trust, &who, &options.link).await,
+    }
 }
