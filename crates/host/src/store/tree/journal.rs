@@ -31,6 +31,8 @@ pub(in crate::store) struct Journal {
     token: [u8; TOKEN],
     count: u32,
     noted: HashSet<Node>,
+    /// Everything is made in one directory with a temporary name.
+    staged: bool,
     longest: usize,
 }
 
@@ -52,24 +54,40 @@ impl Journal {
             token,
             count: 0,
             noted: HashSet::new(),
+            staged: false,
             longest: longest.min(255),
         })
     }
 
     /// A new name for a temporary file beside `name` in a directory.
     pub(super) fn name(&mut self, dirs: &Dirs, node: Node, name: &OsStr) -> Result<OsString, Errno> {
-        if self.noted.insert(node)
+        if !self.staged
+            && self.noted.insert(node)
             && let Some(record) = &mut self.record
         {
             let path = self.top.join(dirs.path(node, OsStr::new("")));
             record.append(path.as_os_str().as_bytes())?;
         }
+        Ok(self.next(name))
+    }
+
+    /// A new name beside `name` for a whole tree, in the directory of this path. Names in that tree need no notes of their own.
+    pub(super) fn beside(&mut self, parent: &Path, name: &OsStr) -> Result<OsString, Errno> {
+        if !std::mem::replace(&mut self.staged, true)
+            && let Some(record) = &mut self.record
+        {
+            record.append(parent.as_os_str().as_bytes())?;
+        }
+        Ok(self.next(name))
+    }
+
+    fn next(&mut self, name: &OsStr) -> OsString {
         self.count = self.count.wrapping_add(1);
         let mut random = [0; RANDOM];
         random[..TOKEN].copy_from_slice(&self.token);
         let digit = |shift: u32| temporary::ALPHABET[(self.count >> shift & 31) as usize];
         random[TOKEN..].copy_from_slice(&[digit(10), digit(5), digit(0)]);
-        Ok(temporary::named(name, self.longest, &random))
+        temporary::named(name, self.longest, &random)
     }
 }
 
