@@ -101,10 +101,10 @@ class OpenSsh:
         return usual if best.get(usual, math.inf) < 1.1 * best[fastest] else fastest
 
     @contextlib.contextmanager
-    def master(self, sockets: Path):
+    def master(self, sockets: Path, options=()):
         """A warm ControlMaster: gives the options that make ssh go through it."""
         path = sockets / "control"
-        holder = spawn(self.argv(options=["-M", "-S", str(path), "-N"]), stderr=self.directory / "master.log")
+        holder = spawn(self.argv(options=[*options, "-M", "-S", str(path), "-N"]), stderr=self.directory / "master.log")
         through = ["-S", str(path), "-o", "ControlMaster=no"]
         try:
             wait_until(path.exists, "ssh's ControlMaster", self.directory / "master.log")

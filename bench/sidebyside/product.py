@@ -43,6 +43,22 @@ class Unglue:
         """`unglue cp SOURCE HOST:DESTINATION`"""
         return self._argv("cp", str(source), f"{self.host}:{destination}")
 
+    def detach(self, *command) -> list:
+        """`unglue exec --detach HOST -- COMMAND…`, which prints the id"""
+        return self._argv("exec", "--detach", self.host, "--", *command)
+
+    def logs(self, job) -> list:
+        """`unglue logs HOST ID`"""
+        return self._argv("logs", self.host, job)
+
+    def signal(self, job, name) -> list:
+        """`unglue signal HOST ID NAME`"""
+        return self._argv("signal", self.host, job, name)
+
+    def run(self, *options) -> list:
+        """`unglue run HOST --file -`"""
+        return self._argv("run", *options, self.host, "--file", "-")
+
     def exec_with_input(self, *command) -> list:
         """`unglue exec -i HOST -- COMMAND…`"""
         return self._argv("exec", "-i", self.host, "--", *command)

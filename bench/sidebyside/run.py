@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from . import congestion, file, forward, latency, openssh, product, report, stream, tree
+from . import congestion, file, forward, latency, openssh, product, report, stream, tree, trips
 from .machine import Conditions
 from .processes import Failed, Runner
 
@@ -20,6 +20,7 @@ BENCHMARKS = {
     "stream": stream.measure,
     "file": file.measure,
     "forward": forward.measure,
+    "trips": trips.measure,
     "tree": tree.small,
     "tree-disk": tree.disk,
     "tree-unchanged": tree.unchanged,
@@ -107,7 +108,7 @@ def measure(names, asked):
 
 
 def samples(result) -> dict:
-    return {"bench": result.name, "seconds": {series.name: series.samples for series in result.series}}
+    return {"bench": result.name, result.unit: {series.name: series.samples for series in result.series}}
 
 
 @contextlib.contextmanager

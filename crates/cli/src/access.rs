@@ -1,11 +1,11 @@
 //! The way to a server: connecting, and what a person is asked on the way.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use unglue::identity::Passphrase;
-use unglue::identity::ssh_config::Checking;
+use unglue::identity::ssh_config::{Checking, Settings};
 use unglue::{Address, Client, ClientOptions, Code, ConnectError, Exec, Fault, UnknownHost};
 
 use crate::args::connection::ConnectionArgs;
@@ -19,6 +19,8 @@ use crate::patience::{Asked, within};
 /// Which server, which user and key, and which servers to trust.
 pub(crate) struct Access {
     pub(crate) address: Address,
+    /// The unix socket that it is reached by, in place of the network.
+    socket: Option<PathBuf>,
     options: ClientOptions,
     limit: Option<Duration>,
     asked: Asked,
@@ -31,7 +33,11 @@ impl Access {
     /// They contradict each other.
     pub(crate) fn new(host: &HostArg, flags: &ConnectionArgs) -> Result<Access, Complaint> {
         let mut address = host.address(flags.port).map_err(Complaint::new)?;
-        let ssh = configuration::apply(&mut address, flags.ssh_config.as_deref())?;
+        let socket = host.socket().map(Path::to_owned);
+        let ssh = match socket {
+            Some(_) => Settings::default(),
+            None => configuration::apply(&mut address, flags.ssh_config.as_deref())?,
+        };
         let asked = Asked::default();
         let asking = asked.clone();
         let ask = move |path: &Path| asking.ask(|| ask_passphrase(path));
@@ -47,7 +53,7 @@ impl Access {
             options.link.first_message = limit;
             options.link.welcome = limit;
         }
-        Ok(Access { address, options, limit, asked })
+        Ok(Access { address, socket, options, limit, asked })
     }
 
     /// The command with the variables that the ssh configuration sends (`SendEnv`).
@@ -68,7 +74,7 @@ impl Access {
             Ok(client)
         };
         within(limit, &self.asked, logged_in).await.unwrap_or_else(|| {
-            let (target, limit) = (&self.address.target, limit.as_secs_f64());
+            let (target, limit) = (self.target(), limit.as_secs_f64());
             let what = format!("connecting to {target} took longer than {limit} s");
             Err(Fault::system(Code::Unreachable, what)
                 .advise("check the address, the network and a firewall in between, or give --connect-timeout more"))
@@ -80,7 +86,18 @@ impl Access {
         self.options.ssh.checking != Checking::Strict
     }
 
+    /// The server, for messages.
+    fn target(&self) -> String {
+        match &self.socket {
+            Some(_) => self.address.target.host.clone(),
+            None => self.address.target.to_string(),
+        }
+    }
+
     async fn connect_at_leisure(&self) -> Result<Client, Fault> {
+        if let Some(socket) = &self.socket {
+            return Client::connect_unix(socket, self.address.user.clone(), &self.options).await;
+        }
         match Client::connect(&self.address, &self.options).await {
             Err(ConnectError::Unknown(unknown)) if self.may_ask() && self.asked.ask(|| agreed(&unknown)) => {
                 remember(&unknown);

@@ -54,6 +54,10 @@ fn main() -> ExitCode {
     if words.get(1).is_some_and(|word| word == "__supervise") {
         unglue::supervise_main();
     }
+    // `serve --stdio` starts it as the process that owns the user's state.
+    if words.get(1).is_some_and(|word| word == serve::resident::WORD) {
+        return serve::resident::main(&words[2..]);
+    }
     panics::report_in_one_line();
     let ended = panics::caught(|| match args::parse(words)? {
         Some(line) => run(line.command),

@@ -1,5 +1,8 @@
 //! `unglue serve`: a server in the foreground, from its announcement to its orderly end.
 
+pub(crate) mod resident;
+mod stdio;
+
 use std::path::PathBuf;
 use std::pin::pin;
 use std::process::ExitCode;
@@ -19,6 +22,9 @@ use crate::{log, runtime, standard, systemd};
 /// # Errors
 /// The server can't start.
 pub(crate) fn run(args: ServeArgs) -> Result<ExitCode, Complaint> {
+    if args.stdio {
+        return stdio::run(args);
+    }
     log::start_server_log(args.json)?;
     let json = args.json;
     runtime::run(async move {
@@ -45,8 +51,8 @@ fn options(args: ServeArgs) -> ServerOptions {
         .exec(args.allows(Allowed::Exec))
         .files(args.allows(Allowed::Files))
         .forward(args.allows(Allowed::Forward))
-        .gateway_ports(args.gateway_ports)
-        .listen(args.listen);
+        .gateway_ports(args.gateway_ports);
+    options.listen = args.listen;
     options.root = args.root.map(absolute);
     options.state = args.state.map(absolute);
     options.host_keys = args.host_key.into_iter().map(absolute).collect();
@@ -64,22 +70,27 @@ fn absolute(path: PathBuf) -> PathBuf {
 #[derive(Serialize)]
 struct Announcement {
     address: String,
-    fingerprint: String,
+    /// Of a server that listens on the network.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fingerprint: Option<String>,
 }
 
 /// Says where the server listens and which key it has. It accepts connections by now.
 fn announce(server: &Server, json: bool) {
-    let address = server.address().to_string();
-    let fingerprint = server.host_key().fingerprint().to_string();
-    let line = match json {
-        true => serde_json::to_string(&Announcement { address, fingerprint }).unwrap_or_default(),
-        false => format!("listening on {address} host-key {fingerprint}"),
+    let sockets = server.sockets().iter().map(|path| format!("unix:{}", path.display()));
+    let mut addresses = server.addresses().iter().map(ToString::to_string).chain(sockets);
+    let address = addresses.next().unwrap_or_default();
+    let fingerprint = server.host_key().map(|key| key.fingerprint().to_string());
+    let line = match (json, &fingerprint) {
+        (true, _) => serde_json::to_string(&Announcement { address, fingerprint }).unwrap_or_default(),
+        (false, Some(fingerprint)) => format!("listening on {address} host-key {fingerprint}"),
+        (false, None) => format!("listening on {address}"),
     };
     // A server whose starter doesn't listen, or whose announcement finds no room on a disk, serves all the same.
     if let Err(complaint) = standard::print(line + "\n") {
         tracing::warn!(event = "not_announced", why = %complaint);
     }
-    for address in server.addresses().iter().skip(1) {
+    for address in addresses {
         tracing::info!(event = "also_listening", %address);
     }
 }
@@ -89,13 +100,21 @@ const PARTING: Duration = Duration::from_secs(2);
 
 /// The first signal lets operations end, for a while; the second ends them. Commands' trees end with their supervisors, however
 /// this process ends.
+///
+/// A resident ends by itself, too.
 async fn until_ended(server: Server, mut signals: Signals) {
-    signals.next().await;
+    let ending = server.ending();
+    let mut ended = pin!(blocking("unglue-join", move || server.join()));
+    tokio::select! {
+        ended = &mut ended => return match ended {
+            Ok(()) => tracing::info!("ended"),
+            Err(error) => tracing::error!(%error, "the server ends: raise the limit of threads (ulimit -u)"),
+        },
+        _ = signals.next() => {}
+    }
     let grace = GO_AWAY_GRACE.as_secs();
     tracing::info!("stopping: operations under way have {grace} s to end; a second signal ends them at once");
-    let ending = server.ending();
     ending.leave();
-    let mut ended = pin!(blocking("unglue-join", move || server.join()));
     tokio::select! {
         _ = &mut ended => return tracing::info!("stopped"),
         _ = signals.next() => ending.end(),

@@ -75,6 +75,18 @@ const TABLE: &[Entry] = &[
     system(Errno::NODEV, "ENODEV", "no such device", ""),
     system(Errno::NXIO, "ENXIO", "no such device or address", ""),
     system(Errno::TIMEDOUT, "ETIMEDOUT", "timed out", "try again"),
+    system(
+        Errno::CONNREFUSED,
+        "ECONNREFUSED",
+        "no program listens there",
+        "check the address, and that the program runs",
+    ),
+    system(Errno::CONNRESET, "ECONNRESET", "the other end reset the connection", ""),
+    system(Errno::PIPE, "EPIPE", "the other end reads no more", ""),
+    system(Errno::HOSTUNREACH, "EHOSTUNREACH", "the host can't be reached", "check the address and the network"),
+    system(Errno::NETUNREACH, "ENETUNREACH", "the network can't be reached", "check the address and the network"),
+    user(Errno::ADDRINUSE, "EADDRINUSE", "another program uses the address", "choose another port"),
+    user(Errno::ADDRNOTAVAIL, "EADDRNOTAVAIL", "the address is not one of this machine", "choose one of its addresses"),
     system(Errno::NOTCONN, "ENOTCONN", "the file system's server is gone", "mount it again"),
     system(Errno::XDEV, "EXDEV", "it lies on another file system", ""),
     system(Errno::OPNOTSUPP, "EOPNOTSUPP", "this file system can't do that", ""),
@@ -91,8 +103,8 @@ pub(crate) fn lookup(errno: Errno) -> Option<&'static Entry> {
     TABLE.iter().find(|entry| entry.errno == errno)
 }
 
-/// The symbol of an error number that a file (`open(2)`, `rename(2)`) or the start of a process (`execve(2)`,
-/// `posix_spawn(3)`, `chdir(2)`) can give.
+/// The symbol of an error number that a file (`open(2)`, `rename(2)`), the start of a process (`execve(2)`,
+/// `posix_spawn(3)`, `chdir(2)`), or a socket (`connect(2)`, `bind(2)`) can give.
 ///
 /// ```
 /// assert_eq!(unglue_host::process::errno_name(2), Some("ENOENT"));

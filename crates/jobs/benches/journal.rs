@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::time::{ClockId, clock_gettime};
 use unglue_jobs::{Index, Journal, Record, Retention};
 use unglue_proto::Octets;
-use unglue_proto::message::exec::{Lease, Left, Outcome, Report, Stream, StreamEnd};
+use unglue_proto::message::exec::{Lease, Left, Outcome, Report, StreamEnd, StreamReport};
 use unglue_proto::message::{Tally, Time};
 
 /// As many as are remembered.
@@ -54,7 +54,8 @@ fn id(n: u64) -> String {
 /// The three records of a job.
 fn job(n: u64) -> [Record; 3] {
     let (user, id) = ("build".to_owned(), id(n));
-    let stream = |bytes| Stream { tally: Tally { bytes, blake3: "0123456789abcdef".repeat(4) }, end: StreamEnd::Eof };
+    let stream =
+        |bytes| StreamReport { tally: Tally { bytes, blake3: "0123456789abcdef".repeat(4) }, end: StreamEnd::Eof };
     let report = Report {
         stdout: Some(stream(10_000 + n)),
         stderr: Some(stream(0)),

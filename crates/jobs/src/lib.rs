@@ -31,7 +31,7 @@ mod warden;
 pub use claim::{Claim, Transfer};
 pub use job::{Hold, Job, Order, Snapshot, Turn};
 pub use journal::{Index, Journal, JournalError, Record, Retention};
-pub use owner::{Holder, Owned, Owner, SocketPath};
+pub use owner::{Holder, Owned, OwnedSocket, Owner, SocketPath};
 pub use registry::{Asking, Begun, Ended, InUse, Known, New, Registry};
 pub use start::{NotStarted, Started, Stdio, keep, start};
 pub use task::{Attachment, Event};

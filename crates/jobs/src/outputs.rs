@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use tokio::net::unix::pipe;
 use unglue_host::process::{LastCall, OutputPump, OutputSink, Pumped};
 use unglue_proto::life::Output;
-use unglue_proto::message::exec::Stream;
+use unglue_proto::message::exec::StreamReport;
 
 type Moving = Pin<Box<dyn Future<Output = (OutputPump, Pumped)> + Send>>;
 
@@ -15,7 +15,7 @@ type Moving = Pin<Box<dyn Future<Output = (OutputPump, Pumped)> + Send>>;
 pub(crate) struct Outputs {
     last_call: LastCall,
     moving: [Option<Moving>; 2],
-    ended: [Option<Stream>; 2],
+    ended: [Option<StreamReport>; 2],
     /// The pipes that are still held open; see [`OutputPump::run`].
     held: Vec<OutputPump>,
 }
@@ -77,7 +77,7 @@ impl Outputs {
     }
 
     /// What became of them.
-    pub(crate) fn into_streams(self) -> (Option<Stream>, Option<Stream>) {
+    pub(crate) fn into_streams(self) -> (Option<StreamReport>, Option<StreamReport>) {
         self.ended.into()
     }
 }

@@ -13,12 +13,16 @@ use std::io::{self, Read as _};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{CWD, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
+/// Connections that wait to be accepted.
+const BACKLOG: i32 = 128;
 /// The longest path of a unix socket (unix(7)), without the final NUL.
 const SOCKET_PATH: usize = 107;
 /// For how long a lock is tried for whose owner is dead: a child that it was just starting has the lock until it calls
@@ -139,6 +143,26 @@ impl Owner {
         SocketPath::new(&self.directory, self.handle.try_clone()?)
     }
 
+    /// Listens there, in place of an owner that has died. Only the owner's user can connect, since the socket has mode 0600 and the
+    /// directory 0700. No child inherits the socket.
+    ///
+    /// # Errors
+    /// The system refuses: the disk is full, or read-only.
+    pub fn listen(&self) -> io::Result<(UnixListener, OwnedSocket)> {
+        let path = self.socket_path()?;
+        match std::fs::remove_file(path.path()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+        // What is bound gets this mode from its beginning.
+        rustix::fs::fchmod(&socket, Mode::RUSR | Mode::WUSR)?;
+        rustix::net::bind(&socket, &SocketAddrUnix::new(path.path())?)?;
+        rustix::net::listen(&socket, BACKLOG)?;
+        Ok((UnixListener::from(socket), OwnedSocket(Some(path))))
+    }
+
     /// Where the owner of this state listens, for those who aren't the owner.
     ///
     /// # Errors
@@ -151,6 +175,20 @@ impl Owner {
             what: "naming the socket",
             source,
         })
+    }
+}
+
+/// The name of the socket that the owner listens on; dropped, it is removed. Drop it before the owner: the next one has the same
+/// name.
+#[derive(Debug)]
+pub struct OwnedSocket(Option<SocketPath>);
+
+impl Drop for OwnedSocket {
+    fn drop(&mut self) {
+        if let Some(path) = self.0.take() {
+            // What is left of it is replaced by the next owner.
+            let _ = std::fs::remove_file(path.path());
+        }
     }
 }
 

@@ -2,13 +2,15 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::io;
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use unglue_proto::message::exec::{Exec, Outcome, Report};
 use unglue_proto::message::{Time, jobs as wire};
 use unglue_proto::{Code, Fault};
@@ -17,13 +19,13 @@ use crate::claim::{Claim, Transfer};
 use crate::job::{Job, Order};
 use crate::journal::{Entry, Index, Journal, Record, Retention, shortened};
 use crate::listing::listed;
-use crate::owner::{Owned, Owner};
+use crate::owner::{Owned, OwnedSocket, Owner};
 use crate::request::digest;
 use crate::{clock, spools, warden};
 
 /// The longest id and the longest name, in bytes.
 const NAME: usize = 256;
-/// How often jobs that are too old are looked for.
+/// How often jobs that are too old, or too much, are looked for.
 const PRUNE: Duration = Duration::from_secs(600);
 
 /// What this server runs and has run. Clones share it.
@@ -35,8 +37,13 @@ pub struct Registry(Arc<Shared>);
 struct Shared {
     /// The journal, or why there is none.
     journal: Result<Journal, Fault>,
-    owner: Option<Owner>,
+    /// This process, as the owner of the state; not any more once it was released.
+    owner: Mutex<Option<Owner>>,
+    /// The directory of this machine, where this process owned the state.
+    owned: Option<PathBuf>,
     adopted: AtomicBool,
+    /// Becomes true when the state is released. Those who look after jobs hold a receiver until they have stopped.
+    released: watch::Sender<bool>,
     state: Mutex<State>,
 }
 
@@ -141,6 +148,12 @@ impl Registry {
         }
     }
 
+    /// A registry that owns no state and records nothing, for the reason given.
+    pub fn unowned(why: &str) -> Registry {
+        let fault = Fault::system(Code::NotRecorded, format!("the server can't record ids: {why}"));
+        Registry::of(Err(fault), None, Index::new(Retention::default()))
+    }
+
     /// A registry that records nothing.
     fn without(why: String, owner: Option<Owner>) -> Registry {
         tracing::error!(event = "no_journal", %why, "ids of commands are not recorded");
@@ -150,14 +163,76 @@ impl Registry {
 
     fn of(journal: Result<Journal, Fault>, owner: Option<Owner>, index: Index) -> Registry {
         let next = 1 + index.iter().filter_map(|entry| entry.job).max().unwrap_or(0);
-        let next = next.max(owner.as_ref().map_or(0, |owner| spools::next(owner.directory())));
+        let owned = owner.as_ref().map(|owner| owner.directory().to_owned());
+        let next = next.max(owned.as_deref().map_or(0, spools::next));
         let state = State { index, live: HashMap::new(), transfers: HashSet::new(), next, pruned: None };
-        Registry(Arc::new(Shared { journal, owner, adopted: AtomicBool::new(false), state: Mutex::new(state) }))
+        let (adopted, released) = (AtomicBool::new(false), watch::channel(false).0);
+        let (owner, state) = (Mutex::new(owner), Mutex::new(state));
+        Registry(Arc::new(Shared { journal, owner, owned, adopted, released, state }))
+    }
+
+    /// Listens where other processes of this user find the owner of the state; `None` if this process doesn't own it.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn listen(&self) -> io::Result<Option<(UnixListener, OwnedSocket)>> {
+        self.owner().as_ref().map(Owner::listen).transpose()
+    }
+
+    /// Whether anything is under way.
+    pub fn is_busy(&self) -> bool {
+        let state = self.lock();
+        !state.live.is_empty() || !state.transfers.is_empty()
+    }
+
+    /// Lets another process own the state, once this returns: nothing more is recorded here, no new command is taken, and the
+    /// other process finds those that have a keeper. The others go on to their end here, which the journal doesn't know.
+    pub async fn release(&self) {
+        {
+            // Nothing is recorded once this is set, and the lock is free.
+            let _state = self.lock();
+            self.0.released.send_replace(true);
+        }
+        self.0.released.closed().await;
+        let registry = self.clone();
+        let closing = move || {
+            registry.close_journal();
+            drop(registry.owner().take());
+        };
+        if let Err(error) = tokio::task::spawn_blocking(closing).await {
+            tracing::error!(event = "not_released", %error);
+        }
+    }
+
+    /// Tells those who look after a job to stop. Held until then.
+    pub(crate) fn released(&self) -> watch::Receiver<bool> {
+        self.0.released.subscribe()
+    }
+
+    fn is_released(&self) -> bool {
+        *self.0.released.borrow()
+    }
+
+    fn owner(&self) -> MutexGuard<'_, Option<Owner>> {
+        self.0.owner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn close_journal(&self) {
+        if let Ok(journal) = &self.0.journal
+            && let Err(error) = journal.clone().close()
+        {
+            tracing::warn!(event = "journal_not_closed", %error);
+        }
     }
 
     /// The journal's name; nothing without one.
     pub fn journal(&self) -> Option<&str> {
         self.0.journal.as_ref().ok().map(Journal::id)
+    }
+
+    /// Why nothing is recorded, if so.
+    pub fn unrecorded(&self) -> Option<Fault> {
+        self.0.journal.as_ref().err().cloned()
     }
 
     /// Looks after the jobs of an earlier server. Must be called within the runtime that will do it; the second call does nothing.
@@ -177,13 +252,15 @@ impl Registry {
             let (job, orders) = Job::new(key.id.clone(), lease, began, directory.clone());
             job.update(|snapshot| snapshot.pid = started.map(|(pid, _)| pid));
             self.lock().live.insert(key.clone(), job.clone());
-            let claim = Claim { registry: self.clone(), key, job: job.clone(), open: true, starting: false };
+            // Whether it started is for its keeper to say, and not for the end of this claim.
+            let claim = Claim { registry: self.clone(), key, job: job.clone(), open: true, starting: true };
             match directory {
                 Some(directory) => warden::find(directory, job, claim, orders),
                 None => claim.conclude(Report::of(Outcome::NotKnown(died_with_server(started)))),
             }
         }
         self.prune(&mut self.lock());
+        tokio::spawn(prune_from_time_to_time(Arc::downgrade(&self.0), self.released()));
     }
 
     /// Takes a request for a command: it is recorded before this returns.
@@ -196,6 +273,9 @@ impl Registry {
         let (digest, now) = (digest(exec), clock::now());
         let key = Key { user: asking.user.to_owned(), id: exec.id.clone() };
         let mut state = self.lock();
+        if self.is_released() {
+            return Err(handed_over());
+        }
         if state.transfers.contains(&key) {
             return Err(in_use("stands for a transfer that is under way"));
         }
@@ -270,6 +350,9 @@ impl Registry {
     }
 
     fn record(&self, record: &Record, needed: bool) -> Result<(), Fault> {
+        if self.is_released() {
+            return if needed { Err(handed_over()) } else { Ok(()) };
+        }
         let recorded = match &self.0.journal {
             Ok(journal) => journal
                 .append(record)
@@ -305,6 +388,9 @@ impl Registry {
     pub(crate) fn note(&self, state: &mut State, record: &Record) {
         let _ = self.record(record, false);
         state.index.apply(record);
+        if matches!(record, Record::Ended { .. }) && spools::are_too_large(&state.index) {
+            self.prune(state);
+        }
     }
 
     /// Takes an id for a transfer.
@@ -395,8 +481,7 @@ impl Registry {
     }
 
     fn directory(&self, number: u64) -> Option<PathBuf> {
-        let owner = self.0.owner.as_ref()?;
-        Some(spools::directory(owner.directory(), number))
+        Some(spools::directory(self.0.owned.as_deref()?, number))
     }
 
     /// Room for what the next job may print, in bytes.
@@ -412,7 +497,8 @@ impl Registry {
 impl Drop for Shared {
     /// The server has ended in order: nothing is missing in the journal.
     fn drop(&mut self) {
-        if let Ok(journal) = &self.journal
+        if !*self.released.borrow()
+            && let Ok(journal) = &self.journal
             && let Err(error) = journal.clone().close()
         {
             tracing::warn!(event = "journal_not_closed", %error);
@@ -440,6 +526,23 @@ impl Asking<'_> {
     }
 }
 
+/// Jobs grow old while nobody asks for anything.
+async fn prune_from_time_to_time(registry: Weak<Shared>, mut released: watch::Receiver<bool>) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(PRUNE) => {}
+            _ = released.wait_for(|released| *released) => return,
+        }
+        let Some(registry) = registry.upgrade().map(Registry) else { return };
+        registry.prune(&mut registry.lock());
+    }
+}
+
+fn handed_over() -> Fault {
+    Fault::system(Code::GoingAway, "the server has handed its jobs over to another one")
+        .advise("nothing ran: ask again, and the other one answers")
+}
+
 fn fits(what: &str, text: &str) -> Result<(), Fault> {
     if (1..=NAME).contains(&text.len()) {
         return Ok(());
@@ -459,7 +562,10 @@ fn no_such_job(text: &str) -> Fault {
 
 fn died_with_server(started: Option<(u32, Time)>) -> Fault {
     let what = match started {
-        Some((pid, _)) => format!("the command had started as process {pid}, and was killed when its server went down"),
+        Some((pid, _)) => format!(
+            "the command had started as process {pid} under an earlier server, and was killed if that went down; if it handed \
+             over instead, the command ran on for the client that had started it"
+        ),
         None => "the server went down while it started the command: if it started, it was killed then".to_owned(),
     };
     Fault::system(Code::Unknown, what).advise("how far it came is not known: look for what it has done")

@@ -38,9 +38,14 @@ pub(crate) fn remove(directory: PathBuf) {
     }
 }
 
+/// Whether ended jobs have printed more than is kept.
+pub(crate) fn are_too_large(index: &Index) -> bool {
+    index.printed() > ENDED
+}
+
 /// The ended jobs to forget so that the others fit: user, id, and number of the directory.
 pub(crate) fn surplus(index: &Index) -> Vec<(String, String, u64)> {
-    if index.printed() <= ENDED {
+    if !are_too_large(index) {
         return Vec::new();
     }
     let mut ended: Vec<&Entry> = index.iter().filter(|entry| entry.job.is_some() && entry.ended.is_some()).collect();

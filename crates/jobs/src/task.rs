@@ -11,7 +11,7 @@ use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
 use unglue_host::process::{self, InputEnd, InputSource, JobError, JobEvent, OutputSink, Pipes, feed};
 use unglue_proto::life::{Action, End, Life, Output};
-use unglue_proto::message::exec::{Exit, Report, Stream, StreamEnd};
+use unglue_proto::message::exec::{Exit, Report, StreamEnd, StreamReport};
 use unglue_proto::{Code, Fault, Meter, signal};
 
 use crate::claim::Claim;
@@ -101,8 +101,8 @@ impl Task {
             let input = pin!(fed(stdin, &mut meter));
             self.until_concluded(input).await
         };
-        let stdin =
-            has_stdin.then(|| Stream { tally: meter.tally(), end: self.stdin.take().unwrap_or(StreamEnd::Abandoned) });
+        let stdin = has_stdin
+            .then(|| StreamReport { tally: meter.tally(), end: self.stdin.take().unwrap_or(StreamEnd::Abandoned) });
         let (stdout, stderr) = self.outputs.into_streams();
         Report { stdout, stderr, stdin, descendants: end.descendants, ..Report::of(end.outcome) }
     }

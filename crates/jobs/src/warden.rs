@@ -1,8 +1,10 @@
 //! The task that looks after a job that has a keeper: it passes orders on to the keeper, and reports what the keeper says.
 //!
-//! The job needs neither this task nor this process: a later one finds it by its directory.
+//! The job needs neither this task nor this process: a later one finds it by its directory. So the task stops when the state
+//! is released.
 
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +15,7 @@ use unglue_proto::{Code, Fault};
 
 use crate::claim::Claim;
 use crate::job::{Job, Order, Turn};
+use crate::registry::Registry;
 
 /// How long to wait before a keeper that doesn't answer is looked for again.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -22,12 +25,30 @@ const RETRY: Duration = Duration::from_millis(10);
 
 /// Looks after a job that was just started.
 pub(crate) fn spawn(kept: Kept, job: Arc<Job>, claim: Claim, orders: mpsc::Receiver<Order>) {
-    tokio::spawn(Warden { job, claim, orders, turn: Turn::default(), fed: 0 }.attend(kept));
+    until_released(&claim.registry.clone(), Warden { job, claim, orders, turn: Turn::default(), fed: 0 }.attend(kept));
 }
 
 /// Looks for a job of an earlier server, and after it.
 pub(crate) fn find(directory: PathBuf, job: Arc<Job>, claim: Claim, orders: mpsc::Receiver<Order>) {
-    tokio::spawn(Warden { job, claim, orders, turn: Turn::default(), fed: 0 }.find(directory));
+    until_released(
+        &claim.registry.clone(),
+        Warden { job, claim, orders, turn: Turn::default(), fed: 0 }.find(directory),
+    );
+}
+
+fn until_released(registry: &Registry, looking_after: impl Future<Output = ()> + Send + 'static) {
+    let mut released = registry.released();
+    tokio::spawn(async move {
+        {
+            let mut looking_after = pin!(looking_after);
+            tokio::select! {
+                () = &mut looking_after => {}
+                _ = released.wait_for(|released| *released) => {}
+            }
+        }
+        // The keeper's connection is closed by now.
+        drop(released);
+    });
 }
 
 struct Warden {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::LabError;
 use crate::connection::Connection;
-use crate::server::{Service, Session, Settings, TcpServer};
+use crate::server::{ServedConnection, Service, Settings, TcpServer};
 use crate::stop::{Stop, Stopper, Woken, deadline};
 
 /// How many pieces may be under way in one direction; then the relay reads no more.
@@ -85,7 +85,7 @@ struct Forward {
 }
 
 impl Service for Forward {
-    fn serve(&self, session: &mut Session<'_>) -> Result<(), LabError> {
+    fn serve(&self, session: &mut ServedConnection<'_>) -> Result<(), LabError> {
         let patience = session.settings().idle;
         let there = Connection::connect(self.target, session.settings().patience)?;
         let there = there.under(patience, session.stop().clone());

@@ -12,6 +12,7 @@ use unglue_identity::{Certificate, Denial, Login, Principal, PrivateKey};
 use unglue_proto::limits::AUTH_MESSAGE;
 use unglue_proto::message::auth::{FromClient, Welcome};
 use unglue_proto::mux::Role;
+use unglue_proto::{Blame, Fault};
 
 use crate::admission::{Admission, Evicted, Place};
 use crate::auth::{self, Answer, Examiner, Gatekeeper, LoginError, Logins, Reconsiderations};
@@ -56,19 +57,20 @@ impl ServerTls {
     pub fn certificates(self, certificates: Vec<Certificate>) -> ServerTls {
         ServerTls { certificates: Arc::new(certificates), ..self }
     }
+}
 
-    /// The certificates, in the form in which they are sent, which together fit into a message.
-    fn shown(&self) -> Vec<String> {
-        let mut room = AUTH_MESSAGE / 2;
-        let lines = self.certificates.iter().map(Certificate::to_openssh);
-        lines.take_while(|line| room.checked_sub(line.len()).map(|left| room = left).is_some()).collect()
-    }
+/// The certificates, in the form in which they are sent, which together fit into a message.
+fn shown(certificates: &[Certificate]) -> Vec<String> {
+    let mut room = AUTH_MESSAGE / 2;
+    let lines = certificates.iter().map(Certificate::to_openssh);
+    lines.take_while(|line| room.checked_sub(line.len()).map(|left| room = left).is_some()).collect()
 }
 
 /// Turns connections into links. One for all connections of a server; cheap to clone.
 #[derive(Clone)]
 pub struct Acceptor {
-    tls: ServerTls,
+    /// Nothing where all connections authenticate by themselves.
+    tls: Option<ServerTls>,
     gatekeeper: Arc<dyn Gatekeeper>,
     admission: Admission,
     logins: Logins,
@@ -112,7 +114,13 @@ impl Acceptor {
     /// Shows this host key, asks this gatekeeper.
     pub fn new(tls: ServerTls, gatekeeper: Arc<dyn Gatekeeper>, config: LinkConfig) -> Acceptor {
         let (admission, logins, again) = Default::default();
-        Acceptor { tls, gatekeeper, admission, logins, again, config }
+        Acceptor { tls: Some(tls), gatekeeper, admission, logins, again, config }
+    }
+
+    /// Takes only connections that authenticate by themselves ([`Acceptor::accept_trusted`]). The gatekeeper writes the welcome.
+    pub fn trusting(gatekeeper: Arc<dyn Gatekeeper>, config: LinkConfig) -> Acceptor {
+        let (admission, logins, again) = Default::default();
+        Acceptor { tls: None, gatekeeper, admission, logins, again, config }
     }
 
     /// Where connections wait until they have authenticated.
@@ -153,6 +161,16 @@ impl Acceptor {
         }
     }
 
+    /// Tells a client why it isn't served, on a connection that authenticates by itself.
+    pub async fn refuse(
+        &self,
+        io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        peer: Peer,
+        fault: Fault,
+    ) -> Refusal {
+        self.part(Opening::new(Box::new(io), Wire::plain()), peer, LinkError::Refused { fault }).await
+    }
+
     /// Waits until a principal that was let in by this login may not stay any longer: its key was removed or has expired, or
     /// may do something else now. A file that can't be read is logged, and ends nothing.
     pub async fn expelled(&self, peer: Peer, login: Arc<Login>, principal: Arc<Principal>) -> Denial {
@@ -190,13 +208,17 @@ impl Acceptor {
 
     async fn admit(&self, tcp: TcpStream, peer: Peer, place: &Place) -> Result<Accepted, Refusal> {
         let refusal = |error| Refusal { peer, stage: "handshake", error };
+        let Some(ServerTls { tls, certificates }) = &self.tls else {
+            let what = "this server has no host key".to_owned();
+            return Err(refusal(LinkError::Tls { what, advice: "", blame: Blame::Us, source: None }));
+        };
         tcp::tune(&tcp).map_err(|error| refusal(error.into()))?;
-        let tls = tls::accept(self.tls.tls.clone()).map_err(refusal)?;
+        let tls = tls::accept(tls.clone()).map_err(refusal)?;
         let mut opening = Opening::new(Box::new(tcp), Wire::Tls(Box::new(tls)));
         let limit = self.config.handshake;
         let handshake = timeout(limit, opening.handshake(|| place.in_handshake())).await;
         handshake.unwrap_or_else(|_| Err(LinkError::late("the handshake", limit))).map_err(refusal)?;
-        match self.authenticate(&mut opening, peer, place).await {
+        match self.authenticate(&mut opening, peer, place, shown(certificates)).await {
             Ok((principal, login, unread)) => Ok(self.accepted(opening, unread, principal, Some(login))),
             Err(error) => Err(self.part(opening, peer, error).await),
         }
@@ -222,9 +244,10 @@ impl Acceptor {
         opening: &mut Opening,
         peer: Peer,
         place: &Place,
+        certificates: Vec<String>,
     ) -> Result<(Principal, Login, Vec<u8>), LinkError> {
         let exporter = tls::exporter(opening.tls()?)?;
-        let mut examiner = Examiner::new(self.gatekeeper.clone(), exporter, peer.ip(), self.tls.shown());
+        let mut examiner = Examiner::new(self.gatekeeper.clone(), exporter, peer.ip(), certificates);
         let mut inbox = opening::inbox();
         let (mut what, mut limit) = ("the first message", self.config.first_message);
         loop {

@@ -45,6 +45,6 @@ pub use config::LinkConfig;
 pub use connect::{ConnectError, Connected, Target, connect, connect_over};
 pub use error::LinkError;
 pub use link::{Driver, Held, Link, RecvStream, SendStream, StreamError, memory};
-pub use transport::{Peer, stdio};
+pub use transport::{BoxedIo, ChildProcess, Io, Peer, stdio};
 pub use trust::{HostTrust, UnknownHost};
 pub use unglue_proto::mux::{Memory, SharedMemory};

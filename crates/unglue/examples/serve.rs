@@ -14,7 +14,8 @@ fn main() -> Result<(), unglue::Fault> {
     options.state = arguments.get(1).map(Into::into);
     options.authorized_keys = arguments.get(2).map(Into::into);
     let server = Server::start(options)?;
-    println!("listening on {} host-key {}", server.address(), server.host_key().fingerprint());
+    let host_key = server.host_key().map(|key| key.fingerprint().to_string()).unwrap_or_default();
+    println!("listening on {} host-key {host_key}", server.address());
     server.join();
     Ok(())
 }

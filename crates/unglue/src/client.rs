@@ -1,24 +1,30 @@
 //! The client: a link to a server, and the operations on it.
 
+mod connector;
+mod dialler;
+
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{Mutex, oneshot};
 use unglue_host::store::{Facts, Sink, Source, Store, StoreError};
 use unglue_identity::{AskPassphrase, IdentitySearch, KnownHostsFiles, PublicKey, ssh_config};
-use unglue_link::auth::Credentials;
-use unglue_link::threads::on_thread;
-use unglue_link::{ConnectError, Connected, HostTrust, LOGIN_STEPS, Link, LinkConfig, LinkError, Target};
+use unglue_link::{ConnectError, Connected, Link, LinkConfig, Target};
 use unglue_proto::message::Tally;
 use unglue_proto::message::auth::Welcome;
 use unglue_proto::message::files::{Done, FileEntry, Verb};
 use unglue_proto::message::jobs::Entry;
 use unglue_proto::message::tree::Summary;
 use unglue_proto::{Code, Fault};
+
+pub use connector::{Connecting, Connector};
+use connector::{Spawning, UnixSocket};
+pub(crate) use dialler::Dialler;
+use dialler::{Connection, Way, dial};
 
 use crate::ops::exec::{self, Exec, Running};
 use crate::ops::files;
@@ -205,78 +211,9 @@ impl ClientOptions {
 /// A client of one server. Cheap to clone; the link closes when the last clone and the last operation are gone.
 #[derive(Clone)]
 pub struct Client {
-    link: Link,
+    connection: Connection,
     host_key: Option<PublicKey>,
-    welcome: Arc<Mutex<WelcomeState>>,
     dialler: Dialler,
-}
-
-/// Finds the link that there is, or makes another one; for commands that outlive their link.
-#[derive(Clone)]
-pub(crate) struct Dialler {
-    /// The latest connection.
-    current: Arc<Mutex<Connection>>,
-    /// Where to, and how; nothing where the caller made the connection.
-    target: Option<Arc<(Address, ClientOptions)>>,
-}
-
-#[derive(Clone)]
-struct Connection {
-    link: Link,
-    welcome: Arc<Mutex<WelcomeState>>,
-}
-
-impl Dialler {
-    /// The link; where it has ended, another one if `again`.
-    ///
-    /// # Errors
-    /// It has ended, and there is no other one.
-    pub(crate) async fn link(&self, again: bool) -> Result<Link, Fault> {
-        let mut current = self.current.lock().await;
-        let Some(ended) = current.link.is_ended() else { return Ok(current.link.clone()) };
-        let Some(target) = self.target.as_ref().filter(|_| again) else { return Err(ended.into()) };
-        let connected = dial(&target.0, &target.1).await?;
-        tokio::spawn(connected.driver);
-        let welcome = Arc::new(Mutex::new(WelcomeState::Awaited(connected.welcome)));
-        *current = Connection { link: connected.link, welcome };
-        Ok(current.link.clone())
-    }
-
-    /// Whether there may be another link once this one has ended.
-    pub(crate) fn can_dial(&self) -> bool {
-        self.target.is_some()
-    }
-
-    /// The journal of the server, as its welcome names it.
-    ///
-    /// # Errors
-    /// There was no welcome.
-    pub(crate) async fn journal(&self) -> Result<Option<String>, Fault> {
-        let connection = self.current.lock().await.clone();
-        connection.welcome().await.map(|welcome| welcome.journal)
-    }
-}
-
-impl Connection {
-    async fn welcome(&self) -> Result<Welcome, Fault> {
-        let mut state = self.welcome.lock().await;
-        if let WelcomeState::Awaited(receiver) = &mut *state {
-            *state = match receiver.await {
-                Ok(welcome) => WelcomeState::Came(welcome),
-                Err(_) => WelcomeState::Denied,
-            };
-        }
-        match &*state {
-            WelcomeState::Came(welcome) => Ok(welcome.clone()),
-            _ => Err(self.link.ended().await.into()),
-        }
-    }
-}
-
-enum WelcomeState {
-    Awaited(oneshot::Receiver<Welcome>),
-    Came(Welcome),
-    Denied,
 }
 
 impl Client {
@@ -289,7 +226,61 @@ impl Client {
     /// [`ConnectError::Unknown`] for a server that no file knows: ask a person, add it to the known hosts, call again.
     pub async fn connect(address: &Address, options: &ClientOptions) -> Result<Client, ConnectError> {
         let connected = dial(address, options).await?;
-        Ok(Client::over(connected, Some(Arc::new((address.clone(), options.clone())))))
+        Ok(Client::over(connected, Some(Way::Tcp(address.clone(), Box::new(options.clone())))))
+    }
+
+    /// Connects over a process that `command` describes, whose input and output lead to a server: `ssh HOST unglue serve
+    /// --stdio`. When the link is lost under a command that outlives it, the process is started again. Must be called within a
+    /// tokio runtime; returns without waiting for an answer, as [`Client::connect`].
+    ///
+    /// ```no_run
+    /// use std::process::Command;
+    /// use unglue::Client;
+    ///
+    /// # async fn example() -> Result<(), unglue::Fault> {
+    /// let ssh = || {
+    ///     let mut ssh = Command::new("ssh");
+    ///     ssh.args(["build.example", "unglue", "serve", "--stdio"]);
+    ///     ssh
+    /// };
+    /// let client = Client::connect_command(ssh, None, &Default::default()).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// The program can't be started. One that ends with a failure is an error of the link.
+    pub async fn connect_command(
+        command: impl Fn() -> Command + Send + Sync + 'static,
+        user: Option<String>,
+        options: &ClientOptions,
+    ) -> Result<Client, Fault> {
+        Client::connect_by(Spawning(command), user, options).await
+    }
+
+    /// Connects to a server that listens on a unix socket; it admits its own user and root. As [`Client::connect_command`].
+    ///
+    /// # Errors
+    /// There is no socket at `path`, or nobody listens there.
+    pub async fn connect_unix(
+        path: impl Into<PathBuf>,
+        user: Option<String>,
+        options: &ClientOptions,
+    ) -> Result<Client, Fault> {
+        Client::connect_by(UnixSocket(path.into()), user, options).await
+    }
+
+    /// Connects by connections that the caller makes, and that authenticate both ends by themselves. As
+    /// [`Client::connect_command`].
+    ///
+    /// # Errors
+    /// Those of the connector; or the user's name is too long for a message.
+    pub async fn connect_by(
+        connector: impl Connector + 'static,
+        user: Option<String>,
+        options: &ClientOptions,
+    ) -> Result<Client, Fault> {
+        let way = Way::By(Box::new(connector), user, options.link.clone());
+        Ok(Client::over(way.dial().await?, Some(way)))
     }
 
     /// A client over a connection that authenticates by itself: a unix socket, or the output and input of an `ssh` process
@@ -305,12 +296,10 @@ impl Client {
         Ok(Client::over(unglue_link::connect_over(io, user, &options.link)?, None))
     }
 
-    fn over(connected: Connected, target: Option<Arc<(Address, ClientOptions)>>) -> Client {
-        tokio::spawn(connected.driver);
-        let welcome = Arc::new(Mutex::new(WelcomeState::Awaited(connected.welcome)));
-        let current = Connection { link: connected.link.clone(), welcome: welcome.clone() };
-        let dialler = Dialler { current: Arc::new(Mutex::new(current)), target };
-        Client { link: connected.link, host_key: connected.host_key, welcome, dialler }
+    fn over(connected: Connected, way: Option<Way>) -> Client {
+        let (connection, host_key) = Connection::start(connected);
+        let dialler = Dialler::new(connection.clone(), way);
+        Client { connection, host_key, dialler }
     }
 
     /// What the server is and allows, once it has accepted the client's proof. Dropped, it can be called again.
@@ -318,7 +307,7 @@ impl Client {
     /// # Errors
     /// It did not, the link has ended, or no answer came within [`unglue_proto::limits::WELCOME`].
     pub async fn welcome(&self) -> Result<Welcome, Fault> {
-        Connection { link: self.link.clone(), welcome: self.welcome.clone() }.welcome().await
+        self.connection.welcome().await
     }
 
     /// The key that the server proved to have; `None` where the connection authenticates by itself.
@@ -332,7 +321,7 @@ impl Client {
     /// # Errors
     /// The link has ended.
     pub async fn ping(&self) -> Result<Duration, Fault> {
-        self.link.ping().await.map_err(Fault::from)
+        self.connection.link.ping().await.map_err(Fault::from)
     }
 
     /// Starts a command. Any number may run at once on one link.
@@ -345,7 +334,7 @@ impl Client {
     /// connects again by itself, and its outputs go on where they were. [`Running::link_state`] tells.
     pub async fn exec(&self, exec: &Exec) -> Result<Running, Fault> {
         match exec.kept() {
-            None => exec::start(&self.link, exec).await,
+            None => exec::start(&self.connection.link, exec).await,
             Some(lease) => job::start_kept(self.dialler.clone(), exec, lease).await,
         }
     }
@@ -364,7 +353,7 @@ impl Client {
     /// # Errors
     /// The link has ended, the server refused, or the one command isn't known.
     pub async fn jobs(&self, job: Option<&str>) -> Result<Vec<Entry>, Fault> {
-        job::list(&self.link, job).await
+        job::list(&self.connection.link, job).await
     }
 
     /// Sends a signal to the process group of a command that runs. Cancelled, it may have been sent or not.
@@ -372,7 +361,7 @@ impl Client {
     /// # Errors
     /// The link has ended, or there is no such command that runs.
     pub async fn signal(&self, job: &str, number: i32) -> Result<(), Fault> {
-        job::signal(&self.link, job, number).await
+        job::signal(&self.connection.link, job, number).await
     }
 
     /// Forgets a command that has ended, and what it printed. Its id can't be used again.
@@ -380,7 +369,7 @@ impl Client {
     /// # Errors
     /// The link has ended, there is no such command, or it has not ended.
     pub async fn remove(&self, job: &str) -> Result<(), Fault> {
-        job::remove(&self.link, job).await
+        job::remove(&self.connection.link, job).await
     }
 
     /// Forwards ports: connections to places that the server reaches, or to places that this machine reaches. Every listener is
@@ -405,7 +394,7 @@ impl Client {
         to: impl AsRef<OsStr>,
         options: TransferOptions,
     ) -> Result<Tally, Fault> {
-        transfer::put(&self.link, upload, to.as_ref(), options).await
+        transfer::put(&self.connection.link, upload, to.as_ref(), options).await
     }
 
     /// Copies a caller's own [`Source`] to the path `to` on the server, where a directory's path keeps `name`. Everything else is
@@ -449,7 +438,7 @@ impl Client {
         options: TransferOptions,
     ) -> Result<Tally, Fault> {
         let facts = source.facts();
-        transfer::put_source(&self.link, source, facts, name.as_ref(), to.as_ref(), options).await
+        transfer::put_source(&self.connection.link, source, facts, name.as_ref(), to.as_ref(), options).await
     }
 
     /// Copies the file `from` of the server into a caller's own [`Sink`]. `open` is called once, with what the server says of
@@ -464,7 +453,7 @@ impl Client {
         open: impl FnOnce(Facts) -> F,
         options: TransferOptions,
     ) -> Result<Tally, Fault> {
-        transfer::get_into(&self.link, from.as_ref(), open, options).await
+        transfer::get_into(&self.connection.link, from.as_ref(), open, options).await
     }
 
     /// Copies the file `from` of the server to where `download` says (a file of a store, a writer). Returns once it is there:
@@ -479,7 +468,7 @@ impl Client {
         download: Download<'_>,
         options: TransferOptions,
     ) -> Result<Tally, Fault> {
-        transfer::get(&self.link, from.as_ref(), download, options).await
+        transfer::get(&self.connection.link, from.as_ref(), download, options).await
     }
 
     /// Copies `sources` of a store, and everything in them, to the path `to` on the server. Returns when all that was not reported as a
@@ -495,7 +484,7 @@ impl Client {
         tree: &TreeMove,
         listener: TreeListener<'_>,
     ) -> Result<Summary, Fault> {
-        tree::push(&self.link, (store, sources), to.as_ref(), tree, listener).await
+        tree::push(&self.connection.link, (store, sources), to.as_ref(), tree, listener).await
     }
 
     /// Copies `sources` of the server, and everything in them, to the path `to` of a store. As [`push`](Self::push).
@@ -510,7 +499,7 @@ impl Client {
         tree: &TreeMove,
         listener: TreeListener<'_>,
     ) -> Result<Summary, Fault> {
-        tree::pull(&self.link, sources, (store, to.as_ref()), tree, listener).await
+        tree::pull(&self.connection.link, sources, (store, to.as_ref()), tree, listener).await
     }
 
     /// Looks at files of the server, or changes their names. `entry` is called with each entry that it lists.
@@ -518,44 +507,15 @@ impl Client {
     /// # Errors
     /// It was not done, or not all of it.
     pub async fn files(&self, verb: Verb, entry: impl FnMut(FileEntry) + Send) -> Result<Done, Fault> {
-        files::ask(&self.link, verb, entry).await
+        files::ask(&self.connection.link, verb, entry).await
     }
 
     pub(crate) fn link(&self) -> &Link {
-        &self.link
+        &self.connection.link
     }
 
     /// Waits until the link has ended, and returns how.
     pub async fn ended(&self) -> Fault {
-        self.link.ended().await.into()
+        self.connection.link.ended().await.into()
     }
-}
-
-/// Connects, with the keys that there are, to a server that is known.
-async fn dial(address: &Address, options: &ClientOptions) -> Result<Connected, ConnectError> {
-    let search = options.search();
-    // The agent's answer may take its time; finding files doesn't.
-    let wrong = |error: unglue_identity::IdentityError| LinkError::from(error);
-    let found = match search.agent.is_some() && search.file.is_none() {
-        true => on_thread("unglue-agent", move || search.find())
-            .await
-            .map_err(|error| LinkError::Thread { what: "keys were not looked for", source: Arc::new(error) })?,
-        false => search.find(),
-    };
-    let identities = found.map_err(wrong)?;
-    for identity in &identities {
-        let from = identity.describe();
-        let (kind, key) = (identity.public_key().kind(), identity.public_key().fingerprint());
-        tracing::debug!(target: LOGIN_STEPS, "a key to try: {kind} {key} of {from}");
-        tracing::debug!(event = "login_key", %key, from);
-    }
-    let who = Credentials {
-        user: address.user.clone(),
-        identities: identities.into_iter().map(Arc::new).collect(),
-        ask: options.ask_passphrase.clone(),
-    };
-    let files = options.known_hosts_files().map_err(wrong)?;
-    let (agreed, alias) = (options.agreed.clone(), options.ssh.host_key_alias.clone());
-    let trust = HostTrust { files, accept_new: options.accept_new, agreed, alias };
-    unglue_link::connect(&address.target, &trust, &who, &options.link).await
 }

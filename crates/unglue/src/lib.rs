@@ -16,6 +16,7 @@
 
 pub mod client;
 pub mod ops;
+pub mod owner;
 pub mod server;
 
 pub use client::{Address, Client, ClientOptions};
@@ -28,20 +29,22 @@ pub use ops::transfer::{Download, Moved, Progress, TransferOptions, Upload};
 pub use ops::tree::{TreeListener, TreeMove, TreeUpdate, relay};
 pub use server::{Ending, Server, ServerOptions, Service};
 
-pub use unglue_host::process::widen;
 pub use unglue_host::process::{SupervisorCommand, supervise_if_asked, supervise_main};
+pub use unglue_host::process::{close_stdout, leave_session, widen};
 pub use unglue_host::store::tree::{Moving, TreeEvent};
 pub use unglue_host::store::{Cause, Facts, Op, Partials, Problem, Sink, Source, Store, StoreError};
 pub use unglue_identity::AskPassphrase;
 pub use unglue_identity::{Denial, Forwarding, Passphrase, Policy, Principal, PublicKey};
 pub use unglue_link::auth::Gatekeeper;
 pub use unglue_link::{
-    ConnectError, HostTrust, LinkConfig, LinkError, Memory, Peer, SharedMemory, StreamError, Target, UnknownHost, stdio,
+    BoxedIo, ChildProcess, ConnectError, HostTrust, LinkConfig, LinkError, Memory, Peer, SharedMemory, StreamError,
+    Target, UnknownHost, stdio,
 };
 pub use unglue_proto::limits::GO_AWAY_GRACE;
 pub use unglue_proto::message::auth::Welcome;
 pub use unglue_proto::message::exec::{
-    Exit, Left, Outcome, OutputLimit, Report, Sent, Signalled, SpawnFailed, SpawnStep, Stream, StreamEnd, TimedOut,
+    Exit, Left, Outcome, OutputLimit, Report, Sent, Signalled, SpawnFailed, SpawnStep, StreamEnd, StreamReport,
+    TimedOut,
 };
 pub use unglue_proto::message::files;
 pub use unglue_proto::message::jobs::{Entry as JobEntry, State as JobState};

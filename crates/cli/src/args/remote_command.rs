@@ -4,19 +4,18 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 
-use clap::{ArgAction, Command};
+use clap::{ArgAction, Args as _, Command};
+
+use super::exec::ExecArgs;
 
 /// Puts `--` before the remote command, where the user didn't.
-pub(super) fn set_apart(words: Vec<OsString>, line: &Command) -> Vec<OsString> {
-    let exec = line.find_subcommand("exec").filter(|_| words.get(1).is_some_and(|word| word == "exec"));
-    match exec.and_then(|exec| place(&words, exec)) {
-        Some(at) => {
-            let mut words = words;
-            words.insert(at, "--".into());
-            words
-        }
-        None => words,
+pub(super) fn set_apart(mut words: Vec<OsString>) -> Vec<OsString> {
+    if words.get(1).is_some_and(|word| word == "exec")
+        && let Some(at) = place(&words, &ExecArgs::augment_args(Command::new("exec")))
+    {
+        words.insert(at, "--".into());
     }
+    words
 }
 
 /// The place of the remote command; `None` where it is marked already, or where there is none.
@@ -57,11 +56,10 @@ fn has_value(arg: &clap::Arg) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory as _;
 
     fn apart(line: &str) -> String {
         let words = line.split(' ').map(OsString::from).collect();
-        let words = set_apart(words, &super::super::CommandLine::command());
+        let words = set_apart(words);
         words.join(" ".as_ref()).into_string().expect("text")
     }
 

@@ -2,9 +2,12 @@
 
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::{ArgAction, Args, ValueEnum};
 use unglue::client::DEFAULT_PORT;
+
+use super::span::parse_timeout;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -13,18 +16,37 @@ Examples:
   unglue serve --root /srv/drop --allow files   # files below /srv/drop, and no commands
   unglue serve --listen 127.0.0.1:0 --json      # a free port, printed as JSON
   unglue serve --listen localhost:7300          # both 127.0.0.1 and ::1
+  unglue serve --listen unix:/run/user/1000/unglue.sock   # for this user and root, without keys
+  ssh build.example unglue serve --stdio        # what a client runs to use ssh
 
 The keys in ~/.ssh/authorized_keys may log in, as with ssh. --root confines files, not
-commands. After the first SIGTERM or SIGINT, running commands have 10 s to end; the second
-ends the server at once.";
+commands. After the first SIGTERM or SIGINT, running commands have 10 s to end. The second
+signal ends the server at once.";
 
-/// Run a server on this machine: commands and files for clients with an authorised key
+/// Run a server on this machine, for clients with an authorised key
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct ServeArgs {
-    /// The address and port to listen on; a name means all its addresses, and port 0 chooses a free port
-    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:7227", value_parser = parse_listen)]
-    pub(crate) listen: String,
+    /// The address and port to listen on; a name means all its addresses, and port 0 chooses a free port. Or unix:PATH, a
+    /// socket for this user and root. May be repeated
+    #[arg(
+        long,
+        value_name = "ADDR:PORT|unix:PATH",
+        default_value = "127.0.0.1:7227",
+        action = ArgAction::Append,
+        value_parser = parse_listen
+    )]
+    pub(crate) listen: Vec<String>,
+    /// Serve one client on standard input and output, which lead to this user already, as ssh does: no key is asked for.
+    /// With --root or --allow, commands can't outlive the connection
+    #[arg(
+        long,
+        conflicts_with_all = ["listen", "host_key", "authorized_keys", "revoked_keys", "permit_user_environment", "gateway_ports"]
+    )]
+    pub(crate) stdio: bool,
+    /// How long the process behind --stdio that looks after commands stays when none is left, nor a client [default: 5m]
+    #[arg(long, value_name = "DUR", requires = "stdio", value_parser = parse_timeout)]
+    pub(crate) linger: Option<Duration>,
     /// Keep all files below this directory [default: paths start at the home directory and may be absolute]
     #[arg(long, value_name = "DIR")]
     pub(crate) root: Option<PathBuf>,
@@ -34,7 +56,7 @@ pub(crate) struct ServeArgs {
     /// Let clients have this server listen on other addresses than loopback (-R '*:8080:…')
     #[arg(long)]
     pub(crate) gateway_ports: bool,
-    /// Where the server keeps its host key and its records of temporary files [default: ~/.local/state/unglue]
+    /// Where the server keeps its host key, its record of commands, and their outputs [default: ~/.local/state/unglue]
     #[arg(long, value_name = "DIR")]
     pub(crate) state: Option<PathBuf>,
     /// A host key, ed25519 or ECDSA; may be repeated [default: /etc/ssh/ssh_host_ed25519_key and ssh_host_ecdsa_key if they
@@ -71,20 +93,31 @@ impl ServeArgs {
     pub(crate) fn allows(&self, operation: Allowed) -> bool {
         self.allow.contains(&operation)
     }
+
+    /// Whether a client may do less than this user could.
+    pub(crate) fn is_restricted(&self) -> bool {
+        self.root.is_some() || !Allowed::value_variants().iter().all(|operation| self.allows(*operation))
+    }
 }
 
 /// Adds the default port to a plain address, which may have a zone.
 fn parse_listen(text: &str) -> Result<String, String> {
+    match text.strip_prefix("unix:") {
+        Some("") => return Err("unix: needs the path of a socket behind it".into()),
+        Some(_) => return Ok(text.into()),
+        None => {}
+    }
     let bare = text.strip_prefix('[').and_then(|bare| bare.strip_suffix(']')).unwrap_or(text);
     let (ip, zone) = bare.split_once('%').map_or((bare, ""), |(ip, zone)| (ip, zone));
     match (ip.parse::<IpAddr>(), text.rsplit_once(':').map(|(host, port)| (host, port.parse::<u16>()))) {
         (Ok(IpAddr::V6(_)), _) => Ok(format!("[{bare}]:{DEFAULT_PORT}")),
         (Ok(IpAddr::V4(ip)), _) if zone.is_empty() => Ok(format!("{ip}:{DEFAULT_PORT}")),
         (Err(_), Some((host, Ok(_)))) if !host.is_empty() => Ok(text.into()),
-        _ => {
-            Err("this is not an address; write it like 127.0.0.1:7227, 0.0.0.0:7227, [::]:7227 or [fe80::1%eth0]:7227"
-                .into())
-        }
+        _ => Err(
+            "this is not an address; write it like 127.0.0.1:7227, 0.0.0.0:7227, [::]:7227, [fe80::1%eth0]:7227 or \
+                 unix:/run/unglue.sock"
+                .into(),
+        ),
     }
 }
 
@@ -99,9 +132,10 @@ mod tests {
         assert_eq!(listen("0.0.0.0"), "0.0.0.0:7227");
         assert_eq!(listen("::"), "[::]:7227");
         assert_eq!(listen("localhost:1"), "localhost:1");
+        assert_eq!(listen("unix:/run/u"), "unix:/run/u");
         assert_eq!(listen("fe80::1%eth0"), "[fe80::1%eth0]:7227");
         assert_eq!(listen("[fe80::1%eth0]:1"), "[fe80::1%eth0]:1");
-        for text in ["", "localhost", ":1", "localhost:http", "1.2.3.4:65536"] {
+        for text in ["", "unix:", "localhost", ":1", "localhost:http", "1.2.3.4:65536"] {
             assert!(parse_listen(text).is_err(), "{text:?}");
         }
     }

@@ -1,6 +1,6 @@
 //! The first act: commands, each reply whole.
 
-use unglue::{Client, Collected, Exec, Exit, Outcome, Stream};
+use unglue::{Client, Collected, Exec, Exit, Outcome, StreamReport};
 
 use super::screen::{Screen, Tone, count, short};
 use super::{COMMANDS, Stopped};
@@ -57,7 +57,7 @@ fn ended(outcome: &Outcome) -> String {
 }
 
 /// What the sender says that it sent, beside what is in our hands.
-fn compared(name: &str, sent: Option<&Stream>, arrived: &[u8]) -> (Tone, String) {
+fn compared(name: &str, sent: Option<&StreamReport>, arrived: &[u8]) -> (Tone, String) {
     let digest = blake3::hash(arrived).to_hex().to_string();
     let (bytes, arrived_digest) = (arrived.len() as u64, short(&digest));
     match sent {

@@ -41,7 +41,7 @@ impl Stage {
 
     /// The server key's fingerprint.
     pub(super) fn fingerprint(&self) -> String {
-        self.server.host_key().fingerprint().to_string()
+        self.server.host_key().map(|key| key.fingerprint().to_string()).unwrap_or_default()
     }
 
     /// The temporary directory.
@@ -59,8 +59,8 @@ impl Stage {
         let address = self.server.address();
         let known_hosts = self.directory.path().join("known_hosts");
         let (host, port) = (address.ip().to_string(), address.port());
-        KnownHosts::append(&known_hosts, &host, port, self.server.host_key())
-            .map_err(|error| Complaint::new(error.to_string()))?;
+        let host_key = self.server.host_key().ok_or_else(|| Complaint::new("the server has no host key"))?;
+        KnownHosts::append(&known_hosts, &host, port, host_key).map_err(|error| Complaint::new(error.to_string()))?;
         let options =
             ClientOptions::default().identity(self.directory.path().join("client_key")).known_hosts(known_hosts);
         let connected = Client::connect(&Address { user: None, target: Target { host, port } }, &options).await;

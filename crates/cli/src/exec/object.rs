@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
-use unglue::{Exit, Left, Outcome, Report, Stream, StreamEnd};
+use unglue::{Exit, Left, Outcome, Report, StreamEnd, StreamReport};
 
 /// The whole object. Every field is always there; `null` means that it isn't known, or doesn't apply.
 #[derive(Debug, Serialize)]
@@ -25,6 +25,7 @@ pub(crate) struct Object<'a> {
 pub(crate) enum OutcomeObject<'a> {
     Exited { exited: u8 },
     Signalled { signalled: &'a str, core: bool },
+    NotKept { not_kept: Box<OutcomeObject<'a>> },
     Ended(&'a Exit),
     Other(&'a Outcome),
 }
@@ -125,13 +126,14 @@ impl<'a> From<&'a Outcome> for OutcomeObject<'a> {
             Outcome::Ended(Exit::Exited(code)) => OutcomeObject::Exited { exited: *code },
             Outcome::Ended(Exit::Signalled(by)) => OutcomeObject::Signalled { signalled: &by.signal, core: by.core },
             Outcome::Ended(exit) => OutcomeObject::Ended(exit),
+            Outcome::NotKept(before) => OutcomeObject::NotKept { not_kept: Box::new(OutcomeObject::from(&**before)) },
             outcome => OutcomeObject::Other(outcome),
         }
     }
 }
 
 impl<'a> OutputObject<'a> {
-    fn new(stream: &'a Stream, kept: Option<Kept>) -> OutputObject<'a> {
+    fn new(stream: &'a StreamReport, kept: Option<Kept>) -> OutputObject<'a> {
         let data_cut_at = kept.as_ref().filter(|kept| kept.cut).map(|kept| kept.cap);
         let data = kept.map(Kept::into_data);
         OutputObject { bytes: stream.tally.bytes, blake3: &stream.tally.blake3, end: &stream.end, data, data_cut_at }
@@ -174,7 +176,7 @@ mod tests {
 
     #[test]
     fn the_object_has_the_documented_form() {
-        let stream = |bytes| Stream { tally: Tally { bytes, blake3: "ab".into() }, end: StreamEnd::Eof };
+        let stream = |bytes| StreamReport { tally: Tally { bytes, blake3: "ab".into() }, end: StreamEnd::Eof };
         let report = Report {
             outcome: Outcome::exited(3),
             stdout: Some(stream(5)),

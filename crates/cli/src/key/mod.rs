@@ -117,7 +117,7 @@ fn file_comment(file: &KeyFile) -> Option<String> {
 }
 
 fn list(args: &ListArgs) -> Result<String, Complaint> {
-    let settings = match &args.host {
+    let settings = match args.host.as_ref().filter(|host| host.socket().is_none()) {
         Some(host) => {
             let mut address = host.address(None).map_err(Complaint::new)?;
             configuration::apply(&mut address, args.ssh_config.as_deref())?

@@ -17,6 +17,9 @@ use crate::{configuration, runtime};
 /// # Errors
 /// The server can't be reached, has another key, or is known by another key.
 pub(super) fn trust(args: &TrustArgs) -> Result<String, Complaint> {
+    if args.host.socket().is_some() {
+        return Err(Complaint::new("a unix socket has no host key: its server is admitted by its user; name a host"));
+    }
     let mut address = args.host.address(args.connection.port).map_err(Complaint::new)?;
     let ssh = configuration::apply(&mut address, args.connection.ssh_config.as_deref())?;
     let (target, options) = (address.target, ClientOptions::default().ssh(ssh));

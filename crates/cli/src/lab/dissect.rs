@@ -17,8 +17,8 @@ use crate::standard;
 /// Bytes of a message that are shown as text.
 const SHOWN: usize = 48;
 
-/// What was found, and where it is written.
-struct Report<W: Write> {
+/// The messages that were found, as they are written.
+struct Listing<W: Write> {
     out: W,
     json: bool,
     messages: u64,
@@ -44,25 +44,25 @@ pub(crate) fn run(args: &LabDissectArgs) -> Result<ExitCode, Complaint> {
         false => Box::new(File::open(&args.file).map_err(|error| failed(&error))?),
     };
     let out = standard::stdout();
-    let mut report = Report { out, json: args.json, messages: 0, spanning: 0, sharing: 0, bad: 0, failed: None };
+    let mut listing = Listing { out, json: args.json, messages: 0, spanning: 0, sharing: 0, bad: 0, failed: None };
     let (mut streams, mut dissector) = (Streams::new(), Dissector::new(framing));
     let read = follow(BufReader::with_capacity(1 << 16, input), &mut streams, |flows, event| {
         let (Event::Data { stream, .. } | Event::Lost { stream, .. }) = event;
-        dissector.take(event, flows[stream].whole, &mut |told| report.tell(flows, told));
+        dissector.take(event, flows[stream].whole, &mut |told| listing.tell(flows, told));
     });
     let flows = streams.flows().to_vec();
-    dissector.finish(&mut |told| report.tell(&flows, told));
+    dissector.finish(&mut |told| listing.tell(&flows, told));
     if let Err(error @ CaptureError::NotACapture { .. }) = &read {
         return Err(failed(error));
     }
-    report.summary(flows.len(), streams.tally());
-    let Report { mut out, bad, failed: broken, .. } = report;
+    listing.summary(flows.len(), streams.tally());
+    let Listing { mut out, bad, failed: broken, .. } = listing;
     standard::unless_enough(broken.map_or_else(|| out.flush(), Err))?;
     read.map_err(|error| failed(&error))?;
     Ok(if bad > 0 { ExitCode::from(1) } else { ExitCode::SUCCESS })
 }
 
-impl<W: Write> Report<W> {
+impl<W: Write> Listing<W> {
     fn tell(&mut self, flows: &[Flow], told: Told<'_>) {
         if self.failed.is_some() {
             return;
@@ -141,7 +141,7 @@ impl<W: Write> Report<W> {
 
     /// What it comes to, on standard error.
     fn summary(&self, flows: usize, tally: Tally) {
-        let Report { messages, spanning, sharing, .. } = self;
+        let Listing { messages, spanning, sharing, .. } = self;
         let Tally { repeated, early, lost, untracked } = tally;
         let mut said = format!("{messages} messages in {flows} streams: {spanning} span packets, {sharing} share one");
         for (count, what) in [(repeated, "segments came twice"), (early, "came early"), (lost, "bytes are missing")] {

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
-use unglue_lab::scenes::{Bar, Fact, Report};
+use unglue_lab::scenes::{Bar, Fact, SceneReport};
 
 use super::{columns, ruler};
 use crate::complaint::printable;
@@ -22,7 +22,7 @@ const WIDTH: usize = 96;
 ///
 /// # Errors
 /// The screen's.
-pub(super) fn draw(report: &Report, screen: &mut impl Write) -> io::Result<()> {
+pub(super) fn draw(report: &SceneReport, screen: &mut impl Write) -> io::Result<()> {
     writeln!(screen, "{TITLE}{}: {}{TITLE:#}\n", report.scene, report.title)?;
     for line in columns::lines(&report.calls) {
         writeln!(screen, "  {}", printable(&line))?;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 use unglue_lab::LabError;
-use unglue_lab::scenes::{ALL, Report, Scene};
+use unglue_lab::scenes::{ALL, Scene, SceneReport};
 
 use super::drawing;
 use crate::args::lab::LabSceneArgs;
@@ -15,7 +15,7 @@ use crate::standard;
 /// What came of a scene.
 enum Played {
     /// It was played, so often as was asked, with the same result each time.
-    Report(Box<Report>),
+    Report(Box<SceneReport>),
     /// This machine or this user can't.
     Skipped(String),
 }
@@ -84,12 +84,12 @@ fn play(scene: &Scene, times: u32) -> Result<Played, Complaint> {
     Ok(Played::Report(Box::new(first)))
 }
 
-fn result(report: &Report) -> String {
+fn result(report: &SceneReport) -> String {
     let value = serde_json::to_value(report).unwrap_or_default();
     format!("{} with the claims {}", value["result"], value["claims"])
 }
 
-fn check(report: &Report) -> Result<(), Complaint> {
+fn check(report: &SceneReport) -> Result<(), Complaint> {
     match report.claims.iter().find(|claim| !claim.holds) {
         None => Ok(()),
         Some(claim) => Err(Complaint::new(format!(

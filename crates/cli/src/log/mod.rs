@@ -34,6 +34,14 @@ pub(crate) fn start_server_log(json: bool) -> Result<(), Complaint> {
     Ok(())
 }
 
+/// Starts the log of a server whose standard error is its client's: from `warn` on, unless the variable says otherwise.
+///
+/// # Errors
+/// As [`start_server_log`].
+pub(crate) fn start_quiet_server_log(json: bool) -> Result<(), Complaint> {
+    start(level()?.unwrap_or(Level::WARN), json)
+}
+
 /// Starts a client's log, if the variable asks for one.
 ///
 /// # Errors

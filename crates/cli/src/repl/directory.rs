@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use unglue::{Exec, Outcome};
 
-use super::Session;
+use super::Repl;
 use super::reply::unless_lost;
 use crate::complaint::{Complaint, printable, say};
 use crate::exec::verdict;
@@ -67,7 +67,7 @@ impl Directory {
     }
 }
 
-impl Session {
+impl Repl {
     /// Asks the server where the conversation begins, for the prompt. A server that runs no commands has no answer.
     pub(super) async fn find_top(&mut self) -> Result<(), Complaint> {
         let asked = Exec::shell("printf '%s\\0%s' \"$(pwd -P)\" \"$(cd && pwd -P)\"");

@@ -8,13 +8,13 @@ use unglue::{Download, Fault, Tally, TransferOptions, Upload};
 
 use super::line::Word;
 use super::reply::unless_lost;
-use super::{Session, ended_by, local_files};
+use super::{Repl, ended_by, local_files};
 use crate::complaint::{Complaint, printable, say};
 use crate::progress::Bar;
 use crate::signals::{Signals, Wish};
 use crate::{local_store, standard};
 
-impl Session {
+impl Repl {
     /// Copies local files to the server: to the directory of the conversation, unless a destination is named.
     pub(super) async fn put(&mut self, files: Word, to: Option<Word>) -> Result<(), Complaint> {
         let files = match local_files::files(&files) {

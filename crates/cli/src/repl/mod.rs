@@ -38,7 +38,7 @@ pub(crate) fn run(args: &ReplArgs) -> Result<ExitCode, Complaint> {
         let typed =
             Typed::open(history).map_err(|error| Complaint::new(format!("standard input can't be read: {error}")))?;
         let host = args.host.to_string();
-        let mut session = Session { client, signals, host, directory: Directory::default(), left: false };
+        let mut session = Repl { client, signals, host, directory: Directory::default(), left: false };
         if typed.is_terminal() {
             session.find_top().await?;
         }
@@ -49,7 +49,7 @@ pub(crate) fn run(args: &ReplArgs) -> Result<ExitCode, Complaint> {
 }
 
 /// A conversation with one server.
-struct Session {
+struct Repl {
     client: Client,
     signals: Signals,
     host: String,
@@ -58,7 +58,7 @@ struct Session {
     left: bool,
 }
 
-impl Session {
+impl Repl {
     async fn converse(&mut self, mut typed: Typed) -> Result<(), Complaint> {
         while !self.left {
             typed.set_prompt(self.prompt());

@@ -5,7 +5,7 @@ use std::io;
 
 use unglue::{Exec, Fault, Outcome, Running};
 
-use super::{Session, ended_by};
+use super::{Repl, ended_by};
 use crate::complaint::{Complaint, say};
 use crate::exec::pump::{Destination, pump};
 use crate::exec::sink::Sink;
@@ -15,7 +15,7 @@ use crate::signals::{Signals, Wish};
 /// What the first, the second and every further Ctrl-C sends: SIGINT, SIGTERM, SIGKILL (signal(7)).
 const INTERRUPTS: [i32; 3] = [2, 15, 9];
 
-impl Session {
+impl Repl {
     /// Runs a line through the shell. Only the link's end is an error.
     pub(super) async fn reply(&mut self, text: OsString) -> Result<(), Complaint> {
         let exec = self.directory.enter(Exec::shell(text));

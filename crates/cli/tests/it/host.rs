@@ -162,7 +162,7 @@ impl Drop for Host {
 }
 
 /// The processes whose working directory is below this one.
-fn working_in(directory: &Path) -> Vec<Pid> {
+pub(super) fn working_in(directory: &Path) -> Vec<Pid> {
     let directory = directory.canonicalize().expect("it is there");
     let processes = fs::read_dir("/proc").expect("proc(5)").flatten();
     let works_there =

@@ -39,13 +39,15 @@ impl Account {
             name: OsString::from_vec(entry.name),
             uid,
             gid: entry.gid,
-            home: own_home(uid).unwrap_or_else(|| or(entry.home, "/").into()),
+            home: own_home().unwrap_or_else(|| or(entry.home, "/").into()),
             shell: or(entry.shell, "/bin/sh").into(),
         })
     }
 }
 
-fn own_home(uid: u32) -> Option<PathBuf> {
+/// The home directory that the environment names, if it belongs to this process's user.
+pub fn own_home() -> Option<PathBuf> {
+    let uid = rustix::process::geteuid().as_raw();
     let home = PathBuf::from(std::env::var_os("HOME")?);
     let metadata = std::fs::metadata(&home).ok()?;
     (home.is_absolute() && metadata.is_dir() && metadata.uid() == uid).then_some(home)

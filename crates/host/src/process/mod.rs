@@ -29,6 +29,7 @@
 
 mod account;
 mod command;
+mod detach;
 mod error;
 mod input;
 mod job;
@@ -44,8 +45,9 @@ mod sys;
 mod wire;
 
 pub use crate::errno::errno_name;
-pub use account::{Account, login_environment};
+pub use account::{Account, login_environment, own_home};
 pub use command::{Command, Descendants, Exit, Left, Status};
+pub use detach::{close_stdout, leave_session};
 pub use error::{JobError, SpawnError};
 pub use input::{InputEnd, InputSource, feed};
 pub use job::{Job, JobEvent, Pipes};

@@ -12,7 +12,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use tokio::net::unix::pipe;
 use tokio::sync::watch;
 use unglue_proto::Meter;
-use unglue_proto::message::exec::{Stream, StreamEnd};
+use unglue_proto::message::exec::{StreamEnd, StreamReport};
 
 use super::supervisors::widen;
 
@@ -70,7 +70,7 @@ pub struct OutputPump {
 #[derive(Debug)]
 pub struct Pumped {
     /// What was moved, and how it ended.
-    pub stream: Stream,
+    pub stream: StreamReport,
     /// Why reading it failed, if it did: what was moved isn't all.
     pub failure: Option<io::Error>,
 }
@@ -81,12 +81,15 @@ impl OutputPump {
         OutputPump { pipe: Some(pipe), last_call: last_call.listen() }
     }
 
-    /// Moves everything. The pipe is closed at the end, so that a process that prints on learns it; unless the output ends
-    /// as [`StreamEnd::HeldOpen`]: its holders would die of SIGPIPE before it is decided what becomes of them. Then it is
-    /// closed with the pump.
+    /// Moves everything. The pipe is closed at the end, so that a process that prints on learns it; unless the output
+    /// ends as [`StreamEnd::HeldOpen`]: its holders would die of SIGPIPE before it is decided what becomes of them.
+    /// Then it is closed with the pump. Cancelled, it may lose bytes that were read and that the sink has not taken.
     pub async fn run(&mut self, mut sink: impl OutputSink) -> Pumped {
         let Some(pipe) = &mut self.pipe else {
-            return Pumped { stream: Stream { tally: Meter::default().tally(), end: StreamEnd::Eof }, failure: None };
+            return Pumped {
+                stream: StreamReport { tally: Meter::default().tally(), end: StreamEnd::Eof },
+                failure: None,
+            };
         };
         let mut pass = Pass { pipe, sink: &mut sink, meter: Meter::default(), widened: false };
         let ended = pass.run(&mut self.last_call).await;
@@ -99,7 +102,7 @@ impl OutputPump {
             self.pipe = None;
         }
         sink.close(&end);
-        Pumped { stream: Stream { tally, end }, failure }
+        Pumped { stream: StreamReport { tally, end }, failure }
     }
 }
 

@@ -220,7 +220,16 @@ extern "C" fn on_child(_: c_int) {
 ///
 /// Callers run in a process that has just begun, with no code that uses one of them.
 pub(super) fn close_all_but(kept: BorrowedFd<'_>) -> io::Result<()> {
-    let kept = kept.as_raw_fd();
+    close_beyond(kept.as_raw_fd())
+}
+
+/// Closes every descriptor from 3 on. As [`close_all_but`].
+pub(super) fn close_all() -> io::Result<()> {
+    // Standard error isn't among them.
+    close_beyond(2)
+}
+
+fn close_beyond(kept: RawFd) -> io::Result<()> {
     let close_range = |first: RawFd, last: u32| {
         // SAFETY: nobody uses these descriptors, see above.
         first as u32 > last || unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) } == 0

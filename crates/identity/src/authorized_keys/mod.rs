@@ -195,7 +195,7 @@ pub enum Denied {
         authority: Fingerprint,
     },
     /// No line bears the key.
-    #[error("{} does not list the key {key} ({malformed} malformed lines skipped). Add its .pub line to admit it", .path.display())]
+    #[error("{} does not list the key {key}{}. Add its .pub line to admit it", .path.display(), skipped(*.malformed))]
     NotListed {
         /// The file.
         path: PathBuf,
@@ -204,6 +204,15 @@ pub enum Denied {
         /// How many lines were malformed.
         malformed: usize,
     },
+}
+
+/// The malformed lines, where there are some: one of them may be the one that is missed.
+fn skipped(malformed: usize) -> String {
+    match malformed {
+        0 => String::new(),
+        1 => " (1 malformed line skipped)".into(),
+        lines => format!(" ({lines} malformed lines skipped)"),
+    }
 }
 
 impl Denied {

@@ -8,7 +8,7 @@ use super::exchange::serve_commands;
 use super::measured::{self, Measure};
 use crate::LabError;
 use crate::connection::Connection;
-use crate::server::{Service, Session};
+use crate::server::{ServedConnection, Service};
 use crate::shell::Shell;
 
 /// What the client sends between the length and the reply.
@@ -21,7 +21,7 @@ const DIGITS: usize = 20;
 pub struct Ack(pub Shell);
 
 impl Service for Ack {
-    fn serve(&self, session: &mut Session<'_>) -> Result<(), LabError> {
+    fn serve(&self, session: &mut ServedConnection<'_>) -> Result<(), LabError> {
         serve_commands(session, &self.0, |connection, printed| {
             let reply = printed.either();
             connection.send_all(reply.len().to_string().as_bytes(), "a reply's length")?;

@@ -9,7 +9,7 @@ use super::RECV;
 use crate::LabError;
 use crate::coding::Coding;
 use crate::connection::Connection;
-use crate::server::{Event, Session};
+use crate::server::{Event, ServedConnection};
 use crate::shell::{Printed, Shell};
 
 /// How long a client waits for the server's close, to see whether bytes come behind the last reply.
@@ -17,7 +17,7 @@ const PARTING: Duration = Duration::from_secs(1);
 
 /// A server's half over TCP: each `recv` is a command, which is run, and its reply is sent in the dialect's way.
 pub(super) fn serve_commands(
-    session: &mut Session<'_>,
+    session: &mut ServedConnection<'_>,
     shell: &Shell,
     send: impl Fn(&mut Connection, &Printed) -> Result<(), LabError>,
 ) -> Result<(), LabError> {

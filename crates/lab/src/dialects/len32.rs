@@ -10,7 +10,7 @@ use super::exchange::{length_of, serve_commands};
 use super::measured::{self, Measure};
 use crate::LabError;
 use crate::connection::Connection;
-use crate::server::{Service, Session};
+use crate::server::{ServedConnection, Service};
 use crate::shell::Shell;
 
 /// The server's half.
@@ -18,7 +18,7 @@ use crate::shell::Shell;
 pub struct Len32(pub Shell);
 
 impl Service for Len32 {
-    fn serve(&self, session: &mut Session<'_>) -> Result<(), LabError> {
+    fn serve(&self, session: &mut ServedConnection<'_>) -> Result<(), LabError> {
         serve_commands(session, &self.0, |connection, printed| {
             let reply = printed.either();
             connection.send_all(&pack(reply.len())?, "a reply's length")?;

@@ -12,7 +12,7 @@ use super::{Asks, RECV, Reply};
 use crate::LabError;
 use crate::coding::{Coding, Decoding};
 use crate::connection::Connection;
-use crate::server::{Service, Session};
+use crate::server::{ServedConnection, Service};
 use crate::shell::Shell;
 
 /// The server's half.
@@ -20,7 +20,7 @@ use crate::shell::Shell;
 pub struct Raw(pub Shell);
 
 impl Service for Raw {
-    fn serve(&self, session: &mut Session<'_>) -> Result<(), LabError> {
+    fn serve(&self, session: &mut ServedConnection<'_>) -> Result<(), LabError> {
         serve_commands(session, &self.0, |connection, printed| {
             connection.send_all(&printed.stderr, "a reply")?;
             connection.send_all(&printed.stdout, "a reply")

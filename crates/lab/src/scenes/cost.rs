@@ -17,7 +17,7 @@ use crate::dialects::ack::{self, Ack};
 use crate::dialects::len32::{self, Len32};
 use crate::record::Recording;
 use crate::relay::Relay;
-use crate::server::{Service, Session, Settings, TcpServer};
+use crate::server::{ServedConnection, Service, Settings, TcpServer};
 use crate::shell::Shell;
 
 /// The line's delay in each direction.
@@ -162,7 +162,7 @@ fn asked_ahead(mut connection: Connection) -> Result<Asked, LabError> {
 }
 
 /// A server whose commands and replies are frames.
-fn framed(session: &mut Session<'_>) -> Result<(), LabError> {
+fn framed(session: &mut ServedConnection<'_>) -> Result<(), LabError> {
     let shell = Shell::default();
     let mut deframer = Deframer::new(Framing::u32be().max(4096));
     let mut buffer = [0; 4096];

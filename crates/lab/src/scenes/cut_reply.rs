@@ -120,7 +120,7 @@ fn enact_before(script: &Script, recording: Option<&Recording>) -> Result<CutRep
     let service = Raw(Shell { longest: PATIENCE, ..Shell::within(&script.directory) });
     thread::scope(|scope| {
         scope.spawn(move || {
-            let watch = Gate { ran: Mutex::new(ran), gate: Mutex::new(gate), recording };
+            let watch = AfterReply { ran: Mutex::new(ran), gate: Mutex::new(gate), recording };
             server.run(&service, &|_, event| watch.pass(event))
         });
         let client = Client::connect(address, PATIENCE, Coding::Utf8);
@@ -140,13 +140,13 @@ struct Ran {
 }
 
 /// Where the server waits after each reply, until the client has taken something for it.
-struct Gate<'r> {
+struct AfterReply<'r> {
     ran: Mutex<Sender<Ran>>,
     gate: Mutex<Receiver<()>>,
     recording: Option<&'r Recording>,
 }
 
-impl Gate<'_> {
+impl AfterReply<'_> {
     fn pass(&self, event: &Event<'_>) {
         if let Event::Ran { command, stderr, stdout } = event {
             let ran = Ran { command: command.len() as u64, reply: stderr + stdout };

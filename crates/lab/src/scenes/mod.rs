@@ -1,6 +1,6 @@
 //! Scenes: small plays that show where messages go, on real sockets.
 //!
-//! A scene yields a [`Report`]. Its `result` is what the network guarantees, so it is the same in every run, at any load: scenes wait
+//! A scene yields a [`SceneReport`]. Its `result` is what the network guarantees, so it is the same in every run, at any load: scenes wait
 //! for facts (the receive queue's length, a counter of the kernel), never for a time. What may differ is in `measured`.
 //!
 //! ```
@@ -28,7 +28,7 @@ mod udp_truncate;
 mod utf8_cut;
 
 use crate::LabError;
-pub use report::{Bar, Claim, Fact, Report};
+pub use report::{Bar, Claim, Fact, SceneReport};
 use stage::Stage;
 
 /// A scene: what it is called and about, and how it is played.
@@ -72,7 +72,7 @@ impl Scene {
     ///
     /// # Errors
     /// [`LabError::Unavailable`] if this machine or this user can't; anything else is a failure of the machine's.
-    pub fn play(&self) -> Result<Report, LabError> {
+    pub fn play(&self) -> Result<SceneReport, LabError> {
         let mut stage = Stage::default();
         (self.play)(&mut stage)?;
         Ok(stage.report(self))

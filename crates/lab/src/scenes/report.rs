@@ -8,7 +8,7 @@ use crate::record::{Call, Flow};
 
 /// All there is to tell of one play.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Report {
+pub struct SceneReport {
     /// The scene's name.
     pub scene: &'static str,
     /// What happens in it.
@@ -34,7 +34,7 @@ pub struct Report {
     pub fix: &'static str,
 }
 
-impl Report {
+impl SceneReport {
     /// Whether everything is as the scene says.
     pub fn holds(&self) -> bool {
         self.claims.iter().all(|claim| claim.holds)

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::Scene;
-use super::report::{Bar, Claim, Fact, Report};
+use super::report::{Bar, Claim, Fact, SceneReport};
 use crate::LabError;
 use crate::record::{Excerpt, Flow, Recording};
 
@@ -52,10 +52,10 @@ impl Stage {
         self.claims.push(Claim { says, holds });
     }
 
-    pub(super) fn report(self, scene: &Scene) -> Report {
+    pub(super) fn report(self, scene: &Scene) -> SceneReport {
         let calls = self.recording.taken();
         let flows = self.ways.iter().map(|&(from, to)| Flow::among(&calls, from, to)).collect();
-        Report {
+        SceneReport {
             scene: scene.name,
             title: scene.title,
             calls,

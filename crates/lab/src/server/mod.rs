@@ -6,11 +6,11 @@
 //!
 //! ```
 //! use std::io::Write as _;
-//! use unglue_lab::server::{Session, Settings, TcpServer};
+//! use unglue_lab::server::{ServedConnection, Settings, TcpServer};
 //! use unglue_lab::LabError;
 //!
 //! /// Sends everything back.
-//! fn echo(session: &mut Session<'_>) -> Result<(), LabError> {
+//! fn echo(session: &mut ServedConnection<'_>) -> Result<(), LabError> {
 //!     let mut buffer = vec![0; session.settings().packet];
 //!     loop {
 //!         match session.recv_command(&mut buffer)? {
@@ -215,17 +215,17 @@ pub trait Service: Send + Sync {
     ///
     /// # Errors
     /// The client broke the dialect's rules, or its connection broke. The connection is closed; the server goes on.
-    fn serve(&self, session: &mut Session<'_>) -> Result<(), LabError>;
+    fn serve(&self, session: &mut ServedConnection<'_>) -> Result<(), LabError>;
 }
 
-impl<F: Fn(&mut Session<'_>) -> Result<(), LabError> + Send + Sync> Service for F {
-    fn serve(&self, session: &mut Session<'_>) -> Result<(), LabError> {
+impl<F: Fn(&mut ServedConnection<'_>) -> Result<(), LabError> + Send + Sync> Service for F {
+    fn serve(&self, session: &mut ServedConnection<'_>) -> Result<(), LabError> {
         self(session)
     }
 }
 
 /// One client's connection, while it is served.
-pub struct Session<'a> {
+pub struct ServedConnection<'a> {
     /// The connection.
     pub connection: Connection,
     settings: &'a Settings,
@@ -233,13 +233,13 @@ pub struct Session<'a> {
     tell: Told<'a>,
 }
 
-impl fmt::Debug for Session<'_> {
+impl fmt::Debug for ServedConnection<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Session").field("connection", &self.connection).finish_non_exhaustive()
+        f.debug_struct("ServedConnection").field("connection", &self.connection).finish_non_exhaustive()
     }
 }
 
-impl Session<'_> {
+impl ServedConnection<'_> {
     /// What the server is set up with.
     pub fn settings(&self) -> &Settings {
         self.settings

@@ -12,7 +12,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags};
 use socket2::{Protocol, Socket, Type};
 
-use super::{Event, Service, Session, Settings, Watch};
+use super::{Event, ServedConnection, Service, Settings, Watch};
 use crate::LabError;
 use crate::connection::Connection;
 use crate::stop::{self, Stop, Stopper, Woken, deadline};
@@ -156,7 +156,7 @@ impl ListeningTcpServer {
         let connection = Connection::accepted(stream, peer, self.settings.patience, self.stop.clone());
         let connection = connection.map_err(LabError::io("set up a connection"))?;
         tell(&Event::Connected);
-        service.serve(&mut Session { connection, settings: &self.settings, stop: &self.stop, tell: &tell })
+        service.serve(&mut ServedConnection { connection, settings: &self.settings, stop: &self.stop, tell: &tell })
     }
 
     /// Accepts and handles clients, each on a thread of its own, until the server is shut down. A client's failure ends its

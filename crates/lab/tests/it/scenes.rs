@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use unglue_lab::LabError;
-use unglue_lab::scenes::{self, Report};
+use unglue_lab::scenes::{self, SceneReport};
 
 use crate::site::within;
 
@@ -15,9 +15,9 @@ fn plays() -> u32 {
 }
 
 /// Plays a scene so often; `None` if this machine or this user can't.
-fn play(name: &str, times: u32) -> Option<Report> {
+fn play(name: &str, times: u32) -> Option<SceneReport> {
     let scene = scenes::find(name).expect("a scene");
-    let mut first: Option<Report> = None;
+    let mut first: Option<SceneReport> = None;
     for time in 1..=times {
         let report = match scene.play() {
             Ok(report) => report,

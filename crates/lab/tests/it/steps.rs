@@ -10,7 +10,8 @@ use unglue_lab::LabError;
 use unglue_lab::connection::Connection;
 use unglue_lab::dialects::header::{Commands, Header};
 use unglue_lab::server::{
-    Datagram, DatagramService, Event, Family, ReceivingUdpServer, Session, Settings, TcpServer, UdpServer, Watch,
+    Datagram, DatagramService, Event, Family, ReceivingUdpServer, ServedConnection, Settings, TcpServer, UdpServer,
+    Watch,
 };
 
 use crate::served::PATIENCE;
@@ -23,7 +24,7 @@ fn loopback() -> SocketAddr {
 fn nothing(_: SocketAddr, _: &Event<'_>) {}
 
 /// Says how many bytes one `recv` gave, and leaves.
-fn count(session: &mut Session<'_>) -> Result<(), LabError> {
+fn count(session: &mut ServedConnection<'_>) -> Result<(), LabError> {
     let mut buffer = vec![0; session.settings().packet];
     let n = session.recv_command(&mut buffer)?;
     session.connection.send_all(n.to_string().as_bytes(), "a count")
@@ -219,7 +220,7 @@ fn a_service_that_panics_ends_its_own_client_only() {
         let (address, stopper) = (server.address(), server.stopper());
         let panics = AtomicUsize::new(0);
         let told = AtomicUsize::new(0);
-        let service = |session: &mut Session<'_>| match panics.fetch_add(1, Ordering::Relaxed) {
+        let service = |session: &mut ServedConnection<'_>| match panics.fetch_add(1, Ordering::Relaxed) {
             0..3 => panic!("on purpose"),
             _ => count(session),
         };

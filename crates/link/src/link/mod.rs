@@ -152,6 +152,16 @@ impl State {
         }
     }
 
+    /// Why a stream was reset. An end that closes the link for a reason resets its streams first, and the reason says more.
+    fn reset_with(&self, code: Code) -> StreamError {
+        match &self.reason {
+            Some(reason) if code == Code::Cancelled => {
+                StreamError::Lost(LinkError::ClosedByPeer { reason: Some(reason.clone()) })
+            }
+            _ => StreamError::Reset(code),
+        }
+    }
+
     /// Control streams wait to be accepted; data streams wait for the control message that names them.
     fn accept(&mut self, id: StreamId) {
         if id.direction() == Direction::Bidirectional {

@@ -81,7 +81,7 @@ impl SendStream {
         if let Some(error) = &state.lost {
             return Poll::Ready(Err(StreamError::Lost(error.clone())));
         }
-        *data = state.mux.write(self.id, std::mem::take(data)).map_err(StreamError::Reset)?;
+        *data = state.mux.write(self.id, std::mem::take(data)).map_err(|code| state.reset_with(code))?;
         let driver = state.driver.take();
         if !data.is_empty() {
             state.wakers.entry(self.id).or_default().writer = Some(cx.waker().clone());
@@ -179,7 +179,7 @@ impl RecvStream {
             }
             Read::Reset(code) => {
                 self.done = true;
-                Err(StreamError::Reset(code))
+                Err(state.reset_with(code))
             }
             Read::Blocked => match &state.lost {
                 Some(error) => Err(StreamError::Lost(error.clone())),

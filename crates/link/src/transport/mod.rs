@@ -1,6 +1,7 @@
 //! What carries a link's bytes, in order and both ways: TCP with TLS, a unix socket, the input and output of a process, or
 //! memory. All of them share the driver; only how they are opened and who authenticates differs.
 
+mod process;
 mod stdio;
 pub(crate) mod tcp;
 pub(crate) mod tls;
@@ -11,15 +12,16 @@ use std::net::{IpAddr, SocketAddr};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
+pub use process::ChildProcess;
 pub use stdio::stdio;
 
 /// A connection, whatever it is made of. Calling it through a pointer costs nothing beside the system call behind it.
-pub(crate) trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
+pub trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Io for T {}
 
 /// A connection of any kind.
-pub(crate) type BoxedIo = Box<dyn Io>;
+pub type BoxedIo = Box<dyn Io>;
 
 /// Where a connection comes from, for the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,9 +9,9 @@ use unglue_link::{Acceptor, Link, LinkConfig, Memory, Peer, ServerTls, StreamErr
 use unglue_proto::message::auth::Welcome;
 use unglue_proto::{Code, PROTOCOL};
 
-struct Gate;
+struct NoKeys;
 
-impl Gatekeeper for Gate {
+impl Gatekeeper for NoKeys {
     fn welcome(&self, principal: &Principal) -> Welcome {
         let (protocol, agent) = (PROTOCOL.into(), "test".into());
         Welcome { protocol, agent, user: principal.user.clone(), allow: Vec::new(), journal: None }
@@ -30,7 +30,7 @@ async fn pair(unread: u64) -> (Link, Link) {
     let client = connect_over(near, None, &LinkConfig::default()).expect("a link");
     tokio::spawn(client.driver);
     let tls = ServerTls::new(&PrivateKey::from_seed(&[1; 32])).expect("settings");
-    let acceptor = Acceptor::new(tls, std::sync::Arc::new(Gate), LinkConfig::default().memory(memory));
+    let acceptor = Acceptor::new(tls, std::sync::Arc::new(NoKeys), LinkConfig::default().memory(memory));
     let ada = Principal::new("ada", None, Policy::default());
     // Driven by hand: the client's hello arrives while this waits.
     let server = acceptor.accept_trusted(far, Peer::Stdio, ada).await.expect("it is let in");
@@ -91,7 +91,7 @@ async fn a_stalled_stream_stops_no_other() {
         let client = connect_over(near, None, &config).expect("a link");
         tokio::spawn(client.driver);
         let tls = ServerTls::new(&PrivateKey::from_seed(&[1; 32])).expect("settings");
-        let acceptor = Acceptor::new(tls, std::sync::Arc::new(Gate), config);
+        let acceptor = Acceptor::new(tls, std::sync::Arc::new(NoKeys), config);
         let ada = Principal::new("ada", None, Policy::default());
         let server = acceptor.accept_trusted(far, Peer::Stdio, ada).await.expect("it is let in");
         tokio::spawn(server.driver);

@@ -13,9 +13,9 @@ use unglue_proto::control::encode;
 use unglue_proto::message::auth::{FromClient, Hello, Offer, Proof, Welcome};
 use unglue_proto::{Code, Fault, PROTOCOL};
 
-struct Gate;
+struct NoKeys;
 
-impl Gatekeeper for Gate {
+impl Gatekeeper for NoKeys {
     fn welcome(&self, principal: &Principal) -> Welcome {
         let (protocol, agent) = (PROTOCOL.into(), "test".into());
         Welcome { protocol, agent, user: principal.user.clone(), allow: vec!["files".into()], journal: None }
@@ -28,7 +28,7 @@ impl Gatekeeper for Gate {
 
 fn acceptor() -> Acceptor {
     let tls = ServerTls::new(&PrivateKey::from_seed(&[1; 32])).expect("settings");
-    Acceptor::new(tls, Arc::new(Gate), LinkConfig::default())
+    Acceptor::new(tls, Arc::new(NoKeys), LinkConfig::default())
 }
 
 fn ada() -> Principal {

@@ -343,7 +343,7 @@ named! {
 
 /// One output stream, as the sender saw it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stream {
+pub struct StreamReport {
     /// Its bytes and digest.
     #[serde(flatten)]
     pub tally: Tally,
@@ -372,13 +372,13 @@ pub struct Report {
     pub outcome: Outcome,
     /// Standard output, if the command ran.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stdout: Option<Stream>,
+    pub stdout: Option<StreamReport>,
     /// Standard error, if the command ran.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stderr: Option<Stream>,
+    pub stderr: Option<StreamReport>,
     /// Standard input, if there was one, as the server received it: `abandoned` where the command didn't take it all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stdin: Option<Stream>,
+    pub stdin: Option<StreamReport>,
     /// What became of the tree.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub descendants: Option<Left>,

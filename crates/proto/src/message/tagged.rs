@@ -31,6 +31,9 @@ macro_rules! tagged {
         }
 
         impl $name {
+            /// The kinds that this version knows.
+            pub const KINDS: &'static [&'static str] = &[$($kind),*];
+
             /// The kind of the message.
             pub fn kind(&self) -> &str {
                 match self {
@@ -98,6 +101,9 @@ macro_rules! named {
         }
 
         impl $name {
+            /// The names that this version knows.
+            pub const NAMES: &'static [&'static str] = &[$($text),*];
+
             /// The name on the wire.
             pub fn name(&self) -> &str {
                 match self {
@@ -158,6 +164,7 @@ mod tests {
         let message: Message = serde_json::from_str(later).unwrap();
         assert!(matches!(&message, Message::Unknown(unknown) if unknown.kind == "spin"), "{message:?}");
         assert_eq!((message.kind(), Message::Count(3).kind()), ("spin", "count"));
+        assert_eq!(Message::KINDS, ["count"]);
         assert_eq!(serde_json::to_string(&message).unwrap(), later);
     }
 
@@ -173,5 +180,6 @@ mod tests {
         assert_eq!(serde_json::from_str::<Colour>(r#""red""#).unwrap(), Colour::Red);
         let later: Colour = serde_json::from_str(r#""green""#).unwrap();
         assert_eq!((later.name(), serde_json::to_string(&later).unwrap()), ("green", r#""green""#.to_owned()));
+        assert_eq!(Colour::NAMES, ["red"]);
     }
 }

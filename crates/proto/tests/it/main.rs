@@ -3,6 +3,7 @@
 mod amplification;
 mod chunking;
 mod corpus;
+mod documented;
 mod foreign;
 mod go_away;
 mod golden;

@@ -1,22 +1,29 @@
 //! The connections of one thread: each from its first byte to its end, in a task of its own.
 
 use std::collections::HashMap;
+use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::watch;
 use tokio::task::{self, JoinError, JoinSet};
+use tokio::time::timeout;
 use tracing::field::display;
+use unglue_host::process::{Limits, Supervisors};
 use unglue_identity::Principal;
 use unglue_link::threads::panic_message;
 use unglue_link::{Accepted, Peer, Refusal};
-use unglue_proto::Octets;
+use unglue_proto::{Fault, Octets};
 
+use super::realm::Realm;
 use super::session::Session;
-use super::{Shared, Stage};
+use super::shard::{Name, Resident};
+use super::{Shared, Stage, system, unix};
 use crate::ops::exec::Runner;
+use crate::owner::{ACCEPTED, Preface, REFUSED};
 
 /// Dropped, it ends them all.
 pub(super) struct Connections {
@@ -29,13 +36,30 @@ pub(super) struct Connections {
 #[derive(Clone)]
 struct Context {
     shared: Arc<Shared>,
-    runner: Option<Runner>,
+    realm: Arc<Realm>,
+    runner: Arc<OnceLock<Runner>>,
     stage: watch::Receiver<Stage>,
 }
 
+/// How long the first bytes of a connection to the owner of the state may take.
+const PREFACE: Duration = Duration::from_secs(5);
+
 impl Connections {
-    pub(super) fn new(shared: Arc<Shared>, runner: Option<Runner>, stage: watch::Receiver<Stage>) -> Connections {
-        Connections { context: Context { shared, runner, stage }, tasks: JoinSet::new(), peers: HashMap::new() }
+    pub(super) fn new(shared: Arc<Shared>, realm: Arc<Realm>, stage: watch::Receiver<Stage>) -> Connections {
+        let context = Context { shared, realm, runner: Arc::default(), stage };
+        Connections { context, tasks: JoinSet::new(), peers: HashMap::new() }
+    }
+
+    /// Starts the processes that run commands, if any may be run, before the first connection needs them.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub(super) fn warm_up(&self) -> io::Result<()> {
+        self.context.runner().map(drop)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.tasks.is_empty()
     }
 
     /// Takes a new TCP connection; its client is not known yet. Waits for nothing.
@@ -57,6 +81,46 @@ impl Connections {
         self.spawn(peer, async move {
             let accepted = context.shared.acceptor.accept_trusted(io, peer, principal).await;
             context.serve(peer, accepted).await;
+        });
+    }
+
+    /// Takes a connection to a unix socket. Its client is this server's own user, or root, or is refused.
+    pub(super) fn take_local(&mut self, stream: UnixStream) {
+        let context = self.context.clone();
+        let (peer, admitted) = admission(&stream);
+        self.spawn(peer, async move {
+            let acceptor = &context.shared.acceptor;
+            let accepted = match admitted {
+                Ok(()) => acceptor.accept_trusted(stream, peer, context.shared.own_user(&context.realm)).await,
+                Err(fault) => Err(acceptor.refuse(stream, peer, fault).await),
+            };
+            context.serve(peer, accepted).await;
+        });
+    }
+
+    /// Takes a connection to the owner of the state: from another process of this user. What it is for is what it says first.
+    pub(super) fn take_owners(&mut self, mut stream: UnixStream, resident: Option<Resident>, name: Arc<Name>) {
+        let context = self.context.clone();
+        let (peer, admitted) = admission(&stream);
+        self.spawn(peer, async move {
+            if let Err(fault) = admitted {
+                return tracing::warn!(event = "refused", %peer, stage = "owner", why = %fault);
+            }
+            let preface = timeout(PREFACE, preface(&mut stream)).await.ok().flatten();
+            let answer = match (preface, resident) {
+                (Some(Preface::Link), _) => ACCEPTED,
+                (Some(Preface::HandOver), Some(resident)) => {
+                    tracing::info!(event = "handing_over", %peer);
+                    resident.hand_over(&context.shared.registry, &name).await;
+                    ACCEPTED
+                }
+                _ => REFUSED,
+            };
+            if stream.write_all(&[answer]).await.is_ok() && preface == Some(Preface::Link) {
+                let user = context.shared.own_user(&context.realm);
+                let accepted = context.shared.acceptor.accept_trusted(stream, peer, user).await;
+                context.serve(peer, accepted).await;
+            }
         });
     }
 
@@ -87,7 +151,36 @@ impl Connections {
     }
 }
 
+/// Who is at the other end, and whether it may be.
+fn admission(stream: &UnixStream) -> (Peer, Result<(), Fault>) {
+    match stream.peer_cred() {
+        Ok(credentials) => (Peer::Unix { uid: credentials.uid() }, unix::admit(&credentials)),
+        // It is gone.
+        Err(error) => (Peer::Unix { uid: u32::MAX }, Err(system("the client's user is not known", &error))),
+    }
+}
+
+/// What a connection is for; nothing where it ends before it says so, or says something that this version doesn't know.
+async fn preface(stream: &mut UnixStream) -> Option<Preface> {
+    let mut bytes = [0; Preface::LEN];
+    stream.read_exact(&mut bytes).await.ok()?;
+    Preface::of(bytes)
+}
+
 impl Context {
+    /// What runs commands; nothing where none may be run.
+    fn runner(&self) -> io::Result<Option<Runner>> {
+        if !self.realm.policy.exec {
+            return Ok(None);
+        }
+        if let Some(runner) = self.runner.get() {
+            return Ok(Some(runner.clone()));
+        }
+        let supervisors = Supervisors::new(self.shared.supervisor.clone(), Limits::default())?;
+        let (environment, top) = (self.shared.environment.clone(), self.realm.top.clone());
+        Ok(Some(self.runner.get_or_init(|| Runner { supervisors, environment, top }).clone()))
+    }
+
     async fn serve(self, peer: Peer, accepted: Result<Accepted, Refusal>) {
         let accepted = match accepted {
             Ok(accepted) => accepted,
@@ -97,9 +190,13 @@ impl Context {
             }
         };
         log_accepted(peer, &accepted.principal);
+        let runner = self.runner().unwrap_or_else(|error| {
+            tracing::error!(event = "no_commands", %error, "the processes that run commands can't be started");
+            None
+        });
         let driver = tokio::spawn(accepted.driver);
         let who = (accepted.principal, accepted.login);
-        Session::new(accepted.link, peer, who, self.shared, self.runner, self.stage).run().await;
+        Session::new(accepted.link, peer, who, self.shared, (&self.realm, runner), self.stage).run().await;
         // The last bytes may still be on their way out.
         if let Err(error) = driver.await {
             log_panic("driver", peer, error);

@@ -5,7 +5,7 @@ use unglue_host::store::Store;
 use unglue_identity::Principal;
 use unglue_proto::{Code, Fault};
 
-use super::Shared;
+use super::realm::Realm;
 use crate::ops::exec::Runner;
 use crate::ops::forward::Ports;
 use crate::ops::slots::Slots;
@@ -19,14 +19,14 @@ pub(super) struct Grant {
 }
 
 impl Grant {
-    /// What `principal` may use of the server. `runner` is that of the connection's thread.
-    pub(super) fn of(principal: &Principal, shared: &Shared, runner: Option<Runner>) -> Grant {
+    /// What `principal` may use of a realm. `runner` is that of the connection's thread.
+    pub(super) fn of(principal: &Principal, realm: &Realm, runner: Option<Runner>) -> Grant {
         let policy = &principal.policy;
         Grant {
             runner: runner.filter(|_| policy.exec),
-            store: shared.store.clone().filter(|_| policy.files),
-            slots: shared.slots.of_link(),
-            ports: shared.ports.of_link(policy.forward.clone(), policy.exec.then_some(&*shared.top)),
+            store: realm.store.clone().filter(|_| policy.files),
+            slots: realm.slots.of_link(),
+            ports: realm.ports.of_link(policy.forward.clone(), policy.exec.then_some(&*realm.top)),
         }
     }
 

@@ -1,15 +1,60 @@
-//! Where a server listens: every address that a name has, with the same port.
+//! Where a server listens: every address that a name has, with the same port; and unix sockets.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use unglue_proto::{Code, Fault};
+
+use super::shard::Listener;
+use super::unix::{self, UnixSocket};
+use super::{ServerOptions, system};
 
 /// Connections that the kernel holds until the server has taken them; net.core.somaxconn may allow fewer.
 const BACKLOG: i32 = 4096;
 
 /// How often another free port is tried, if one of the addresses has the first one taken.
 const TRIES: usize = 16;
+
+/// What a server listens on.
+pub(super) struct Bound {
+    pub(super) tcp: Vec<TcpListener>,
+    unix: Vec<UnixSocket>,
+}
+
+/// Binds to everything that the options name.
+///
+/// # Errors
+/// An address is taken or is not this machine's; or a socket can't be made.
+pub(super) fn bind_all(options: &ServerOptions) -> Result<Bound, Fault> {
+    let mut bound = Bound { tcp: Vec::new(), unix: Vec::new() };
+    for listen in &options.listen {
+        match listen.strip_prefix("unix:") {
+            Some(path) => bound.unix.push(unix::bind(path.as_ref())?),
+            None => bound.tcp.extend(bind(listen)?),
+        }
+    }
+    Ok(bound)
+}
+
+impl Bound {
+    pub(super) fn addresses(&self) -> Result<Vec<SocketAddr>, Fault> {
+        let addresses = self.tcp.iter().map(TcpListener::local_addr).collect::<Result<_, _>>();
+        addresses.map_err(|error| system("the listening address is not known", &error))
+    }
+
+    pub(super) fn paths(&self) -> Vec<PathBuf> {
+        self.unix.iter().map(|socket| socket.path().to_owned()).collect()
+    }
+
+    /// A listener for each thread: `shards` for each TCP socket, and one for each unix socket.
+    pub(super) fn into_listeners(self, shards: usize) -> impl Iterator<Item = Listener> {
+        let tcp = self.tcp.into_iter().map(Arc::new);
+        let tcp = tcp.flat_map(move |listener| (0..shards).map(move |_| Listener::Tcp(listener.clone())));
+        tcp.chain(self.unix.into_iter().map(Listener::Unix))
+    }
+}
 
 /// Binds to all addresses of `HOST:PORT`; `localhost` has two of them. An IPv6 address stands in brackets and may have a zone, by name
 /// or by number: `[fe80::1%eth0]:7227`. With port 0 all get the same free one.
@@ -33,7 +78,7 @@ pub(crate) fn bind_each(addresses: &[SocketAddr]) -> io::Result<Vec<TcpListener>
     let any_port = addresses.first().is_some_and(|address| address.port() == 0);
     let mut tries = TRIES;
     loop {
-        match bind_all(addresses) {
+        match try_each(addresses) {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse && any_port && tries > 0 => tries -= 1,
             bound => return bound,
         }
@@ -59,7 +104,7 @@ fn resolve(listen: &str) -> io::Result<Vec<SocketAddr>> {
     }
 }
 
-fn bind_all(addresses: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
+fn try_each(addresses: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
     let mut listeners: Vec<TcpListener> = Vec::new();
     let mut missing = None;
     for address in addresses {
@@ -101,7 +146,7 @@ mod tests {
     #[test]
     fn all_addresses_get_the_same_free_port() {
         let addresses = ["127.0.0.1:0", "[::1]:0", "192.0.2.1:0"].map(|text| text.parse().expect("an address"));
-        let listeners = bind_all(&addresses).expect("at least one");
+        let listeners = try_each(&addresses).expect("at least one");
         let bound: Vec<SocketAddr> = listeners.iter().map(|l| l.local_addr().expect("an address")).collect();
         assert_eq!(bound[0].ip().to_string(), "127.0.0.1");
         assert!(bound.iter().all(|address| address.port() == bound[0].port() && address.port() != 0), "{bound:?}");

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use unglue_host::process::SupervisorCommand;
 use unglue_link::LinkConfig;
@@ -20,8 +21,9 @@ use unglue_link::auth::Gatekeeper;
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct ServerOptions {
-    /// `ADDRESS:PORT`, or `NAME:PORT` for all addresses of a name; port 0 picks a free one. Not used where the caller gives a listener.
-    pub listen: String,
+    /// Each `ADDRESS:PORT`, or `NAME:PORT` for all addresses of a name, where port 0 picks a free one; or `unix:PATH` for a unix
+    /// socket, which admits this process's user and root. Not used where the caller gives a listener.
+    pub listen: Vec<String>,
     /// The directory that every path lies beneath; without it paths are relative to the home directory, and may be
     /// absolute.
     pub root: Option<PathBuf>,
@@ -49,6 +51,10 @@ pub struct ServerOptions {
     pub supervisor: SupervisorCommand,
     /// Says who may log in, in place of `authorized_keys`. What it allows is allowed only as far as `exec`, `files` and `forward` do.
     pub gatekeeper: Option<Arc<dyn Gatekeeper>>,
+    /// Ends after so long with nothing under way; see [`ServerOptions::resident`].
+    pub resident: Option<Duration>,
+    /// Why the state isn't owned; see [`ServerOptions::unowned`].
+    pub unowned: Option<String>,
     /// Deadlines, heartbeat and memory of each link.
     pub link: LinkConfig,
 }
@@ -56,7 +62,7 @@ pub struct ServerOptions {
 impl Default for ServerOptions {
     fn default() -> Self {
         ServerOptions {
-            listen: format!("127.0.0.1:{}", crate::client::DEFAULT_PORT),
+            listen: vec![format!("127.0.0.1:{}", crate::client::DEFAULT_PORT)],
             root: None,
             exec: true,
             files: true,
@@ -69,15 +75,35 @@ impl Default for ServerOptions {
             user_environment: false,
             supervisor: SupervisorCommand::current_exe(),
             gatekeeper: None,
+            resident: None,
+            unowned: None,
             link: LinkConfig::default(),
         }
     }
 }
 
 impl ServerOptions {
-    /// Where it listens.
+    /// Where it listens, in place of the default.
     pub fn listen(self, listen: impl Into<String>) -> ServerOptions {
-        ServerOptions { listen: listen.into(), ..self }
+        ServerOptions { listen: vec![listen.into()], ..self }
+    }
+
+    /// Where it listens as well.
+    pub fn also_listen(mut self, listen: impl Into<String>) -> ServerOptions {
+        self.listen.push(listen.into());
+        self
+    }
+
+    /// Listens nowhere but in the state directory, where [`owner::connect`](crate::owner::connect) finds it, and ends once nothing has
+    /// been under way for so long. A server that is not a resident takes the state over.
+    pub fn resident(self, linger: Duration) -> ServerOptions {
+        ServerOptions { listen: Vec::new(), resident: Some(linger), ..self }
+    }
+
+    /// Doesn't take the ownership of the state, for this reason: ids are not recorded, and commands that would outlive their link
+    /// are refused.
+    pub fn unowned(self, why: impl Into<String>) -> ServerOptions {
+        ServerOptions { unowned: Some(why.into()), ..self }
     }
 
     /// The directory that every path lies beneath.

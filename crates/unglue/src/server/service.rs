@@ -10,7 +10,7 @@ use unglue_identity::{Principal, PublicKey};
 use unglue_link::Peer;
 use unglue_proto::Fault;
 
-use super::shard::Shard;
+use super::shard::{Accepting, Shard};
 use super::{ServerOptions, Shared, Stage, system};
 
 /// A server inside the caller's tokio runtime, for listeners and connections that the caller has made.
@@ -29,7 +29,7 @@ use super::{ServerOptions, Shared, Stage, system};
 #[derive(Clone)]
 pub struct Service {
     shared: Arc<Shared>,
-    host_key: PublicKey,
+    host_key: Option<PublicKey>,
 }
 
 impl Service {
@@ -38,13 +38,27 @@ impl Service {
     /// # Errors
     /// A file that it needs can't be read or written.
     pub fn new(options: ServerOptions) -> Result<Service, Fault> {
-        let (shared, host_key) = Shared::prepare(options)?;
-        Ok(Service { shared, host_key })
+        let (shared, host_key) = Shared::with_keys(&options)?;
+        Ok(Service { shared, host_key: Some(host_key) })
     }
 
-    /// The key that it proves itself with.
-    pub fn host_key(&self) -> &PublicKey {
-        &self.host_key
+    /// A service for connections that authenticate by themselves ([`Service::serve_trusted`]) and no others: it has no host key.
+    ///
+    /// # Errors
+    /// A file that it needs can't be read or written.
+    pub fn trusting(options: ServerOptions) -> Result<Service, Fault> {
+        Ok(Service { shared: Shared::without_keys(&options)?, host_key: None })
+    }
+
+    /// The key that it proves itself with; `None` for a service that is [`trusting`](Service::trusting).
+    pub fn host_key(&self) -> Option<&PublicKey> {
+        self.host_key.as_ref()
+    }
+
+    /// The user that this process runs as, who may do what the options allow: the principal of a connection that is known to
+    /// be that user's own.
+    pub fn own_user(&self) -> Principal {
+        self.shared.own_user(&self.shared.offered)
     }
 
     /// Accepts connections until `shutdown` is ready; then takes no new ones, and returns when the operations under way are
@@ -54,7 +68,7 @@ impl Service {
     /// The processes that run commands can't be started.
     pub async fn serve(&self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> Result<(), Fault> {
         let (shard, stage) = self.shard()?;
-        until(shutdown, stage, shard.serve(listener)).await;
+        until(shutdown, stage, shard.serve(Accepting::Tcp(listener))).await;
         Ok(())
     }
 
@@ -90,7 +104,7 @@ impl Service {
 
     fn shard(&self) -> Result<(Shard, watch::Sender<Stage>), Fault> {
         let (stage, watch) = watch::channel(Stage::Serving);
-        Ok((Shard::new(self.shared.clone(), watch)?, stage))
+        Ok((Shard::new(self.shared.clone(), self.shared.offered.clone(), watch)?, stage))
     }
 }
 

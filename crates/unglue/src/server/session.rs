@@ -15,6 +15,7 @@ use unglue_proto::{Code, Fault, Octets};
 
 use super::connections::log_panic;
 use super::grant::Grant;
+use super::realm::Realm;
 use super::{Leaving, Shared, Stage};
 use crate::ops::exec::Runner;
 use crate::ops::job::Jobs;
@@ -51,10 +52,10 @@ impl Session {
         peer: Peer,
         (principal, login): (Principal, Option<Login>),
         shared: Arc<Shared>,
-        runner: Option<Runner>,
+        (realm, runner): (&Realm, Option<Runner>),
         stage: watch::Receiver<Stage>,
     ) -> Session {
-        let grant = Arc::new(Grant::of(&principal, &shared, runner));
+        let grant = Arc::new(Grant::of(&principal, realm, runner));
         let principal = Arc::new(principal);
         let restricted = principal.policy.command.as_ref().and(principal.key.as_ref());
         let restricted = restricted.map(|key| key.fingerprint().to_string().into());
@@ -155,7 +156,9 @@ impl Context {
         let (id, program) = (exec.id.clone(), exec.argv.first().cloned().unwrap_or_default());
         let stdin = exec.stdin;
         tracing::info!(event = "exec", peer = %self.peer, user = %self.principal.user, id = %safe(&id), %program, arguments = exec.argv.len());
-        let unfinished = Unfinished::new("exec_abandoned", self.peer, &id);
+        // A command that outlives its link goes on without its client.
+        let abandoned = if exec.lease.is_kill() { "exec_abandoned" } else { "exec_left" };
+        let unfinished = Unfinished::new(abandoned, self.peer, &id);
         let granted =
             known.and_then(|()| Ok((self.grant.runner()?, grant(&self.principal.policy, &self.shared.shell, exec)?)));
         let result = match granted {
@@ -172,7 +175,7 @@ impl Context {
                 tracing::info!(event = "exec_ended", peer = %self.peer, id = %safe(&id), %outcome, wall_us = report.wall_us);
             }
             Err(fault) => {
-                tracing::info!(event = "exec_abandoned", peer = %self.peer, id = %safe(&id), why = %fault.what);
+                tracing::info!(event = abandoned, peer = %self.peer, id = %safe(&id), why = %fault.what);
             }
         }
     }
@@ -244,10 +247,13 @@ impl Context {
     /// What is asked about jobs: who may run commands may see to them.
     async fn on_jobs(&self, request: Request, known: Result<(), Fault>, control: Control) {
         let (event, about) = (request.kind().to_owned(), self.jobs());
-        let stdin = match &request {
-            Request::Attach(attach) => attach.stdin,
-            _ => None,
+        let (job, stdin) = match &request {
+            Request::Attach(attach) => (Some(&attach.job), attach.stdin),
+            Request::Signal(signal) => (Some(&signal.job), None),
+            Request::Remove(remove) => (Some(&remove.job), None),
+            _ => (None, None),
         };
+        let job = job.map(|job| safe(job).to_string());
         let done = match known.and_then(|()| self.grant.runner().map(drop)) {
             Err(fault) => {
                 self.refuse_data(stdin);
@@ -262,7 +268,7 @@ impl Context {
             },
         };
         let why = done.err().map(|fault| fault.what);
-        tracing::info!(event, peer = %self.peer, user = %self.principal.user, why);
+        tracing::info!(event, peer = %self.peer, user = %self.principal.user, job, why);
     }
 
     async fn connect(&self, connect: forward::Connect, known: Result<(), Fault>, control: Control) {

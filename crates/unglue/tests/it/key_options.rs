@@ -85,7 +85,8 @@ fn a_link_ends_within_a_minute_of_its_keys_removal_and_not_because_of_an_unreada
         let ended = soon(60, "the link's end", client.ended()).await;
         assert!(ended.what.contains("no longer accepts your key"), "{ended}");
         let report = soon(10, "the command", sleep.collect(100)).await.report;
-        assert!(!matches!(report.outcome, Outcome::Ended(_)), "{report:?}");
+        let Outcome::LinkLost(fault) = &report.outcome else { panic!("{report:?}") };
+        assert!(fault.what.contains("no longer accepts your key"), "{fault}");
         daemon.logs(&["expelled"]).await;
     });
 }

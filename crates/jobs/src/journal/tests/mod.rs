@@ -13,7 +13,7 @@ mod syncing;
 use std::path::Path;
 
 use unglue_proto::Octets;
-use unglue_proto::message::exec::{Lease, Left, Outcome, Report, Stream, StreamEnd};
+use unglue_proto::message::exec::{Lease, Left, Outcome, Report, StreamEnd, StreamReport};
 use unglue_proto::message::{Tally, Time};
 
 use super::open::Circumstances;
@@ -48,7 +48,7 @@ fn started(n: u64) -> Record {
 }
 
 fn ended(n: u64) -> Record {
-    let stream = |bytes| Stream { tally: Tally { bytes, blake3: "ab".repeat(32) }, end: StreamEnd::Eof };
+    let stream = |bytes| StreamReport { tally: Tally { bytes, blake3: "ab".repeat(32) }, end: StreamEnd::Eof };
     let report = Report {
         stdout: Some(stream(n)),
         stderr: Some(stream(0)),

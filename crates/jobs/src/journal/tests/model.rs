@@ -46,7 +46,7 @@ fn a_step() -> impl Strategy<Value = Step> {
             4 => Record::Started { user, id, pid: u32::from(byte), time },
             5..=7 => {
                 let tally = Tally { bytes: u64::from(byte), blake3: "ab".repeat(32) };
-                let stdout = Some(Stream { tally, end: StreamEnd::Eof });
+                let stdout = Some(StreamReport { tally, end: StreamEnd::Eof });
                 Record::Ended {
                     user,
                     id,

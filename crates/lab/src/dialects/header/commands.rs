@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{beginning, store};
 use crate::LabError;
-use crate::server::Session;
+use crate::server::ServedConnection;
 
 type Handler = dyn Fn(&mut Call<'_, '_>) -> Result<(), LabError> + Send + Sync;
 
@@ -57,7 +57,7 @@ impl Commands {
     }
 
     /// Does what a header asks for. One without `cmd` is an upload with the fuller header.
-    pub(super) fn call(&self, header: Map<String, Value>, session: &mut Session<'_>) -> Result<(), LabError> {
+    pub(super) fn call(&self, header: Map<String, Value>, session: &mut ServedConnection<'_>) -> Result<(), LabError> {
         let name = match header.get("cmd") {
             Some(Value::String(name)) => name.as_str(),
             None if header.contains_key("file_name") => "put",
@@ -85,7 +85,7 @@ impl fmt::Debug for Commands {
 pub struct Call<'a, 's> {
     header: &'a Map<String, Value>,
     /// The client's session. What follows the header is read from its connection.
-    pub session: &'a mut Session<'s>,
+    pub session: &'a mut ServedConnection<'s>,
 }
 
 impl fmt::Debug for Call<'_, '_> {

@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 
 use super::exchange::{advice_on, length_of};
 use crate::LabError;
-use crate::server::{Service, Session};
+use crate::server::{ServedConnection, Service};
 pub use commands::{Call, Commands};
 pub use put::Uploader;
 pub(super) use store::sweep;
@@ -31,7 +31,7 @@ pub struct Header {
 }
 
 impl Service for Header {
-    fn serve(&self, session: &mut Session<'_>) -> Result<(), LabError> {
+    fn serve(&self, session: &mut ServedConnection<'_>) -> Result<(), LabError> {
         while let Some(header) = receive(session)? {
             self.commands.call(header, session)?;
         }
@@ -40,7 +40,7 @@ impl Service for Header {
 }
 
 /// The next header; `None` if the client has closed instead.
-fn receive(session: &mut Session<'_>) -> Result<Option<Map<String, Value>>, LabError> {
+fn receive(session: &mut ServedConnection<'_>) -> Result<Option<Map<String, Value>>, LabError> {
     let mut length = [0; 4];
     match session.recv_command(&mut length)? {
         0 => return Ok(None),

@@ -162,8 +162,8 @@ impl Host {
             since: None,
         }));
         words.extend(message(&exec::FromServer::Exited(exit.clone())));
-        let stdin = stdin.map(|(data, end)| exec::Stream { tally: tally(&data), end });
-        let stream = exec::Stream { tally: tally(&output), end: StreamEnd::Eof };
+        let stdin = stdin.map(|(data, end)| exec::StreamReport { tally: tally(&data), end });
+        let stream = exec::StreamReport { tally: tally(&output), end: StreamEnd::Eof };
         self.outbox.insert(stdout, output.into());
         self.outbox.insert(stderr, Bytes::new());
         self.report(id, words, exec::Outcome::Ended(exit), Some(stream), stdin);
@@ -174,8 +174,8 @@ impl Host {
         id: StreamId,
         mut words: Vec<u8>,
         outcome: exec::Outcome,
-        stdout: Option<exec::Stream>,
-        stdin: Option<exec::Stream>,
+        stdout: Option<exec::StreamReport>,
+        stdin: Option<exec::StreamReport>,
     ) {
         let descendants = stdout.is_some().then_some(Left::None);
         let report = exec::Report { outcome, stdout, stderr: None, stdin, descendants, wall_us: 1, sent: None };

@@ -42,7 +42,7 @@ fn request() -> Request {
 fn last_words() -> [exec::FromServer; 3] {
     let exit = exec::Exit::Exited(0);
     let stream = |bytes, blake3: &str| {
-        Some(exec::Stream { tally: Tally { bytes, blake3: blake3.into() }, end: exec::StreamEnd::Eof })
+        Some(exec::StreamReport { tally: Tally { bytes, blake3: blake3.into() }, end: exec::StreamEnd::Eof })
     };
     let report = exec::Report {
         outcome: exec::Outcome::Ended(exit.clone()),

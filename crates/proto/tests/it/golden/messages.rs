@@ -128,8 +128,8 @@ fn execution() {
 }
 
 fn outcomes() {
-    use exec::{Exit, FromServer, Left, Outcome, Report, SpawnFailed, SpawnStep, Stream, StreamEnd, TimedOut};
-    let stream = |end| Some(Stream { tally: tally(), end });
+    use exec::{Exit, FromServer, Left, Outcome, Report, SpawnFailed, SpawnStep, StreamEnd, StreamReport, TimedOut};
+    let stream = |end| Some(StreamReport { tally: tally(), end });
     let full = Report {
         outcome: Outcome::exited(0),
         stdout: stream(StreamEnd::Eof),
@@ -210,6 +210,23 @@ fn listing() {
         kept: true,
     };
     same("jobs-entry", "server: a command, with every field", Reply::Entry(Box::new(entry)));
+    let least = Entry {
+        id: "i".into(),
+        name: None,
+        state: State::Starting,
+        began: Time { seconds: 1_700_000_000, nanoseconds: 0 },
+        ended: None,
+        command: vec!["true".into()],
+        lease: exec::Lease::default(),
+        pid: None,
+        outcome: None,
+        stdout: 0,
+        stderr: 0,
+        held: false,
+        stalled: false,
+        kept: false,
+    };
+    same("jobs-entry-least", "server: a command that is about to start", Reply::Entry(Box::new(least)));
     same("jobs-done", "server: that was the last", Reply::Done(exec::Nothing {}));
 }
 

@@ -3,7 +3,7 @@
 use tokio::sync::oneshot;
 use unglue_link::StreamError;
 use unglue_proto::message::Tally;
-use unglue_proto::message::exec::{Outcome, Report, Stream, StreamEnd};
+use unglue_proto::message::exec::{Outcome, Report, StreamEnd, StreamReport};
 use unglue_proto::{Code, Fault};
 
 /// What this end saw of one stream.
@@ -61,8 +61,8 @@ impl Observation {
 }
 
 impl Observed {
-    fn cut(&self) -> Stream {
-        Stream { tally: self.tally.clone(), end: StreamEnd::Cut }
+    fn cut(&self) -> StreamReport {
+        StreamReport { tally: self.tally.clone(), end: StreamEnd::Cut }
     }
 }
 
@@ -103,7 +103,7 @@ impl Observations {
 }
 
 /// Compares the two ends' figures of the input, unless the command did not take all of it.
-fn check_input(theirs: Option<&Stream>, ours: Option<&Observed>) -> Result<(), Outcome> {
+fn check_input(theirs: Option<&StreamReport>, ours: Option<&Observed>) -> Result<(), Outcome> {
     match (theirs, ours) {
         (Some(theirs), Some(ours)) if theirs.end == StreamEnd::Eof => verify("stdin", theirs, ours),
         _ => Ok(()),
@@ -112,7 +112,7 @@ fn check_input(theirs: Option<&Stream>, ours: Option<&Observed>) -> Result<(), O
 
 /// Compares the two ends' figures of an output, unless its reader dropped it. The report may overtake the last bytes of an
 /// output, so the link may still end between the two: a success is no success then.
-fn check_output(name: &str, theirs: &mut Option<Stream>, ours: Option<&Observed>) -> Result<(), Outcome> {
+fn check_output(name: &str, theirs: &mut Option<StreamReport>, ours: Option<&Observed>) -> Result<(), Outcome> {
     let Some(ours) = ours else { return Ok(()) };
     let Some(reported) = theirs else {
         let what = format!("the server reports the end of a command and nothing of its {name}");
@@ -142,7 +142,7 @@ fn check_output(name: &str, theirs: &mut Option<Stream>, ours: Option<&Observed>
     }
 }
 
-fn verify(name: &str, theirs: &Stream, ours: &Observed) -> Result<(), Outcome> {
+fn verify(name: &str, theirs: &StreamReport, ours: &Observed) -> Result<(), Outcome> {
     ours.tally.verify(&theirs.tally, name).map_err(Outcome::Corrupt)
 }
 
@@ -161,8 +161,8 @@ mod tests {
         Observation::Made(Observed { tally: tally(data), end: ObservedEnd::Whole })
     }
 
-    fn stream(data: &[u8], end: StreamEnd) -> Option<Stream> {
-        Some(Stream { tally: tally(data), end })
+    fn stream(data: &[u8], end: StreamEnd) -> Option<StreamReport> {
+        Some(StreamReport { tally: tally(data), end })
     }
 
     fn checked(observations: &Observations, change: impl FnOnce(&mut Report)) -> Outcome {

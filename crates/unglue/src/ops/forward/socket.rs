@@ -10,6 +10,7 @@ use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
+use unglue_host::process::errno_name;
 use unglue_proto::limits::CONNECT;
 use unglue_proto::{Code, Fault};
 
@@ -173,28 +174,8 @@ async fn connect_unix(path: &Path) -> io::Result<Socket> {
 /// A refusal of the system.
 pub(super) fn failed(what: &str, error: &io::Error) -> Fault {
     let fault = Fault::system(Code::Unreachable, format!("{what}: {error}"));
-    match error.raw_os_error().and_then(name) {
+    match error.raw_os_error().and_then(errno_name) {
         Some(name) => fault.errno(name),
         None => fault,
     }
-}
-
-/// The names of the errors that connections and listeners meet (errno(3)).
-fn name(number: i32) -> Option<&'static str> {
-    use rustix::io::Errno;
-    const NAMES: [(Errno, &str); 12] = [
-        (Errno::CONNREFUSED, "ECONNREFUSED"),
-        (Errno::HOSTUNREACH, "EHOSTUNREACH"),
-        (Errno::NETUNREACH, "ENETUNREACH"),
-        (Errno::TIMEDOUT, "ETIMEDOUT"),
-        (Errno::CONNRESET, "ECONNRESET"),
-        (Errno::PIPE, "EPIPE"),
-        (Errno::ADDRINUSE, "EADDRINUSE"),
-        (Errno::ADDRNOTAVAIL, "EADDRNOTAVAIL"),
-        (Errno::ACCESS, "EACCES"),
-        (Errno::NOENT, "ENOENT"),
-        (Errno::MFILE, "EMFILE"),
-        (Errno::EXIST, "EEXIST"),
-    ];
-    NAMES.iter().find(|(errno, _)| errno.raw_os_error() == number).map(|(_, name)| *name)
 }

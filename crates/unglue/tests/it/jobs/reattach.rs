@@ -177,7 +177,7 @@ fn a_command_goes_on_while_its_server_is_replaced() {
         let running = running.expect("it starts");
         serving.server().leave();
         soon(5, "the server's end", serving.join()).await;
-        let next = site.serve_with(|options| options.listen = address.to_string());
+        let next = site.serve_with(|options| options.listen = vec![address.to_string()]);
         fs::write(site.root().join("go"), "").expect("written");
         let done = soon(20, "the end", running.collect(1 << 20)).await;
         assert_eq!((code(&done.report), &done.stdout[..]), (0, &b"one\ntwo\n"[..]));

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
 use unglue_proto::Meter;
-use unglue_proto::message::exec::{Stream, StreamEnd};
+use unglue_proto::message::exec::{StreamEnd, StreamReport};
 
 use crate::process::keep::STDIN_WINDOW;
 
@@ -103,9 +103,9 @@ impl Input {
     }
 
     /// What became of it, if there was one.
-    pub(super) fn stream(&self) -> Option<Stream> {
+    pub(super) fn stream(&self) -> Option<StreamReport> {
         let end = || self.end.clone().unwrap_or(StreamEnd::Abandoned);
-        self.exists.then(|| Stream { tally: self.meter.tally(), end: end() })
+        self.exists.then(|| StreamReport { tally: self.meter.tally(), end: end() })
     }
 }
 

@@ -4,14 +4,14 @@ use std::time::{Duration, Instant};
 
 /// The time of a job, counted while it isn't held.
 #[derive(Debug)]
-pub(super) struct Lease {
+pub(super) struct LeaseClock {
     /// `None`: for ever.
     keep: Option<Duration>,
     /// Since when nobody holds it; `None` while somebody does.
     unheld: Option<Instant>,
 }
 
-impl Lease {
+impl LeaseClock {
     /// Of a job that has just started, and isn't held.
     pub(super) fn new(keep: Option<Duration>, now: Instant) -> Self {
         Self { keep, unheld: Some(now) }
@@ -42,7 +42,7 @@ mod tests {
     fn it_counts_from_the_last_holder() {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
-        let mut lease = Lease::new(Some(Duration::from_secs(10)), start);
+        let mut lease = LeaseClock::new(Some(Duration::from_secs(10)), start);
         assert_eq!(lease.due(), Some(at(10)), "from the start, where nobody comes");
         lease.hold(true, at(5));
         assert_eq!((lease.due(), lease.ended(at(1000))), (None, None));
@@ -56,7 +56,7 @@ mod tests {
     #[test]
     fn without_a_time_it_never_ends() {
         let start = Instant::now();
-        assert_eq!(Lease::new(None, start).due(), None);
-        assert_eq!(Lease::new(Some(Duration::MAX), start).due(), None);
+        assert_eq!(LeaseClock::new(None, start).due(), None);
+        assert_eq!(LeaseClock::new(Some(Duration::MAX), start).due(), None);
     }
 }

@@ -23,7 +23,7 @@ use unglue_proto::{Code, Fault};
 
 use self::connection::{Connection, Incoming};
 use self::input::Input;
-use self::lease::Lease;
+use self::lease::LeaseClock;
 use self::outputs::{BOTH, Outputs, Step as Moved};
 use super::processes::Processes;
 use super::supervisor;
@@ -49,7 +49,7 @@ pub(super) struct Keeper {
     exit: Option<Exit>,
     outputs: Outputs,
     input: Input,
-    lease: Lease,
+    lease: LeaseClock,
     listener: OwnedFd,
     place: Place,
 }
@@ -98,7 +98,7 @@ pub(super) fn start(
                 exit: None,
                 outputs: Outputs::new(pipes.outputs, files, terms.spool),
                 input: Input::new(pipes.stdin),
-                lease: Lease::new(terms.keep, now),
+                lease: LeaseClock::new(terms.keep, now),
                 listener,
                 place,
             })
@@ -213,7 +213,7 @@ struct Running<'a> {
     exit: Option<Exit>,
     outputs: Outputs,
     input: Input,
-    lease: Lease,
+    lease: LeaseClock,
     connection: Connection,
     buffer: Vec<u8>,
     processes: &'a mut Processes,
@@ -339,7 +339,7 @@ impl Running<'_> {
         }
         if let Some(time) = self.lease.ended(now) {
             // Once is enough.
-            self.lease = Lease::new(None, now);
+            self.lease = LeaseClock::new(None, now);
             self.cancel(nobody_held_it(time), now);
         }
         if self.outputs.due().is_some_and(|due| due <= now) {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use unglue_proto::life::Output;
-use unglue_proto::message::exec::{Stream, StreamEnd};
+use unglue_proto::message::exec::{StreamEnd, StreamReport};
 use unglue_proto::{Code, Fault, Meter};
 
 use crate::errno;
@@ -217,10 +217,10 @@ impl Outputs {
     }
 
     /// What became of them.
-    pub(super) fn streams(&self) -> [Stream; 2] {
+    pub(super) fn streams(&self) -> [StreamReport; 2] {
         [0, 1].map(|output: usize| {
             let spool = &self.spools[output];
-            Stream { tally: spool.meter.tally(), end: spool.end.clone().unwrap_or(StreamEnd::Abandoned) }
+            StreamReport { tally: spool.meter.tally(), end: spool.end.clone().unwrap_or(StreamEnd::Abandoned) }
         })
     }
 }

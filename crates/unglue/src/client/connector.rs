@@ -1,0 +1,93 @@
+//! Connections that authenticate both ends by themselves: a process that carries the bytes, or a unix socket.
+
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::process::Command;
+
+use tokio::net::UnixStream;
+use unglue_link::{BoxedIo, ChildProcess};
+use unglue_proto::{Code, Fault};
+
+/// A connection that is being made.
+pub type Connecting<'a> = Pin<Box<dyn Future<Output = Result<BoxedIo, Fault>> + Send + 'a>>;
+
+/// Makes connections to one server that authenticate both ends by themselves: each call makes another one. A client uses it
+/// again when a link is lost under a command that goes on.
+///
+/// ```
+/// use unglue::client::{Connecting, Connector};
+///
+/// /// What a proxy on this machine listens on.
+/// struct Proxy(std::path::PathBuf);
+///
+/// impl Connector for Proxy {
+///     fn connect(&self) -> Connecting<'_> {
+///         Box::pin(async move {
+///             let stream = tokio::net::UnixStream::connect(&self.0).await;
+///             let stream = stream.map_err(|error| unglue::Fault::system(unglue::Code::Unreachable, error.to_string()))?;
+///             Ok(Box::new(stream) as _)
+///         })
+///     }
+/// }
+/// ```
+pub trait Connector: Send + Sync {
+    /// Makes a connection on which a server waits for a hello. Dropped before that, it leaves nothing behind.
+    fn connect(&self) -> Connecting<'_>;
+}
+
+/// A process whose standard input and output are the connection; started anew for each connection.
+pub(super) struct Spawning<F>(pub(super) F);
+
+impl<F: Fn() -> Command + Send + Sync> Connector for Spawning<F> {
+    fn connect(&self) -> Connecting<'_> {
+        Box::pin(async move {
+            let command = (self.0)();
+            let name = command.get_program().to_owned();
+            let process = ChildProcess::spawn(command).map_err(|error| {
+                Fault::system(Code::Unreachable, format!("{} could not be started: {error}", name.display()))
+                    .advise("check that the program is there and may be executed")
+            })?;
+            Ok(Box::new(process) as BoxedIo)
+        })
+    }
+}
+
+/// A unix socket that a server listens on.
+pub(super) struct UnixSocket(pub(super) PathBuf);
+
+impl Connector for UnixSocket {
+    fn connect(&self) -> Connecting<'_> {
+        Box::pin(async move {
+            let unreachable = |error: std::io::Error| unreachable(&self.0, &error);
+            let stream = UnixStream::connect(&self.0).await.map_err(unreachable)?;
+            trusted(&self.0, stream.peer_cred().map_err(unreachable)?.uid())?;
+            Ok(Box::new(stream) as BoxedIo)
+        })
+    }
+}
+
+/// A server of another user could take what it is sent. Root may connect to any user's.
+fn trusted(path: &Path, server: u32) -> Result<(), Fault> {
+    let own = rustix::process::geteuid().as_raw();
+    if own == 0 || server == own || server == 0 {
+        return Ok(());
+    }
+    let what = format!("the server at unix:{} is of the user with the number {server}, not yours", path.display());
+    Err(Fault::user(Code::UntrustedHost, what).advise("connect to a server of your own, or of root"))
+}
+
+fn unreachable(path: &Path, error: &std::io::Error) -> Fault {
+    use std::io::ErrorKind::{ConnectionRefused, InvalidInput, NotFound, PermissionDenied};
+    let advice = match error.kind() {
+        NotFound => "check the path, and that unglue serve --listen unix:PATH runs there",
+        ConnectionRefused => {
+            "the server that made this socket is gone: start it again with unglue serve --listen unix:PATH"
+        }
+        PermissionDenied => {
+            "only the server's own user and root are admitted: check the modes of the path's directories"
+        }
+        InvalidInput => "the path of a unix socket has 107 bytes at most: use a shorter one, or a symbolic link",
+        _ => "check that unglue serve --listen unix:PATH runs there",
+    };
+    Fault::system(Code::Unreachable, format!("can't connect to unix:{}: {error}", path.display())).advise(advice)
+}
