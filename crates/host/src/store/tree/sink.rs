@@ -86,9 +86,9 @@ pub struct TreeSink {
     pub(super) guard: Guard,
     pub(super) filter: Filter,
     pub(super) ignores: Ignores,
-    pub(super) journal: Journal,
-    /// With `--atomic`: the tree that is replaced as a whole.
+    /// With `--atomic`: the tree that is replaced as a whole. Dropped before the journal, which has to know what it left.
     pub(super) staging: Option<Staging>,
+    pub(super) journal: Journal,
     /// The name that the only source gets.
     pub(super) rename: Option<OsString>,
     /// Whether the other end shows what happens to the user.

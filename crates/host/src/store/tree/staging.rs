@@ -19,7 +19,7 @@ use unglue_proto::{Code, Fault};
 use super::attributes::copy_directory;
 use super::deletion;
 use super::dirs::{Dirs, Node, open};
-use super::journal::Journal;
+use super::journal::{Journal, Leftover};
 use crate::store::FileId;
 use crate::store::attributes::is_mount_point;
 use crate::store::error::{Op, Problem, StoreError};
@@ -34,6 +34,8 @@ pub(in crate::store) struct Staging {
     /// The name of the new tree; once it is published, that of the old one.
     stage: OsString,
     exists: bool,
+    /// Set where something is left: the next start removes it.
+    leftover: Leftover,
     old: Option<FileId>,
     /// The mode that a new directory gets here.
     fresh_mode: Mode,
@@ -82,6 +84,7 @@ impl Staging {
             name: name.to_owned(),
             stage,
             exists: true,
+            leftover: journal.leftover(),
             old: there.as_ref().map(FileId::of),
             fresh_mode: Mode::RWXU,
             olds: Dirs::default(),
@@ -124,7 +127,10 @@ impl Staging {
             Ok(()) => renameat_with(&self.parent, &self.stage, &self.parent, probe, RenameFlags::EXCHANGE),
             Err(_) => Ok(()),
         };
-        unlinkat(&self.parent, probe, AtFlags::REMOVEDIR).map_err(failed)?;
+        if let Err(errno) = unlinkat(&self.parent, probe, AtFlags::REMOVEDIR) {
+            self.leftover.set();
+            return Err(failed(errno));
+        }
         match exchanged.and(back) {
             Ok(()) => Ok(()),
             Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
@@ -195,8 +201,11 @@ impl Staging {
             return Ok(());
         }
         match deletion::remove_all(&self.parent, &self.stage, &mut |_| Ok(())) {
-            Err(Problem::System(Errno::NOENT)) => Ok(()),
-            removed => removed,
+            Ok(()) | Err(Problem::System(Errno::NOENT)) => Ok(()),
+            Err(problem) => {
+                self.leftover.set();
+                Err(problem)
+            }
         }
     }
 
