@@ -103,7 +103,7 @@ def measure(names, asked):
         if asked.json:
             asked.json.write_text(json.dumps([samples(result) for result in results], indent=1))
         if bench.unglue and not asked.no_write:
-            report.write(asked.document, {**blocks, **({"goals": goals} if len(names) > 1 else {})})
+            report.write(asked.document, {**blocks, **({"tree-goals" if names == TREES else "goals": goals} if len(names) > 1 else {})})
             print(f"\nwritten to {asked.document}", file=sys.stderr)
 
 
