@@ -22,7 +22,7 @@ pub(crate) fn run<T>(command: impl Future<Output = Result<T, Complaint>>) -> Res
 
 /// Gives links that were let go a turn to close in order, so that the other end need not wonder what became of them.
 async fn part() {
-    for _ in 0..2 {
+    for _ in 0..4 {
         tokio::task::yield_now().await;
     }
 }

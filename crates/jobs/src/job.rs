@@ -112,13 +112,13 @@ impl Job {
         self.snapshot.send_modify(change);
     }
 
-    /// Asks something of it. An order that comes too late has no effect.
+    /// Asks something of it. An order that comes too late has no effect. Cancelled, the order is not given.
     pub async fn order(&self, order: Order) {
         // Its task is gone: so is the job.
         let _ = self.orders.send(order).await;
     }
 
-    /// Waits until it has ended.
+    /// Waits until it has ended. Cancelling it loses nothing.
     pub async fn ended(&self) -> Arc<Report> {
         let mut watch = self.watch();
         loop {
@@ -131,7 +131,8 @@ impl Job {
         }
     }
 
-    /// Waits until the command runs or has ended; whether it may be asked for anew, since it never started.
+    /// Waits until the command runs or has ended; whether it may be asked for anew, since it never started. Cancelling
+    /// it loses nothing.
     pub async fn never_started(&self) -> bool {
         let mut watch = self.watch();
         let now = watch.wait_for(|now| now.pid.is_some() || now.report.is_some()).await;
@@ -143,7 +144,8 @@ impl Job {
         self.holder().present.as_ref().is_some_and(|present| !present.is_closed())
     }
 
-    /// Takes hold of it; with `take` from whoever has it.
+    /// Takes hold of it; with `take` from the client that holds it. Cancelled, it lets go again, and that client has
+    /// lost it.
     ///
     /// # Errors
     /// [`Code::Held`]: another client holds it.

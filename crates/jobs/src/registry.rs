@@ -187,6 +187,7 @@ impl Registry {
 
     /// Lets another process own the state, once this returns: nothing more is recorded here, no new command is taken, and the
     /// other process finds those that have a keeper. The others go on to their end here, which the journal doesn't know.
+    /// Cancelled, it has begun all the same, and this process still owns the state.
     pub async fn release(&self) {
         {
             // Nothing is recorded once this is set, and the lock is free.
@@ -318,7 +319,7 @@ impl Registry {
         Ok(Begun::New(New { claim, job, orders }))
     }
 
-    /// Makes sure that what was recorded survives a power cut.
+    /// Makes sure that what was recorded survives a power cut. Cancelled, it says nothing of what survives.
     ///
     /// # Errors
     /// The disk refused: it may not survive one.

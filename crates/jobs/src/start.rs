@@ -44,7 +44,8 @@ pub struct NotStarted {
     pub claim: Claim,
 }
 
-/// Starts a command that lives as long as its holder, and returns once its program executes.
+/// Starts a command that lives as long as its holder, and returns once its program executes. Cancelled, the command may
+/// have started: then it is killed, and the job is recorded as cancelled.
 ///
 /// # Errors
 /// It did not start.

@@ -143,8 +143,8 @@ impl Acceptor {
         }
     }
 
-    /// Takes a connection whose other end is known to be `principal`: a unix socket, or the standard input and output that an
-    /// `ssh` server has connected. No TLS, no proof.
+    /// Takes a connection whose other end is known to be `principal`: a unix socket, or the standard input and output
+    /// that an `ssh` server has connected. No TLS, no proof. Dropped, it closes the connection.
     ///
     /// # Errors
     /// The peer doesn't send the hello that belongs here in time, or asks for another user.
@@ -161,7 +161,7 @@ impl Acceptor {
         }
     }
 
-    /// Tells a client why it isn't served, on a connection that authenticates by itself.
+    /// Tells a client why it isn't served, on a connection that authenticates by itself. A cancelled call drops the connection.
     pub async fn refuse(
         &self,
         io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -171,8 +171,9 @@ impl Acceptor {
         self.part(Opening::new(Box::new(io), Wire::plain()), peer, LinkError::Refused { fault }).await
     }
 
-    /// Waits until a principal that was let in by this login may not stay any longer: its key was removed or has expired, or
-    /// may do something else now. A file that can't be read is logged, and ends nothing.
+    /// Waits until a principal that was let in by this login may not stay any longer: its key was removed or has
+    /// expired, or may do something else now. A file that can't be read is logged, and ends nothing. Cancelling it
+    /// loses nothing.
     pub async fn expelled(&self, peer: Peer, login: Arc<Login>, principal: Arc<Principal>) -> Denial {
         let mut failing = false;
         loop {

@@ -47,4 +47,4 @@ pub use error::LinkError;
 pub use link::{Driver, Held, Link, RecvStream, SendStream, StreamError, memory};
 pub use transport::{BoxedIo, ChildProcess, Io, Peer, stdio};
 pub use trust::{HostTrust, UnknownHost};
-pub use unglue_proto::mux::{Memory, SharedMemory};
+pub use unglue_proto::mux::{Config as MuxConfig, Memory, SharedMemory};

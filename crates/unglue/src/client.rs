@@ -220,7 +220,8 @@ impl Client {
     /// Connects to a server that is known, and proves who the client is. Must be called within a tokio runtime.
     ///
     /// Returns without waiting for the server's word on the proof: the first operation travels along with it, and fails
-    /// if the proof did not hold. [`Client::welcome`] waits for that word.
+    /// if the proof did not hold. [`Client::welcome`] waits for that word. Dropped, it leaves nothing but, perhaps,
+    /// a new line in the known hosts.
     ///
     /// # Errors
     /// [`ConnectError::Unknown`] for a server that no file knows: ask a person, add it to the known hosts, call again.
@@ -231,7 +232,7 @@ impl Client {
 
     /// Connects over a process that `command` describes, whose input and output lead to a server: `ssh HOST unglue serve
     /// --stdio`. When the link is lost under a command that outlives it, the process is started again. Must be called within a
-    /// tokio runtime; returns without waiting for an answer, as [`Client::connect`].
+    /// tokio runtime; returns without waiting for an answer, as [`Client::connect`]. A cancelled call ends the process.
     ///
     /// ```no_run
     /// use std::process::Command;
@@ -257,7 +258,8 @@ impl Client {
         Client::connect_by(Spawning(command), user, options).await
     }
 
-    /// Connects to a server that listens on a unix socket; it admits its own user and root. As [`Client::connect_command`].
+    /// Connects to a server that listens on a unix socket; it admits its own user and root. As [`Client::connect_command`];
+    /// a cancelled call closes the connection.
     ///
     /// # Errors
     /// There is no socket at `path`, or nobody listens there.
@@ -270,7 +272,7 @@ impl Client {
     }
 
     /// Connects by connections that the caller makes, and that authenticate both ends by themselves. As
-    /// [`Client::connect_command`].
+    /// [`Client::connect_command`]; a cancelled call drops the connection.
     ///
     /// # Errors
     /// Those of the connector; or the user's name is too long for a message.
@@ -315,8 +317,8 @@ impl Client {
         self.host_key.as_ref()
     }
 
-    /// Asks the server for a sign of life: how long its answer took. With a deadline of the caller's own, this shows within a
-    /// second that the link is dead.
+    /// Asks the server for a sign of life: how long its answer took. With a deadline of the caller's own, this shows
+    /// within a second that the link is dead. Dropped, it changes nothing: the answer is ignored.
     ///
     /// # Errors
     /// The link has ended.
@@ -324,7 +326,9 @@ impl Client {
         self.connection.link.ping().await.map_err(Fault::from)
     }
 
-    /// Starts a command. Any number may run at once on one link.
+    /// Starts a command. Any number may run at once on one link. Dropped, the command may have started or not. With the
+    /// lease [`Lease::Kill`](crate::Lease::Kill) it is then killed; with another one it runs on under its lease,
+    /// without a holder.
     ///
     /// # Errors
     /// The link has ended, or the server takes no new operations. A command that can't be started is no error here: its
@@ -339,8 +343,8 @@ impl Client {
         }
     }
 
-    /// Attaches to a command that was started before, by its id or its name. When the link is lost, the client connects again
-    /// by itself.
+    /// Attaches to a command that was started before, by its id or its name. When the link is lost, the client connects
+    /// again by itself. Dropped, it watches and holds nothing.
     ///
     /// # Errors
     /// The link has ended for good. A command that isn't known is no error here: its report says so.
@@ -348,7 +352,8 @@ impl Client {
         job::attach(self.dialler.clone(), job, options).await
     }
 
-    /// The commands that the server knows, the latest last; or the one with this id or name.
+    /// The commands that the server knows, the latest last; or the one with this id or name. Dropped, it changes
+    /// nothing.
     ///
     /// # Errors
     /// The link has ended, the server refused, or the one command isn't known.
@@ -364,7 +369,8 @@ impl Client {
         job::signal(&self.connection.link, job, number).await
     }
 
-    /// Forgets a command that has ended, and what it printed. Its id can't be used again.
+    /// Forgets a command that has ended, and what it printed. Its id can't be used again. Dropped, it may have been
+    /// done or not.
     ///
     /// # Errors
     /// The link has ended, there is no such command, or it has not ended.
@@ -397,8 +403,8 @@ impl Client {
         transfer::put(&self.connection.link, upload, to.as_ref(), options).await
     }
 
-    /// Copies a caller's own [`Source`] to the path `to` on the server, where a directory's path keeps `name`. Everything else is
-    /// as for [`put`](Self::put).
+    /// Copies a caller's own [`Source`] to the path `to` on the server, where a directory's path keeps `name`. Everything else, a
+    /// dropped call too, is as for [`put`](Self::put).
     ///
     /// ```
     /// use unglue::{Facts, Meter, Source, StoreError, Tally, TransferOptions};
@@ -488,6 +494,7 @@ impl Client {
     }
 
     /// Copies `sources` of the server, and everything in them, to the path `to` of a store. As [`push`](Self::push).
+    /// Dropped, it leaves in the store what was finished, and nothing else.
     ///
     /// # Errors
     /// It broke off. What is in place by then is whole.
@@ -502,7 +509,8 @@ impl Client {
         tree::pull(&self.connection.link, sources, (store, to.as_ref()), tree, listener).await
     }
 
-    /// Looks at files of the server, or changes their names. `entry` is called with each entry that it lists.
+    /// Looks at files of the server, or changes their names. `entry` is called with each entry that it lists. Dropped,
+    /// it may have been done, in part, or not at all.
     ///
     /// # Errors
     /// It was not done, or not all of it.
@@ -514,7 +522,7 @@ impl Client {
         &self.connection.link
     }
 
-    /// Waits until the link has ended, and returns how.
+    /// Waits until the link has ended, and returns how. Dropped, it can be called again.
     pub async fn ended(&self) -> Fault {
         self.connection.link.ended().await.into()
     }

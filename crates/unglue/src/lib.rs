@@ -46,6 +46,7 @@ pub use unglue_proto::message::exec::{
     Exit, Left, Outcome, OutputLimit, Report, Sent, Signalled, SpawnFailed, SpawnStep, StreamEnd, StreamReport,
     TimedOut,
 };
+pub use unglue_proto::message::exec::{Keep, Lease as JobLease, Nothing};
 pub use unglue_proto::message::files;
 pub use unglue_proto::message::jobs::{Entry as JobEntry, State as JobState};
 pub use unglue_proto::message::tree::{Layout, Summary, TreeOptions};

@@ -63,7 +63,8 @@ impl<R, K> FrameReader<R, K> {
 }
 
 impl<R: Unpin, K: Reads<R>> FrameReader<R, K> {
-    /// The next frame, or `None` where the input ends between two frames.
+    /// The next frame, or `None` where the input ends between two frames. Cancelling it loses nothing: what was read is
+    /// kept for the next call.
     ///
     /// # Errors
     /// Reading failed: it may be called again. The bytes are no frame, or the input ended inside one: that is final.
@@ -79,7 +80,7 @@ impl<R: Unpin, K: Reads<R>> FrameReader<R, K> {
     }
 
     /// The frames that are there after at most one read, perhaps none: the fastest way. `None` where the input ends
-    /// between two frames.
+    /// between two frames. Cancelling it loses nothing: what was read is kept for the next call.
     ///
     /// # Errors
     /// Reading failed, or the input ended inside a frame. Bad bytes are the iterator's last item.

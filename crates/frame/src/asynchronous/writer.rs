@@ -152,6 +152,7 @@ impl<W, K> FrameWriter<W, K> {
 
 impl<W: Unpin, K: Writes<W>> FrameWriter<W, K> {
     /// Writes a frame with these fields (in the layout's order, lengths left out) and this data, which is copied.
+    /// Cancelled, it has taken in nothing of the message.
     ///
     /// # Errors
     /// The message doesn't fit: nothing of it was taken in. Writing failed.
@@ -160,7 +161,8 @@ impl<W: Unpin, K: Writes<W>> FrameWriter<W, K> {
         self.put(fields, data)
     }
 
-    /// As [`write`](Self::write), for large data: it isn't copied but held until it is written.
+    /// As [`write`](Self::write), for large data: it isn't copied but held until it is written. Cancelled, it has taken
+    /// in the whole message or nothing of it. What was taken in and not written yet is written by the next call.
     ///
     /// # Errors
     /// As [`write`](Self::write).
@@ -170,7 +172,7 @@ impl<W: Unpin, K: Writes<W>> FrameWriter<W, K> {
         if self.large.is_empty() { Ok(()) } else { Ok(self.send().await?) }
     }
 
-    /// As [`write`](Self::write), for bytes that are no frame.
+    /// As [`write`](Self::write), for bytes that are no frame. Cancelled, it has taken in none of the bytes.
     ///
     /// # Errors
     /// Writing failed.
@@ -179,7 +181,7 @@ impl<W: Unpin, K: Writes<W>> FrameWriter<W, K> {
         self.put_raw(bytes)
     }
 
-    /// Writes what waits, and flushes the writer.
+    /// Writes what waits, and flushes the writer. Cancelling it loses nothing: what was not written is kept.
     ///
     /// # Errors
     /// Writing failed. What was not written is kept.
@@ -187,7 +189,7 @@ impl<W: Unpin, K: Writes<W>> FrameWriter<W, K> {
         Ok(poll_fn(|context| self.poll_flushed(context)).await?)
     }
 
-    /// Flushes, and ends the stream.
+    /// Flushes, and ends the stream. Cancelling it loses nothing: what was not written is kept.
     ///
     /// # Errors
     /// Writing failed. What was not written is kept.

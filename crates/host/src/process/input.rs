@@ -28,6 +28,7 @@ pub enum InputEnd {
 }
 
 /// Feeds a command's input until its end, or until the command reads no more; `meter` sees what the command was given.
+/// Dropped, it closes the pipe: the command sees the end of its input.
 pub async fn feed(mut source: impl InputSource, mut pipe: pipe::Sender, meter: &mut Meter) -> InputEnd {
     loop {
         let data = tokio::select! {

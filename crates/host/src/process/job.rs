@@ -123,7 +123,8 @@ impl Job {
     /// Ends the job: kills what is left of its tree, or lets it go. May be called while the command still runs;
     /// with [`Descendants::Kill`], [`Job::exited`] then gives how that ended.
     ///
-    /// Where nothing was left when the command ended, which is the rule, this returns at once.
+    /// Where nothing was left when the command ended, which is the rule, this returns at once. Cancelled, the tree
+    /// still ends; called again, it waits for that.
     pub async fn end_tree(&mut self, descendants: Descendants) -> Result<Left, JobError> {
         if let Some(left) = self.left {
             return Ok(left);

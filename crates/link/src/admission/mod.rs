@@ -110,7 +110,7 @@ impl Admission {
 }
 
 impl Place {
-    /// Waits until this connection has to go.
+    /// Waits until this connection has to go. Cancelling it loses nothing.
     pub async fn evicted(&self) -> Evicted {
         // Nothing is ever sent: an error means that the sender was dropped.
         let _ = (&mut *self.evicted.lock().await).await;

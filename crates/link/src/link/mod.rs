@@ -278,8 +278,9 @@ impl Link {
         self.shared.wake_driver();
     }
 
-    /// Asks the other end for a sign of life, and waits for it: how long that took. With a deadline of the caller's own, an end
-    /// that waits for a person knows within a second that the link is dead, long before [`Link::ended`] does.
+    /// Asks the other end for a sign of life, and waits for it: how long that took. With a deadline of the caller's
+    /// own, an end that waits for a person knows within a second that the link is dead, long before [`Link::ended`]
+    /// does. Dropped, it changes nothing: the answer is ignored.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -309,6 +310,7 @@ impl Link {
     }
 
     /// Waits until the link has ended, and returns how: [`LinkError::Closed`] when this end closed it in order.
+    /// Cancelling it loses nothing.
     pub async fn ended(&self) -> LinkError {
         wait_in(&self.shared, |state| &mut state.watchers, |state| state.lost.clone()).await
     }
@@ -318,8 +320,8 @@ impl Link {
         self.shared.lock().lost.clone()
     }
 
-    /// Waits until everything that was written, on streams that are finished as well, has found its credit and its turn;
-    /// or until the link has ended.
+    /// Waits until everything that was written, on streams that are finished as well, has found its credit and its
+    /// turn; or until the link has ended. Cancelling it loses nothing.
     pub async fn flushed(&self) {
         let over = |state: &mut State| (state.lost.is_some() || state.mux.all_flushed()).then_some(());
         wait_in(&self.shared, |state| &mut state.flushers, over).await;

@@ -91,7 +91,7 @@ impl SendStream {
         if data.is_empty() { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
 
-    /// Waits until the reader gives the stream up, or the link has ended.
+    /// Waits until the reader gives the stream up, or the link has ended. Cancelling it loses nothing.
     pub async fn stopped(&mut self) -> StreamError {
         poll_fn(|cx| match self.poll_write_all(cx, &mut Bytes::new()) {
             Poll::Ready(Err(error)) => Poll::Ready(error),
@@ -143,7 +143,7 @@ impl RecvStream {
         RecvStream { shared, id, done: false }
     }
 
-    /// Reads at most `max` bytes, at least one; `None` is the end that the writer meant.
+    /// Reads at most `max` bytes, at least one; `None` is the end that the writer meant. Cancelling it loses nothing.
     ///
     /// # Errors
     /// The writer reset the stream, or the link has ended: what was read so far is not all.

@@ -197,7 +197,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_process_that_closes_its_output_and_lives_is_at_its_end() {
-        let mut process = shell("exec 1>&-; sleep 60");
+        let mut process = shell("exec 1>&-; exec sleep 60");
         let started = Instant::now();
         assert_eq!(process.read_to_end(&mut Vec::new()).await.expect("an end"), 0);
         assert!(started.elapsed() < Duration::from_secs(20));

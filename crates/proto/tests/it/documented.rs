@@ -114,6 +114,14 @@ fn every_kind_name_and_field_is_in_the_document() {
 }
 
 #[test]
+fn every_outcome_is_in_the_document_of_the_command() {
+    let command = document("docs/cli.md");
+    let outcomes = exec::Exit::KINDS.iter().chain(exec::Outcome::KINDS).filter(|kind| **kind != "ended");
+    let absent: Vec<_> = outcomes.filter(|kind| !command.contains(&format!("| `{{\"{kind}\":"))).collect();
+    assert!(absent.is_empty(), "{absent:?}: no line in the table of outcomes in docs/cli.md");
+}
+
+#[test]
 fn every_code_is_in_the_document_with_its_number() {
     let protocol = document("PROTOCOL.md");
     let codes: Vec<Code> = (1..).map(Code::from_wire).take_while(|code| *code != Code::Other).collect();

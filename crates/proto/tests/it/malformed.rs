@@ -112,7 +112,7 @@ fn too_many_streams_are_refused() {
 #[test]
 fn a_stream_over_the_limit_opens_none_of_those_before_it() {
     let (mut server, result) = server_given(&frame(DATA, StreamId(0xffff_fffc), b"x"));
-    assert!(result.is_err());
+    assert_eq!(result.map_err(|fault| fault.code), Err(Code::LimitExceeded));
     assert_eq!((server.stream_count(), events(&mut server).len()), (0, 0));
     assert!(server.expect(StreamId(u64::MAX - 3)).is_err());
     assert_eq!(server.stream_count(), 0);
@@ -149,8 +149,10 @@ fn frames_for_closed_streams_are_ignored() {
 fn a_fault_is_final_and_is_sent_to_the_peer() {
     let clock = Clock::new();
     let mut server = Mux::new(Role::Server, clock.now());
-    assert!(server.handle_input(&frame(99, StreamId(0), b""), clock.now()).is_err());
-    assert!(server.handle_input(&frame(PING, StreamId(0), b""), clock.now()).is_err());
+    let fault = server.handle_input(&frame(99, StreamId(0), b""), clock.now()).unwrap_err();
+    assert_eq!(fault.code, Code::BadFrame);
+    let later = server.handle_input(&frame(PING, StreamId(0), b""), clock.now()).unwrap_err();
+    assert!(later.what.contains("a link that has failed"), "{later}");
     let told = frames(&output(&mut server, &clock));
     assert_eq!((told.len(), told[0].kind), (1, GO_AWAY));
     assert_eq!(told[0].data[..4], (Code::BadFrame as u32).to_be_bytes());

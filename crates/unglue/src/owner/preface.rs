@@ -5,7 +5,7 @@
 pub(crate) enum Preface {
     /// A link follows: its first message is a hello without a proof.
     Link,
-    /// The owner shall hand the state over, if it is a resident. Its answer comes once it has done so.
+    /// The owner is to hand the state over, if it is a resident. Its answer comes once it has done so.
     HandOver,
 }
 

@@ -35,7 +35,8 @@ pub struct ServerOptions {
     pub forward: bool,
     /// Whether clients may have the server listen on other addresses than loopback.
     pub gateway_ports: bool,
-    /// Where the host key and the records of temporary files are kept; `~/.local/state/unglue` where it is `None`.
+    /// Where the server keeps its own host key, its journal, the outputs of jobs and the records of temporary files;
+    /// `~/.local/state/unglue` where it is `None`.
     pub state: Option<PathBuf>,
     /// The files of the host keys, ed25519 or ECDSA; where it is empty, `/etc/ssh/ssh_host_ed25519_key` and
     /// `/etc/ssh/ssh_host_ecdsa_key` as far as they can be read, or else an ed25519 key of the server's own. A certificate in
@@ -131,7 +132,7 @@ impl ServerOptions {
         ServerOptions { gateway_ports, ..self }
     }
 
-    /// Where the host key and the records of temporary files are kept.
+    /// Where the server keeps its own host key, its journal, the outputs of jobs and the records of temporary files.
     pub fn state(self, state: impl Into<PathBuf>) -> ServerOptions {
         ServerOptions { state: Some(state.into()), ..self }
     }

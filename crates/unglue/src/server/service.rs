@@ -72,7 +72,8 @@ impl Service {
         Ok(())
     }
 
-    /// Serves one connection that the caller has accepted, as [`Service::serve`] would. Returns at its end.
+    /// Serves one connection that the caller has accepted, as [`Service::serve`] would. Returns at its end. Dropped
+    /// before, it ends the connection and what runs on it at once.
     ///
     /// # Errors
     /// As [`Service::serve`]; or the connection has no address any more.
@@ -84,8 +85,9 @@ impl Service {
         Ok(())
     }
 
-    /// Serves one connection whose other end is known to be `principal`: a unix socket (for its credentials see unix(7)), or
-    /// [`unglue_link::stdio`] in a program that an ssh server has started. It has neither TLS nor a proof.
+    /// Serves one connection whose other end is known to be `principal`: a unix socket (for its credentials see
+    /// unix(7)), or [`unglue_link::stdio`] in a program that an ssh server has started. It has neither TLS nor a proof.
+    /// Dropped before, it ends the connection and what runs on it at once.
     ///
     /// # Errors
     /// As [`Service::serve`].

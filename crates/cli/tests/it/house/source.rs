@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use proc_macro2::{Ident, TokenStream, TokenTree};
 use quote::ToTokens;
+use syn::visit::Visit;
 
 use super::assert_none;
 use super::sizes::is_test_only;
@@ -134,6 +135,49 @@ fn the_host_knows_the_protocols_plain_types_alone() {
         .map(|file| file.path)
         .collect();
     assert!(broken.is_empty(), "{broken:?} import the multiplexer: only `unglue` joins host and protocol");
+}
+
+/// The crates of ours whose functions others call.
+const LIBRARIES: [&str; 6] = ["unglue", "frame", "link", "identity", "host", "jobs"];
+
+#[test]
+fn each_async_function_says_what_dropping_it_does() {
+    let mut broken = Vec::new();
+    for file in product_files().filter(|file| LIBRARIES.iter().any(|library| file.is_of(library))) {
+        let mut silent = Silent(Vec::new());
+        silent.visit_file(&without_tests(&file.syntax));
+        broken.extend(silent.0.into_iter().map(|name| format!("{}: {name}", file.path.display())));
+    }
+    assert_none(&broken, "Write what a call leaves behind that is dropped (or cancelled) before it returns.");
+}
+
+/// The public async functions whose documentation doesn't mention that they may be dropped.
+struct Silent(Vec<String>);
+
+impl Silent {
+    fn look(&mut self, visibility: &syn::Visibility, attributes: &[syn::Attribute], signature: &syn::Signature) {
+        if matches!(visibility, syn::Visibility::Public(_)) && signature.asyncness.is_some() {
+            let text = documentation(attributes).to_lowercase();
+            if !text.contains("drop") && !text.contains("cancel") {
+                self.0.push(signature.ident.to_string());
+            }
+        }
+    }
+}
+
+impl<'ast> Visit<'ast> for Silent {
+    fn visit_item_fn(&mut self, function: &'ast syn::ItemFn) {
+        self.look(&function.vis, &function.attrs, &function.sig);
+    }
+
+    fn visit_impl_item_fn(&mut self, function: &'ast syn::ImplItemFn) {
+        self.look(&function.vis, &function.attrs, &function.sig);
+    }
+}
+
+fn documentation(attributes: &[syn::Attribute]) -> String {
+    let lines = attributes.iter().filter(|attribute| attribute.path().is_ident("doc"));
+    lines.map(|line| line.meta.to_token_stream().to_string()).collect()
 }
 
 fn product_files() -> impl Iterator<Item = RustFile> {

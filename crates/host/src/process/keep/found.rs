@@ -44,7 +44,8 @@ impl Kept {
     /// Finds the job with this directory, whatever has become of it. If the command has not started by now, this makes sure that
     /// it never does. A connection that another process had with the keeper is ended.
     ///
-    /// A directory that isn't there is [`Found::NeverStarted`], too: make sure that it isn't made again.
+    /// A directory that isn't there is [`Found::NeverStarted`], too: make sure that it isn't made again. Cancelled, it
+    /// may have made sure of that or not.
     ///
     /// # Errors
     /// The directory could not be read, or its claim not be made. `TimedOut`: the keeper lives, but didn't answer within 10 s:

@@ -30,7 +30,8 @@ impl SpoolReader {
 
     /// Up to `max` bytes from this offset; none where the spool ends just now.
     ///
-    /// What lies in memory is read at once, and anything else by a thread that may wait for the disk.
+    /// What lies in memory is read at once, and anything else by a thread that may wait for the disk. Cancelling it
+    /// loses nothing.
     pub async fn read_at(&self, offset: u64, max: usize) -> io::Result<Bytes> {
         match sys::read_cached(&*self.file, offset, max) {
             Err(Errno::AGAIN | Errno::OPNOTSUPP | Errno::NOSYS) => {}
