@@ -25,6 +25,7 @@ pub use ops::exec::{Collected, Exec, Input, Lease, Output, Running};
 pub use ops::forward::{Forward, Forwarded, Listening, Notice, Place};
 pub use ops::job::{AttachOptions, LinkState};
 pub use ops::new_id;
+pub use ops::pace::Pace;
 pub use ops::transfer::{Download, Moved, Progress, TransferOptions, Upload};
 pub use ops::tree::{TreeListener, TreeMove, TreeUpdate, relay};
 pub use server::{Ending, Server, ServerOptions, Service};

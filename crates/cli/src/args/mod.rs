@@ -13,6 +13,7 @@ pub(crate) mod jobs;
 pub(crate) mod key;
 pub(crate) mod lab;
 pub(crate) mod lease;
+pub(crate) mod limit;
 pub(crate) mod manual;
 pub(crate) mod place;
 mod remote_command;

@@ -323,6 +323,7 @@ fn trees() {
         delete: true,
         delete_excluded: true,
         max_delete: Some(9),
+        atomic: false,
         dry_run: true,
         report: true,
         beside: true,
