@@ -1,4 +1,4 @@
-//! Where the remote command begins on the command line of `exec`: at the first word behind HOST that is not an option, as with
+//! Where the remote command begins on the command line of `exec` and `shell`: at the first word behind HOST that is not an option, as with
 //! ssh. What follows is the command's own, options included.
 
 use std::ffi::{OsStr, OsString};
@@ -8,8 +8,9 @@ use clap::{ArgAction, Command};
 
 /// Puts `--` before the remote command, where the user didn't.
 pub(super) fn set_apart(words: Vec<OsString>, line: &Command) -> Vec<OsString> {
-    let exec = line.find_subcommand("exec").filter(|_| words.get(1).is_some_and(|word| word == "exec"));
-    match exec.and_then(|exec| place(&words, exec)) {
+    let command = words.get(1).filter(|word| ["exec", "shell"].iter().any(|name| word == name));
+    let command = command.and_then(|name| line.find_subcommand(name));
+    match command.and_then(|command| place(&words, command)) {
         Some(at) => {
             let mut words = words;
             words.insert(at, "--".into());
@@ -79,6 +80,9 @@ mod tests {
             ("unglue exec -iP 1 h ls", "unglue exec -iP 1 h -- ls"),
             ("unglue exec h --timeout 5s ls", "unglue exec h --timeout 5s -- ls"),
             ("unglue exec h - x", "unglue exec h -- - x"),
+            ("unglue exec -tt h top -d 1", "unglue exec -tt h -- top -d 1"),
+            ("unglue shell h htop -t", "unglue shell h -- htop -t"),
+            ("unglue shell --name n h -L 1:h:2 ls", "unglue shell --name n h -L 1:h:2 -- ls"),
         ] {
             assert_eq!(apart(typed), read);
         }

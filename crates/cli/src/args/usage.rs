@@ -1,11 +1,13 @@
 //! Wrong usage: one line on standard error, and the exit code 125.
 
 use std::ffi::OsString;
+use std::io::{self, IsTerminal as _};
 
 use anstream::ColorChoice;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, Parser as _};
 
+use super::bare_host::{self, Word};
 use super::{CommandLine, remote_command};
 use crate::complaint::Complaint;
 use crate::standard;
@@ -15,7 +17,17 @@ use crate::standard;
 /// # Errors
 /// Wrong usage, or standard output can't be written.
 pub(crate) fn parse(words: Vec<OsString>) -> Result<Option<CommandLine>, Complaint> {
-    let words = remote_command::set_apart(words, &CommandLine::command());
+    let words = match bare_host::meant(&words, &CommandLine::command(), io::stdin().is_terminal()) {
+        Word::Other => remote_command::set_apart(words, &CommandLine::command()),
+        Word::Host => bare_host::as_shell(words),
+        Word::Near(command) => {
+            let word = words.get(1).map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
+            return Err(Complaint::new(format!(
+                "there is no command {word}; did you mean {command}? For a shell on a server of that name, write: \
+                 unglue shell {word}"
+            )));
+        }
+    };
     match CommandLine::try_parse_from(&words) {
         Ok(line) => Ok(Some(line)),
         Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
@@ -47,7 +59,7 @@ fn problem(error: &clap::Error) -> String {
             Some(similar) => format!("there is no command {word}; did you mean {similar}?"),
             None => format!(
                 "there is no command {word}; if it is a server, write `unglue exec {word} PROGRAM` to run a command there, \
-                 or `unglue repl {word}` to type commands"
+                 or `unglue shell {word}` for a shell"
             ),
         },
         (ErrorKind::UnknownArgument, _, Some(word)) => match meant(ContextKind::SuggestedArg) {
@@ -113,7 +125,7 @@ mod tests {
     fn a_server_in_the_place_of_a_command_gets_a_list_of_what_there_is() {
         let said = said(&["build.example"]);
         assert!(
-            said.contains("unglue exec build.example PROGRAM") && said.contains("unglue repl build.example"),
+            said.contains("unglue exec build.example PROGRAM") && said.contains("unglue shell build.example"),
             "{said}"
         );
     }
