@@ -178,7 +178,7 @@ impl Predictor {
         };
         let mut columns = last.cells.iter().filter(differs).map(|(column, _)| *column);
         let Some(from) = columns.next() else { return String::new() };
-        let to = columns.last().unwrap_or(from);
+        let to = columns.next_back().unwrap_or(from);
         // What has a style of its own could not be shown again.
         if !(from..=to).all(|column| screen.cell(self.base.0, column).is_some_and(is_plain)) {
             return String::new();
