@@ -213,7 +213,8 @@ impl Registry {
             return Err(Fault::user(Code::IdInUse, format!("a command that runs has this name: its id is {other}"))
                 .advise("give this one another name"));
         }
-        let number = (!exec.lease.is_kill()).then_some(state.next);
+        // A terminal's output is always kept: it is what a client that attaches sees.
+        let number = (!exec.lease.is_kill() || exec.terminal.is_some()).then_some(state.next);
         let record = Record::Begun {
             user: key.user.clone(),
             id: key.id.clone(),
@@ -230,6 +231,7 @@ impl Registry {
         state.index.apply(&record);
         let directory = number.and_then(|number| self.directory(number));
         let (job, orders) = Job::new(key.id.clone(), exec.lease.clone(), now, directory);
+        job.update(|snapshot| snapshot.terminal = exec.terminal.is_some());
         state.live.insert(key.clone(), job.clone());
         if state.pruned.is_none_or(|at| at.elapsed() > PRUNE) {
             self.prune(&mut state);

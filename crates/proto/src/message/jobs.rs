@@ -22,7 +22,7 @@ use super::{Time, named, tagged};
 use crate::{Fault, Octets};
 
 /// What an `attach` may require of a server of this version.
-pub const ATTACH_KNOWN: &[&str] = &["stdin", "stdout", "stderr", "hold", "take", "follow"];
+pub const ATTACH_KNOWN: &[&str] = &["stdin", "stdout", "stderr", "hold", "take", "screen", "follow"];
 
 /// Watch a command, or hold it: be the one who types and sends signals, and whose presence counts for the lease.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

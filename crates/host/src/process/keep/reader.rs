@@ -28,6 +28,11 @@ impl SpoolReader {
         Ok(Self { file: Arc::new(file) })
     }
 
+    /// The same as [`SpoolReader::read_at`] on a thread that may wait for the disk.
+    pub fn read_now(&self, offset: u64, max: usize) -> io::Result<Vec<u8>> {
+        read_at(&self.file, offset, max)
+    }
+
     /// Up to `max` bytes from this offset; none where the spool ends just now.
     ///
     /// What lies in memory is read at once, and anything else by a thread that may wait for the disk.

@@ -94,6 +94,7 @@ async fn begin(link: Link, exec: Exec) -> Result<Running, Fault> {
     let answer = answer.unwrap_or_else(|_| Err(silent(START, "whether the command started")))?;
     let mut running = Running::new(id, Speaking::Direct(sender), receiver, None);
     if let Some(started) = running.take(answer, exec.timeout) {
+        running.terminal = exec.size();
         running.attach(&link, &started, stdin)?;
     }
     Ok(running)
@@ -115,7 +116,7 @@ pub(in crate::ops) async fn followed(
     limit: Option<Duration>,
     whole: Seen,
 ) -> Result<Running, Fault> {
-    let Followed { messages, orders, outputs: [stdout, stderr], input, state } = followed;
+    let Followed { messages, orders, outputs: [stdout, stderr], input, state, terminal } = followed;
     let mut receiver = Hearing::Followed(messages);
     // The task that follows has its own deadlines.
     let answer = answer(&mut receiver).await?;
@@ -123,6 +124,9 @@ pub(in crate::ops) async fn followed(
     if running.take(answer, limit).is_some() {
         let mut seen = Observations::default();
         running.stdout = stdout.map(|pieces| watched(Output::followed(pieces), &mut seen.stdout));
+        running.terminal = terminal.get().copied();
+        // A terminal has one output.
+        let stderr = stderr.filter(|_| running.terminal.is_none());
         running.stderr = stderr.map(|pieces| watched(Output::followed(pieces), &mut seen.stderr));
         running.stdin = input.map(|replay| watched(Input::followed(replay), &mut seen.stdin));
         running.progress.observations = match whole {
@@ -210,6 +214,9 @@ impl Running {
     /// Takes the streams of a command that has started.
     fn attach(&mut self, link: &Link, started: &Started, stdin: Option<SendStream>) -> Result<(), Fault> {
         let stdout = link.claim(started.stdout)?;
+        if self.terminal.is_some() {
+            stdout.narrow();
+        }
         let stderr = started.stderr.map(|number| link.claim(number)).transpose()?;
         let observations = &mut self.progress.observations;
         let stdout = watched(Output::new(stdout), &mut observations.stdout);
