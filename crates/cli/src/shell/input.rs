@@ -1,7 +1,7 @@
 //! Keys on their way to the program: a task feeds them, so that a link that is dead never holds up the keyboard.
 
 use bytes::Bytes;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use unglue::Input;
 
@@ -11,7 +11,7 @@ const PIECES: usize = 64;
 /// The input of a program on a terminal.
 pub(super) struct Typing {
     pieces: mpsc::Sender<Bytes>,
-    end: oneshot::Sender<End>,
+    end: mpsc::Sender<End>,
     task: JoinHandle<()>,
 }
 
@@ -30,7 +30,7 @@ impl Typing {
     /// Starts to feed.
     pub(super) fn start(input: Input) -> Typing {
         let (pieces, inbox) = mpsc::channel(PIECES);
-        let (end, ending) = oneshot::channel();
+        let (end, ending) = mpsc::channel(1);
         Typing { pieces, end, task: tokio::spawn(feed(input, inbox, ending)) }
     }
 
@@ -53,24 +53,24 @@ impl Typing {
             // What waits is typed first.
             End::Finished => drop(pieces),
             how => {
-                let _ = end.send(how);
+                let _ = end.try_send(how);
                 let _ = task.await;
             }
         }
     }
 }
 
-async fn feed(mut input: Input, mut pieces: mpsc::Receiver<Bytes>, mut ending: oneshot::Receiver<End>) {
+async fn feed(mut input: Input, mut pieces: mpsc::Receiver<Bytes>, mut ending: mpsc::Receiver<End>) {
     loop {
         tokio::select! {
             biased;
-            Ok(how) = &mut ending => return end(input, how),
+            Some(how) = ending.recv() => return end(input, how),
             piece = pieces.recv() => match piece {
                 None => return end(input, End::Finished),
                 Some(piece) => {
                     let written = tokio::select! {
                         biased;
-                        Ok(how) = &mut ending => return end(input, how),
+                        Some(how) = ending.recv() => return end(input, how),
                         written = input.write_all(piece) => written,
                     };
                     if written.is_err() {

@@ -311,6 +311,10 @@ impl Session {
 
     /// The output has ended: shows what is left, and waits for the outcome.
     async fn conclude(mut self) -> Result<u8, Complaint> {
+        if let Some(typing) = self.state.typing.take() {
+            // The program reads no more; if it lives on without this client, its input stays open.
+            typing.end(End::LeftOpen).await;
+        }
         let Session { running, view, signals, raw, tie, .. } = &mut self;
         view.clear();
         tokio::select! {

@@ -11,7 +11,7 @@ use crate::jobs::link::Link;
 use crate::run::until;
 
 /// Prints for a second, in colours and with movements, slowly enough to be cut in between.
-const PAINT: &str = "clear; for i in $(seq 40); do printf '\\033[%d;%dH\\033[3%dmx%d\\033[0m' $((i/2+1)) $((i*7%70+1)) $((i%8)) $i; sleep 0.02; done; echo pain''ted";
+const PAINT: &str = "stty -echo; clear; for i in $(seq 40); do printf '\\033[%d;%dH\\033[3%dmx%d\\033[0m' $((i/2+1)) $((i*7%70+1)) $((i%8)) $i; sleep 0.02; done; stty echo; echo pain''ted";
 
 #[test]
 fn cuts_change_nothing() {

@@ -1,7 +1,6 @@
 //! A terminal that answers questions: tmux(1), driven by a script.
 
 use std::fmt::Write as _;
-use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 use std::thread;
@@ -87,7 +86,7 @@ impl Tmux {
 
     /// What the window shows, without blanks at the ends.
     pub(super) fn screen(&self) -> String {
-        let text = self.ask(&["capture-pane", "-p"]);
+        let text = self.ask(&["capture-pane", "-p", "-J"]);
         text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n").trim_end().to_owned()
     }
 
