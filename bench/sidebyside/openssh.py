@@ -75,8 +75,8 @@ def known_hosts_line(directory: Path, port: int) -> str:
 class OpenSsh:
     """A running sshd, and how to reach it."""
 
-    def __init__(self, directory: Path, config: Path):
-        self.directory = directory
+    def __init__(self, directory: Path, config: Path, port: int):
+        self.directory, self.port = directory, port
         self.config = config
         self.runner = Runner(directory)
 
@@ -101,10 +101,10 @@ class OpenSsh:
         return usual if best.get(usual, math.inf) < 1.1 * best[fastest] else fastest
 
     @contextlib.contextmanager
-    def master(self, sockets: Path):
+    def master(self, sockets: Path, options=()):
         """A warm ControlMaster: gives the options that make ssh go through it."""
         path = sockets / "control"
-        holder = spawn(self.argv(options=["-M", "-S", str(path), "-N"]), stderr=self.directory / "master.log")
+        holder = spawn(self.argv(options=[*options, "-M", "-S", str(path), "-N"]), stderr=self.directory / "master.log")
         through = ["-S", str(path), "-o", "ControlMaster=no"]
         try:
             wait_until(path.exists, "ssh's ControlMaster", self.directory / "master.log")
@@ -130,7 +130,7 @@ def running(directory: Path):
         daemon = spawn([program, "-D", "-e", "-f", str(directory / "sshd_config")], stderr=log)
         try:
             wait_until(lambda: answers(port), "sshd", log)
-            server = OpenSsh(directory, directory / "ssh_config")
+            server = OpenSsh(directory, directory / "ssh_config", port)
             server.runner.time(server.argv("true"))
             yield server
         finally:

@@ -43,6 +43,30 @@ class Unglue:
         """`unglue cp SOURCE HOST:DESTINATION`"""
         return self._argv("cp", str(source), f"{self.host}:{destination}")
 
+    def detach(self, *command) -> list:
+        """`unglue exec --detach HOST -- COMMAND…`, which prints the id"""
+        return self._argv("exec", "--detach", self.host, "--", *command)
+
+    def logs(self, job) -> list:
+        """`unglue logs HOST ID`"""
+        return self._argv("logs", self.host, job)
+
+    def signal(self, job, name) -> list:
+        """`unglue signal HOST ID NAME`"""
+        return self._argv("signal", self.host, job, name)
+
+    def run(self, *options) -> list:
+        """`unglue run HOST --file -`"""
+        return self._argv("run", *options, self.host, "--file", "-")
+
+    def through(self, port):
+        """The same server, reached by another port."""
+        known = self.directory / "known_hosts_unglue"
+        if f":{port} " not in known.read_text():
+            with open(known, "a") as file:
+                file.write(known_hosts_line(self.directory, port))
+        return Unglue(self.program, self.directory, f"{self.host}:{port}", self.pid)
+
     def warm(self) -> dict:
         """What one connection does when it is warm, told by the library's own example; None if that isn't built."""
         example = self.program.parent / "examples" / "warm_exec"

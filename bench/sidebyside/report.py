@@ -35,8 +35,9 @@ def table(result) -> str:
     head = ["contender", "samples", "least", "median", "most"]
     head += ["MB/s"] if result.bytes else []
     lines = [row(head), row(["---"] + ["---:"] * (len(head) - 1))]
+    shown = duration if result.unit == "seconds" else lambda value: f"{value:.2f} {result.unit}"
     for series in result.series:
-        cells = [series.name, str(len(series.samples)), *(duration(value) for value in series.spread())]
+        cells = [series.name, str(len(series.samples)), *(shown(value) for value in series.spread())]
         cells += [f"{result.bytes / series.median / 1e6:,.0f}"] if result.bytes else []
         lines.append(row(cells))
     size = f", {result.bytes:,} bytes" if result.bytes else ""

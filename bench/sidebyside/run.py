@@ -10,12 +10,15 @@ import sys
 import tempfile
 from pathlib import Path
 
-from . import congestion, file, forward, latency, openssh, product, report, stream
+from . import congestion, file, forward, latency, openssh, product, report, stream, trips
 from .machine import Conditions
 from .processes import Failed, Runner
 
 ROOT = Path(__file__).resolve().parents[2]
-BENCHMARKS = {"exec": latency.measure, "stream": stream.measure, "file": file.measure, "forward": forward.measure}
+BENCHMARKS = {
+    "exec": latency.measure, "stream": stream.measure, "file": file.measure, "forward": forward.measure,
+    "trips": trips.measure,
+}
 UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
@@ -91,7 +94,7 @@ def measure(names, asked):
 
 
 def samples(result) -> dict:
-    return {"bench": result.name, "seconds": {series.name: series.samples for series in result.series}}
+    return {"bench": result.name, result.unit: {series.name: series.samples for series in result.series}}
 
 
 @contextlib.contextmanager

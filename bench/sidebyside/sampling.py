@@ -61,6 +61,7 @@ class Result:
     goals: list = field(default_factory=list)
     notes: list = field(default_factory=list)
     bytes: Optional[int] = None
+    unit: str = "seconds"
 
 
 def in_turns(contenders, rounds, warm_ups=1) -> list:

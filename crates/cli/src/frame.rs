@@ -19,16 +19,16 @@ use crate::standard;
 
 const EXAMPLES: &str = "\
 Examples:
-  unglue frame list                                       the framings that have a name
-  unglue frame decode u32be capture.bin                   offset, fields, length and a dump of each frame
+  unglue frame list                                    # the framings that have a name
+  unglue frame decode u32be capture.bin                # offset, fields, length, dump of each
   unglue frame decode --json 'tag:u8 len:u32be data[len-4]' - < postgres.bin
-  unglue frame decode --after '\r\n\r\n' websocket dump    behind the headers of an upgrade; --skip 24 leaves out 24 bytes
-  unglue frame check 'lines(max=64K)' access.log          does it all parse, and where does it stop?
-  printf 'one\\ntwo\\n' | unglue frame encode netstring     3:one,3:two,
+  unglue frame decode --after '\\r\\n\\r\\n' websocket dump  # after the headers of an upgrade
+  unglue frame check 'lines(max=64K)' access.log       # does it all parse? where does it stop?
+  printf 'one\\ntwo\\n' | unglue frame encode netstring  # 3:one,3:two,
   unglue frame decode --json u16be in | unglue frame encode --json varint > out
 
-Ends with 0; with 1 if the bytes are no frames or a message doesn't fit (after what came before it); with 125 if
-used wrongly or if a file can't be read or written.";
+Exit status: 0; 1 if the bytes do not form frames, or a message doesn't fit (the frames before it
+are printed); 125 if used wrongly, or if a file can't be read or written.";
 
 /// Find, write and check message boundaries in bytes.
 #[derive(Debug, clap::Args)]

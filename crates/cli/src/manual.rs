@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use clap::CommandFactory as _;
 use clap_mangen::Man;
 
-use crate::args::CommandLine;
 use crate::args::manual::{CompletionsArgs, ManArgs};
+use crate::args::{CommandLine, described};
 use crate::complaint::Complaint;
 use crate::standard;
 
@@ -18,7 +18,7 @@ use crate::standard;
 /// Standard output can't be written.
 pub(crate) fn completions(args: &CompletionsArgs) -> Result<ExitCode, Complaint> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut CommandLine::command(), "unglue", &mut script);
+    clap_complete::generate(args.shell, &mut described(), "unglue", &mut script);
     standard::print(&script).map(|()| ExitCode::SUCCESS)
 }
 

@@ -24,17 +24,18 @@ Examples:
   unglue struct explain '@bi0q'                  where each byte goes
   echo '{\"op\":\"pack\",\"format\":\"<Ie\",\"values\":[1,0.5]}' | unglue struct --batch
 
-Ends with 0; with 1 where Python raises an exception (its words go to stderr); with 125 if used wrongly.";
+Exit status: 0; 1 where Python raises an exception (its message goes to standard error); 125 if used
+wrongly.";
 
 /// Pack and unpack bytes by a format of Python's struct module.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES, arg_required_else_help = true, subcommand_negates_reqs = true)]
 pub(crate) struct StructCommand {
-    /// Answer requests on stdin, one JSON object a line, with one line each on stdout
+    /// Answer requests on stdin, one JSON object per line, with one line each on stdout
     #[arg(long, required = true)]
     batch: bool,
 
-    /// Whose words errors are told in
+    /// The Python version whose error messages are used
     #[arg(long, global = true, value_name = "VERSION", default_value = "3.13")]
     python: Version,
 
@@ -96,7 +97,7 @@ struct Unpack {
     /// Unpack one record at this offset of a larger buffer; a negative one counts from the end
     #[arg(long, allow_negative_numbers = true, value_name = "BYTES")]
     offset: Option<isize>,
-    /// Unpack record after record, a tuple a line
+    /// Unpack record after record, one tuple per line
     #[arg(long, conflicts_with = "offset")]
     iter: bool,
     /// Print {"values": […]}

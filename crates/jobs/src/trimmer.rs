@@ -15,6 +15,8 @@ use crate::screen::{RETAINED, note_state};
 /// program that prints as fast as it can needs itself.
 const QUIETLY: u64 = RETAINED;
 const ANYWAY: u64 = 16 * RETAINED;
+/// What is kept of a terminal's output at most, while a server runs.
+pub(crate) const MOST: u64 = RETAINED + ANYWAY;
 /// A terminal that has printed nothing for so long is quiet.
 const QUIET: Duration = Duration::from_millis(500);
 /// How long to wait after a failure: a full disk may have room again.
@@ -39,7 +41,7 @@ impl Trimmer {
     pub(crate) async fn find(&self, directory: &Path) {
         let directory = directory.to_owned();
         let look = move || {
-            let terminal = terminal_sizes(&directory)?.first().is_some();
+            let terminal = !terminal_sizes(&directory)?.is_empty();
             Ok((terminal, Trimmed::read(&directory)?.map_or(0, |trimmed| trimmed.before)))
         };
         match tokio::task::spawn_blocking(look).await.unwrap_or_else(|error| Err(io::Error::other(error))) {

@@ -21,8 +21,8 @@ pub const AUTH_TRIES: usize = 6;
 /// Credit that a new stream starts with: what its reader may be sent before it has read anything.
 pub const INITIAL_WINDOW: u64 = 64 * 1024;
 
-/// Credit that a stream may grow to while its reader keeps up.
-pub const MAX_WINDOW: u64 = 4 * 1024 * 1024;
+/// Credit that a stream may grow to while its reader keeps up: what a link of 1 Gbit/s holds in 130 ms.
+pub const MAX_WINDOW: u64 = 16 * 1024 * 1024;
 
 /// Bytes that one stream holds for its peer before its writer has to wait.
 pub const SEND_BUFFER: usize = 256 * 1024;

@@ -20,10 +20,12 @@ pub(super) enum Word {
     Near(String),
 }
 
-/// What the words of a command line mean; `at_terminal` is whether a person types them.
-pub(super) fn meant(words: &[OsString], line: &Command, at_terminal: bool) -> Word {
+/// What the words of a command line mean; `at_terminal` is whether a person types them. Both functions are called for a single
+/// word only.
+pub(super) fn meant(words: &[OsString], line: impl Fn() -> Command, at_terminal: impl Fn() -> bool) -> Word {
     let [_, word] = words else { return Word::Other };
-    let Some(word) = word.to_str().filter(|word| at_terminal && !word.starts_with('-')) else { return Word::Other };
+    let Some(word) = word.to_str().filter(|word| !word.starts_with('-') && at_terminal()) else { return Word::Other };
+    let line = line();
     let names = || line.get_subcommands().flat_map(Command::get_name_and_visible_aliases).chain(["help"]);
     if names().any(|name| name == word) || word.parse::<HostArg>().is_err() {
         return Word::Other;
@@ -48,7 +50,7 @@ mod tests {
 
     fn word(text: &str) -> Word {
         let words: Vec<OsString> = ["unglue", text].map(OsString::from).to_vec();
-        meant(&words, &super::super::CommandLine::command(), true)
+        meant(&words, super::super::CommandLine::command, || true)
     }
 
     #[test]
@@ -82,10 +84,10 @@ mod tests {
         for other in ["exec", "help", "-h", "--version", "a b", "", "/etc/passwd", "h:http"] {
             assert_eq!(word(other), Word::Other, "{other:?}");
         }
-        let line = super::super::CommandLine::command();
+        let line = super::super::CommandLine::command;
         let words = |words: &[&str]| words.iter().map(OsString::from).collect::<Vec<_>>();
-        assert_eq!(meant(&words(&["unglue"]), &line, true), Word::Other);
-        assert_eq!(meant(&words(&["unglue", "web", "-v"]), &line, true), Word::Other);
-        assert_eq!(meant(&words(&["unglue", "build.example"]), &line, false), Word::Other);
+        assert_eq!(meant(&words(&["unglue"]), line, || true), Word::Other);
+        assert_eq!(meant(&words(&["unglue", "web", "-v"]), line, || true), Word::Other);
+        assert_eq!(meant(&words(&["unglue", "build.example"]), line, || false), Word::Other);
     }
 }

@@ -17,7 +17,7 @@ Examples:
   unglue cp -p a.tar b.tar ada@build.example:/var/tmp/  # several files need a directory
   unglue cp build.example:logs/today.log .
   unglue cp -P 7300 '[::1]:a file' .                    # HOST:7300 would be a path
-  unglue cp ./a:b build.example:                        # a slash first: a local file
+  unglue cp ./a:b build.example:                        # with ./, a local file called a:b
   unglue cp build.example:'~/notes.txt' .               # ~ is the home directory there, or the root
   unglue cp -r project build.example:                   # a directory with everything in it
   unglue cp -r a.example:data b.example:                # between servers, through this machine
@@ -31,8 +31,8 @@ the source's mode. A new file gets the mode that cp would give it there.
 the new file: the promise of whole files (P7) does not hold.
 
 -r copies symbolic links as links, and keeps the holes of sparse files. Devices, sockets and
-FIFOs are skipped, each with a line. To send only what changed, or to keep everything, use
-unglue sync.
+FIFOs are skipped, and each is reported. To send only what changed, or to keep owners, hard links
+and extended attributes, use unglue sync.
 
 Exit status: 0; 1 if something was not copied (each is named); 125 if unglue itself failed.";
 

@@ -16,7 +16,7 @@ use super::lease::LeaseArgs;
 use super::span::{parse_bytes, parse_timeout};
 use super::target::HostArg;
 
-/// How much of each output `--json` holds unless told otherwise: 8 MiB.
+/// How much of each output `--json` holds by default: 8 MiB.
 const JSON_CAP: u64 = 8 << 20;
 
 const EXAMPLES: &str = "\
@@ -29,7 +29,7 @@ Examples:
   unglue exec --outcome fd:3 build.example make 3>outcome.json
   unglue exec --env LANG --env CC=clang build.example make
   unglue exec -t build.example htop                   # on a terminal, as ssh -t
-  unglue exec --lease keep=10m build.example make     # goes on over a lost connection
+  unglue exec --lease keep=10m build.example make     # survives a lost connection
   unglue exec --detach --name nightly build.example make
   unglue exec --id deploy-42 build.example ./deploy   # at most once, however often you try
   unglue exec -R 9000:localhost:3000 web.example ./test   # ports, as for unglue forward
@@ -45,24 +45,24 @@ The JSON object:
                {\"unreachable\": FAULT}: nothing ran
                {\"cancelled\": FAULT}: the client cancelled it, and it was killed
                {\"output_limit\": {\"bytes\": N}}: it printed more than --limit and was killed
-               {\"not_kept\": OUTCOME}: it ran before under this id; its output was not kept
+               {\"not_kept\": OUTCOME}: it ran earlier under this id; its output was not kept
                {\"unknown\": FAULT}: it is not known whether it ran, or how it ended
                {\"unkillable\": FAULT}: it could not be killed, and still runs
-               {\"link_lost\": FAULT}: it is not known how it ended
+               {\"link_lost\": FAULT}: the connection ended; it is not known how the command ended
                {\"corrupt\": FAULT}: what arrived is not what was sent
                {\"failed\": FAULT}: unglue itself failed
   stdout, stderr, stdin
                bytes, blake3, and end: eof, held_open (by a descendant), abandoned (by its
                reader), cut (it broke off); with --json also data, as {\"text\": …} or
-               {\"base64\": …}, and data_cut_at if that is not all
-  descendants  none, killed, left, unkillable
+               {\"base64\": …}, and data_cut_at if data is incomplete
+  descendants  processes that still ran after the command: none, killed, left, unkillable
   wall_ms      milliseconds from the request to the outcome
 
 --events prints JSON lines, each with event and time:
   started      id, and pid on the server
   output       stream (stdout or stderr), offset in bytes, data as above
   signal       signal: it was sent to the command
-  link_lost    why: the connection was lost, and another is being tried for
+  link_lost    why: the connection was lost, and the client connects again
   reattached   the connection is back; no output is missing or repeated
   outcome      the fields of the JSON object; the last line
 
@@ -72,7 +72,8 @@ Exit status:
 
 /// Run a command on another machine
 ///
-/// Both outputs are written as they arrive. Without -i, the command reads /dev/null. It gets the environment of a login.
+/// Standard output and standard error are written as they arrive. Without -i, the command reads /dev/null. It gets the
+/// environment of a login.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES, override_usage = "unglue exec [OPTIONS] [user@]HOST[:PORT] [--] PROGRAM [ARG]…\n       unglue exec [OPTIONS] [user@]HOST[:PORT] -c TEXT")]
 #[command(group(ArgGroup::new("what").args(["command", "shell"])))]

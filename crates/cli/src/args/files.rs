@@ -30,14 +30,14 @@ pub(crate) struct LsArgs {
     pub(crate) connection: ConnectionArgs,
 }
 
-/// Show what is known of a file on another machine
+/// Show the kind, size, mode, owner and time of a file on another machine
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
   unglue stat build.example:logs/today.log
   unglue stat --json build.example:logs/today.log | jq .size
 
-A symbolic link is shown itself, not what it points to.")]
+For a symbolic link, stat describes the link, not the file that it points to.")]
 pub(crate) struct StatArgs {
     /// Print one JSON object for each entry
     #[arg(long)]
@@ -55,7 +55,7 @@ Examples:
   unglue mkdir build.example:backup
   unglue mkdir -p build.example:backup/2026/11")]
 pub(crate) struct MkdirArgs {
-    /// Make the directories above as well; one that is there is not an error
+    /// Make the directories above as well; a directory that exists is not an error
     #[arg(short = 'p', long)]
     parents: bool,
     #[arg(required = true, value_name = "HOST:PATH")]
@@ -64,14 +64,14 @@ pub(crate) struct MkdirArgs {
     pub(crate) connection: ConnectionArgs,
 }
 
-/// Give a file on another machine another name
+/// Rename or move a file on another machine
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
   unglue mv build.example:report.txt build.example:old/
   unglue mv build.example:a build.example:b     # a file called b is replaced
 
-Both names are on the same machine, and the PATH of the second may stand alone.")]
+Both names are on the same machine. The second one may be written without HOST.")]
 pub(crate) struct MvArgs {
     #[arg(value_name = "HOST:PATH")]
     path: OsString,
@@ -92,7 +92,7 @@ Examples:
 Symbolic links are removed, not followed.
 
 HOST ID forgets a command that unglue jobs lists. Its id stays used: a later exec --id with it is
-refused. A command that runs is left alone; end it first, with unglue signal.")]
+refused. A running command is not changed: end it first, with unglue signal.")]
 #[command(override_usage = "unglue rm [OPTIONS] HOST:PATH…\n       unglue rm [OPTIONS] HOST ID|NAME")]
 pub(crate) struct RmArgs {
     /// Remove directories with everything in them

@@ -12,19 +12,19 @@ use super::target::HostArg;
 
 const EXAMPLES: &str = "\
 Examples:
-  unglue forward -L 5432:localhost:5432 db.example          # the database, at this machine's port 5432
+  unglue forward -L 5432:localhost:5432 db.example          # its database, at port 5432 here
   unglue forward -L 5432:localhost:5432 db.example -- psql -h localhost
   unglue forward -L 8080:intranet:80 -L 2222:backup:22 gate.example
-  unglue forward -R 9000:localhost:3000 web.example         # this machine's port 3000, there
+  unglue forward -R 9000:localhost:3000 web.example         # port 3000 here, at port 9000 there
   unglue forward -D 1080 gate.example                       # a SOCKS proxy
   unglue forward -L /tmp/docker.sock:/run/docker.sock build.example
   unglue forward --keep 1h -L 5432:localhost:5432 db.example
 
 -L, -R and -D are written as for ssh. A part with a / is the path of a unix socket, and an IPv6
-address stands in brackets: -L 8080:[2001:db8::1]:80. Without an address in front of it, a port is
-opened on loopback only; * opens it on all addresses. Port 0 picks a free port.
+address is written in brackets: -L 8080:[2001:db8::1]:80. Without an address in front of it, a port
+is opened on loopback only; * opens it on all addresses. Port 0 picks a free port.
 
-What listens where is written to standard error.
+unglue prints to standard error where it listens.
 
 Exit status: PROGRAM's own, 128+N if signal N ended it, 126 or 127 if it could not be run; without
 PROGRAM, 0 after Ctrl-C; 125 if unglue itself failed.";
@@ -33,13 +33,13 @@ PROGRAM, 0 after Ctrl-C; 125 if unglue itself failed.";
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Forwarding")]
 pub(crate) struct ForwardingArgs {
-    /// Listen on this machine, and have the server connect. A path with a / stands for a port and a host. May be repeated
+    /// Listen on this machine, and have the server connect. A path with a / is a unix socket. May be repeated
     #[arg(short = 'L', value_name = "[BIND:]PORT:HOST:HOSTPORT")]
     local: Vec<OsString>,
     /// Listen on the server, and connect from this machine. May be repeated
     #[arg(short = 'R', value_name = "[BIND:]PORT:HOST:HOSTPORT")]
     remote: Vec<OsString>,
-    /// Be a SOCKS proxy (4, 4a, 5) that has the server connect. May be repeated
+    /// Run a SOCKS proxy (4, 4a, 5) on this machine, and have the server connect. May be repeated
     #[arg(short = 'D', value_name = "[BIND:]PORT")]
     dynamic: Vec<OsString>,
 }
@@ -64,20 +64,20 @@ impl ForwardingArgs {
 
 /// Forward ports and unix sockets to or from another machine
 ///
-/// Runs until Ctrl-C; or, with PROGRAM, as long as that runs on this machine.
+/// Runs until Ctrl-C. With PROGRAM, it starts that program on this machine, and ends with it.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES, override_usage = "unglue forward [OPTIONS] [-L …] [-R …] [-D …] [user@]HOST[:PORT] [-- PROGRAM [ARG]…]")]
 pub(crate) struct ForwardArgs {
-    #[command(flatten)]
-    forwarding: ForwardingArgs,
-    /// Connect again when the link is lost, and try for up to this long (30s, 10m, 1h)
-    #[arg(long, value_name = "DUR", value_parser = parse_timeout)]
-    pub(crate) keep: Option<Duration>,
     #[arg(value_name = "HOST", help = "The server, as [user@]HOST[:PORT]")]
     pub(crate) host: HostArg,
-    /// A program to run on this machine meanwhile, and its arguments
+    /// A program to run on this machine while ports are forwarded, and its arguments
     #[arg(last = true, value_name = "PROGRAM")]
     pub(crate) program: Vec<OsString>,
+    #[command(flatten)]
+    forwarding: ForwardingArgs,
+    /// Connect again when the connection is lost, and try for up to this long (30s, 10m, 1h)
+    #[arg(long, value_name = "DUR", value_parser = parse_timeout)]
+    pub(crate) keep: Option<Duration>,
     #[command(flatten)]
     pub(crate) connection: ConnectionArgs,
 }

@@ -16,7 +16,7 @@ Examples:
 
 With --json, each line is an object: id, name, state (starting, running or ended), began, ended,
 command, lease, pid, outcome, stdout and stderr (bytes so far), held (a client holds it), stalled
-(it waits for room for its output), kept (its output can be read).")]
+(it waits for space for its output), kept (its output can be read).")]
 pub(crate) struct JobsArgs {
     /// Print one JSON object for each command, and nothing else
     #[arg(long)]
@@ -39,7 +39,7 @@ pub(crate) struct JobArg {
     pub(crate) connection: ConnectionArgs,
 }
 
-/// Come back to a command: see what it prints from now on, type to it, and send it Ctrl-C
+/// Come back to a command: see what it prints, type input for it, and send it Ctrl-C
 ///
 /// Exits as the command does.
 #[derive(Debug, Args)]
@@ -48,15 +48,15 @@ Examples:
   unglue attach build.example nightly
   unglue attach --from-start build.example nightly    # everything that it has printed, too
   unglue attach --read-only build.example nightly     # watch; type nothing
-  unglue attach --take build.example nightly          # from another client, which is told
+  unglue attach --take build.example nightly          # from another client, which then ends
 
 If standard input is a terminal, what you type goes to the command, and Ctrl-D ends its input.
-Otherwise standard input is left alone, unless -i is given. Ctrl-C sends SIGINT to the command; the
-second Ctrl-C leaves. On a terminal, Ctrl-\\ leaves at once: the command runs on, and its input
-stays open.
+Otherwise standard input is not read, unless -i is given. Ctrl-C sends SIGINT to the command; the
+second Ctrl-C ends the client. On a terminal, Ctrl-\\ ends the client at once: the command runs on,
+and its input stays open.
 
-One client at a time holds a command: it types, sends signals, and counts for the lease keep. Any
-number may watch with --read-only; Ctrl-C only ends their watching.
+One client at a time holds a command: it sends input and signals, and keeps a command with the
+lease keep alive. Any number of clients may watch with --read-only; their Ctrl-C sends no signal.
 
 Exit status: as for unglue exec; 0 after Ctrl-\\.")]
 pub(crate) struct AttachArgs {
@@ -94,7 +94,7 @@ pub(crate) struct LogsArgs {
     /// Its standard error, instead of its standard output
     #[arg(long)]
     pub(crate) stderr: bool,
-    /// Skip so many bytes
+    /// Skip this many bytes
     #[arg(long, value_name = "OFFSET", default_value_t = 0)]
     pub(crate) from: u64,
     #[command(flatten)]
@@ -127,12 +127,12 @@ Examples:
 The signal goes to the command's process group. Whether another client holds the command doesn't
 matter.
 
-Exit status: 0 if it was sent; 125 if not, as when the command has ended.")]
+Exit status: 0 if it was sent; 125 if not, for example because the command has ended.")]
 pub(crate) struct SignalArgs {
     #[command(flatten)]
     pub(crate) job: JobArg,
     /// The signal's name or number: TERM, SIGKILL, 2
-    #[arg(value_name = "SIGNAL", value_parser = parse_signal)]
+    #[arg(value_name = "SIGNAL", value_parser = parse_signal, help_heading = None::<&'static str>)]
     pub(crate) signal: i32,
 }
 

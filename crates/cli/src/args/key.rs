@@ -75,10 +75,10 @@ pub(crate) struct ShowArgs {
 #[command(after_long_help = "\
 Examples:
   unglue key list
-  unglue key list build.example                    # with what ~/.ssh/config says about it
+  unglue key list build.example                    # with its settings in ~/.ssh/config
   unglue key list --known-hosts ./known_hosts")]
 pub(crate) struct ListArgs {
-    #[arg(value_name = "HOST", help = "A server, to heed what the ssh configuration says about it")]
+    #[arg(value_name = "HOST", help = "A server, whose settings in the ssh configuration apply")]
     pub(crate) host: Option<HostArg>,
     /// Read this ssh configuration instead of ~/.ssh/config and /etc/ssh/ssh_config [env: UNGLUE_SSH_CONFIG]
     #[arg(short = 'F', long, value_name = "FILE")]

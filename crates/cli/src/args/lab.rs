@@ -25,7 +25,7 @@ Examples:
   unglue lab serve raw                          # a server of the tutorial …
   unglue lab connect raw 127.0.0.1:40123        # … and its client
   unglue lab infer capture.pcap                 # which framing do these bytes have?
-  unglue lab explain 1195725856                 # what is this absurd length?
+  unglue lab explain 1195725856                 # what is this impossible length?
   unglue lab dissect capture.pcap --frame u32be # which messages are in it, in which packets?
 
 The guides are docs/sticky-packets.md and docs/lab.md.";
@@ -37,8 +37,8 @@ Examples:
   unglue lab serve header --dir incoming              # uploads land in incoming/
   unglue lab serve ack --encoding gbk                 # for a client on Chinese Windows
 
-The dialects: raw (a line out, bytes back), udp (datagrams), ack (a length in decimal, and a
-wait for recv_ready), len32 (struct 'i' and the bytes), header (struct 'i', a JSON header, a
+The dialects (wire formats): raw (a line out, bytes back), udp (datagrams), ack (a length in decimal,
+and a wait for recv_ready), len32 (struct 'i' and the bytes), header (struct 'i', a JSON header, a
 file). No dialect authenticates its clients: every client that can connect can run commands.
 A command ends after 60 s or 64 MiB, and its background processes end with it. At most 256
 clients can be connected.";
@@ -50,8 +50,8 @@ Examples:
   echo 'put notes.txt' | unglue lab connect header 127.0.0.1:8000
   unglue lab connect ack 127.0.0.1:8000 --encoding gbk  # a server on Chinese Windows
 
-One command per line, until quit or the end of input. Replies go to standard output as the
-dialect's rules cut them, right or wrong; remarks about them go to standard error. header has
+One command per line, until quit or the end of input. Replies go to standard output, divided by the
+dialect's rules, even if these are wrong; remarks about them go to standard error. header has
 one command: put FILE.";
 
 const SCENE: &str = "\
@@ -86,7 +86,7 @@ pub(crate) enum LabCommand {
     Dissect(dissect::LabDissectArgs),
 }
 
-/// Serve a dialect of the tutorial: run commands, or take uploads, for anyone who connects
+/// Serve a wire format of the tutorial: run commands, or receive files, for every client that connects
 #[derive(Debug, Args)]
 #[command(after_long_help = SERVE)]
 pub(crate) struct LabServeArgs {
@@ -109,7 +109,7 @@ pub(crate) struct LabServeArgs {
     pub(crate) i_know_this_runs_commands_for_anyone: bool,
 }
 
-/// Connect to a dialect's server: one command per line, each reply as the dialect's rules cut it
+/// Connect to a server of `lab serve`: one command per line, each reply divided by the rules of its wire format
 #[derive(Debug, Args)]
 #[command(after_long_help = CONNECT)]
 pub(crate) struct LabConnectArgs {
@@ -126,20 +126,20 @@ pub(crate) struct LabConnectArgs {
     pub(crate) wait: Duration,
 }
 
-/// Play scenes: who called what, what it gave, why, and what fixes it
+/// Run scenes: the calls on real sockets, their results, the reason, and a fix
 #[derive(Debug, Args)]
 #[command(after_long_help = SCENE)]
 pub(crate) struct LabSceneArgs {
     /// The scenes; without one they are listed
     #[arg(value_name = "NAME", conflicts_with = "all", value_parser = parse_scene)]
     pub(crate) names: Vec<&'static Scene>,
-    /// All of them
+    /// Run all scenes
     #[arg(long)]
     pub(crate) all: bool,
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
-    /// Play each so often, and compare the results
+    /// Run each scene this many times, and compare the results
     #[arg(long, value_name = "TIMES", default_value = "1", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) repeat: u32,
 }

@@ -30,7 +30,7 @@ mod usage;
 
 pub(crate) use usage::parse;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::frame::FrameCommand;
 use crate::pystruct::StructCommand;
@@ -61,8 +61,9 @@ pub(crate) struct CommandLine {
     pub(crate) command: Command,
 }
 
-/// The commands.
+/// The commands. Each is described only when it is wanted (`defer`): see [`described`].
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum Command {
     Exec(Box<exec::ExecArgs>),
     Shell(Box<shell::ShellArgs>),
@@ -90,6 +91,13 @@ pub(crate) enum Command {
     Struct(StructCommand),
     Completions(manual::CompletionsArgs),
     Man(manual::ManArgs),
+}
+
+/// The whole command line: every command with all that may follow it.
+pub(crate) fn described() -> clap::Command {
+    let mut line = CommandLine::command();
+    line.build();
+    line
 }
 
 impl Command {

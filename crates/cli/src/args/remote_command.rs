@@ -4,20 +4,22 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 
-use clap::{ArgAction, Command};
+use clap::{ArgAction, Args as _, Command};
+
+use super::exec::ExecArgs;
+use super::shell::ShellArgs;
 
 /// Puts `--` before the remote command, where the user didn't.
-pub(super) fn set_apart(words: Vec<OsString>, line: &Command) -> Vec<OsString> {
-    let command = words.get(1).filter(|word| ["exec", "shell"].iter().any(|name| word == name));
-    let command = command.and_then(|name| line.find_subcommand(name));
-    match command.and_then(|command| place(&words, command)) {
-        Some(at) => {
-            let mut words = words;
-            words.insert(at, "--".into());
-            words
-        }
-        None => words,
+pub(super) fn set_apart(mut words: Vec<OsString>) -> Vec<OsString> {
+    let command = match words.get(1) {
+        Some(word) if word == "exec" => ExecArgs::augment_args(Command::new("exec")),
+        Some(word) if word == "shell" => ShellArgs::augment_args(Command::new("shell")),
+        _ => return words,
+    };
+    if let Some(at) = place(&words, &command) {
+        words.insert(at, "--".into());
     }
+    words
 }
 
 /// The place of the remote command; `None` where it is marked already, or where there is none.
@@ -58,11 +60,10 @@ fn has_value(arg: &clap::Arg) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory as _;
 
     fn apart(line: &str) -> String {
         let words = line.split(' ').map(OsString::from).collect();
-        let words = set_apart(words, &super::super::CommandLine::command());
+        let words = set_apart(words);
         words.join(" ".as_ref()).into_string().expect("text")
     }
 

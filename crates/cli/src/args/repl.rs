@@ -9,11 +9,11 @@ use super::target::HostArg;
 pub(crate) const AT_THE_PROMPT: &str = "\
 At the prompt:
   LINE               run the line with sh -c, and show its whole reply
-  cd [DIR]           change the directory for all following lines; cd - goes back; cd DIR && LINE
+  cd [DIR]           change the directory for all following lines; also cd -, and cd DIR && LINE
   put FILE [DST]     copy a file to the server; FILE may be a pattern, and may start with ~
   get FILE [DST]     copy a file from the server
   history            list the lines typed so far
-  help               show this
+  help               show this list
   quit, exit         leave; so does the end of input
 
 Ctrl-C interrupts the running command. Each line runs in a new shell, so variables don't

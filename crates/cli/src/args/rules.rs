@@ -28,10 +28,10 @@ impl Args for RuleArgs {
                 .help(help)
         };
         command
-            .arg(pattern("exclude", "Leave out what matches; --include PATTERN before it makes exceptions"))
-            .arg(pattern("include", "Take what matches, whatever later patterns say"))
+            .arg(pattern("exclude", "Leave out names that match; an --include PATTERN before it makes exceptions"))
+            .arg(pattern("include", "Copy names that match, even if a later pattern excludes them"))
             .arg(
-                pattern("exclude-from", "Read patterns from a file, one a line; + at the front includes")
+                pattern("exclude-from", "Read patterns from a file, one per line; a line that starts with + includes")
                     .value_name("FILE")
                     .value_hint(ValueHint::FilePath),
             )

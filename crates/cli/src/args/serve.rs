@@ -15,10 +15,10 @@ Examples:
   unglue serve --listen localhost:7300          # both 127.0.0.1 and ::1
 
 The keys in ~/.ssh/authorized_keys may log in, as with ssh. --root confines files, not
-commands. After the first SIGTERM or SIGINT, running commands have 10 s to end; the second
-ends the server at once.";
+commands. After the first SIGTERM or SIGINT, running commands have 10 s to end. The second
+signal ends the server at once.";
 
-/// Run a server on this machine: commands and files for clients with an authorised key
+/// Run a server on this machine, for clients with an authorised key
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct ServeArgs {
@@ -34,7 +34,7 @@ pub(crate) struct ServeArgs {
     /// Let clients have this server listen on other addresses than loopback (-R '*:8080:…')
     #[arg(long)]
     pub(crate) gateway_ports: bool,
-    /// Where the server keeps its host key and its records of temporary files [default: ~/.local/state/unglue]
+    /// Where the server keeps its host key, its record of commands, and their outputs [default: ~/.local/state/unglue]
     #[arg(long, value_name = "DIR")]
     pub(crate) state: Option<PathBuf>,
     /// A host key, ed25519 or ECDSA; may be repeated [default: /etc/ssh/ssh_host_ed25519_key and ssh_host_ecdsa_key if they

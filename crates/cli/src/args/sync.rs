@@ -13,25 +13,25 @@ use super::target::HostArg;
 
 const EXAMPLES: &str = "\
 Examples:
-  unglue sync -a src/ build.example:src/             # what is in src, into src there
-  unglue sync -a src build.example:                  # the directory itself: src there
+  unglue sync -a src/ build.example:src/             # the contents of src, to src there
+  unglue sync -a src build.example:                  # the directory itself: makes src there
   unglue sync -an --delete site/ www.example:site/   # show what would be done
   unglue sync -a --exclude '*.o' --exclude /tmp/ build.example:project .
   unglue sync -a --gitignore --delete . build.example:project
   unglue sync -a --files-from list.txt / backup.example:/
 
-A file is skipped if its size and its modification time, to the nanosecond, are those of the
-source; with --checksum, if its content is. What arrives appears complete, verified and synced
-under its name, or not at all. --delete removes what the source doesn't have, after everything
-has arrived, and nothing if anything did not.
+A file is skipped if its size and its modification time, to the nanosecond, are equal to those of
+the source; with --checksum, if its content is equal. A file appears under its name complete,
+verified and synced, or not at all. --delete removes what the source doesn't have, after everything
+has arrived. If something did not arrive, it deletes nothing.
 
 Patterns are rsync's; the first one that matches a name counts. /x matches at the top only, x/
-directories only, * stops at a slash, ** doesn't. What is excluded is not deleted either, unless
+matches directories only, * stops at a slash, ** doesn't. Excluded files are not deleted, unless
 --delete-excluded is given.
 
 Exit status: 0; 1 if something was not done (each is named); 125 if unglue itself failed.";
 
-/// Make a directory on another machine, or from there, the same as its source
+/// Copy a directory to or from another machine, and send only what changed
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES, override_usage = "unglue sync [OPTIONS] SRC DST    (one side is [user@]HOST:PATH)")]
 pub(crate) struct SyncArgs {
@@ -48,15 +48,15 @@ pub(crate) struct SyncArgs {
     /// Delete what the patterns exclude as well; implies --delete
     #[arg(long)]
     delete_excluded: bool,
-    /// Delete nothing if it would be more than N entries
+    /// Delete nothing if more than N entries would be deleted
     #[arg(long, value_name = "N")]
     max_delete: Option<u64>,
     #[command(flatten)]
     rules: RuleArgs,
-    /// Take only the paths that this file names, one a line, relative to SRC, with what is in them (- is standard input)
+    /// Copy only the paths that this file lists, one per line, relative to SRC, with everything in them (- is standard input)
     #[arg(long, value_name = "FILE")]
     files_from: Option<PathBuf>,
-    /// Leave out what the .gitignore files of the source say
+    /// Leave out what the .gitignore files of the source name
     #[arg(long)]
     gitignore: bool,
     /// Compare files by content rather than by size and time
@@ -69,7 +69,7 @@ pub(crate) struct SyncArgs {
     #[arg(long)]
     json: bool,
     #[arg(required = true, num_args = 2, value_names = ["SRC", "DST"])]
-    #[arg(help = "The source and the destination; one of them is [user@]HOST:PATH. SRC/ means what is in SRC")]
+    #[arg(help = "The source and the destination; one of them is [user@]HOST:PATH. SRC/ means the contents of SRC")]
     paths: Vec<OsString>,
     #[command(flatten)]
     pub(crate) connection: ConnectionArgs,

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal as _};
 
 use anstream::ColorChoice;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{CommandFactory as _, Parser as _};
+use clap::{Command, CommandFactory as _, FromArgMatches as _};
 
 use super::bare_host::{self, Word};
 use super::{CommandLine, remote_command};
@@ -17,8 +17,8 @@ use crate::standard;
 /// # Errors
 /// Wrong usage, or standard output can't be written.
 pub(crate) fn parse(words: Vec<OsString>) -> Result<Option<CommandLine>, Complaint> {
-    let words = match bare_host::meant(&words, &CommandLine::command(), io::stdin().is_terminal()) {
-        Word::Other => remote_command::set_apart(words, &CommandLine::command()),
+    let words = match bare_host::meant(&words, CommandLine::command, || io::stdin().is_terminal()) {
+        Word::Other => remote_command::set_apart(words),
         Word::Host => bare_host::as_shell(words),
         Word::Near(command) => {
             let word = words.get(1).map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
@@ -28,7 +28,7 @@ pub(crate) fn parse(words: Vec<OsString>) -> Result<Option<CommandLine>, Complai
             )));
         }
     };
-    match CommandLine::try_parse_from(&words) {
+    match read(&words) {
         Ok(line) => Ok(Some(line)),
         Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
             let text = error.render();
@@ -41,6 +41,20 @@ pub(crate) fn parse(words: Vec<OsString>) -> Result<Option<CommandLine>, Complai
             Err(Complaint::new(format!("{}; see: {path} --help", problem(&error))))
         }
     }
+}
+
+fn read(words: &[OsString]) -> Result<CommandLine, clap::Error> {
+    let mut line = described_for(words);
+    let mut found = line.try_get_matches_from_mut(words)?;
+    CommandLine::from_arg_matches_mut(&mut found).map_err(|error| error.format(&mut line))
+}
+
+/// The command line as clap needs it for these words. The description of all commands takes longer to make than a command
+/// takes to run, so clap makes that of the command which is named; without one it needs them all, for help and hints.
+fn described_for(words: &[OsString]) -> Command {
+    let line = CommandLine::command();
+    let named = words.get(1).is_some_and(|word| line.find_subcommand(word).is_some());
+    if named { line } else { super::described() }
 }
 
 /// What is wrong, in one line. Of clap's hints only those are kept that name what may have been meant: the others explain
@@ -80,7 +94,7 @@ fn first_sentence(error: &clap::Error) -> String {
 
 /// The command whose help explains it: as many words as name one.
 fn command_of(words: &[OsString]) -> String {
-    let mut command = CommandLine::command();
+    let mut command = super::described();
     let mut path = String::from("unglue");
     for word in words.iter().skip(1) {
         let Some(inner) = command.find_subcommand(word).cloned() else { break };
@@ -96,12 +110,13 @@ mod tests {
 
     fn said(words: &[&str]) -> String {
         let words = [&["unglue"], words].concat();
-        problem(&CommandLine::try_parse_from(words).expect_err("wrong usage"))
+        let words: Vec<OsString> = words.into_iter().map(OsString::from).collect();
+        problem(&read(&words).expect_err("wrong usage"))
     }
 
     #[test]
     fn the_structure_of_the_commands_holds() {
-        CommandLine::command().debug_assert();
+        super::super::described().debug_assert();
     }
 
     #[test]
@@ -134,6 +149,9 @@ mod tests {
     fn every_command_shows_examples() {
         fn check(command: &clap::Command) {
             let help = command.get_after_long_help().map(ToString::to_string).unwrap_or_default();
+            if command.get_name() == "help" {
+                return;
+            }
             assert!(help.contains("Examples:"), "{}", command.get_name());
             assert!(command.get_after_help().is_none(), "{}: -h is short", command.get_name());
             // The steps of these two are shown together, by the command above them.
@@ -141,6 +159,6 @@ mod tests {
                 command.get_subcommands().for_each(check);
             }
         }
-        check(&CommandLine::command());
+        check(&super::super::described());
     }
 }

@@ -12,10 +12,10 @@ use crate::standard;
 /// Show each frame of a file: its offset, fields, length and bytes.
 #[derive(Debug, clap::Args)]
 pub(super) struct Decode {
-    /// A line of JSON for each frame: offset, fields, and data as {"text": …} or {"base64": …}
+    /// Print a line of JSON for each frame: offset, fields, and data as {"text": …} or {"base64": …}
     #[arg(long, conflicts_with = "raw")]
     json: bool,
-    /// The frames' data and nothing else
+    /// Print the frames' data and nothing else
     #[arg(long)]
     raw: bool,
     #[command(flatten)]
@@ -26,10 +26,10 @@ pub(super) struct Decode {
     file: Option<PathBuf>,
 }
 
-/// Tell whether a whole file parses, and where it stops.
+/// Check whether a whole file parses, and where it stops.
 #[derive(Debug, clap::Args)]
 pub(super) struct Check {
-    /// One JSON object
+    /// Print one JSON object
     #[arg(long)]
     json: bool,
     #[command(flatten)]

@@ -12,13 +12,13 @@ use crate::standard;
 /// Write each line of a file as a frame.
 #[derive(Debug, clap::Args)]
 pub(super) struct Encode {
-    /// Lines of JSON, as decode --json writes them: {"fields": {…}, "data": {"text": …}}
+    /// Read lines of JSON, as decode --json writes them: {"fields": {…}, "data": {"text": …}}
     #[arg(long, conflicts_with = "whole")]
     json: bool,
     /// The whole file is one message, not each of its lines
     #[arg(long)]
     whole: bool,
-    /// The value of a field, as NAME=NUMBER; the others are 0, or what the framing has for them
+    /// The value of a field; other fields are 0, or have the default of the framing
     #[arg(long = "field", value_name = "NAME=NUMBER", value_parser = field)]
     fields: Vec<(String, u64)>,
     /// The framing, such as u32be, lines or 'len:u16be type:u8 data[len]'

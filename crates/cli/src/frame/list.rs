@@ -7,7 +7,7 @@ use unglue_frame::{Preset, Protocol, presets, protocols};
 use super::Failure;
 use crate::standard;
 
-/// List the framings and protocols that have a name, with a frame of each protocol, and how layouts are written.
+/// List the framings and protocols that have a name, with a frame of each protocol, and the syntax of layouts.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -15,27 +15,27 @@ Examples:
   unglue frame list redis http   those with one of these words in their name, notation or meaning
   unglue frame list --json mqtt  one JSON array; a protocol has an example frame in hex")]
 pub(super) struct List {
-    /// One JSON array
+    /// Print one JSON array
     #[arg(long)]
     json: bool,
-    /// Those with one of these words in them
+    /// List only those that contain one of these words
     words: Vec<String>,
 }
 
 const LAYOUTS: &str = "
 A layout lists the parts of a frame in the order of the wire:
   name:INT       a number: u8, u16be, u16le, u24… to u64…, varint, varint(4), varint(padded); in digits hex(4), oct(11),
-                 dec(6), or hex, oct, dec with a fixed byte behind them
-  0f, ff*16      bytes that must stand there, in hex
-  _, _*3         bytes of no meaning
-  data[len]      the message, as long as the number len says; data[len-4] where len counts four bytes more
+                 dec(6), or hex, oct, dec with a fixed byte after them
+  0f, ff*16      bytes that must be there, in hex
+  _, _*3         unused bytes
+  data[len]      the message, as long as the number len gives; data[len-4] if len counts four bytes more
                  data[len*4] counts units of 4 bytes; data[len&fff] has the length in some bits of len; last|len:u32be
                  names the others
-  pad[p]         as many bytes of no meaning as the number p says
+  pad[p]         as many unused bytes as the number p gives
   sum8           a checksum over the data; also crc16, crc16-modbus, crc16-xmodem, crc16-x25, crc32, crc32c;
                  crc32(all,le) covers all bytes before it and has its lowest byte first; crc32(from=type,to=data)
 Examples: \"flag:u8 len:u32be data[len]\" (gRPC), \"tag:u8 len:u32be data[len-4]\" (PostgreSQL)
-Options in parentheses: max=BYTES (8M unless said), incl (the length counts itself), toolong=fail|skip|cut,
+Options in parentheses: max=BYTES (default 8M), incl (the length counts itself), toolong=fail|skip|cut,
   empty=allow|deny, last=allow|deny (of lines and delimiters); such as u32be(max=1M, incl)";
 
 impl List {

@@ -12,7 +12,7 @@ pub(super) struct Prefix {
     /// Leave out the first BYTES bytes: 16, 4K, 1M
     #[arg(long, value_name = "BYTES", value_parser = size)]
     skip: Option<u64>,
-    /// Leave out everything up to this text and with it, behind what --skip leaves out. Escapes: \r \n \t \0 \\ \xHH
+    /// Leave out everything up to the end of this text, after the bytes that --skip leaves out. Escapes: \r \n \t \0 \\ \xHH
     #[arg(long, value_name = "TEXT", value_parser = text)]
     after: Option<Text>,
 }

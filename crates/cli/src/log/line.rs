@@ -144,24 +144,49 @@ struct Quoted<'a> {
 
 impl fmt::Write for Quoted<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        for (at, c) in text.char_indices() {
-            let mut units = [0; 2];
-            let escaped = match c {
-                '"' => String::from("\\\""),
-                '\\' => String::from("\\\\"),
-                '\n' => String::from("\\n"),
-                '\r' => String::from("\\r"),
-                '\t' => String::from("\\t"),
-                c if misleads(c) => c.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")).collect(),
-                c => c.into(),
-            };
-            if self.cut > 0 || self.line.len() + escaped.len() > self.end {
-                self.cut += text.len() - at;
+        let mut rest = text;
+        while !rest.is_empty() {
+            let plain = rest.find(is_escaped).unwrap_or(rest.len());
+            let kept = boundary(rest, plain.min(self.room()));
+            self.line.push_str(&rest[..kept]);
+            rest = &rest[kept..];
+            let Some(c) = rest.chars().next() else { break };
+            let escaped = if kept == plain { escape(c) } else { String::new() };
+            if escaped.is_empty() || escaped.len() > self.room() {
+                self.cut += rest.len();
                 break;
             }
             self.line.push_str(&escaped);
+            rest = &rest[c.len_utf8()..];
         }
         Ok(())
+    }
+}
+
+impl Quoted<'_> {
+    /// How many bytes may still follow.
+    fn room(&self) -> usize {
+        if self.cut > 0 { 0 } else { self.end - self.line.len() }
+    }
+}
+
+/// The last boundary of characters up to this place.
+fn boundary(text: &str, place: usize) -> usize {
+    (0..=place).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0)
+}
+
+fn is_escaped(c: char) -> bool {
+    matches!(c, '"' | '\\') || misleads(c)
+}
+
+fn escape(c: char) -> String {
+    match c {
+        '"' => "\\\"".into(),
+        '\\' => "\\\\".into(),
+        '\n' => "\\n".into(),
+        '\r' => "\\r".into(),
+        '\t' => "\\t".into(),
+        c => c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect(),
     }
 }
 

@@ -37,13 +37,14 @@ pub struct Picture {
     pub from: u64,
 }
 
-/// Draws the terminal of the job with this directory, as it is after so many bytes of output, for a person's terminal of `viewer`'s
-/// size. With `holds` the terminal has just got that size. The picture may end some bytes before `upto`, where no sequence is cut.
+/// Draws the terminal of the job with this directory, as it is now, for a person's terminal of `viewer`'s size. With `holds` the
+/// terminal has just got that size. The picture may end some bytes before the output does, where no sequence is cut.
 ///
 /// # Errors
 /// What is kept of its output can't be read.
-pub async fn picture(directory: PathBuf, upto: u64, viewer: TerminalSize, holds: bool) -> io::Result<Picture> {
+pub async fn picture(directory: PathBuf, viewer: TerminalSize, holds: bool) -> io::Result<Picture> {
     on_thread(move || {
+        let upto = SpoolReader::open(&directory, Output::Stdout)?.written()?;
         let (mut emulator, from) = draw(&directory, upto, true)?;
         if holds {
             emulator.resize(viewer);

@@ -32,8 +32,20 @@ use super::{Tally, Time, named, tagged};
 use crate::{Fault, Octets};
 
 /// What an `exec` may require of a server of this version.
-pub const KNOWN: &[&str] =
-    &["argv", "env", "cwd", "stdin", "timeout_ms", "descendants", "stdout", "stderr", "started", "exited", "lease", "terminal"];
+pub const KNOWN: &[&str] = &[
+    "argv",
+    "env",
+    "cwd",
+    "stdin",
+    "timeout_ms",
+    "descendants",
+    "stdout",
+    "stderr",
+    "started",
+    "exited",
+    "lease",
+    "terminal",
+];
 
 /// The most arguments, and the most variables, of a command: more than Linux can pass, whose limit of 2 MiB counts ten bytes
 /// for the shortest. A parsed string takes more memory than its JSON, so their number needs a limit of its own.

@@ -10,13 +10,13 @@ Examples:
   unglue lab explain 'Adjusted frame length exceeds 1048576: 1213486160 - discarded'
   unglue lab explain -- -2147418109
 
-Known are the messages of Netty, Kafka, gRPC, Thrift, ZooKeeper, Hadoop, Cassandra, MongoDB,
+explain knows the messages of Netty, Kafka, gRPC, Thrift, ZooKeeper, Hadoop, Cassandra, MongoDB,
 PostgreSQL, MySQL, Redis, RabbitMQ, Elasticsearch, nginx, OpenSSH, git, and of the runtimes of
-Go, Rust, Java, Python, Node.js and Erlang; of others the largest number is taken.
+Go, Rust, Java, Python, Node.js and Erlang. In other texts it takes the largest number.
 
-Exit status: 0; 1 if the value resembles nothing known; 125 if there is no number in it.";
+Exit status: 0; 1 if no known meaning fits the value; 125 if it contains no number.";
 
-/// Tell what an absurd length really is
+/// Explain an impossible length: which bytes it really is
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct LabExplainArgs {

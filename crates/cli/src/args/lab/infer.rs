@@ -11,19 +11,19 @@ Examples:
   unglue lab infer stream.bin --json
   nc example 4000 | unglue lab infer -          # the bytes themselves, from a pipe
 
-Several files, and the streams of a capture, are taken for the same protocol; each direction is
-looked at alone too. The first 64 KiB of a stream are searched.
+infer assumes that several files, and the streams of a capture, have the same protocol. It also
+examines each direction alone. It searches the first 64 KiB of a stream.
 
 The verdict: certain (bytes without this framing would hardly look like this), likely (it fits
-well, and better than all others) or ambiguous (the bytes don't tell, and nothing is claimed).
-The score is in bits: each halves the chance that other bytes would fit so well.
+well, and better than all others) or ambiguous (the evidence is too weak). The score is in bits:
+each bit halves the chance that other bytes would fit as well.
 
 Exit status: 0 with a verdict, ambiguous included; 1 if there was no stream with bytes; 125 if
 used wrongly, or if a file can't be read.
 
 How the score works, and how often it is right: docs/lab.md.";
 
-/// Find the framing of bytes: ranked notations, with what speaks for each
+/// Find the framing of bytes: ranked notations, with the evidence for each
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct LabInferArgs {

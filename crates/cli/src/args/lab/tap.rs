@@ -16,18 +16,19 @@ Examples:
   unglue lab tap --listen 127.0.0.1:8001 --to 127.0.0.1:8000 --frame lines --pcap lines.pcap
   unglue lab tap --listen 127.0.0.1:8001 --to 127.0.0.1:8000 --json > reads.jsonl
 
-Connect the client to --listen. What the client sends is on the left, what the server sends is
-indented; a line is a read of the tap, with its time in seconds. With --frame the messages that
-end in it stand below: `cut` began in an earlier read, `shared` means that the read also holds
-bytes of another message. As root each read tells the segments that it came in.
+Connect the client to the address of --listen. What the client sends is on the left, what the
+server sends is indented. Each line is one read of the tap, with its time in seconds. With --frame,
+the messages that end in it are listed below: `cut` means that the message began in an earlier
+read, `shared` that the read also holds bytes of another message. As root, tap also shows the
+segments of each read.
 
-On a screen what can't be shown in time is left out, counted, and passed on all the same; with
---json nothing is left out, and a slow reader of it slows the connections. The capture of --pcap
-is always whole; Wireshark opens it.
+If a terminal is too slow, tap leaves lines out and counts them, but still forwards the bytes. With
+--json nothing is left out, and a slow reader of the output slows the connections. The capture of
+--pcap is always complete; Wireshark opens it.
 
 Ends with Ctrl-C, or after --connections N.";
 
-/// Pass connections on, and show live what each read gave and which messages that were
+/// Forward connections, and show the bytes of each read and the messages in them
 #[derive(Debug, Args)]
 #[command(after_long_help = TAP)]
 pub(crate) struct LabTapArgs {
@@ -46,7 +47,7 @@ pub(crate) struct LabTapArgs {
     /// Write a capture
     #[arg(long, value_name = "FILE")]
     pub(crate) pcap: Option<PathBuf>,
-    /// End after so many connections
+    /// End after this many connections
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) connections: Option<u64>,
     /// Don't ask the kernel for segments

@@ -19,17 +19,17 @@ Examples:
   unglue lab torture --server 'slow-server {port}' --keep-server --compare exit -- ./client {port}
   unglue lab torture --replay torture-replay.json
 
-The client connects to 127.0.0.1 at {port} ({address} with the host; both stand in UNGLUE_PORT,
-too), where a proxy passes its bytes on to the server: cut at every place that may matter,
-several messages together, with pauses inside a message, through a narrow path. A right
-program's output and exit code don't depend on that. What fails is shrunk to the fewest cuts
-and written to a replay file; --test writes a regression test that needs no unglue, in the
+The client connects to 127.0.0.1 at {port} ({address} is 127.0.0.1:{port}; the variable UNGLUE_PORT
+has the port, too), where a proxy forwards its bytes to the server: cut at every place that may
+matter, several messages together, with pauses inside a message, or through a narrow path. The output
+and the exit code of a correct program don't depend on that. A failure is reduced to the fewest
+cuts and written to a replay file; --test writes a regression test that needs no unglue, in the
 language of the file's name: .rs, .py, .go, .js.
 
-The client must end by itself and come out the same each time: two clean runs come first.
+The client must end by itself, with the same result each time: the first two runs have no cuts.
 Its standard input is empty; `sh -c '… < FILE'` gives it one.
 
-Ends with 0 if nothing was found, 1 if something was, 125 if it could not be looked for.";
+Exit status: 0 if no bug was found; 1 if one was found; 125 if the runs were not possible.";
 
 /// Run a client and a server with a proxy between them that cuts and joins what they send
 #[derive(Debug, Args)]
@@ -50,7 +50,7 @@ pub(crate) struct LabTortureArgs {
     /// The framing of what the server sends, if it is another one
     #[arg(long, value_name = "NOTATION", value_parser = parse_framing)]
     pub(crate) frame_reply: Option<Framing>,
-    /// Where the random cuts begin
+    /// The seed of the random cuts
     #[arg(long, value_name = "N", default_value = "1")]
     pub(crate) seed: u64,
     /// How many runs with cuts there are
@@ -69,13 +69,13 @@ pub(crate) struct LabTortureArgs {
     /// Also show the server its client's end before it has answered, as a client does that ends its own side first
     #[arg(long)]
     pub(crate) half_close: bool,
-    /// Where a finding is written
+    /// The file for a failure that was found
     #[arg(long, value_name = "FILE", default_value = "torture-replay.json")]
     pub(crate) save: PathBuf,
     /// Run the programs and cuts of such a file again
     #[arg(long, value_name = "FILE", conflicts_with_all = ["to", "server", "client", "frame", "frame_reply", "half_close"])]
     pub(crate) replay: Option<PathBuf>,
-    /// Write a finding as a regression test too, in the language of the file's name: .rs, .py, .go or .js
+    /// Write a failure as a regression test too, in the language of the file's name: .rs, .py, .go or .js
     #[arg(long, value_name = "FILE")]
     pub(crate) test: Vec<PathBuf>,
     /// Print one JSON object

@@ -119,7 +119,11 @@ fn signals_of_the_keyboard_and_the_size_are_the_programs() {
     tmux.shows("\n20 70");
     tmux.line("echo $TERM $LANG; tty | tr 0-9 N");
     tmux.shows("C.UTF-8\n/dev/pts/N");
-    assert!(tmux.screen().contains("\nscreen") || tmux.screen().contains("\ntmux"), "the TERM of tmux: {}", tmux.screen());
+    assert!(
+        tmux.screen().contains("\nscreen") || tmux.screen().contains("\ntmux"),
+        "the TERM of tmux: {}",
+        tmux.screen()
+    );
 }
 
 #[test]

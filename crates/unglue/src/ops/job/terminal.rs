@@ -103,7 +103,7 @@ pub(super) async fn look(
     if wants.screen.is_none() && from >= trimmed {
         return Some((size_now, None));
     }
-    let made = picture(directory, end, wants.screen.unwrap_or(size), holder.is_some()).await;
+    let made = picture(directory, wants.screen.unwrap_or(size), holder.is_some()).await;
     let picture = made.unwrap_or_else(|error| {
         tracing::warn!(event = "terminal_not_drawn", %error);
         // Better than nothing: what is printed from now on.

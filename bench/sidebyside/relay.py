@@ -1,0 +1,93 @@
+#!/usr/bin/env python3
+"""A TCP relay that delays and counts: `relay.py TARGET-PORT SECONDS COUNTS`.
+
+It prints its own port on one line. Each direction is delayed by SECONDS, whatever the bytes, so that a round trip takes twice as
+long. When a connection ends, a line with its bytes to the target and from it is appended to the file COUNTS.
+"""
+
+import asyncio
+import contextlib
+import select
+import socket
+import sys
+from pathlib import Path
+
+CHUNK = 256 * 1024
+
+
+async def pour(reader, writer, delay, counts, key):
+    """Passes everything on, each piece `delay` seconds after it came."""
+    loop, queue = asyncio.get_running_loop(), asyncio.Queue(maxsize=4096)
+
+    async def take():
+        while piece := await reader.read(CHUNK):
+            counts[key] += len(piece)
+            await queue.put((loop.time() + delay, piece))
+        await queue.put((loop.time() + delay, None))
+
+    taking = asyncio.ensure_future(take())
+    with contextlib.suppress(OSError):
+        while True:
+            due, piece = await queue.get()
+            if (left := due - loop.time()) > 0:
+                await asyncio.sleep(left)
+            if piece is None:
+                writer.write_eof()
+                break
+            writer.write(piece)
+            await writer.drain()
+    taking.cancel()
+
+
+async def serve(target, delay, counts_path):
+    async def joined(reader, writer):
+        counts = {"to": 0, "from": 0}
+        away_reader, away_writer = await asyncio.open_connection("127.0.0.1", target, limit=4 * CHUNK)
+        for side in (writer, away_writer):
+            side.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        await asyncio.gather(
+            pour(reader, away_writer, delay, counts, "to"), pour(away_reader, writer, delay, counts, "from")
+        )
+        for side in (writer, away_writer):
+            side.close()
+        with open(counts_path, "a") as file:
+            file.write(f"{counts['to']} {counts['from']}\n")
+
+    server = await asyncio.start_server(joined, "127.0.0.1", 0, limit=4 * CHUNK)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    async with server:
+        await server.serve_forever()
+
+
+@contextlib.contextmanager
+def running(target, seconds, directory: Path):
+    """Starts one as a process of its own; gives its port, and a function that reads the bytes of its connections since the last call."""
+    import os
+
+    from .processes import Failed, spawn, stop
+
+    counts = directory / f"relay-{target}-{seconds}"
+    counts.touch()
+    reader, writer = os.pipe()
+    pid = spawn([sys.executable, "-B", __file__, str(target), str(seconds), str(counts)], None, writer)
+    os.close(writer)
+    try:
+        ready, _, _ = select.select([reader], [], [], 10)
+        line = os.read(reader, 100) if ready else b""
+        if not line:
+            raise Failed("the relay didn't come up")
+
+        def read():
+            lines = [line.split() for line in counts.read_text().splitlines()]
+            counts.write_text("")
+            return sum(int(to) for to, _ in lines), sum(int(back) for _, back in lines)
+
+        yield int(line), read
+    finally:
+        stop(pid)
+        os.close(reader)
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(serve(int(sys.argv[1]), float(sys.argv[2]), sys.argv[3]))
