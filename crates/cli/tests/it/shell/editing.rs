@@ -5,8 +5,9 @@ use std::fs;
 use super::tmux::{Tmux, has};
 use super::{BASH, open, shell};
 use crate::host::Host;
+use crate::run::until;
 
-/// The screens of a shell after each of these steps: keys, and what is to be seen then.
+/// The screens of a shell after each of these steps: keys, and what is to be seen then (with `!`: what is to be gone).
 fn screens(host: &Host, remote: bool, steps: &[(&str, &str)]) -> Option<Vec<String>> {
     let tmux = Tmux::start(host)?;
     match remote {
@@ -22,7 +23,10 @@ fn screens(host: &Host, remote: bool, steps: &[(&str, &str)]) -> Option<Vec<Stri
     let mut screens = Vec::new();
     for (keys, seen) in steps {
         tmux.types(keys);
-        tmux.shows(seen);
+        match seen.strip_prefix('!') {
+            Some(gone) => tmux.becomes(seen, |screen| !screen.contains(gone)),
+            None => tmux.shows(seen),
+        }
         screens.push(tmux.settled());
     }
     Some(screens)
@@ -58,7 +62,8 @@ fn vim() {
     if has("vim") {
         same_as_here(&[
             ("vim -u NONE -i NONE -N made\r", "~"),
-            ("ione\rtwo three\r\x1b[200~pasted\x1b[201~\x1b", "pasted"),
+            ("ione\rtwo three\r\x1b[200~pasted\x1b[201~", "pasted"),
+            ("\x1b", "!-- INSERT"),
             (":%s/two/2/\r", "2 three"),
             ("gg0ix\x1bG:set number\r", "  1 "),
             (":wq\r", "there>"),
@@ -90,8 +95,10 @@ fn a_screen_that_changes_by_itself() {
                 screen.contains("PID") && screen.contains("COMMAND") || screen.contains("Command")
             });
             tmux.resize(60, 20);
-            tmux.becomes("a narrower list", |screen| {
-                screen.contains("PID") && screen.lines().all(|line| line.chars().count() <= 60)
+            until("a narrower list", || {
+                let rows = tmux.rows();
+                let fits = |row: &str| row.trim_end().chars().count() <= 60;
+                (rows.contains("PID") && rows.lines().all(fits) && rows.lines().count() <= 20).then_some(())
             });
             tmux.types("q");
             tmux.ends_with("there>");

@@ -90,6 +90,11 @@ impl Tmux {
         text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n").trim_end().to_owned()
     }
 
+    /// What the window shows, row by row.
+    pub(super) fn rows(&self) -> String {
+        self.ask(&["capture-pane", "-p"])
+    }
+
     /// What the window shows, with colours, and where the cursor is.
     pub(super) fn picture(&self) -> String {
         let mut text = self.ask(&["capture-pane", "-p", "-e"]).trim_end().to_owned();
