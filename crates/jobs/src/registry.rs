@@ -23,6 +23,8 @@ use crate::{clock, spools, warden};
 
 /// The longest id and the longest name, in bytes.
 const NAME: usize = 256;
+/// What stands in lists for the command of a login shell.
+const LOGIN_SHELL: &str = "login-shell";
 /// How often jobs that are too old are looked for.
 const PRUNE: Duration = Duration::from_secs(600);
 
@@ -222,7 +224,7 @@ impl Registry {
             time: now,
             key: asking.key.map(str::to_owned),
             name: exec.name.clone(),
-            command: shortened(&exec.argv),
+            command: if exec.argv.is_empty() { vec![LOGIN_SHELL.into()] } else { shortened(&exec.argv) },
             job: number,
             lease: exec.lease.clone(),
         };

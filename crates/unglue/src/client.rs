@@ -242,11 +242,6 @@ impl Dialler {
         Ok(current.link.clone())
     }
 
-    /// The latest link, whether or not it has ended.
-    async fn current(&self) -> Link {
-        self.current.lock().await.link.clone()
-    }
-
     /// Whether there may be another link once this one has ended.
     pub(crate) fn can_dial(&self) -> bool {
         self.target.is_some()
@@ -344,7 +339,10 @@ impl Client {
     /// Treats the latest link as lost, without waiting until it is found dead: commands that are followed connect again at once,
     /// and go on where they were. All else on that link ends as lost.
     pub async fn renew_link(&self) {
-        self.dialler.current().await.close();
+        // One that is just being made needs no renewal.
+        if let Ok(current) = self.dialler.current.try_lock() {
+            current.link.close();
+        }
     }
 
     /// Starts a command. Any number may run at once on one link.

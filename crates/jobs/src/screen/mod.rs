@@ -3,8 +3,8 @@
 //!
 //! A picture holds no query, and nothing that a terminal answers, because it is made from what is drawn and not from what was printed.
 //!
-//! Of a terminal's output only the end is kept. [`trim`] drops what is older than [`RETAINED`], and puts the state that the terminal
-//! had there in its place.
+//! Of a terminal's output only the end is kept, [`RETAINED`] bytes at least. What is older is dropped, and the state that the
+//! terminal had there is put in its place.
 
 mod emulator;
 mod modes;

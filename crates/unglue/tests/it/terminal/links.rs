@@ -41,7 +41,7 @@ async fn session(site: &Site, relay: &Relay, exec: &Exec) -> Option<Vec<u8>> {
 
 #[test]
 fn a_link_that_is_cut_anywhere_changes_nothing_of_what_is_shown() {
-    within(500, async || {
+    within(if soaking() { 7200 } else { 500 }, async || {
         let (site, mark) = (Site::new(), Mark::new());
         let serving = site.serve();
         let undisturbed = Relay::start(serving.address(), 1).await.expect("a relay");

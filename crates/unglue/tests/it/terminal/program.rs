@@ -102,6 +102,28 @@ fn an_end_of_input_is_typed() {
 }
 
 #[test]
+fn what_is_typed_and_not_read_holds_up_nothing_that_is_shown() {
+    within(60, async || {
+        let (site, mark) = (Site::new(), Mark::new());
+        let serving = site.serve();
+        let client = site.connect(serving.address()).await;
+        let script = "stty raw -echo; echo ready; sleep 0.3; seq 20000; head -c 1000000 | wc -c; echo over";
+        let mut session = Session::start(&client, &on_terminal(&mark, script)).await;
+        session.until("ready").await;
+        let mut input = session.input.take().expect("an input");
+        let typing = async {
+            input.write_all(vec![b'x'; 1_000_000].into()).await.expect("it is taken");
+        };
+        let showing = async {
+            session.until("20000\n").await;
+            session.until("1000000\n").await;
+            session.until("over").await;
+        };
+        tokio::join!(typing, showing);
+    });
+}
+
+#[test]
 fn the_login_shell_is_started_as_a_login_starts_it() {
     within(60, async || {
         let (site, mark) = (Site::new(), Mark::new());
@@ -113,6 +135,8 @@ fn the_login_shell_is_started_as_a_login_starts_it() {
         session.until("name <-").await;
         let line = session.until("\r\n").await;
         assert!(line.contains("> /dev/pts/"), "{line}");
+        let listed = client.jobs(None).await.expect("a list");
+        assert_eq!(listed[0].command, [unglue::Octets::from("login-shell")]);
         let (report, _) = session.rest().await;
         assert_eq!(code(&report), 3, "{report:?}");
         let done = run(&client, &Exec::login_shell()).await;
