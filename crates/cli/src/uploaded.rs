@@ -2,13 +2,13 @@
 //! the client's scripts give it.
 
 use std::ffi::{OsStr, OsString};
-use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
 use unglue::ssh::far;
 
 use crate::complaint::say;
+use crate::standard;
 
 /// The exit code that says that the program itself is not what was sent.
 const DAMAGED: u8 = 3;
@@ -42,9 +42,8 @@ fn serve(marker: &OsStr, name: &OsStr) -> Result<Vec<OsString>, ExitCode> {
     }
     far::hold();
     let ready = format!("{} ready\n", marker.to_string_lossy());
-    let mut stdout = std::io::stdout();
     // A client that is gone needs no server.
-    stdout.write_all(ready.as_bytes()).and_then(|()| stdout.flush()).map_err(|_| ExitCode::from(1))?;
+    standard::print(&ready).map_err(|_| ExitCode::from(1))?;
     let mut words: Vec<OsString> = ["unglue", "serve", "--stdio"].map(OsString::from).into();
     if let Some(state) = far::state_beside() {
         words.extend(["--state".into(), state.into()]);

@@ -231,7 +231,7 @@ impl Client {
     }
 
     /// As [`Client::connect`], on a TCP connection that is open already ([`reach`](unglue_link::reach)): a caller who can use another transport
-    /// learns from it whether there is a connection at all.
+    /// learns from it whether there is a connection at all. Dropped, it closes the connection.
     ///
     /// # Errors
     /// As [`Client::connect`].

@@ -198,7 +198,7 @@ async fn begin(
     if running.pid().is_none() {
         return Ok(Begun::Ended(running.outcome().await.outcome));
     }
-    let shown = io::stdout().is_terminal().then(size).map(|size| (size.rows, size.columns));
+    let shown = rustix::stdio::stdout().is_terminal().then(size).map(|size| (size.rows, size.columns));
     // Keys of a script are the program's own.
     let Escape(key) = args.escape;
     let session = Session {

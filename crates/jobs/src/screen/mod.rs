@@ -39,6 +39,7 @@ pub struct Picture {
 
 /// Draws the terminal of the job with this directory, as it is now, for a person's terminal of `viewer`'s size. With `holds` the
 /// terminal has just got that size. The picture may end some bytes before the output does, where no sequence is cut.
+/// Dropped, the picture is drawn all the same, for nothing.
 ///
 /// # Errors
 /// What is kept of its output can't be read.
