@@ -20,6 +20,11 @@ iptables|iptables|the silently dead link (packets dropped)
 setpriv|util-linux|running as an ordinary user, where the tests run as root
 setsid|util-linux|a terminal for the prompt
 unshare|util-linux|an sshd with accounts of its own
+tmux|tmux|terminals as a person sees them
+vim|vim|vim on a terminal
+less|less|less on a terminal
+htop|htop|htop on a terminal
+top|procps|top on a terminal, and the client's process
 man|man-db|the manual pages as man(1) shows them
 mount|mount|the full disk (a small tmpfs)
 timeout|coreutils|torture of broken and of right programs

@@ -105,7 +105,9 @@ def measure(names, asked):
         if asked.json:
             asked.json.write_text(json.dumps([samples(result) for result in results], indent=1))
         if bench.unglue and not asked.no_write:
-            report.write(asked.document, {**blocks, **({"goals": goals} if "exec" in names and len(names) > 1 else {})})
+            heading = "goals" if "exec" in names else "tree-goals" if names == TREES else None
+            told = {heading: goals} if heading and len(names) > 1 else {}
+            report.write(asked.document, {**blocks, **told})
             print(f"\nwritten to {asked.document}", file=sys.stderr)
 
 

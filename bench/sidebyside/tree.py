@@ -110,12 +110,21 @@ def unchanged(bench) -> Result:
     with memory_directory(files * 16 * 1024) as directory:
         source, target = planted(directory, files, 1, 64)
         bench.runner.time(["cp", "-a", f"{source}/.", str(target)])
-        found = commands(bench, source, target)
-        order = [name for name in (SYNC, rsync_name(bench)) if name in found]
-        every = [contender(bench, name, found[name], source, target, keep=True) for name in order]
+        shell = bench.ssh.remote_shell(bench.cipher())
+        plain, whole = "unglue sync", "unglue sync -a"
+        rsyncs = {flags: f"rsync {flags} over ssh -c {bench.cipher()}" for flags in ("-rlt", "-a", "-aHAXS")}
+        found = {name: ["rsync", flags, "-e", shell, f"{source}/", f"bench:{target}/"] for flags, name in rsyncs.items()}
+        if bench.unglue:
+            ends = [f"{source}/", f"{bench.unglue.host}:{target}/"]
+            found = {whole: bench.unglue.tree("sync", "-a", *ends), plain: bench.unglue.tree("sync", *ends), **found}
+        every = [contender(bench, name, argv, source, target, keep=True) for name, argv in found.items()]
         series = in_turns(every, bench.samples or 5)
-    goal = Goal(f"{files:,} unchanged files: unglue's time by rsync's over ssh", ratio(series, SYNC, rsync_name(bench)), 0.3, at_most=True)
-    return Result("tree-unchanged", f"{files:,} files that are there already, tmpfs", series, [goal])
+    goals = [
+        Goal(f"{files:,} unchanged files: `{ours}`'s time by `{theirs}`'s", ratio(series, ours, theirs), 0.3, at_most=True)
+        for ours, theirs in ((whole, rsyncs["-aHAXS"]), (plain, rsyncs["-rlt"]))
+    ]
+    notes = ["`unglue sync -a` compares what `rsync -aHAXS` does; `rsync -a` looks at no attributes, lists or hard links."]
+    return Result("tree-unchanged", f"{files:,} files that are there already, tmpfs", series, goals, notes)
 
 
 def distant(bench) -> Result:

@@ -180,6 +180,34 @@ class Tree:
             verdict.add("left behind", " ".join(left)[:100])
 
 
+class AtomicTree(Tree):
+    """The same with `--atomic`: the whole old tree or the whole new one, at every moment."""
+
+    verb = "sync --atomic"
+
+    def argv(self):
+        return getattr(self.tool, f"{self.direction}_tree")(self.source, self.target, "--atomic")
+
+    def judge(self, code, stdout, stderr, verdict):
+        super().judge(code, stdout, stderr, verdict)
+        found, left = self.files()
+        held = {}
+        for name, path in found.items():
+            with open(path, "rb") as file:
+                held[name] = file.read()
+        wanted = {**self.NEW, "sub/second": self.NEW["other"], "link": self.NEW["sub/fresh"]}
+        if left or held not in (self.OLD, wanted):
+            verdict.add("torn tree", f"{sorted(held)}")
+
+    def left_behind(self, verdict):
+        super().left_behind(verdict)
+        left = [path.name for path in self.target.parent.iterdir() if path.name.startswith(".tree-target.unglue-")]
+        if left:
+            verdict.add("left behind", " ".join(left)[:100])
+            for name in left:
+                shutil.rmtree(self.target.parent / name)
+
+
 class Command:
     """A command that must run at most once, whole, and leave nothing."""
 

@@ -3,7 +3,7 @@
 import datetime
 
 BEGIN, END = "<!-- faults: begin -->", "<!-- faults: end -->"
-KINDS = ("torn file", "lost file", "false success", "ran twice", "wrong output", "orphan", "left behind", "hang", "panic",
+KINDS = ("torn file", "torn tree", "lost file", "false success", "ran twice", "wrong output", "orphan", "left behind", "hang", "panic",
          "no reason", "next run fails")  # fmt: skip
 
 

@@ -121,11 +121,11 @@ class Unglue:
     def down(self, source, destination):
         return self.client("cp", f"127.0.0.1:{source}", str(destination))
 
-    def up_tree(self, source, destination):
-        return self.client("sync", "-a", "--delete", f"{source}/", f"127.0.0.1:{destination}")
+    def up_tree(self, source, destination, *more):
+        return self.client("sync", "-a", "--delete", *more, f"{source}/", f"127.0.0.1:{destination}")
 
-    def down_tree(self, source, destination):
-        return self.client("sync", "-a", "--delete", f"127.0.0.1:{source}/", str(destination))
+    def down_tree(self, source, destination, *more):
+        return self.client("sync", "-a", "--delete", *more, f"127.0.0.1:{source}/", str(destination))
 
     def run(self, *command):
         return self.client("exec", "127.0.0.1", "--", *command)

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use unglue::{Client, Code, Download, Fault, Store, TransferOptions, Upload};
+use unglue::{Client, Code, Download, Fault, Pace, Store, TransferOptions, Upload};
 
 use crate::access::Access;
 use crate::args::cp::{Copy, CpArgs, CpPlan, Way};
+use crate::args::limit::Limit;
 use crate::complaint::{Complaint, FAILED, say};
 use crate::progress::Bar;
 use crate::signals::{Signals, Wish};
@@ -37,7 +38,8 @@ pub(crate) fn run(args: &CpArgs) -> Result<ExitCode, Complaint> {
         let client = access.connect().await?;
         let mut signals =
             Signals::take().map_err(|error| Complaint::new(format!("signals can't be handled: {error}")))?;
-        let copying = Copying { client, store, plan, port: args.connection.port };
+        let pace = Limit::pace(plan.limit);
+        let copying = Copying { client, store, plan, pace, port: args.connection.port };
         let ended = tokio::select! {
             code = copying.all() => Ok(ExitCode::from(code)),
             wish = signals.next() => Err(interrupted(wish)),
@@ -66,6 +68,8 @@ struct Copying {
     client: Client,
     store: Store,
     plan: CpPlan,
+    /// What all files share.
+    pace: Pace,
     port: Option<u16>,
 }
 
@@ -106,7 +110,7 @@ impl Copying {
     async fn one(&self, source: &Path) -> Result<(), Fault> {
         let bar = Bar::of(&source.file_name().unwrap_or(source.as_os_str()).to_string_lossy());
         let options = TransferOptions::default().preserve(self.plan.preserve).in_place(self.plan.in_place);
-        let options = options.progress(bar.listener());
+        let options = options.progress(bar.listener()).pace(self.pace.clone());
         let copied = match &self.plan.way {
             Way::Up { destination, .. } => {
                 self.client.put(Upload::file(&self.store, source), destination, options).await

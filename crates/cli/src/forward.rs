@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{ExitCode, ExitStatus};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
@@ -42,7 +43,29 @@ pub(crate) async fn beside(client: &Client, forwards: &[Forward]) -> Result<Opti
     if forwards.is_empty() {
         return Ok(None);
     }
-    let mut forwarded = client.forward(forwards, None).await?;
+    until_dropped(client.forward(forwards, None).await?, tell)
+}
+
+/// Forwards ports beside a program on a terminal. A link that is lost is replaced for up to `keep`, and nothing is written over
+/// what the program shows.
+///
+/// # Errors
+/// As for [`beside`].
+pub(crate) async fn beside_terminal(
+    client: &Client,
+    forwards: &[Forward],
+    keep: Duration,
+) -> Result<Option<Beside>, unglue::Fault> {
+    if forwards.is_empty() {
+        return Ok(None);
+    }
+    until_dropped(client.forward(forwards, (!keep.is_zero()).then_some(keep)).await?, |_| {})
+}
+
+fn until_dropped(
+    mut forwarded: Forwarded,
+    tell: impl Fn(&Notice) + Send + 'static,
+) -> Result<Option<Beside>, unglue::Fault> {
     announce(&forwarded);
     let telling = tokio::spawn(async move {
         loop {

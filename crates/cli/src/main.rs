@@ -37,6 +37,7 @@ mod pystruct;
 mod repl;
 mod runtime;
 mod serve;
+mod shell;
 mod signals;
 mod standard;
 mod systemd;
@@ -88,6 +89,7 @@ fn run(command: Command) -> Result<ExitCode, Complaint> {
     }
     match command {
         Command::Exec(args) => exec::run(&args),
+        Command::Shell(args) => shell::run(&args),
         Command::Jobs(args) => jobs::list(&args),
         Command::Attach(args) => jobs::attach(&args),
         Command::Logs(args) => jobs::logs(&args),

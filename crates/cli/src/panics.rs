@@ -33,6 +33,8 @@ fn report(panic: &PanicHookInfo<'_>) {
     if log::is_a_servers() {
         return;
     }
+    // In raw mode, and on an alternate screen, the line would be lost.
+    crate::shell::emergency();
     if let Some(why) = what.strip_prefix(NO_THREAD) {
         say(&format!("the system refused a new thread: {why}; raise the limit (ulimit -u, TasksMax=)"));
     } else {

@@ -43,7 +43,7 @@ fn serve(marker: &OsStr, name: &OsStr) -> Result<Vec<OsString>, ExitCode> {
     far::hold();
     let ready = format!("{} ready\n", marker.to_string_lossy());
     // A client that is gone needs no server.
-    standard::print(ready).map_err(|_| ExitCode::from(1))?;
+    standard::print(&ready).map_err(|_| ExitCode::from(1))?;
     let mut words: Vec<OsString> = ["unglue", "serve", "--stdio"].map(OsString::from).into();
     if let Some(state) = far::state_beside() {
         words.extend(["--state".into(), state.into()]);

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot, watch};
 use unglue_proto::message::Time;
-use unglue_proto::message::exec::{Exit, Lease, Report};
+use unglue_proto::message::exec::{Exit, Lease, Report, TerminalSize};
 use unglue_proto::{Code, Fault};
 
 /// Requests that wait for the task of a job.
@@ -48,6 +48,10 @@ pub struct Snapshot {
     pub report: Option<Arc<Report>>,
     /// It has ended without having started: the same request may be made anew.
     pub never_started: bool,
+    /// Whether it has a terminal.
+    pub terminal: bool,
+    /// So much of its terminal's output is no longer kept, or is just being dropped.
+    pub trimmed: u64,
 }
 
 /// What somebody asks of a job.
@@ -67,6 +71,10 @@ pub enum Order {
     FinishStdin(Turn, u64),
     /// Kill it: it has printed more than so many bytes.
     OutputLimit(u64),
+    /// The size of this holder's terminal.
+    Resize(Turn, TerminalSize),
+    /// This holder has room for what the terminal prints up to this offset.
+    Room(Turn, u64),
 }
 
 /// Which of a job's holders it is, one after the other. One who was replaced has no more say.

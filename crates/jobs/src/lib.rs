@@ -11,6 +11,8 @@
 //! A command with another lease is started by [`keep()`]: a keeper, a process of its own, carries it to its end, and writes what
 //! it prints to files. The server's task (the *warden*) only talks to the keeper. Any number of clients read the files.
 //!
+//! A command with a terminal has a keeper with every lease. [`screen`] draws what its terminal shows.
+//!
 //! Nothing here knows what a link is: outputs go to an [`unglue_host::process::OutputSink`], input comes from an
 //! [`unglue_host::process::InputSource`].
 
@@ -23,9 +25,11 @@ mod outputs;
 mod owner;
 mod registry;
 mod request;
+pub mod screen;
 pub mod spools;
 mod start;
 mod task;
+mod trimmer;
 mod warden;
 
 pub use claim::{Claim, Transfer};

@@ -25,6 +25,8 @@ use crate::{clock, spools, warden};
 
 /// The longest id and the longest name, in bytes.
 const NAME: usize = 256;
+/// What stands in lists for the command of a login shell.
+const LOGIN_SHELL: &str = "login-shell";
 /// How often jobs that are too old, or too much, are looked for.
 const PRUNE: Duration = Duration::from_secs(600);
 
@@ -294,7 +296,8 @@ impl Registry {
             return Err(Fault::user(Code::IdInUse, format!("a command that runs has this name: its id is {other}"))
                 .advise("give this one another name"));
         }
-        let number = (!exec.lease.is_kill()).then_some(state.next);
+        // A terminal's output is always kept: it is what a client that attaches sees.
+        let number = (!exec.lease.is_kill() || exec.terminal.is_some()).then_some(state.next);
         let record = Record::Begun {
             user: key.user.clone(),
             id: key.id.clone(),
@@ -302,7 +305,7 @@ impl Registry {
             time: now,
             key: asking.key.map(str::to_owned),
             name: exec.name.clone(),
-            command: shortened(&exec.argv),
+            command: if exec.argv.is_empty() { vec![LOGIN_SHELL.into()] } else { shortened(&exec.argv) },
             job: number,
             lease: exec.lease.clone(),
         };
@@ -311,6 +314,7 @@ impl Registry {
         state.index.apply(&record);
         let directory = number.and_then(|number| self.directory(number));
         let (job, orders) = Job::new(key.id.clone(), exec.lease.clone(), now, directory);
+        job.update(|snapshot| snapshot.terminal = exec.terminal.is_some());
         state.live.insert(key.clone(), job.clone());
         if state.pruned.is_none_or(|at| at.elapsed() > PRUNE) {
             self.prune(&mut state);

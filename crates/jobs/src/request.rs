@@ -4,7 +4,7 @@ use unglue_proto::Octets;
 use unglue_proto::message::exec::{Descendants, Exec, Lease};
 
 /// The digest of everything that makes two requests the same command: argv, environment, directory, whether there is an
-/// input, timeout, lease, limit, and what becomes of descendants.
+/// input or a terminal, timeout, lease, limit, and what becomes of descendants.
 pub(crate) fn digest(exec: &Exec) -> [u8; 32] {
     let mut hasher = blake3::Hasher::new();
     let mut put = |bytes: &[u8]| {
@@ -32,6 +32,10 @@ pub(crate) fn digest(exec: &Exec) -> [u8; 32] {
     let numbers =
         [u64::from(exec.stdin.is_some()), number(exec.timeout_ms), number(exec.output_limit), leave, lease, keep];
     numbers.iter().for_each(|number| put(&number.to_le_bytes()));
+    // Its size is no part of the command: the client's terminal may have another one when it asks again.
+    if exec.terminal.is_some() {
+        put(b"terminal");
+    }
     *hasher.finalize().as_bytes()
 }
 
@@ -61,6 +65,7 @@ mod tests {
             r#"{"id":"a","argv":["x","y"],"cwd":"d"}"#,
             r#"{"id":"a","argv":["x","y"],"stdin":2}"#,
             r#"{"id":"a","argv":["x","y"],"timeout_ms":5}"#,
+            r#"{"id":"a","argv":["x","y"],"terminal":{"rows":24,"columns":80}}"#,
             r#"{"id":"a","argv":["x","y"],"output_limit":5}"#,
             r#"{"id":"a","argv":["x","y"],"lease":{"detach":{}}}"#,
             r#"{"id":"a","argv":["x","y"],"lease":{"keep":{"ms":1}}}"#,
@@ -78,5 +83,11 @@ mod tests {
         let first = exec(r#"{"id":"a","argv":["x"],"stdin":2}"#);
         let again = exec(r#"{"id":"b","argv":["x"],"stdin":6,"again":{"stdout":7},"require":["lease"]}"#);
         assert_eq!(digest(&first), digest(&again));
+    }
+
+    #[test]
+    fn a_terminal_of_another_size_is_the_same() {
+        let sized = |rows: u16| exec(&format!(r#"{{"id":"a","argv":[],"terminal":{{"rows":{rows},"columns":80}}}}"#));
+        assert_eq!(digest(&sized(24)), digest(&sized(50)));
     }
 }

@@ -94,6 +94,8 @@ pub async fn keep(
     }
     let keep = match &job.lease {
         Lease::Keep(keep) => Some(Duration::from_millis(keep.ms)),
+        // Of a terminal: it ends with its holder.
+        Lease::Kill(_) => Some(Duration::ZERO),
         _ => None,
     };
     let asked = Keep { directory: directory.to_owned(), command, terms, keep, durable, spool: limit };

@@ -126,6 +126,8 @@ impl Task {
                     Order::OutputLimit(limit) => self.life.handle_output_limit(limit, Instant::now()),
                     // Its holder has its streams: nobody else can take it over.
                     Order::Hold(..) | Order::LetGo(_) | Order::Feed(..) | Order::FinishStdin(..) => {}
+                    // It has no terminal.
+                    Order::Resize(..) | Order::Room(..) => {}
                 },
                 _ = &mut self.gone, if held => {
                     held = false;

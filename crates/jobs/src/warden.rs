@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use unglue_host::process::{FEED, Found, JobError, Kept, KeptEvent, Progress};
@@ -16,6 +16,7 @@ use unglue_proto::{Code, Fault};
 use crate::claim::Claim;
 use crate::job::{Job, Order, Turn};
 use crate::registry::Registry;
+use crate::trimmer::Trimmer;
 
 /// How long to wait before a keeper that doesn't answer is looked for again.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -25,15 +26,12 @@ const RETRY: Duration = Duration::from_millis(10);
 
 /// Looks after a job that was just started.
 pub(crate) fn spawn(kept: Kept, job: Arc<Job>, claim: Claim, orders: mpsc::Receiver<Order>) {
-    until_released(&claim.registry.clone(), Warden { job, claim, orders, turn: Turn::default(), fed: 0 }.attend(kept));
+    until_released(&claim.registry.clone(), Warden::new(job, claim, orders).attend(kept));
 }
 
 /// Looks for a job of an earlier server, and after it.
 pub(crate) fn find(directory: PathBuf, job: Arc<Job>, claim: Claim, orders: mpsc::Receiver<Order>) {
-    until_released(
-        &claim.registry.clone(),
-        Warden { job, claim, orders, turn: Turn::default(), fed: 0 }.find(directory),
-    );
+    until_released(&claim.registry.clone(), Warden::new(job, claim, orders).find(directory));
 }
 
 fn until_released(registry: &Registry, looking_after: impl Future<Output = ()> + Send + 'static) {
@@ -59,9 +57,14 @@ struct Warden {
     turn: Turn,
     /// How much of the input the keeper was given.
     fed: u64,
+    trimmer: Trimmer,
 }
 
 impl Warden {
+    fn new(job: Arc<Job>, claim: Claim, orders: mpsc::Receiver<Order>) -> Self {
+        Self { trimmer: Trimmer::new(job.clone()), job, claim, orders, turn: Turn::default(), fed: 0 }
+    }
+
     async fn find(mut self, directory: PathBuf) {
         let what = loop {
             match Kept::find(&directory).await {
@@ -75,6 +78,7 @@ impl Warden {
         match what {
             Found::Running(kept, progress) => {
                 tracing::info!(event = "job_found", id = %self.job.id, pid = progress.pid);
+                self.trimmer.find(&directory).await;
                 self.fed = progress.received.max(progress.stdin);
                 self.take_in(progress);
                 self.attend(*kept).await;
@@ -89,13 +93,17 @@ impl Warden {
         let report = loop {
             tokio::select! {
                 event = kept.event() => match event {
-                    Ok(KeptEvent::Progress(progress)) => self.take_in(progress),
+                    Ok(KeptEvent::Progress(progress)) => {
+                        self.trimmer.printed(progress.stdout, Instant::now());
+                        self.take_in(progress);
+                    }
                     Ok(KeptEvent::Exited(exit)) => self.job.update(|snapshot| snapshot.exit = Some(exit)),
                     Ok(KeptEvent::Ended(report)) => break *report,
                     Err(JobError::SupervisorLost) => break Report::of(Outcome::NotKnown(lost())),
                     Err(error) => break Report::of(Outcome::NotKnown(Fault::system(Code::System, error.to_string()))),
                 },
                 Some(order) = self.orders.recv() => self.obey(&kept, order).await,
+                before = self.trimmer.trim() => insist(|| kept.trimmed(before)).await,
             }
         };
         self.claim.conclude(report);
@@ -121,8 +129,10 @@ impl Warden {
                 self.fed = self.fed.max(offset + data.len() as u64);
             }
             Order::FinishStdin(turn, at) if turn == self.turn => insist(|| kept.finish_stdin(at)).await,
+            Order::Resize(turn, size) if turn == self.turn => insist(|| kept.resize(size)).await,
+            Order::Room(turn, upto) if turn == self.turn => insist(|| kept.room(upto)).await,
             // Of one who was replaced.
-            Order::LetGo(_) | Order::Feed(..) | Order::FinishStdin(..) => {}
+            Order::LetGo(_) | Order::Feed(..) | Order::FinishStdin(..) | Order::Resize(..) | Order::Room(..) => {}
             // The keeper counts by itself.
             Order::OutputLimit(_) => {}
         }

@@ -85,7 +85,8 @@ pub struct Reached {
     tcp: TcpStream,
 }
 
-/// Opens a TCP connection, and no more: whether there is one tells whether another transport must be tried.
+/// Opens a TCP connection, and no more: whether there is one tells whether another transport must be tried. Dropped,
+/// it closes the connection.
 ///
 /// # Errors
 /// [`LinkError::is_unreachable`], or the name could not be looked up on a thread.
@@ -98,7 +99,7 @@ pub async fn reach(target: &Target, limit: Duration) -> Result<Reached, LinkErro
     Ok(Reached { target: target.clone(), tcp })
 }
 
-/// As [`connect`], on a connection that is open already.
+/// As [`connect`], on a connection that is open already. Dropped, it closes the connection.
 ///
 /// # Errors
 /// As [`connect`].

@@ -27,6 +27,10 @@ pub const MAX_WINDOW: u64 = 16 * 1024 * 1024;
 /// Bytes that one stream holds for its peer before its writer has to wait.
 pub const SEND_BUFFER: usize = 256 * 1024;
 
+/// Credit that a stream which a person looks at may grow to ([`crate::mux::Mux::narrow`]): what is on its way when they interrupt
+/// the program.
+pub const NARROW_WINDOW: u64 = 256 * 1024;
+
 /// The part of [`SEND_BUFFER`] that every stream has, whatever others hold.
 pub const SEND_RESERVE: usize = 16 * 1024;
 

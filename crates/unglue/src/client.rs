@@ -231,7 +231,7 @@ impl Client {
     }
 
     /// As [`Client::connect`], on a TCP connection that is open already ([`reach`](unglue_link::reach)): a caller who can use another transport
-    /// learns from it whether there is a connection at all.
+    /// learns from it whether there is a connection at all. Dropped, it closes the connection.
     ///
     /// # Errors
     /// As [`Client::connect`].
@@ -331,13 +331,21 @@ impl Client {
         self.host_key.as_ref()
     }
 
-    /// Asks the server for a sign of life: how long its answer took. With a deadline of the caller's own, this shows
-    /// within a second that the link is dead. Dropped, it changes nothing: the answer is ignored.
+    /// Asks the server for a sign of life: how long its answer took. With a deadline of the caller's own, this shows within a
+    /// second that the link is dead. It asks over the latest link: if one was lost and another one made for a command that is
+    /// followed, over that one. While another one is being made, it waits for that. Dropped, it changes
+    /// nothing: the answer is ignored.
     ///
     /// # Errors
-    /// The link has ended.
+    /// The link has ended, and there is no other one.
     pub async fn ping(&self) -> Result<Duration, Fault> {
-        self.connection.link.ping().await.map_err(Fault::from)
+        self.dialler.link(false).await?.ping().await.map_err(Fault::from)
+    }
+
+    /// Treats the latest link as lost, without waiting until it is found dead: commands that are followed connect again at once,
+    /// and go on where they were. All else on that link ends as lost. Nothing is left undone where the call is dropped.
+    pub async fn renew_link(&self) {
+        self.dialler.close_latest();
     }
 
     /// Starts a command. Any number may run at once on one link. Dropped, the command may have started or not. With the

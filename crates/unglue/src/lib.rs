@@ -25,6 +25,7 @@ pub use ops::exec::{Collected, Exec, Input, Lease, Output, Running};
 pub use ops::forward::{Forward, Forwarded, Listening, Notice, Place};
 pub use ops::job::{AttachOptions, LinkState};
 pub use ops::new_id;
+pub use ops::pace::Pace;
 pub use ops::transfer::{Download, Moved, Progress, TransferOptions, Upload};
 pub use ops::tree::{TreeListener, TreeMove, TreeUpdate, relay};
 pub use server::{Ending, Server, ServerOptions, Service};
@@ -44,7 +45,7 @@ pub use unglue_proto::limits::GO_AWAY_GRACE;
 pub use unglue_proto::message::auth::Welcome;
 pub use unglue_proto::message::exec::{
     Exit, Left, Outcome, OutputLimit, Report, Sent, Signalled, SpawnFailed, SpawnStep, StreamEnd, StreamReport,
-    TimedOut,
+    TerminalSize, TimedOut,
 };
 pub use unglue_proto::message::exec::{Keep, Lease as JobLease, Nothing};
 pub use unglue_proto::message::files;

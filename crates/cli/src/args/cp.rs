@@ -7,6 +7,7 @@ use clap::Args;
 use unglue::{Layout, TreeMove, TreeOptions};
 
 use super::connection::ConnectionArgs;
+use super::limit::Limit;
 use super::place::Place;
 use super::sync::{TreePlan, TreeWay};
 use super::target::HostArg;
@@ -49,6 +50,10 @@ pub(crate) struct CpArgs {
     /// Overwrite the destination file itself; an interrupted copy leaves a part of it
     #[arg(long = "inplace")]
     in_place: bool,
+    /// Move at most RATE bytes a second: 500K, 1.5M or 1G, in multiples of 1024 (KB, MB, GB: of 1000); a bare number is KiB,
+    /// as rsync's --bwlimit has it
+    #[arg(long, value_name = "RATE")]
+    limit: Option<Limit>,
     /// With -r: print JSON, one object for each event and one for the end
     #[arg(long, requires = "recursive")]
     json: bool,
@@ -74,6 +79,7 @@ pub(crate) struct CpPlan {
     pub(crate) host: HostArg,
     pub(crate) preserve: bool,
     pub(crate) in_place: bool,
+    pub(crate) limit: Option<Limit>,
     pub(crate) way: Way,
 }
 
@@ -125,7 +131,7 @@ impl CpArgs {
             TreeWay::Down { host, sources, to } => (host, Way::Down { sources, destination: to }),
             TreeWay::Between { .. } => return Err("a copy between servers moves trees".into()),
         };
-        Ok(Copy::Files(CpPlan { host, preserve: self.preserve, in_place: self.in_place, way }))
+        Ok(Copy::Files(CpPlan { host, preserve: self.preserve, in_place: self.in_place, limit: self.limit, way }))
     }
 
     fn tree(&self, way: TreeWay) -> TreePlan {
@@ -138,7 +144,8 @@ impl CpArgs {
             report: self.json,
             ..TreeOptions::default()
         };
-        TreePlan { way, tree: TreeMove::new(Layout::Copy, options), verbose: false, json: self.json }
+        let tree = TreeMove::new(Layout::Copy, options).pace(Limit::pace(self.limit));
+        TreePlan { way, tree, verbose: false, json: self.json }
     }
 }
 
@@ -186,7 +193,7 @@ mod tests {
     fn args(paths: &[&str], recursive: bool) -> CpArgs {
         let paths = paths.iter().map(OsString::from).collect();
         let connection = ConnectionArgs::default();
-        CpArgs { connection, recursive, json: false, preserve: false, in_place: false, paths }
+        CpArgs { connection, recursive, json: false, limit: None, preserve: false, in_place: false, paths }
     }
 
     fn plan(paths: &[&str]) -> Result<CpPlan, String> {

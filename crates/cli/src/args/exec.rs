@@ -1,14 +1,16 @@
 //! `unglue exec`: what was typed, and what it means.
 
 use std::ffi::{OsStr, OsString};
+use std::io::{self, IsTerminal as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgGroup, Args};
+use clap::{ArgAction, ArgGroup, Args};
 use unglue::{Exec, Forward, Lease};
 
 use super::connection::ConnectionArgs;
+use super::environment::EnvironmentArgs;
 use super::forward::ForwardingArgs;
 use super::lease::LeaseArgs;
 use super::span::{parse_bytes, parse_timeout};
@@ -26,6 +28,7 @@ Examples:
   unglue exec --timeout 10s --json build.example ./check | jq .outcome
   unglue exec --outcome fd:3 build.example make 3>outcome.json
   unglue exec --env LANG --env CC=clang build.example make
+  unglue exec -t build.example htop                   # on a terminal, as ssh -t
   unglue exec --lease keep=10m build.example make     # survives a lost connection
   unglue exec --detach --name nightly build.example make
   unglue exec --id deploy-42 build.example ./deploy   # at most once, however often you try
@@ -90,9 +93,11 @@ pub(crate) struct ExecArgs {
     /// Feed standard input to the command
     #[arg(short = 'i', long)]
     stdin: bool,
-    /// Set a variable of the command's environment; NAME alone copies the variable from this client. May be repeated
-    #[arg(long, value_name = "NAME[=VALUE]")]
-    env: Vec<OsString>,
+    /// Give the command a terminal, if standard input is one; -tt gives it one in any case
+    #[arg(short = 't', long = "tty", action = ArgAction::Count, conflicts_with_all = ["json", "outcome", "events"])]
+    tty: u8,
+    #[command(flatten)]
+    environment: EnvironmentArgs,
     /// The directory to run in [default: the home directory, or the server's root]
     #[arg(long, value_name = "DIR")]
     cwd: Option<OsString>,
@@ -141,6 +146,8 @@ pub(crate) struct ExecPlan {
     pub(crate) lease: Lease,
     pub(crate) outcome: OutcomeTo,
     pub(crate) forwards: Vec<Forward>,
+    /// Whether the command gets a terminal.
+    pub(crate) terminal: bool,
 }
 
 impl ExecArgs {
@@ -149,11 +156,7 @@ impl ExecArgs {
     /// # Errors
     /// A value that makes no sense.
     pub(crate) fn plan(&self) -> Result<ExecPlan, String> {
-        let mut exec = self.command()?;
-        for pair in &self.env {
-            let (name, value) = variable(pair, |name| std::env::var_os(name))?;
-            exec = exec.env(name, value);
-        }
+        let mut exec = self.environment.apply(self.command()?)?;
         if let Some(cwd) = &self.cwd {
             exec = exec.cwd(cwd);
         }
@@ -173,7 +176,28 @@ impl ExecArgs {
                 "-L, -R and -D end with this client, and --detach ends it at once; leave one of them out".into()
             );
         }
-        Ok(ExecPlan { exec, id, lease: self.lease.lease(), outcome: self.outcome_to()?, forwards })
+        Ok(ExecPlan {
+            exec,
+            id,
+            lease: self.lease.lease(),
+            outcome: self.outcome_to()?,
+            forwards,
+            terminal: self.wants_terminal(),
+        })
+    }
+
+    /// Whether the command is to have a terminal.
+    fn wants_terminal(&self) -> bool {
+        match self.tty {
+            0 => false,
+            1 => io::stdin().is_terminal(),
+            _ => true,
+        }
+    }
+
+    /// Whether a terminal was asked for that the command does not get.
+    pub(crate) fn lacks_terminal(&self) -> bool {
+        self.tty > 0 && !self.wants_terminal()
     }
 
     /// The program, if no shell was asked for.
@@ -190,8 +214,8 @@ impl ExecArgs {
         match (&self.shell, self.command.first()) {
             (Some(text), _) => Ok(Exec::shell(text)),
             (None, None) => Err(format!(
-                "there is no command for {host}; write it after the host: unglue exec {host} PROGRAM [ARG]…; to type commands \
-                 one by one: unglue repl {host}",
+                "there is no command for {host}; write it after the host: unglue exec {host} PROGRAM [ARG]…; for a shell: \
+                 unglue shell {host}",
                 host = self.host
             )),
             (None, Some(program)) if program.is_empty() => Err("the program's name is empty".into()),
@@ -219,20 +243,6 @@ fn descriptor(number: &[u8]) -> Result<OutcomeTo, String> {
         Some(0..=2) => Err(format!("--outcome fd:{shown} would mix the outcome with the streams; open another: fd:3")),
         Some(number @ 3..) => Ok(OutcomeTo::Descriptor(number)),
         _ => Err(format!("--outcome fd:{shown} names no file descriptor; write fd:3")),
-    }
-}
-
-/// Splits `NAME=VALUE`, bytes as they are, at the first equals sign; the value of a NAME alone is the one that it has here.
-fn variable(pair: &OsStr, here: impl Fn(&OsStr) -> Option<OsString>) -> Result<(&OsStr, OsString), String> {
-    let bytes = pair.as_bytes();
-    match bytes.iter().position(|&byte| byte == b'=') {
-        None if bytes.is_empty() => Err("--env needs a variable; write NAME=VALUE, or NAME".into()),
-        None => here(pair).map(|value| (pair, value)).ok_or_else(|| {
-            let name = pair.display();
-            format!("--env {name}: {name} is not set here; write --env {name}=VALUE")
-        }),
-        Some(0) => Err(format!("--env {} has no name; write NAME=VALUE", pair.display())),
-        Some(at) => Ok((OsStr::from_bytes(&bytes[..at]), OsStr::from_bytes(&bytes[at + 1..]).to_owned())),
     }
 }
 
@@ -286,14 +296,5 @@ mod tests {
         ] {
             assert!(plan(words).is_err(), "{words:?}");
         }
-    }
-
-    #[test]
-    fn variables_are_split_at_the_first_equals_sign() {
-        let here = |name: &OsStr| (name == "TERM").then(|| "xterm".into());
-        assert_eq!(variable("A=b=c".as_ref(), here), Ok(("A".as_ref(), "b=c".into())));
-        assert_eq!(variable("EMPTY=".as_ref(), here), Ok(("EMPTY".as_ref(), "".into())));
-        assert_eq!(variable("TERM".as_ref(), here), Ok(("TERM".as_ref(), "xterm".into())));
-        assert!(variable("TREM".as_ref(), here).expect_err("it is not set").contains("TREM is not set here"));
     }
 }

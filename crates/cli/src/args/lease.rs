@@ -69,7 +69,7 @@ impl LeaseArgs {
 }
 
 /// Reads a lease: `kill`, `keep=30s` or `detach`.
-fn parse_lease(text: &str) -> Result<Lease, String> {
+pub(crate) fn parse_lease(text: &str) -> Result<Lease, String> {
     match (text, text.strip_prefix("keep=")) {
         ("kill", _) => Ok(Lease::Kill),
         ("detach", _) => Ok(Lease::Detach),

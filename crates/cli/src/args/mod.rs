@@ -3,9 +3,11 @@
 //! Flags have two stages. The structures hold what was typed; a method of theirs (`plan`, `target`) says what that
 //! means, or why it means nothing.
 
+mod bare_host;
 pub(crate) mod connection;
 pub(crate) mod cp;
 pub(crate) mod demo;
+mod environment;
 pub(crate) mod exec;
 pub(crate) mod files;
 pub(crate) mod forward;
@@ -13,6 +15,7 @@ pub(crate) mod jobs;
 pub(crate) mod key;
 pub(crate) mod lab;
 pub(crate) mod lease;
+pub(crate) mod limit;
 pub(crate) mod manual;
 pub(crate) mod place;
 mod remote_command;
@@ -20,6 +23,7 @@ pub(crate) mod repl;
 mod rules;
 pub(crate) mod run;
 pub(crate) mod serve;
+pub(crate) mod shell;
 pub(crate) mod span;
 pub(crate) mod sync;
 pub(crate) mod target;
@@ -36,6 +40,7 @@ const EXAMPLES: &str = "\
 Examples:
   unglue demo                              # try it on this machine
   unglue exec build.example uname -a       # if `ssh build.example` works, this works
+  unglue build.example                     # a shell there; as unglue shell build.example
   unglue exec --detach build.example make  # prints an id for unglue attach, logs and wait
   unglue cp notes.txt build.example:
   unglue forward -L 8080:localhost:80 web.example
@@ -65,6 +70,7 @@ pub(crate) struct CommandLine {
 #[command(defer = true)]
 pub(crate) enum Command {
     Exec(Box<exec::ExecArgs>),
+    Shell(Box<shell::ShellArgs>),
     Jobs(jobs::JobsArgs),
     Attach(jobs::AttachArgs),
     Logs(jobs::LogsArgs),
@@ -103,6 +109,7 @@ impl Command {
     pub(crate) fn is_verbose(&self) -> bool {
         match self {
             Command::Exec(args) => args.connection.verbose,
+            Command::Shell(args) => args.connection.verbose,
             Command::Jobs(args) => args.connection.verbose,
             Command::Attach(args) => args.job.connection.verbose,
             Command::Logs(args) => args.job.connection.verbose,

@@ -1,4 +1,4 @@
-//! Where the remote command begins on the command line of `exec`: at the first word behind HOST that is not an option, as with
+//! Where the remote command begins on the command line of `exec` and `shell`: at the first word behind HOST that is not an option, as with
 //! ssh. What follows is the command's own, options included.
 
 use std::ffi::{OsStr, OsString};
@@ -7,12 +7,16 @@ use std::os::unix::ffi::OsStrExt as _;
 use clap::{ArgAction, Args as _, Command};
 
 use super::exec::ExecArgs;
+use super::shell::ShellArgs;
 
 /// Puts `--` before the remote command, where the user didn't.
 pub(super) fn set_apart(mut words: Vec<OsString>) -> Vec<OsString> {
-    if words.get(1).is_some_and(|word| word == "exec")
-        && let Some(at) = place(&words, &ExecArgs::augment_args(Command::new("exec")))
-    {
+    let command = match words.get(1) {
+        Some(word) if word == "exec" => ExecArgs::augment_args(Command::new("exec")),
+        Some(word) if word == "shell" => ShellArgs::augment_args(Command::new("shell")),
+        _ => return words,
+    };
+    if let Some(at) = place(&words, &command) {
         words.insert(at, "--".into());
     }
     words
@@ -77,6 +81,9 @@ mod tests {
             ("unglue exec -iP 1 h ls", "unglue exec -iP 1 h -- ls"),
             ("unglue exec h --timeout 5s ls", "unglue exec h --timeout 5s -- ls"),
             ("unglue exec h - x", "unglue exec h -- - x"),
+            ("unglue exec -tt h top -d 1", "unglue exec -tt h -- top -d 1"),
+            ("unglue shell h htop -t", "unglue shell h -- htop -t"),
+            ("unglue shell --name n h -L 1:h:2 ls", "unglue shell --name n h -L 1:h:2 -- ls"),
         ] {
             assert_eq!(apart(typed), read);
         }

@@ -7,6 +7,7 @@ use clap::Args;
 use unglue::{Chmod, Layout, Octets, Rule, TreeMove, TreeOptions};
 
 use super::connection::ConnectionArgs;
+use super::limit::Limit;
 use super::place::Place;
 use super::rules::RuleArgs;
 use super::target::HostArg;
@@ -19,11 +20,15 @@ Examples:
   unglue sync -a --exclude '*.o' --exclude /tmp/ build.example:project .
   unglue sync -a --gitignore --delete . build.example:project
   unglue sync -a --files-from list.txt / backup.example:/
+  unglue sync -a --delete --atomic site/ www.example:site   # the old site or the new one, never a mix
 
 A file is skipped if its size and its modification time, to the nanosecond, are equal to those of
 the source; with --checksum, if its content is equal. A file appears under its name complete,
 verified and synced, or not at all. --delete removes what the source doesn't have, after everything
 has arrived. If something did not arrive, it deletes nothing.
+
+--atomic makes the new directory beside DST and exchanges the two names at the end. Files that
+have not changed are hard links of the old ones meanwhile.
 
 Patterns are rsync's; the first one that matches a name counts. /x matches at the top only, x/
 matches directories only, * stops at a slash, ** doesn't. Excluded files are not deleted, unless
@@ -65,6 +70,13 @@ pub(crate) struct SyncArgs {
     /// Change the permission bits: 644, D755,F644 or u=rwX,go-w
     #[arg(long, value_name = "MODE")]
     chmod: Option<String>,
+    /// Move at most RATE bytes a second: 500K, 1.5M or 1G, in multiples of 1024 (KB, MB, GB: of 1000); a bare number is KiB,
+    /// as rsync's --bwlimit has it
+    #[arg(long, value_name = "RATE")]
+    limit: Option<Limit>,
+    /// Replace the directory DST as a whole once everything has come, and leave it as it was if anything did not
+    #[arg(long)]
+    atomic: bool,
     /// Print JSON: one object for each event, and one for the end
     #[arg(long)]
     json: bool,
@@ -136,6 +148,7 @@ impl SyncArgs {
             delete_excluded: self.delete_excluded,
             max_delete: self.max_delete,
             dry_run: self.dry_run,
+            atomic: self.atomic,
             report: self.connection.verbose || self.dry_run || self.json,
             beside: true,
             rules: self.rules.rules.clone(),
@@ -145,7 +158,8 @@ impl SyncArgs {
             ..TreeOptions::default()
         };
         let verbose = self.connection.verbose || self.dry_run;
-        Ok(TreePlan { way, tree: TreeMove::new(Layout::Into, options), verbose, json: self.json })
+        let tree = TreeMove::new(Layout::Into, options).pace(Limit::pace(self.limit));
+        Ok(TreePlan { way, tree, verbose, json: self.json })
     }
 }
 

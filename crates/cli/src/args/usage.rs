@@ -1,11 +1,13 @@
 //! Wrong usage: one line on standard error, and the exit code 125.
 
 use std::ffi::OsString;
+use std::io::{self, IsTerminal as _};
 
 use anstream::ColorChoice;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Command, CommandFactory as _, FromArgMatches as _};
 
+use super::bare_host::{self, Word};
 use super::{CommandLine, remote_command};
 use crate::complaint::Complaint;
 use crate::standard;
@@ -15,7 +17,17 @@ use crate::standard;
 /// # Errors
 /// Wrong usage, or standard output can't be written.
 pub(crate) fn parse(words: Vec<OsString>) -> Result<Option<CommandLine>, Complaint> {
-    let words = remote_command::set_apart(words);
+    let words = match bare_host::meant(&words, CommandLine::command, || io::stdin().is_terminal()) {
+        Word::Other => remote_command::set_apart(words),
+        Word::Host => bare_host::as_shell(words),
+        Word::Near(command) => {
+            let word = words.get(1).map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
+            return Err(Complaint::new(format!(
+                "there is no command {word}; did you mean {command}? For a shell on a server of that name, write: \
+                 unglue shell {word}"
+            )));
+        }
+    };
     match read(&words) {
         Ok(line) => Ok(Some(line)),
         Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
@@ -61,7 +73,7 @@ fn problem(error: &clap::Error) -> String {
             Some(similar) => format!("there is no command {word}; did you mean {similar}?"),
             None => format!(
                 "there is no command {word}; if it is a server, write `unglue exec {word} PROGRAM` to run a command there, \
-                 or `unglue repl {word}` to type commands"
+                 or `unglue shell {word}` for a shell"
             ),
         },
         (ErrorKind::UnknownArgument, _, Some(word)) => match meant(ContextKind::SuggestedArg) {
@@ -128,7 +140,7 @@ mod tests {
     fn a_server_in_the_place_of_a_command_gets_a_list_of_what_there_is() {
         let said = said(&["build.example"]);
         assert!(
-            said.contains("unglue exec build.example PROGRAM") && said.contains("unglue repl build.example"),
+            said.contains("unglue exec build.example PROGRAM") && said.contains("unglue shell build.example"),
             "{said}"
         );
     }

@@ -36,7 +36,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Complaint> {
         let client = access.connect().await?;
         // A key that isn't accepted is one failure, rather than one of each command.
         client.welcome().await?;
-        let schedule = Schedule::new(client, usize::from(args.at_once), args.json_cap);
+        let schedule = Schedule::new(client, usize::from(args.at_once), args.json_cap, access);
         tokio::select! {
             ended = schedule.run(source, sink) => ended.map(|all| match all {
                 true => ExitCode::SUCCESS,

@@ -9,6 +9,7 @@ use unglue::{Client, Code, Fault, Outcome};
 use super::line::Job;
 use super::one::{self, Done};
 use super::source::{Source, bad_arrival};
+use crate::access::Access;
 use crate::complaint::Complaint;
 use crate::exec::sink::Sink;
 use crate::standard;
@@ -21,6 +22,8 @@ const IDS: usize = 1 << 20;
 /// The commands of a list, under way.
 pub(super) struct Schedule {
     client: Client,
+    /// What the commands get of the ssh configuration.
+    access: Access,
     at_once: usize,
     cap: u64,
     running: JoinSet<Done>,
@@ -39,9 +42,10 @@ pub(super) struct Schedule {
 
 impl Schedule {
     /// Nothing yet.
-    pub(super) fn new(client: Client, at_once: usize, cap: u64) -> Schedule {
+    pub(super) fn new(client: Client, at_once: usize, cap: u64, access: Access) -> Schedule {
         Schedule {
             client,
+            access,
             at_once,
             cap,
             running: JoinSet::new(),
@@ -142,7 +146,10 @@ impl Schedule {
             };
             match lost {
                 Some(fault) => self.skipped.push_back(Done::not_run(job, Outcome::Unreachable(fault))),
-                None => drop(self.running.spawn(one::run(self.client.clone(), job, self.cap))),
+                None => {
+                    let job = Job { exec: self.access.with_variables(job.exec), ..job };
+                    self.running.spawn(one::run(self.client.clone(), job, self.cap));
+                }
             }
         }
     }

@@ -85,7 +85,13 @@ mod tests {
     use super::*;
 
     fn plan(way: Way) -> CpPlan {
-        CpPlan { host: HostArg { user: None, host: "::1".into(), port: None }, preserve: false, in_place: false, way }
+        CpPlan {
+            host: HostArg { user: None, host: "::1".into(), port: None },
+            preserve: false,
+            in_place: false,
+            limit: None,
+            way,
+        }
     }
 
     fn down(source: &str) -> CpPlan {

@@ -15,7 +15,7 @@ const PIECES: usize = 4;
 
 /// What was read.
 #[derive(Debug)]
-enum Piece {
+pub(crate) enum Piece {
     Data(Bytes),
     /// The end of standard input. Only this is the end: a reader that has gone is a failure.
     End,
@@ -66,7 +66,10 @@ async fn next(pieces: &mut mpsc::Receiver<io::Result<Piece>>) -> io::Result<Piec
 }
 
 /// Reads on a thread of its own, which may block in it for as long as this process lives.
-fn read_ahead(
+///
+/// # Errors
+/// The system gives no thread.
+pub(crate) fn read_ahead(
     read: impl Fn(&mut [u8]) -> rustix::io::Result<usize> + Send + 'static,
 ) -> io::Result<mpsc::Receiver<io::Result<Piece>>> {
     let (sender, pieces) = mpsc::channel(PIECES);

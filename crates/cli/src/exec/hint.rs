@@ -13,7 +13,7 @@ const BUILTINS: [&str; 14] = [
 ];
 
 /// The hint, for the end of the complaint; empty where there is none.
-pub(super) fn shell_hint(program: Option<&OsStr>, outcome: &Outcome) -> String {
+pub(crate) fn shell_hint(program: Option<&OsStr>, outcome: &Outcome) -> String {
     let not_found = match outcome {
         Outcome::SpawnFailed(failed) => failed.step == SpawnStep::Program && failed.errno == "ENOENT",
         _ => false,

@@ -2,9 +2,9 @@
 
 pub(crate) mod drive;
 mod events;
-mod feed;
+pub(crate) mod feed;
 pub(crate) mod held;
-mod hint;
+pub(crate) mod hint;
 mod inherited;
 pub(crate) mod object;
 mod outcome_sink;
@@ -14,13 +14,13 @@ pub(crate) mod verdict;
 
 use std::io;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::access::Access;
 use crate::args::exec::{ExecArgs, ExecPlan, OutcomeTo};
-use crate::complaint::Complaint;
-use crate::forward::beside;
-use crate::{runtime, standard};
+use crate::complaint::{Complaint, say};
+use crate::forward::{beside, beside_terminal};
+use crate::{runtime, shell, standard};
 use drive::{Ended, drive, refused};
 use events::{Event, Events};
 use held::Held;
@@ -37,10 +37,19 @@ use sink::Sink;
 pub(crate) fn run(args: &ExecArgs) -> Result<ExitCode, Complaint> {
     let mut plan = args.plan().map_err(Complaint::new)?;
     check_streams(args, &plan.outcome)?;
+    if args.lacks_terminal() {
+        say("standard input is not a terminal, so the command gets none; -tt gives it one in any case");
+    }
     let access = Access::new(&args.host, &args.connection)?;
     plan.exec = access.with_variables(plan.exec);
+    if plan.terminal {
+        plan.exec = shell::on_terminal(plan.exec);
+    }
     if args.lease.detaches() {
         return runtime::run(start_and_leave(&access, &plan, args)).map(ExitCode::from);
+    }
+    if plan.terminal {
+        return runtime::run(on_terminal(&access, &plan, args)).map(ExitCode::from);
     }
     // Before anything else opens a file, and before anything runs.
     let sink = OutcomeSink::open(&plan.outcome)?;
@@ -68,6 +77,15 @@ async fn start_and_leave(access: &Access, plan: &ExecPlan, args: &ExecArgs) -> R
     let printed = standard::print(format!("{}\n", plan.id));
     running.detach();
     printed.map(|()| 0).map_err(|complaint| complaint.with(&format!("; the command {} runs", plan.id)))
+}
+
+/// Runs the command on a terminal, and stays with it.
+async fn on_terminal(access: &Access, plan: &ExecPlan, args: &ExecArgs) -> Result<u8, Complaint> {
+    let client = access.connect().await?;
+    // Before the command: it may use the ports at once.
+    let _forwarded = beside_terminal(&client, &plan.forwards, Duration::ZERO).await?;
+    let to = (&args.host, &args.connection);
+    shell::execute(client, &plan.exec, args.program(), to, (&plan.id, plan.lease)).await
 }
 
 /// What would only fail once the command has run is found out before.

@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
 
-use unglue::AttachOptions;
+use unglue::{AttachOptions, Code, Fault, Running};
 
 use super::{id_of, on};
 use crate::args::jobs::AttachArgs;
@@ -39,13 +39,27 @@ pub(crate) fn attach(args: &AttachArgs) -> Result<ExitCode, Complaint> {
         let feeds = args.stdin || (!args.read_only && io::stdin().is_terminal());
         let feeding = if feeds { Feeding::All } else { Feeding::Nothing };
         let options = options(args);
-        let attaching = client.attach(&job, &options);
+        let attaching = async {
+            let running = client.attach(&job, &options).await?;
+            match running.terminal() {
+                None => Ok(running),
+                Some(_) => Err(on_a_terminal(running, args)),
+            }
+        };
         let Ended { report, complaint, .. } = conduct(attaching, destinations, &held, feeding).await?;
         match complaint {
             Some(complaint) => Err(complaint),
             None => verdict(&report.outcome).map(ExitCode::from),
         }
     })
+}
+
+/// A program on a terminal needs one on this side as well.
+fn on_a_terminal(running: Running, args: &AttachArgs) -> Fault {
+    running.detach();
+    let (host, job) = (&args.job.host, &args.job.job);
+    Fault::user(Code::Unsupported, format!("{job} runs on a terminal"))
+        .advise(format!("come back to it with: unglue shell {host} --attach {job}"))
 }
 
 fn options(args: &AttachArgs) -> AttachOptions {

@@ -79,7 +79,7 @@ fn objects(entries: &[JobEntry]) -> Result<String, Complaint> {
 }
 
 /// The lease as it is typed. What only a later version knows keeps its own form.
-fn lease(entry: &JobEntry) -> String {
+pub(super) fn lease(entry: &JobEntry) -> String {
     let value = serde_json::to_value(&entry.lease).unwrap_or_default();
     let kept = value.pointer("/keep/ms").and_then(serde_json::Value::as_u64);
     match (kept, value.as_object().and_then(|object| object.keys().next())) {

@@ -10,11 +10,12 @@ pub(crate) use attach::attach;
 pub(crate) use list::list;
 pub(crate) use logs::logs;
 
-use unglue::{AttachOptions, Client, Fault};
+use unglue::{AttachOptions, Client, Fault, Lease};
 
 use crate::access::Access;
 use crate::args::connection::ConnectionArgs;
 use crate::args::jobs::{JobArg, SignalArgs, WaitArgs};
+use crate::args::lease::parse_lease;
 use crate::args::target::HostArg;
 use crate::complaint::Complaint;
 use crate::exec::object::Object;
@@ -62,6 +63,21 @@ pub(crate) fn remove(host: &HostArg, connection: &ConnectionArgs, job: &str) -> 
 fn on(job: &JobArg, work: impl AsyncFnOnce(Client) -> Result<ExitCode, Complaint>) -> Result<ExitCode, Complaint> {
     let access = Access::new(&job.host, &job.connection)?;
     runtime::run(async { work(access.connect().await?).await })
+}
+
+/// A command's id, its name if it has one, and how long it may live without a client.
+///
+/// # Errors
+/// There is no such command, or the link has ended.
+pub(crate) async fn find(client: &Client, job: &str) -> Result<(String, Option<String>, Lease), Fault> {
+    let entries = client.jobs(Some(job)).await?;
+    Ok(match entries.into_iter().next_back() {
+        // A lease that only a later version knows is none that ends with this client.
+        Some(entry) => {
+            (entry.id.clone(), entry.name.clone(), parse_lease(&list::lease(&entry)).unwrap_or(Lease::Detach))
+        }
+        None => (job.to_owned(), None, Lease::Detach),
+    })
 }
 
 /// The id of a command. A name may stand for another command by the time that it is asked for again; an id does not.

@@ -5,4 +5,4 @@ mod cut;
 mod detached;
 mod holding;
 mod ids;
-mod link;
+pub(crate) mod link;

@@ -22,6 +22,7 @@ mod pty;
 mod repl;
 mod run;
 mod serve;
+mod shell;
 mod signals;
 mod ssh;
 mod stdio;

@@ -72,6 +72,11 @@ impl OnTerminal {
         self.keyboard.write_all(keys.as_bytes()).expect("typed");
     }
 
+    /// Types bytes of any kind.
+    pub(super) fn types_bytes(&mut self, keys: &[u8]) {
+        self.keyboard.write_all(keys).expect("typed");
+    }
+
     /// Whether the terminal is as it was before the program started.
     pub(super) fn is_restored(&self) -> bool {
         let now = tcgetattr(&self.terminal).expect("modes");
@@ -103,6 +108,14 @@ impl OnTerminal {
         // What was written last is on its way through the terminal.
         thread::sleep(Duration::from_millis(50));
         (code, self.screen(), self.is_restored())
+    }
+
+    /// Waits for the end, and gives the exit code and every byte of the screen.
+    pub(super) fn ended_with_bytes(self) -> (i32, Vec<u8>, bool) {
+        let shown = self.shown.clone();
+        let (code, _, restored) = self.ended();
+        let shown = shown.lock().expect("no panic").clone();
+        (code, shown, restored)
     }
 }
 

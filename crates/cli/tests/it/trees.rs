@@ -248,3 +248,57 @@ fn names_are_listed_made_moved_removed_and_digested() {
     }
     host.unglue(&["ls", "here"]).expect(125).complains("local path");
 }
+
+#[test]
+fn a_directory_is_replaced_as_a_whole() {
+    let host = Host::start();
+    let from = host.home().join("from");
+    fs::create_dir(&from).expect("made");
+    plant(&from);
+    for words in [["from/", "127.0.0.1:there"], ["127.0.0.1:there/", "back"]] {
+        for changed in [true, false] {
+            if changed {
+                fs::write(from.join("a b"), words[0]).expect("written");
+            }
+            let done = host.unglue(&["sync", "-a", "-v", "--delete", "--atomic", words[0], words[1]]).expect(0);
+            assert!(done.text().contains("entries"), "{done:?}");
+        }
+        if words[0] == "from/" {
+            same_by_rsync(&from, &host.root().join("there"), "-aHAXni");
+        }
+    }
+    same_by_rsync(&host.root().join("there"), &host.home().join("back"), "-aHAXni");
+    for top in [host.root(), host.home()] {
+        let left = fs::read_dir(top).expect("a directory").map(|entry| entry.expect("an entry").file_name());
+        assert!(left.into_iter().all(|name| !name.to_string_lossy().contains(".unglue-")));
+    }
+    host.unglue(&["sync", "--atomic", "from/", "127.0.0.1:"]).expect(1).complains("it has no name of its own");
+    // A source that can't be read replaces nothing.
+    fs::write(host.root().join("there/mark"), "old").expect("written");
+    let done = host.unglue(&["sync", "-a", "--delete", "--atomic", "missing", "127.0.0.1:there"]).expect(1);
+    assert!(done.stderr.contains("nothing was published"), "{done:?}");
+    assert!(host.root().join("there/mark").exists() && host.root().join("there/a/large").exists());
+}
+
+#[test]
+fn a_rate_is_kept_both_ways() {
+    let host = Host::start();
+    fs::create_dir(host.home().join("d")).expect("made");
+    for name in ["one", "two"] {
+        fs::write(host.home().join("d").join(name), vec![7; 150_000]).expect("written");
+    }
+    let kinds: [&[&str]; 5] = [
+        &["sync", "--limit", "300KB", "d/", "127.0.0.1:there"],
+        &["sync", "--limit", "300KB", "127.0.0.1:there/", "back"],
+        &["cp", "-r", "--limit", "300KB", "d", "127.0.0.1:copy"],
+        &["cp", "--limit", "300KB", "d/one", "d/two", "127.0.0.1:"],
+        &["cp", "--limit", "300KB", "127.0.0.1:one", "127.0.0.1:two", "."],
+    ];
+    for words in kinds {
+        let began = std::time::Instant::now();
+        host.unglue(words).expect(0);
+        // 300,000 bytes, less a tenth of a second's worth that may come at once.
+        assert!(began.elapsed() > std::time::Duration::from_millis(790), "{words:?}: {:?}", began.elapsed());
+    }
+    host.unglue(&["sync", "--limit", "fast", "d/", "127.0.0.1:there"]).expect(125).complains("is not a rate");
+}

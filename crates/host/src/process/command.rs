@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use unglue_proto::life::Tree;
-use unglue_proto::message::exec;
+use unglue_proto::message::exec::{self, TerminalSize};
 use unglue_proto::signal;
 
 /// A command to run: exactly these bytes, no shell, nothing inherited.
@@ -27,14 +27,27 @@ pub struct Command {
     pub env: Vec<(OsString, OsString)>,
     /// The directory that the command starts in.
     pub cwd: PathBuf,
-    /// Whether the command gets a pipe as its standard input; otherwise it reads `/dev/null`.
+    /// Whether the command gets a pipe as its standard input; otherwise it reads `/dev/null`. With a terminal: whether it is typed
+    /// on.
     pub stdin: bool,
+    /// The size of its terminal, if it gets one in place of pipes. Only a keeper gives one.
+    pub terminal: Option<TerminalSize>,
+    /// Whether it is started as a login starts a shell: `argv[0]` is the path of the program, and the program sees the file's name
+    /// with `-` before it.
+    pub login: bool,
 }
 
 impl Command {
     /// A command with an empty environment, in `/`, that reads `/dev/null`.
     pub fn new<S: Into<OsString>>(argv: impl IntoIterator<Item = S>) -> Self {
-        Self { argv: argv.into_iter().map(Into::into).collect(), env: Vec::new(), cwd: "/".into(), stdin: false }
+        Self {
+            argv: argv.into_iter().map(Into::into).collect(),
+            env: Vec::new(),
+            cwd: "/".into(),
+            stdin: false,
+            terminal: None,
+            login: false,
+        }
     }
 }
 

@@ -52,7 +52,10 @@ pub use detach::{close_stdout, leave_session};
 pub use error::{JobError, SpawnError};
 pub use input::{InputEnd, InputSource, feed};
 pub use job::{Job, JobEvent, Pipes};
-pub use keep::{FEED, Found, Keep, Kept, KeptEvent, Progress, STDIN_WINDOW, SpoolLimit, SpoolReader};
+pub use keep::{
+    FEED, Found, Keep, Kept, KeptEvent, Progress, Resized, STDIN_WINDOW, SpoolLimit, SpoolReader, Trimmed,
+    terminal_sizes,
+};
 pub use output::{LastCall, OutputPump, OutputSink, Pumped, SinkClosed};
 pub use pool::Limits;
 pub use spawner::{SupervisorCommand, supervise_if_asked};

@@ -12,20 +12,22 @@ use std::time::Duration;
 /// The highest signal number of Linux.
 pub(super) const SIGNAL_MAX: c_int = 64;
 
-/// Starts `program` in a session of its own, with default dispositions, an empty mask and these streams as its
-/// descriptors 0 to 2; a stream that isn't given is this process's own.
+/// What a program gets as its descriptors 0 to 2.
+pub(super) enum Streams<'a> {
+    /// These; one that isn't given is this process's own.
+    Given([Option<BorrowedFd<'a>>; 3]),
+    /// The terminal with this path, which becomes its controlling terminal, and it the foreground process group.
+    Terminal(&'a CStr),
+}
+
+/// Starts `program` in a session of its own, with default dispositions, an empty mask and these streams.
 ///
 /// glibc's `posix_spawn(3)` shares memory with the child until it executes, so the cost doesn't grow with the
 /// caller's size, and it returns the child's `execve(2)` error.
-pub(super) fn spawn(
-    program: &CStr,
-    argv: &[&CStr],
-    env: &[&CStr],
-    stdio: [Option<BorrowedFd<'_>>; 3],
-) -> Result<i32, c_int> {
+pub(super) fn spawn(program: &CStr, argv: &[&CStr], env: &[&CStr], streams: &Streams<'_>) -> Result<i32, c_int> {
     let argv = null_terminated(argv);
     let env = null_terminated(env);
-    let actions = FileActions::new(stdio)?;
+    let actions = FileActions::new(streams)?;
     let attributes = SpawnAttributes::new()?;
     let mut pid = 0;
     // SAFETY: `program` and every string outlive the call, both lists end in a null pointer, and the two objects
@@ -47,19 +49,34 @@ fn check(errno: c_int) -> Result<(), c_int> {
 struct FileActions(libc::posix_spawn_file_actions_t);
 
 impl FileActions {
-    fn new(stdio: [Option<BorrowedFd<'_>>; 3]) -> Result<Self, c_int> {
+    fn new(streams: &Streams<'_>) -> Result<Self, c_int> {
         let mut raw = MaybeUninit::uninit();
         // SAFETY: initialises `raw` when it returns 0.
         check(unsafe { libc::posix_spawn_file_actions_init(raw.as_mut_ptr()) })?;
         // SAFETY: initialised above.
         let mut actions = Self(unsafe { raw.assume_init() });
-        for (target, fd) in (0..).zip(stdio) {
-            if let Some(fd) = fd {
-                // SAFETY: `actions.0` is initialised; the numbers are only recorded here.
-                check(unsafe { libc::posix_spawn_file_actions_adddup2(&mut actions.0, fd.as_raw_fd(), target) })?;
+        match streams {
+            Streams::Given(stdio) => {
+                for (target, fd) in (0..).zip(stdio) {
+                    fd.as_ref().map_or(Ok(()), |fd| actions.dup(fd.as_raw_fd(), target))?;
+                }
+            }
+            // The actions run in the new session, whose leader gets the first terminal that it opens (tty(4)).
+            Streams::Terminal(path) => {
+                // SAFETY: `actions.0` is initialised; the path is copied here (posix_spawn_file_actions_addopen(3)).
+                check(unsafe {
+                    libc::posix_spawn_file_actions_addopen(&mut actions.0, 0, path.as_ptr(), libc::O_RDWR, 0)
+                })?;
+                actions.dup(0, 1)?;
+                actions.dup(0, 2)?;
             }
         }
         Ok(actions)
+    }
+
+    fn dup(&mut self, from: RawFd, target: c_int) -> Result<(), c_int> {
+        // SAFETY: `self.0` is initialised; the numbers are only recorded here.
+        check(unsafe { libc::posix_spawn_file_actions_adddup2(&mut self.0, from, target) })
     }
 }
 

@@ -256,6 +256,7 @@ mod tests {
             env: vec![("A".into(), "x=y".into()), ("B".into(), "".into())],
             cwd: "/tmp/a b".into(),
             stdin: true,
+            ..Command::new::<&str>([])
         };
         let bytes = spawn_request(&command).unwrap();
         assert_eq!(Request::decode(&bytes), Some(Request::Spawn { stdin: true, memfd: false }));

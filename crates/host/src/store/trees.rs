@@ -12,7 +12,7 @@ use unglue_proto::message::tree::{Layout, TreeOptions};
 use unglue_proto::tree::is_name;
 
 use super::error::{Op, Problem, StoreError};
-use super::tree::{Guard, Journal, TreeRoot, TreeSink, TreeSource};
+use super::tree::{Guard, Journal, Staging, TreeRoot, TreeSink, TreeSource, nameless};
 use super::{FileId, Store};
 
 impl Store {
@@ -22,6 +22,11 @@ impl Store {
     /// There is no thread for it, or it panicked.
     pub async fn work<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Fault> {
         self.threads.run(work).await.map_err(|errno| StoreError::nowhere(Op::Read, errno).fault())
+    }
+
+    /// Drops something on the store's threads: what it removes from the disk is removed there. [`idle`](Store::idle) waits for it.
+    pub fn discard(&self, thing: impl Send + 'static) {
+        drop(self.threads.start(move || drop(thing)));
     }
 
     /// The sender's end of a transfer of trees. Sources that can't be opened are reported by it. Blocks.
@@ -66,8 +71,11 @@ impl Store {
     ///
     /// # Errors
     /// The destination can't be used.
-    pub fn tree_sink(&self, path: &Path, layout: &Layout, options: TreeOptions) -> Result<TreeSink, StoreError> {
+    pub fn tree_sink(&self, path: &Path, layout: &Layout, options: TreeOptions) -> Result<TreeSink, Fault> {
         let failed = |problem: Problem| StoreError::new(Op::Resolve, path, problem);
+        if options.atomic && !options.dry_run {
+            return self.atomic_sink(path, options);
+        }
         let (top, dir, rename) = self.tree_place(path, layout, &options).map_err(failed)?;
         if let Some(dir) = &dir {
             // Whatever leads into what belongs to the server is refused.
@@ -75,8 +83,28 @@ impl Store {
         }
         let journal = Journal::new(self.partials.as_ref(), &self.reach, &top, dir.as_ref())?;
         let guard = Guard::new(&self.protected);
-        let made = TreeSink::new(path.to_owned(), dir, rename, options, (guard, journal));
-        made.map_err(|errno| failed(errno.into()))
+        let made = TreeSink::new(path.to_owned(), dir, rename, options, (guard, journal, None));
+        Ok(made.map_err(|errno| failed(errno.into()))?)
+    }
+
+    /// The receiver's end of a transfer that replaces the directory `path` as a whole.
+    fn atomic_sink(&self, path: &Path, options: TreeOptions) -> Result<TreeSink, Fault> {
+        let failed = |problem: Problem| StoreError::new(Op::Resolve, path, problem);
+        let (parent_path, name) = parent_and_name(path);
+        if !is_name(name.as_bytes()) {
+            return Err(nameless(path));
+        }
+        let parent = self.reach.open(parent_path, OFlags::DIRECTORY).map_err(failed)?;
+        self.protected.check_write(&parent, name, None).map_err(failed)?;
+        let guard = Guard::new(&self.protected);
+        let mut journal = Journal::new(self.partials.as_ref(), &self.reach, path, Some(&parent))?;
+        let parent_path = self.reach.recorded(parent_path);
+        let (staging, dir) = Staging::begin((parent, &parent_path), name, path, &mut journal)?;
+        if let Some(old) = staging.old() {
+            guard.check_whole(old).map_err(failed)?;
+        }
+        let made = TreeSink::new(path.to_owned(), Some(dir), None, options, (guard, journal, Some(staging)));
+        Ok(made.map_err(|errno| failed(errno.into()))?)
     }
 
     /// The directory in which a transfer's top entries land: its path, the open directory (none if a trial run would make it), and the
@@ -93,11 +121,9 @@ impl Store {
             Err(Problem::System(Errno::NOTDIR)) if *layout == Layout::Copy => {}
             Err(problem) => return Err(problem),
         }
-        let bytes = path.as_os_str().as_bytes();
-        let end = bytes.iter().rposition(|&byte| byte != b'/').map_or(0, |at| at + 1);
-        let start = bytes[..end].iter().rposition(|&byte| byte == b'/').map_or(0, |at| at + 1);
-        let (parent, name) = (Path::new(OsStr::from_bytes(&bytes[..start])), OsStr::from_bytes(&bytes[start..end]));
-        if !is_name(name.as_bytes()) || *layout == Layout::Copy && end < bytes.len() && !options.recursive {
+        let (parent, name) = parent_and_name(path);
+        let has_slash = path.as_os_str().as_bytes().ends_with(b"/");
+        if !is_name(name.as_bytes()) || *layout == Layout::Copy && has_slash && !options.recursive {
             return Err(Problem::System(Errno::NOENT));
         }
         let dir = self.reach.open(parent, OFlags::DIRECTORY)?;
@@ -112,4 +138,12 @@ impl Store {
         mkdirat(&dir, name, Mode::from_raw_mode(0o777))?;
         Ok((path.to_owned(), Some(super::tree::open_directory(&dir, name)?), None))
     }
+}
+
+/// A path's last part, whatever slashes are behind it, and what is in front.
+fn parent_and_name(path: &Path) -> (&Path, &OsStr) {
+    let bytes = path.as_os_str().as_bytes();
+    let end = bytes.iter().rposition(|&byte| byte != b'/').map_or(0, |at| at + 1);
+    let start = bytes[..end].iter().rposition(|&byte| byte == b'/').map_or(0, |at| at + 1);
+    (Path::new(OsStr::from_bytes(&bytes[..start])), OsStr::from_bytes(&bytes[start..end]))
 }

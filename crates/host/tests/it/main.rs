@@ -3,6 +3,8 @@
 mod process;
 mod rsync_filters;
 mod store;
+mod store_atomic;
+mod store_changing;
 mod store_full;
 mod store_partials;
 mod store_paths;

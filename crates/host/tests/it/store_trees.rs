@@ -42,7 +42,7 @@ impl Scene {
     fn sync(&self, options: TreeOptions) -> Result<Ended, Fault> {
         let store = Store::home(self.directory.path()).expect("a store");
         let mut source = store.tree_source(&["from/.".into()], options.clone())?;
-        let mut sink = self.store.tree_sink(Path::new("."), &Layout::Into, options).map_err(|error| error.fault())?;
+        let mut sink = self.store.tree_sink(Path::new("."), &Layout::Into, options)?;
         pump(&mut source, &mut sink)?;
         let problems = source.events().into_iter().chain(sink.events()).filter_map(|event| match event {
             TreeEvent::Problem(fault) => Some(fault.to_string()),

@@ -28,6 +28,7 @@ use super::bounded;
 use super::env::home;
 use super::known_hosts::KnownHostsFiles;
 use super::own::IdentitySearch;
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -161,17 +162,20 @@ impl Settings {
     }
 
     /// The variables of this process that are sent with commands.
-    pub fn variables(&self) -> Vec<(std::ffi::OsString, std::ffi::OsString)> {
-        use super::pattern::wildcard_matches;
-        use std::os::unix::ffi::OsStrExt as _;
-        if self.send_env.is_empty() {
-            return Vec::new();
-        }
-        let sent = |name: &std::ffi::OsString| {
-            self.send_env.iter().any(|pattern| wildcard_matches(pattern.as_bytes(), name.as_bytes()))
-        };
-        std::env::vars_os().filter(|(name, _)| sent(name)).collect()
+    pub fn variables(&self) -> Vec<(OsString, OsString)> {
+        matching_variables(&self.send_env)
     }
+}
+
+/// The variables of this process whose names match one of the patterns, which are written as for `SendEnv`.
+pub fn matching_variables(patterns: &[String]) -> Vec<(OsString, OsString)> {
+    use super::pattern::wildcard_matches;
+    use std::os::unix::ffi::OsStrExt as _;
+    if patterns.is_empty() {
+        return Vec::new();
+    }
+    let sent = |name: &OsString| patterns.iter().any(|pattern| wildcard_matches(pattern.as_bytes(), name.as_bytes()));
+    std::env::vars_os().filter(|(name, _)| sent(name)).collect()
 }
 
 /// What is wrong with a configuration.

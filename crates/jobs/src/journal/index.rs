@@ -10,6 +10,8 @@ use unglue_proto::message::Time;
 use unglue_proto::message::exec::{Lease, Outcome, Report};
 use unglue_proto::{Fault, Octets};
 
+use crate::trimmer::MOST;
+
 use super::forgotten::{Forgotten, hash, uuid_time};
 use super::record::Line;
 use super::{Record, Retention};
@@ -360,6 +362,9 @@ impl Ended {
     fn new(time: Time, report: &Report) -> Ended {
         let outputs = [&report.stdout, &report.stderr];
         let printed = outputs.into_iter().flatten().fold(0u64, |sum, stream| sum.saturating_add(stream.tally.bytes));
+        // Of a terminal, which has one output, only the end is kept.
+        let is_terminal = report.stdout.is_some() && report.stderr.is_none();
+        let printed = if is_terminal { printed.min(MOST) } else { printed };
         Ended { time, printed, report: Packed::of(report) }
     }
 

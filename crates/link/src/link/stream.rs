@@ -91,6 +91,11 @@ impl SendStream {
         if data.is_empty() { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
 
+    /// Keeps little of what is written on its way ([`Mux::narrow`](unglue_proto::mux::Mux::narrow)).
+    pub fn narrow(&self) {
+        self.shared.lock().mux.narrow(self.id);
+    }
+
     /// Waits until the reader gives the stream up, or the link has ended. Cancelling it loses nothing.
     pub async fn stopped(&mut self) -> StreamError {
         poll_fn(|cx| match self.poll_write_all(cx, &mut Bytes::new()) {
@@ -155,6 +160,11 @@ impl RecvStream {
             polled
         })
         .await
+    }
+
+    /// Lets little more be on its way than was read ([`Mux::narrow`](unglue_proto::mux::Mux::narrow)).
+    pub fn narrow(&self) {
+        self.shared.lock().mux.narrow(self.id);
     }
 
     /// Counts bytes that the reader keeps of this stream against the link's memory.

@@ -18,6 +18,9 @@
 //! [`Exec::again`], which says what it has; the server answers with the same messages from there on. `taken` says how much of
 //! the input the command was given, so that the client can forget it; `replaced` says that another client holds the command
 //! now, and is a final message.
+//!
+//! A command with [`Exec::terminal`] has a pseudoterminal in place of its streams. Its standard output carries what the terminal
+//! shows, and there is no standard error. `resize` changes the terminal's size.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -29,8 +32,20 @@ use super::{Tally, Time, named, tagged};
 use crate::{Fault, Octets};
 
 /// What an `exec` may require of a server of this version.
-pub const KNOWN: &[&str] =
-    &["argv", "env", "cwd", "stdin", "timeout_ms", "descendants", "stdout", "stderr", "started", "exited", "lease"];
+pub const KNOWN: &[&str] = &[
+    "argv",
+    "env",
+    "cwd",
+    "stdin",
+    "timeout_ms",
+    "descendants",
+    "stdout",
+    "stderr",
+    "started",
+    "exited",
+    "lease",
+    "terminal",
+];
 
 /// The most arguments, and the most variables, of a command: more than Linux can pass, whose limit of 2 MiB counts ten bytes
 /// for the shortest. A parsed string takes more memory than its JSON, so their number needs a limit of its own.
@@ -67,7 +82,8 @@ fn bounded<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> R
 pub struct Exec {
     /// The operation's id, chosen by the client.
     pub id: String,
-    /// The program and its arguments, byte for byte; at most [`STRINGS`].
+    /// The program and its arguments, byte for byte; at most [`STRINGS`]. Empty with a terminal: the login shell, started as a
+    /// login starts it, with a name that begins with `-`.
     #[serde(deserialize_with = "bounded")]
     pub argv: Vec<Octets>,
     /// Variables on top of the login environment; at most [`STRINGS`].
@@ -101,12 +117,31 @@ pub struct Exec {
     /// The most that the command may print to both outputs, in bytes; it is killed when it prints more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_limit: Option<u64>,
+    /// Gives the command a terminal of this size in place of pipes. A request with it requires `terminal`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terminal: Option<TerminalSize>,
     /// Present where the request may have been made before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub again: Option<Again>,
     /// The fields that an old server must not ignore.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub require: Vec<String>,
+}
+
+/// The size of a terminal, in character cells: `{"rows": 24, "columns": 80}`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TerminalSize {
+    /// Lines.
+    pub rows: u16,
+    /// Characters in a line.
+    pub columns: u16,
+}
+
+impl TerminalSize {
+    /// So many lines of so many characters.
+    pub fn new(rows: u16, columns: u16) -> TerminalSize {
+        TerminalSize { rows, columns }
+    }
 }
 
 tagged! {
@@ -184,8 +219,10 @@ pub enum Descendants {
 tagged! {
     /// From the client, after the request.
     pub enum FromClient {
-        /// Send a signal, by its name, to the command's process group.
+        /// Send a signal, by its name, to the command's process group; to the foreground process group of its terminal.
         "signal" => Signal(String),
+        /// The size of the holder's terminal: the command's gets the same.
+        "resize" => Resize(TerminalSize),
     }
 }
 
@@ -214,14 +251,22 @@ pub struct Started {
     pub pid: u32,
     /// The server's stream of standard output.
     pub stdout: u64,
-    /// The server's stream of standard error.
-    pub stderr: u64,
+    /// The server's stream of standard error; a terminal has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stderr: Option<u64>,
     /// How much of the input the command was given before, in bytes.
     #[serde(default, skip_serializing_if = "super::is_zero")]
     pub taken: u64,
     /// When the command started, where it was started by an earlier request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Time>,
+    /// The server's stream of a picture of the terminal, where the output from the requested offset on is no longer kept. It ends
+    /// where `from` begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub screen: Option<u64>,
+    /// Where standard output begins, with `screen`.
+    #[serde(default, skip_serializing_if = "super::is_zero")]
+    pub from: u64,
 }
 
 tagged! {

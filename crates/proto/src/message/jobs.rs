@@ -17,12 +17,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::exec::{Exit, Lease, Nothing, Outcome, Report};
+use super::exec::{Exit, Lease, Nothing, Outcome, Report, TerminalSize};
 use super::{Time, named, tagged};
 use crate::{Fault, Octets};
 
 /// What an `attach` may require of a server of this version.
-pub const ATTACH_KNOWN: &[&str] = &["stdin", "stdout", "stderr", "hold", "take", "follow"];
+pub const ATTACH_KNOWN: &[&str] = &["stdin", "stdout", "stderr", "hold", "take", "screen", "follow"];
 
 /// Watch a command, or hold it: be the one who types and sends signals, and whose presence counts for the lease.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -44,6 +44,11 @@ pub struct Attach {
     /// From where on to send standard error; none of it where it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stderr: Option<From>,
+    /// The size of the client's terminal. If the command has a terminal, the server sends a picture of it first: its scrollback,
+    /// its screen, its modes. Standard output then begins where the picture ends. If `hold`, the command's terminal gets this
+    /// size. A request with it requires `screen`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub screen: Option<TerminalSize>,
     /// Whether to go on as the command does; otherwise only what it has printed by now is sent, and `done` is the final
     /// message.
     #[serde(default, skip_serializing_if = "super::is_false")]
@@ -101,6 +106,12 @@ pub struct Attached {
     /// Standard error, where it was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stderr: Option<Placed>,
+    /// The size of the command's terminal, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terminal: Option<TerminalSize>,
+    /// The server's stream of a picture of the terminal, to be shown before standard output.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub screen: Option<u64>,
 }
 
 /// An output from some place on.

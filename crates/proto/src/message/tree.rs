@@ -18,7 +18,7 @@ use crate::tree::Rule;
 use crate::{Fault, Octets};
 
 /// What a `tree` may require of a server of this version.
-pub const KNOWN: &[&str] = &["way", "sources", "to", "layout", "options", "data"];
+pub const KNOWN: &[&str] = &["way", "sources", "to", "layout", "options", "data", "atomic"];
 
 /// A tree to move.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,6 +105,9 @@ pub struct TreeOptions {
     /// Nothing is deleted if it would be more than this.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_delete: Option<u64>,
+    /// The destination is replaced as a whole, once everything has come: requests name it in `require`.
+    #[serde(skip_serializing_if = "is_false")]
+    pub atomic: bool,
     /// Nothing is written: it is reported what would be.
     #[serde(skip_serializing_if = "is_false")]
     pub dry_run: bool,

@@ -46,6 +46,8 @@ pub use memory::{Memory, SharedMemory};
 pub use output::{Gather, Output};
 use quota::{Admission, Opening};
 pub use recv::Read;
+use recv::RecvHalf;
+use send::SendHalf;
 use stream::Stream;
 pub use stream::{Direction, Role, StreamId};
 
@@ -194,6 +196,16 @@ impl Mux {
         let rest = send.write(data, &mut self.memory.unsent)?;
         self.schedule(id);
         Ok(rest)
+    }
+
+    /// Keeps less of a stream on its way than speed asks for, at this end: its window grows no further than
+    /// [`limits::NARROW_WINDOW`], and a writer has to wait once [`limits::SEND_RESERVE`] bytes are queued. For a stream that a
+    /// person looks at, who waits for all that is on its way when they interrupt the program.
+    pub fn narrow(&mut self, id: StreamId) {
+        if let Some(stream) = self.streams.get_mut(&id) {
+            stream.send.iter_mut().for_each(SendHalf::narrow);
+            stream.recv.iter_mut().for_each(RecvHalf::narrow);
+        }
     }
 
     /// Ends this direction of a stream, after what was written.

@@ -5,7 +5,7 @@ use bytes::{Bytes, BytesMut};
 use super::frame::{FrameWriter, Kind};
 use super::memory::Accounts;
 use super::{Output, StreamId};
-use crate::limits::{INITIAL_WINDOW, MAX_WINDOW};
+use crate::limits::{INITIAL_WINDOW, MAX_WINDOW, NARROW_WINDOW};
 use crate::{Code, Fault};
 
 /// What a read gave.
@@ -27,6 +27,8 @@ pub(super) struct RecvHalf {
     received: u64,
     granted: u64,
     window: u64,
+    /// What the window may grow to.
+    most: u64,
     /// Bytes of the buffer that the link's account of unread bytes was charged for: those of the first window.
     held: u64,
     end: End,
@@ -58,12 +60,18 @@ impl RecvHalf {
             received: 0,
             granted: INITIAL_WINDOW,
             window: INITIAL_WINDOW,
+            most: MAX_WINDOW,
             held: 0,
             end: End::Open,
             stop: Stop::No,
             stopped_with: Code::Cancelled,
             consumed: false,
         }
+    }
+
+    /// Its window grows no further than that of a stream that a person looks at.
+    pub(super) fn narrow(&mut self) {
+        self.most = NARROW_WINDOW;
     }
 
     /// Takes bytes of the writer's. `false` if there is no room for them: the stream is to be refused.
@@ -208,7 +216,7 @@ impl RecvHalf {
             }
             self.stop = Stop::Sent;
         } else if self.owes_credit() {
-            let growth = (self.window * 2).min(MAX_WINDOW) - self.window;
+            let growth = (self.window * 2).min(self.most).saturating_sub(self.window);
             if growth > 0 && memory.windows.take_share(growth, self.window - INITIAL_WINDOW) {
                 self.window += growth;
             }

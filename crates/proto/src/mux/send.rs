@@ -21,6 +21,8 @@ pub(super) struct SendHalf {
     queued: usize,
     /// Queued bytes beyond the reserve: the link was charged for them.
     held: u64,
+    /// The most that is queued.
+    most: usize,
     /// Whether a writer waits for room.
     blocked: bool,
     sent: u64,
@@ -48,11 +50,17 @@ impl SendHalf {
             tail: BytesMut::new(),
             queued: 0,
             held: 0,
+            most: SEND_BUFFER,
             blocked: false,
             sent: 0,
             credit: INITIAL_WINDOW,
             state: State::Open,
         }
+    }
+
+    /// Queues no more than its reserve from now on.
+    pub(super) fn narrow(&mut self) {
+        self.most = SEND_RESERVE;
     }
 
     /// Takes what there is room for, and gives back the rest.
@@ -76,7 +84,7 @@ impl SendHalf {
 
     /// How much of `wanted` the stream takes: up to its reserve always, beyond it what the link has room for.
     fn make_room(&mut self, wanted: usize, unsent: &mut Account) -> usize {
-        let wanted = wanted.min(SEND_BUFFER.saturating_sub(self.queued));
+        let wanted = wanted.min(self.most.saturating_sub(self.queued));
         let own = wanted.min(SEND_RESERVE.saturating_sub(self.queued));
         let beyond = unsent.take_some((wanted - own) as u64);
         self.held += beyond;
@@ -121,7 +129,7 @@ impl SendHalf {
 
     /// Whether a writer that waits for room finds some now. Said once.
     pub(super) fn takes_again(&mut self) -> bool {
-        let again = self.blocked && self.queued < SEND_BUFFER;
+        let again = self.blocked && self.queued < self.most;
         self.blocked &= !again;
         again
     }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use unglue_proto::Code;
-use unglue_proto::limits::{FRAME_PAYLOAD, INITIAL_WINDOW, MAX_WINDOW, SEND_BUFFER};
+use unglue_proto::limits::{FRAME_PAYLOAD, INITIAL_WINDOW, MAX_WINDOW, NARROW_WINDOW, SEND_BUFFER, SEND_RESERVE};
 use unglue_proto::mux::{Direction, Event, Mux, Read, StreamId};
 use unglue_testkit::Clock;
 
@@ -33,6 +33,30 @@ fn an_unread_stream_holds_its_window_and_its_send_buffer_and_no_more() {
     assert_eq!((at_server.len(), end), (WINDOW_BYTES, Read::Blocked));
     pair.settle();
     assert_eq!(events(&mut pair.client), [Event::Writable(stream)]);
+}
+
+#[test]
+fn a_narrow_stream_keeps_little_on_its_way_however_fast_it_is_read() {
+    let mut pair = Pair::new();
+    let stream = pair.client.open(Direction::Unidirectional).unwrap();
+    pair.client.narrow(stream);
+    assert_eq!(fill(&mut pair.client, stream), SEND_RESERVE);
+    pair.settle();
+    pair.server.narrow(stream);
+    let mut written = SEND_RESERVE;
+    for _ in 0..1000 {
+        written += fill(&mut pair.client, stream);
+        pair.settle();
+        written -= read_all(&mut pair.server, stream).0.len();
+        pair.settle();
+    }
+    // Now it is not read any more.
+    for _ in 0..1000 {
+        written += fill(&mut pair.client, stream);
+        pair.settle();
+    }
+    let most = NARROW_WINDOW as usize + SEND_RESERVE;
+    assert!((most / 2..=most).contains(&written), "{written} bytes are on their way");
 }
 
 #[test]

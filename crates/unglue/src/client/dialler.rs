@@ -69,6 +69,13 @@ impl Dialler {
         Ok(current.link.clone())
     }
 
+    /// Closes the latest link. One that is just being made is left alone.
+    pub(super) fn close_latest(&self) {
+        if let Ok(current) = self.current.try_lock() {
+            current.link.close();
+        }
+    }
+
     /// Whether there may be another link once this one has ended.
     pub(crate) fn can_dial(&self) -> bool {
         self.way.is_some()

@@ -25,7 +25,7 @@ mod talk;
 #[cfg(test)]
 mod versions;
 
-pub(crate) use grant::grant;
+pub(crate) use grant::{grant, no_terminal};
 pub use request::{Exec, Lease};
 pub(crate) use running::start;
 pub use running::{Collected, Running};

@@ -12,6 +12,8 @@ use unglue_proto::limits::FINAL_MESSAGE;
 use unglue_proto::message::Tally;
 use unglue_proto::{Code, Fault};
 
+use super::pace::Pace;
+
 /// Bytes that are taken from a stream at once.
 const PIECE: usize = 256 * 1024;
 
@@ -33,6 +35,7 @@ pub(crate) enum SendError {
 pub(crate) async fn send(
     mut source: impl Source,
     mut stream: SendStream,
+    pace: &Pace,
     mut progress: impl FnMut(u64),
 ) -> Result<Tally, SendError> {
     let mut sent = 0;
@@ -43,10 +46,15 @@ pub(crate) async fn send(
             // A source may wait for its bytes for as long as it likes.
             error = stream.stopped() => return Err(error.into()),
         };
-        let Some(piece) = piece else { break };
-        sent += piece.len() as u64;
-        stream.write_all(piece).await?;
-        progress(sent);
+        let Some(mut piece) = piece else { break };
+        while !piece.is_empty() {
+            pace.ready().await;
+            let part = piece.split_to(pace.piece(piece.len()));
+            pace.spend(part.len());
+            sent += part.len() as u64;
+            stream.write_all(part).await?;
+            progress(sent);
+        }
     }
     let tally = source.finish().await?;
     stream.finish();
@@ -82,12 +90,12 @@ pub(crate) enum ReceiveError<E> {
 /// `most` bytes may come at most. `progress` is called with the bytes received so far.
 pub(crate) async fn receive<K: Sink, E>(
     mut sink: K,
-    stream: &mut RecvStream,
+    (stream, pace): (&mut RecvStream, &Pace),
     most: u64,
     progress: impl FnMut(u64),
     sent: impl Future<Output = Result<Tally, E>>,
 ) -> Result<Tally, ReceiveError<E>> {
-    match verified(&mut sink, stream, most, progress, sent).await {
+    match verified(&mut sink, (stream, pace), most, progress, sent).await {
         Ok(tally) => {
             sink.commit().await?;
             Ok(tally)
@@ -101,12 +109,12 @@ pub(crate) async fn receive<K: Sink, E>(
 
 async fn verified<E>(
     sink: &mut impl Sink,
-    stream: &mut RecvStream,
+    (stream, pace): (&mut RecvStream, &Pace),
     most: u64,
     progress: impl FnMut(u64),
     sent: impl Future<Output = Result<Tally, E>>,
 ) -> Result<Tally, ReceiveError<E>> {
-    let received = match fill(sink, stream, most, progress).await {
+    let received = match fill(sink, (stream, pace), most, progress).await {
         // A sender that stopped reports the reason itself.
         Err(stopped @ ReceiveError::Stream(_)) => Err(stopped),
         received => Ok(received?),
@@ -119,12 +127,15 @@ async fn verified<E>(
 
 async fn fill<E>(
     sink: &mut impl Sink,
-    stream: &mut RecvStream,
+    (stream, pace): (&mut RecvStream, &Pace),
     most: u64,
     mut progress: impl FnMut(u64),
 ) -> Result<Tally, ReceiveError<E>> {
     let mut received = 0;
-    while let Some(data) = stream.read(PIECE).await? {
+    loop {
+        pace.ready().await;
+        let Some(data) = stream.read(pace.piece(PIECE)).await? else { break };
+        pace.spend(data.len());
         received += data.len() as u64;
         if received > most {
             return Err(ReceiveError::TooMany(most));

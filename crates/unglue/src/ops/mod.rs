@@ -6,6 +6,7 @@ pub mod files;
 mod flow;
 pub mod forward;
 pub mod job;
+pub(crate) mod pace;
 pub(crate) mod slots;
 pub mod transfer;
 pub mod tree;

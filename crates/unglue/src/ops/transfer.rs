@@ -9,6 +9,7 @@ mod server;
 #[cfg(test)]
 mod tests;
 
+use super::pace::Pace;
 pub(crate) use client::{get, get_into, put, put_source};
 pub use ends::{Download, Upload};
 pub(crate) use server::{serve_get, serve_put};
@@ -48,6 +49,7 @@ pub struct TransferOptions {
     preserve: bool,
     in_place: bool,
     progress: Option<Progress>,
+    pace: Pace,
 }
 
 impl TransferOptions {
@@ -66,6 +68,11 @@ impl TransferOptions {
     /// Call this as the transfer goes on.
     pub fn progress(self, progress: Option<Progress>) -> TransferOptions {
         TransferOptions { progress, ..self }
+    }
+
+    /// At most as fast as this. Several transfers may share one.
+    pub fn pace(self, pace: Pace) -> TransferOptions {
+        TransferOptions { pace, ..self }
     }
 
     fn reporter(&mut self, size: Option<u64>) -> impl FnMut(u64) + use<> {

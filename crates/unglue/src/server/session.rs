@@ -304,7 +304,8 @@ impl Context {
     /// A key that may run one command sees only the jobs that it has started itself.
     fn jobs(&self) -> Jobs<'_> {
         let asking = Asking { user: &self.principal.user, key: self.restricted.as_deref() };
-        Jobs { registry: &self.shared.registry, asking, leaving: self.leaving.clone() }
+        let pty = self.principal.policy.pty;
+        Jobs { registry: &self.shared.registry, asking, leaving: self.leaving.clone(), pty }
     }
 
     /// The store, and a claim to the transfer's id.

@@ -113,6 +113,11 @@ impl Daemon {
         helpers.chain([server]).map(tree::anonymous_memory).sum()
     }
 
+    /// The process id of the server.
+    pub(crate) fn pid(&self) -> i32 {
+        self.child.id() as i32
+    }
+
     /// How many threads the server's own process has.
     pub(crate) fn threads(&self) -> usize {
         fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("it lives").count()

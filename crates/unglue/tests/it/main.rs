@@ -23,6 +23,7 @@ mod site;
 mod soak;
 mod stalls;
 mod stopped;
+mod terminal;
 mod transfers;
 mod tree;
 mod unauthenticated;

@@ -11,7 +11,7 @@ use crate::host::Host;
 use crate::run::finish;
 
 /// A relay that runs on a thread.
-pub(super) struct Link {
+pub(crate) struct Link {
     relay: Option<Arc<Relay>>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -19,7 +19,7 @@ pub(super) struct Link {
 
 impl Link {
     /// A relay to a server. The server's client knows it.
-    pub(super) fn to(host: &Host) -> Link {
+    pub(crate) fn to(host: &Host) -> Link {
         let server = host.target().parse().expect("an address");
         let (ready, relay) = channel();
         let (stop, stopped) = oneshot::channel();
@@ -40,17 +40,17 @@ impl Link {
     }
 
     /// `127.0.0.1:PORT`.
-    pub(super) fn target(&self) -> String {
+    pub(crate) fn target(&self) -> String {
         self.relay().address().to_string()
     }
 
     /// Resets all connections; the next ones are carried again.
-    pub(super) fn cut(&self) {
+    pub(crate) fn cut(&self) {
         self.relay().break_all(Break::Reset);
     }
 
     /// How many connections there were.
-    pub(super) fn connections(&self) -> usize {
+    pub(crate) fn connections(&self) -> usize {
         self.relay().connections()
     }
 }

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, FallocateFlags, FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::{Errno, Result};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use unglue_proto::life::Output;
@@ -14,6 +14,10 @@ use unglue_proto::message::exec::Report;
 const CLAIMED: &str = "claimed";
 const SOCKET: &str = "socket";
 const OUTCOME: &str = "outcome";
+const SIZES: &str = "sizes";
+const SCREEN: &str = "screen";
+/// The picture before it is whole.
+const SCREEN_NEW: &str = "screen.new";
 /// The outcome before it is whole.
 const OUTCOME_ROOM: &str = "outcome.new";
 /// What `claimed` holds where the command never starts, where a keeper has not yet started it, and from just before it starts.
@@ -179,6 +183,35 @@ impl JobDirectory {
     /// Opens a spool to read it.
     pub(in crate::process) fn open_spool(&self, output: Output) -> Result<OwnedFd> {
         self.open_file(spool_name(output), OFlags::RDONLY)
+    }
+
+    /// Makes the list of a terminal's sizes.
+    pub(in crate::process) fn create_sizes(&self) -> Result<OwnedFd> {
+        self.create(SIZES)
+    }
+
+    /// Opens the list of a terminal's sizes to read it. `ENOENT` for a command without a terminal.
+    pub(in crate::process) fn open_sizes(&self) -> Result<OwnedFd> {
+        self.open_file(SIZES, OFlags::RDONLY)
+    }
+
+    /// Opens what is kept in place of a terminal's oldest output. `ENOENT` where none was dropped.
+    pub(in crate::process) fn open_screen(&self) -> Result<OwnedFd> {
+        self.open_file(SCREEN, OFlags::RDONLY)
+    }
+
+    /// Puts this in place of a terminal's oldest output.
+    pub(in crate::process) fn put_screen(&self, content: &[u8]) -> Result<()> {
+        // One that was not finished.
+        let _ = rustix::fs::unlinkat(self, SCREEN_NEW, AtFlags::empty());
+        write_whole(self.create(SCREEN_NEW)?, content)?;
+        rustix::fs::renameat(self, SCREEN_NEW, self, SCREEN)
+    }
+
+    /// Gives the disk back what a spool holds before this offset.
+    pub(in crate::process) fn drop_output(&self, output: Output, before: u64) -> Result<()> {
+        let file = self.open_file(spool_name(output), OFlags::RDWR)?;
+        rustix::fs::fallocate(file, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, 0, before)
     }
 
     /// Takes the room that the outcome will need.

@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use tokio::io::Interest;
 use tokio::net::UnixDatagram;
 use unglue_proto::Fault;
-use unglue_proto::message::exec::{Outcome, Report};
+use unglue_proto::message::exec::{Outcome, Report, TerminalSize};
 
 use super::found::{Look, look};
 use super::{FEED, FEED_TAG, FromKeeper, KeptEvent, Progress, SpoolLimit, ToKeeper};
@@ -152,6 +152,31 @@ impl Kept {
     /// The keeper is gone: [`Kept::event`] says how the job has ended.
     pub fn limit(&self, spool: SpoolLimit) -> Result<(), JobError> {
         self.ask(&ToKeeper::Limit(spool))
+    }
+
+    /// Gives the command's terminal this size.
+    ///
+    /// # Errors
+    /// The keeper is gone: [`Kept::event`] says how the job has ended.
+    pub fn resize(&self, size: TerminalSize) -> Result<(), JobError> {
+        self.ask(&ToKeeper::Resize(size))
+    }
+
+    /// The holder has room for what the command's terminal prints up to this offset. What lies beyond waits in the terminal, as
+    /// long as the command is held.
+    ///
+    /// # Errors
+    /// The keeper is gone: [`Kept::event`] says how the job has ended.
+    pub fn room(&self, upto: u64) -> Result<(), JobError> {
+        self.ask(&ToKeeper::Room { upto })
+    }
+
+    /// Says that the terminal's spool holds nothing before this offset any more: it may grow by as much.
+    ///
+    /// # Errors
+    /// The keeper is gone: [`Kept::event`] says how the job has ended.
+    pub fn trimmed(&self, before: u64) -> Result<(), JobError> {
+        self.ask(&ToKeeper::Trimmed { before })
     }
 
     fn ask(&self, request: &ToKeeper) -> Result<(), JobError> {

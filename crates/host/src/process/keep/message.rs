@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use unglue_proto::life::Terms;
-use unglue_proto::message::exec::{Descendants, Report};
+use unglue_proto::message::exec::{Descendants, Report, TerminalSize};
 use unglue_proto::{Fault, Octets};
 
 use super::{Keep, Progress, SpoolLimit};
@@ -37,6 +37,12 @@ pub(in crate::process) enum ToKeeper {
     FinishStdin { at: u64 },
     /// The spools' new limit.
     Limit(SpoolLimit),
+    /// The terminal's new size.
+    Resize(TerminalSize),
+    /// The holder shows what the terminal prints, and has room for it up to this offset.
+    Room { upto: u64 },
+    /// What the terminal's spool holds before this offset was dropped.
+    Trimmed { before: u64 },
 }
 
 impl ToKeeper {
@@ -82,6 +88,10 @@ pub(in crate::process) struct KeepRequest {
     pub(in crate::process) keep: Option<Duration>,
     pub(in crate::process) durable: bool,
     pub(in crate::process) spool: SpoolLimit,
+    #[serde(default)]
+    pub(in crate::process) terminal: Option<TerminalSize>,
+    #[serde(default)]
+    pub(in crate::process) login: bool,
 }
 
 impl KeepRequest {
@@ -93,6 +103,8 @@ impl KeepRequest {
             keep: keep.keep,
             durable: keep.durable,
             spool: keep.spool,
+            terminal: keep.command.terminal,
+            login: keep.command.login,
         }
     }
 
@@ -129,6 +141,9 @@ mod tests {
             ToKeeper::Hold { held: true },
             ToKeeper::FinishStdin { at: u64::MAX },
             ToKeeper::Limit(SpoolLimit::End(7)),
+            ToKeeper::Resize(TerminalSize::new(50, 132)),
+            ToKeeper::Room { upto: 7 },
+            ToKeeper::Trimmed { before: 7 },
         ] {
             assert_eq!(ToKeeper::decode(&message.encode()), Some(message));
         }

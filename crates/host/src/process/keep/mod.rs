@@ -12,6 +12,8 @@
 //! | `claimed` | made once, by the keeper before it starts the command, or by [`Kept::find`] as proof that the command never starts. The keeper holds a lock on it (`flock(2)`) for its life, and notes in it when it starts the command |
 //! | `socket` | where the keeper accepts a connection (`SOCK_SEQPACKET`) |
 //! | `stdout`, `stderr` | the spools: the bytes that the command printed, and nothing else |
+//! | `sizes` | the sizes that the command's terminal has had, if it has one |
+//! | `screen` | a picture of the terminal at the offset where its spool begins, once what is older was dropped |
 //! | `outcome` | the job's [`Report`] as JSON, put there in one step |
 //!
 //! The order of things: [`Supervisors::keep`](super::Supervisors::keep), or in a later process [`Kept::find`]; then
@@ -23,6 +25,8 @@ mod found;
 mod kept;
 mod message;
 mod reader;
+mod sizes;
+mod trimmed;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -38,6 +42,9 @@ pub use found::Found;
 pub use kept::Kept;
 pub(super) use message::{FEED_TAG, FromKeeper, KeepRequest, ToKeeper};
 pub use reader::SpoolReader;
+pub(super) use sizes::Sizes;
+pub use sizes::{Resized, terminal_sizes};
+pub use trimmed::Trimmed;
 
 /// Input that a keeper takes beyond what the command was given: the sender may send up to [`Progress::stdin`] and so much more.
 pub const STDIN_WINDOW: u64 = 64 * 1024;
@@ -54,7 +61,8 @@ pub struct Keep {
     pub command: Command,
     /// Its timeout, and what becomes of its descendants.
     pub terms: Terms,
-    /// How long it may run while nobody holds it; `None` for ever.
+    /// How long it may run while nobody holds it; `None` for ever. With a terminal and zero, somebody has to hold it within 10 s,
+    /// and it is ended when that holder goes.
     pub keep: Option<Duration>,
     /// Whether the claim survives a power cut before the command starts, and the outcome before it is reported.
     pub durable: bool,
@@ -66,7 +74,8 @@ pub struct Keep {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SpoolLimit {
-    /// Its pipes are read no further, so that it waits in its next write. So it does, too, while the disk is full.
+    /// Its pipes are read no further, so that it waits in its next write. So it does, too, while the disk is full. What was
+    /// dropped of a terminal's output ([`Kept::trimmed`]) doesn't count.
     ///
     /// What the pipes hold when the command has ended is stored all the same: up to a megabyte each.
     Stall(u64),

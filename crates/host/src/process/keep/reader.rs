@@ -28,6 +28,16 @@ impl SpoolReader {
         Ok(Self { file: Arc::new(file) })
     }
 
+    /// How many bytes were written by now, those that were dropped included.
+    pub fn written(&self) -> io::Result<u64> {
+        Ok(u64::try_from(rustix::fs::fstat(&self.file)?.st_size).unwrap_or_default())
+    }
+
+    /// The same as [`SpoolReader::read_at`] on a thread that may wait for the disk.
+    pub fn read_now(&self, offset: u64, max: usize) -> io::Result<Vec<u8>> {
+        read_at(&self.file, offset, max)
+    }
+
     /// Up to `max` bytes from this offset; none where the spool ends just now.
     ///
     /// What lies in memory is read at once, and anything else by a thread that may wait for the disk. Cancelling it

@@ -26,6 +26,7 @@ mod lookup;
 mod processes;
 mod spawner;
 mod supervisor;
+mod terminal;
 mod tree;
 
 use std::io;

@@ -1,8 +1,9 @@
 //! A supervisor: runs one command at a time, and owns all that comes of it.
 
+use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io::{Read, Seek};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
@@ -12,7 +13,7 @@ use super::processes::{CommandEnd, Processes};
 use super::{keeper, lookup};
 use crate::process::command::{Descendants, Left};
 use crate::process::socket;
-use crate::process::sys;
+use crate::process::sys::{self, Streams};
 use crate::process::wire::{MESSAGE_MAX, Notice, Request, Spawn, Step, decode_keep};
 
 /// How long sending a notice is tried while the kernel has no memory for it.
@@ -129,7 +130,8 @@ impl Supervisor {
         let (Some(request), Some(stdout), Some(stderr)) = (request, fds.next(), fds.next()) else {
             return Notice::Refused { step: Step::Request, errno: libc::EMFILE };
         };
-        match start(&request, [stdin.as_ref().map(AsFd::as_fd), Some(stdout.as_fd()), Some(stderr.as_fd())]) {
+        let given = [stdin.as_ref().map(AsFd::as_fd), Some(stdout.as_fd()), Some(stderr.as_fd())];
+        match start(&request, &Streams::Given(given), false) {
             Ok(pid) => {
                 self.processes.started(pid);
                 Notice::Started { pid: pid as u32 }
@@ -198,14 +200,26 @@ fn notify(control: &OwnedFd, notice: Notice) -> Result<(), Dismissed> {
 }
 
 /// Starts a command in its directory; this process enters it first, so that a refusal is distinguished from the program's.
-pub(super) fn start(request: &Spawn<'_>, stdio: [Option<BorrowedFd<'_>>; 3]) -> Result<i32, (Step, i32)> {
+///
+/// With `login`, the program sees its file's name with `-` before it.
+pub(super) fn start(request: &Spawn<'_>, streams: &Streams<'_>, login: bool) -> Result<i32, (Step, i32)> {
+    let name = login.then(|| login_name(request.argv[0]));
+    let mut argv = request.argv.clone();
+    if let (Some(name), Some(first)) = (&name, argv.first_mut()) {
+        *first = name;
+    }
     rustix::process::chdir(request.cwd).map_err(|error| (Step::Cwd, error.raw_os_error()))?;
-    let pid = lookup::first_runnable(request.argv[0], &request.env, |file| {
-        sys::spawn(file, &request.argv, &request.env, stdio)
-    });
+    let pid =
+        lookup::first_runnable(request.argv[0], &request.env, |file| sys::spawn(file, &argv, &request.env, streams));
     // Don't keep the directory's file system busy.
     let _ = rustix::process::chdir(c"/");
     // posix_spawn(3) gives fork's errors and those of execve by the same way; these are not about the program.
     let lacking = |errno| matches!(errno, libc::EAGAIN | libc::ENOMEM | libc::ENFILE | libc::EMFILE);
     pid.map_err(|errno| (if lacking(errno) { Step::Process } else { Step::Program }, errno))
+}
+
+fn login_name(program: &CStr) -> CString {
+    let file = program.to_bytes().rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+    // It is a part of a C string, so there is no NUL to find.
+    CString::new([b"-", file].concat()).unwrap_or_default()
 }

@@ -44,7 +44,7 @@ struct State {
 }
 
 /// The result of some work, once it is done.
-pub(super) type Done<T> = oneshot::Receiver<T>;
+pub(in crate::store) type Done<T> = oneshot::Receiver<T>;
 
 impl Threads {
     pub(crate) fn new() -> Threads {
@@ -55,7 +55,7 @@ impl Threads {
     /// Has some work done. It is done even if nobody waits for its result.
     ///
     /// Without an answer (`Err` of the receiver) the work panicked, or the system has no thread for it.
-    pub(super) fn start<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Done<T> {
+    pub(in crate::store) fn start<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Done<T> {
         let (done, result) = oneshot::channel();
         self.push(Box::new(move || drop(done.send(work()))));
         result

@@ -63,6 +63,8 @@ pub(in crate::store) struct Record {
     name: String,
     /// Holds the lock.
     file: File,
+    /// It stays when it is dropped, unlocked, for the next sweep.
+    stays: bool,
 }
 
 impl Record {
@@ -87,6 +89,11 @@ impl Record {
         self.write(&[field, &[0]].concat())
     }
 
+    /// What it names could not be removed: the next sweep tries again.
+    pub(in crate::store) fn leave(&mut self) {
+        self.stays = true;
+    }
+
     fn write(&mut self, bytes: &[u8]) -> Result<(), Errno> {
         self.file.write_all(bytes).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
     }
@@ -97,13 +104,16 @@ impl Record {
         let name = format!("{}{ENDING}", random.escape_ascii());
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = File::from(openat(dir, &name, flags, Mode::RUSR | Mode::WUSR)?);
-        let record = Record { dir: dir.clone(), name, file };
+        let record = Record { dir: dir.clone(), name, file, stays: false };
         Ok(lock(&record.file)?.then_some(record))
     }
 }
 
 impl Drop for Record {
     fn drop(&mut self) {
+        if self.stays {
+            return;
+        }
         // What can't be removed now (or was swept already) is left to the next sweep: its file is gone by now.
         let _ = unlinkat(&self.dir, &self.name, AtFlags::empty());
     }

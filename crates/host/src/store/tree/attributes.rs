@@ -5,8 +5,8 @@ use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 
 use rustix::fs::{
-    AtFlags, Gid, Mode, Stat, Timespec, Timestamps, UTIME_OMIT, Uid, XattrFlags, chownat, fchmod, fchown, flistxattr,
-    fremovexattr, fsetxattr, fstat, futimens, lgetxattr, llistxattr, utimensat,
+    AtFlags, Gid, Mode, Stat, Timespec, Timestamps, UTIME_OMIT, Uid, XattrFlags, chownat, fchmod, fchown, fgetxattr,
+    flistxattr, fremovexattr, fsetxattr, fstat, futimens, lgetxattr, llistxattr, utimensat,
 };
 use rustix::io::Errno;
 use rustix::process::geteuid;
@@ -179,6 +179,49 @@ fn give_attributes(file: impl AsFd, entry: &Entry, options: &TreeOptions) -> Res
         touched = true;
     }
     Ok(touched)
+}
+
+/// Gives a new directory the owner, the attributes and the access control lists of another one. Others can't enter it yet: its
+/// permission bits come last.
+pub(super) fn copy_directory(from: &OwnedFd, to: &OwnedFd) -> Result<(), Errno> {
+    let (old, new) = (fstat(from)?, fstat(to)?);
+    if (old.st_uid, old.st_gid) != (new.st_uid, new.st_gid) {
+        match give_owner(|user, group| fchown(to, user, group), old.st_uid, old.st_gid) {
+            // Not ours to give; EINVAL: an owner that this user namespace doesn't know.
+            Err(Errno::PERM | Errno::INVAL) => {}
+            given => given?,
+        }
+    }
+    for name in all_names(to)? {
+        match fremovexattr(to, &*name) {
+            Err(errno) if ACLS.contains(&name.to_bytes()) => ignore_missing(Err(errno))?,
+            _ => {}
+        }
+    }
+    let mut value = vec![0; XATTR_MAX];
+    for name in all_names(from)? {
+        let length = match fgetxattr(from, &*name, &mut value[..]) {
+            Err(Errno::NODATA | Errno::OPNOTSUPP) => continue,
+            length => length?,
+        };
+        match fsetxattr(to, &*name, &value[..length], XattrFlags::empty()) {
+            // Labels of a security module and the like are set by the system, where they are not ours to give.
+            Err(_) if !name.to_bytes().starts_with(b"user.") && !ACLS.contains(&name.to_bytes()) => {}
+            set => set?,
+        }
+    }
+    fchmod(to, Mode::from_raw_mode(old.st_mode & 0o7000 | 0o700))
+}
+
+/// The names of all attributes of an open directory.
+fn all_names(file: &OwnedFd) -> Result<Vec<CString>, Errno> {
+    let mut names = vec![0; XATTR_MAX];
+    let length = match flistxattr(file, &mut names[..]) {
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => 0,
+        length => length?,
+    };
+    let names = names[..length].split_inclusive(|&byte| byte == 0);
+    Ok(names.filter_map(|name| CStr::from_bytes_with_nul(name).ok().map(CStr::to_owned)).collect())
 }
 
 fn ignore_missing(result: Result<(), Errno>) -> Result<(), Errno> {

@@ -35,6 +35,8 @@ pub struct Batch {
     began: Option<Instant>,
     /// A directory in the way of a file is removed, unless it holds something that is guarded.
     in_the_way: Option<Guard>,
+    /// Nobody sees the names yet: the device is waited for once, before the whole tree is published.
+    staged: bool,
 }
 
 /// What became of a batch.
@@ -51,8 +53,8 @@ pub struct Committed {
 }
 
 impl Batch {
-    pub(super) fn new(in_the_way: Option<Guard>) -> Batch {
-        Batch { in_the_way, ..Batch::default() }
+    pub(super) fn new(in_the_way: Option<Guard>, staged: bool) -> Batch {
+        Batch { in_the_way, staged, ..Batch::default() }
     }
 
     pub(super) fn push(&mut self, mut file: Landed) {
@@ -80,15 +82,15 @@ impl Batch {
     /// Syncs the files, gives them their names. Blocks until the device has them.
     pub fn commit(self) -> Committed {
         let mut committed = Committed::default();
-        let few = self.files.len() <= FEW;
-        let synced = if few { Ok(()) } else { sync_all(self.files.iter().map(|file| &file.temp.dir)) };
+        let few = self.files.len() <= FEW && !self.staged;
+        let synced = if few || self.staged { Ok(()) } else { sync_all(self.files.iter().map(|file| &file.temp.dir)) };
         let in_the_way = self.in_the_way;
         let mut renamed: Vec<Arc<OwnedFd>> = Vec::new();
         for mut file in self.files {
             let done = match (&synced, &file.file) {
                 (Err(errno), _) => Err(Problem::System(*errno)),
-                (Ok(()), Some(open)) => fsync(open).map_err(Problem::from),
-                (Ok(()), None) => Ok(()),
+                (Ok(()), Some(open)) if few => fsync(open).map_err(Problem::from),
+                (Ok(()), _) => Ok(()),
             };
             match done.and_then(|()| rename(&mut file, in_the_way.as_ref())) {
                 Ok(()) => {
@@ -100,7 +102,7 @@ impl Batch {
                 Err(problem) => committed.failed.push((file.node, file.name.clone(), problem)),
             }
         }
-        committed.synced_all = !few && synced.is_ok();
+        committed.synced_all = !few && !self.staged && synced.is_ok();
         if few {
             committed.durable = true;
             for dir in &renamed {

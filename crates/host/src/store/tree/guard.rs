@@ -44,6 +44,11 @@ impl Guard {
         }
     }
 
+    /// Refuses to replace a directory as a whole.
+    pub(in crate::store) fn check_whole(&self, id: FileId) -> Result<(), Problem> {
+        self.check_directory(id)
+    }
+
     /// Refuses to make, replace or remove a name.
     pub(in crate::store) fn check(&self, dir: FileId, name: &OsStr, there: Option<FileId>) -> Result<(), Problem> {
         if self.names.is_empty() && self.directories.is_empty() {

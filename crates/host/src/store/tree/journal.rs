@@ -5,6 +5,8 @@ use std::ffi::{OsStr, OsString};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{AtFlags, Dir, FileType, OFlags, fstatvfs, statat, unlinkat};
 use rustix::io::Errno;
@@ -23,6 +25,17 @@ pub(in crate::store) const VERSION: &[u8] = b"unglue tree 1";
 /// Characters of a temporary name's end that all names of a transfer share. The rest is a count.
 const TOKEN: usize = 5;
 
+/// Says whether something with a temporary name could not be removed. Then the record stays when the transfer ends, and the next
+/// start tries again.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Leftover(Arc<AtomicBool>);
+
+impl Leftover {
+    pub(super) fn set(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Names temporary files, and notes each directory before the first one is made in it.
 #[derive(Debug)]
 pub(in crate::store) struct Journal {
@@ -31,6 +44,9 @@ pub(in crate::store) struct Journal {
     token: [u8; TOKEN],
     count: u32,
     noted: HashSet<Node>,
+    /// Everything is made in one directory with a temporary name.
+    staged: bool,
+    leftover: Leftover,
     longest: usize,
 }
 
@@ -52,24 +68,56 @@ impl Journal {
             token,
             count: 0,
             noted: HashSet::new(),
+            staged: false,
+            leftover: Leftover::default(),
             longest: longest.min(255),
         })
     }
 
     /// A new name for a temporary file beside `name` in a directory.
     pub(super) fn name(&mut self, dirs: &Dirs, node: Node, name: &OsStr) -> Result<OsString, Errno> {
-        if self.noted.insert(node)
+        if !self.staged
+            && self.noted.insert(node)
             && let Some(record) = &mut self.record
         {
             let path = self.top.join(dirs.path(node, OsStr::new("")));
             record.append(path.as_os_str().as_bytes())?;
         }
+        Ok(self.next(name))
+    }
+
+    /// A new name beside `name` for a whole tree, in the directory of this path. Names in that tree need no notes of their own.
+    pub(super) fn beside(&mut self, parent: &Path, name: &OsStr) -> Result<OsString, Errno> {
+        if !std::mem::replace(&mut self.staged, true)
+            && let Some(record) = &mut self.record
+        {
+            record.append(parent.as_os_str().as_bytes())?;
+        }
+        Ok(self.next(name))
+    }
+
+    /// What is told of something that is left.
+    pub(super) fn leftover(&self) -> Leftover {
+        self.leftover.clone()
+    }
+
+    fn next(&mut self, name: &OsStr) -> OsString {
         self.count = self.count.wrapping_add(1);
         let mut random = [0; RANDOM];
         random[..TOKEN].copy_from_slice(&self.token);
         let digit = |shift: u32| temporary::ALPHABET[(self.count >> shift & 31) as usize];
         random[TOKEN..].copy_from_slice(&[digit(10), digit(5), digit(0)]);
-        Ok(temporary::named(name, self.longest, &random))
+        temporary::named(name, self.longest, &random)
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        if let Some(record) = &mut self.record
+            && self.leftover.0.load(Ordering::Relaxed)
+        {
+            record.leave();
+        }
     }
 }
 

@@ -69,6 +69,7 @@ pub struct Landing {
     /// Whether a file has the name, whose attributes are kept.
     replaces: bool,
     exists: bool,
+    old: Option<Arc<OwnedFd>>,
     modified: Time,
     size: u64,
     at: u64,
@@ -105,6 +106,8 @@ pub(super) struct Spot {
     pub(super) replaces: bool,
     /// Whether something has the name.
     pub(super) exists: bool,
+    /// The directory of the file that is replaced, if it is another one.
+    pub(super) old: Option<Arc<OwnedFd>>,
 }
 
 impl Landing {
@@ -131,6 +134,7 @@ impl Landing {
             options,
             replaces: spot.replaces,
             exists: spot.exists,
+            old: spot.old,
             modified,
             size,
             at: 0,
@@ -212,7 +216,7 @@ impl Landing {
         let asked = self.options.modes || self.options.attributes || self.options.acls;
         if self.replaces && !(self.options.modes && (self.options.attributes || self.options.acls)) {
             let mode = self.options.modes.then(|| Mode::from_raw_mode(self.entry.mode));
-            match Old::find(&self.temp.dir, &self.name)? {
+            match Old::find(self.old.as_ref().unwrap_or(&self.temp.dir), &self.name)? {
                 Some(old) => old.pass_on(&self.file, mode)?,
                 None => rustix::fs::fchmod(&self.file, Mode::from_raw_mode(self.entry.mode & 0o755))?,
             }

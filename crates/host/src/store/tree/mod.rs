@@ -23,8 +23,10 @@ mod sink;
 mod sink_content;
 mod sink_entry;
 mod sink_finish;
+mod sink_staged;
 mod source;
 mod source_walk;
+mod staging;
 
 pub(in crate::store) use batch::sync_directory;
 pub use batch::{Batch, Committed};
@@ -37,3 +39,4 @@ pub(in crate::store) use journal::{Journal, VERSION, sweep_journal};
 pub use landing::{Landed, Landing, Taken, Why};
 pub use sink::{Step, TreeSink};
 pub use source::{Produced, TreeRoot, TreeSource};
+pub(in crate::store) use staging::{Staging, nameless};

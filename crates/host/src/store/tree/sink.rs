@@ -23,6 +23,7 @@ use super::ignores::Ignores;
 use super::journal::Journal;
 use super::landing::Landing;
 use super::source::parsed;
+use super::staging::Staging;
 use crate::store::error::{Op, Problem, StoreError};
 
 /// As many directories a transfer may have: each takes about 150 bytes until its end.
@@ -85,6 +86,8 @@ pub struct TreeSink {
     pub(super) guard: Guard,
     pub(super) filter: Filter,
     pub(super) ignores: Ignores,
+    /// With `--atomic`: the tree that is replaced as a whole. Dropped before the journal, which has to know what it left.
+    pub(super) staging: Option<Staging>,
     pub(super) journal: Journal,
     /// The name that the only source gets.
     pub(super) rename: Option<OsString>,
@@ -164,26 +167,28 @@ impl TreeSink {
         dir: Option<OwnedFd>,
         rename: Option<OsString>,
         options: TreeOptions,
-        (guard, journal): (Guard, Journal),
+        (guard, journal, staging): (Guard, Journal, Option<Staging>),
     ) -> Result<TreeSink, rustix::io::Errno> {
         let mut dirs = Dirs::default();
         let node = match dir {
             Some(dir) => dirs.add_top(dir)?,
             None => dirs.add_absent(None, OsStr::new("")),
         };
-        let batch = Batch::new(options.delete.then(|| guard.clone()));
+        let staged = staging.is_some();
+        let batch = Batch::new(options.delete.then(|| guard.clone()), staged);
         Ok(TreeSink {
             filter: Filter::new(&options.rules),
             options: Arc::new(options),
             guard,
             ignores: Ignores::default(),
             journal,
+            staging,
             rename,
             announce: false,
             top,
             records: Records::default(),
             machine: false,
-            numbers: HashMap::from([(ROOT, (node, dirs.is_absent(node)))]),
+            numbers: HashMap::from([(ROOT, (node, staged || dirs.is_absent(node)))]),
             dirs,
             listing: None,
             last: 0,
@@ -266,7 +271,7 @@ impl TreeSink {
 
     pub(super) fn take_batch(&mut self) -> Batch {
         let in_the_way = self.options.delete.then(|| self.guard.clone());
-        std::mem::replace(&mut self.batch, Batch::new(in_the_way))
+        std::mem::replace(&mut self.batch, Batch::new(in_the_way, self.staging.is_some()))
     }
 
     fn record(&mut self, record: Record<'_>, kind: u8, body: &[u8], step: &mut Step) -> Result<(), Fault> {

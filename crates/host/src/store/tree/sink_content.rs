@@ -55,6 +55,10 @@ impl TreeSink {
 
     pub(super) fn try_create(&mut self, number: u64, expected: &Expected) -> Result<Landing, Problem> {
         let dir = self.dirs.file(expected.node)?;
+        let old = match &mut self.staging {
+            Some(staging) if expected.replaces => staging.counterpart(expected.node)?.map(|(_, dir)| dir),
+            _ => None,
+        };
         for _ in 0..16 {
             let temporary = self.journal.name(&self.dirs, expected.node, &expected.name)?;
             let spot = Spot {
@@ -66,6 +70,7 @@ impl TreeSink {
                 entry: expected.entry.clone(),
                 replaces: expected.replaces,
                 exists: expected.exists,
+                old: old.clone(),
             };
             match Landing::create(spot, self.options.clone()) {
                 Err(rustix::io::Errno::EXIST) => {}

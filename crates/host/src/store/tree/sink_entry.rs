@@ -49,6 +49,9 @@ impl TreeSink {
         let Some(listing) = self.listing.take() else {
             return Err(Fault::peer(Code::BadMessage, "a listing ends that didn't begin"));
         };
+        if let (Some(staging), true) = (&mut self.staging, whole && self.options.delete) {
+            staging.whole.insert(listing.node);
+        }
         let Some(names) = listing.names.filter(|_| whole) else { return Ok(()) };
         let listed = self.dirs.file(listing.node).and_then(|dir| Ok((deletion::list(&dir)?, dir)));
         let (there, dir) = match listed {
@@ -152,7 +155,8 @@ impl TreeSink {
     /// A destination inside the source would be copied into itself for ever.
     fn check_loop(&self, entry: &Entry) -> Result<(), Fault> {
         let id = FileId { device: entry.id.0, inode: entry.id.1 };
-        if !self.machine || self.dirs.is_absent(0) || self.dirs.id(0) != id {
+        let is_top = self.dirs.id(0) == id || self.staging.as_ref().is_some_and(|staging| staging.old() == Some(id));
+        if !self.machine || self.dirs.is_absent(0) || !is_top {
             return Ok(());
         }
         let what = format!("\"{}\" is the source, or lies in it", self.top.display());
@@ -164,6 +168,11 @@ impl TreeSink {
     fn place(&mut self, node: Node, fresh: bool, name: &OsStr, entry: Box<Entry>, bytes: usize) -> Result<(), Problem> {
         if self.dirs.is_absent(node) {
             return self.place_nowhere(node, name, entry, bytes);
+        }
+        if let Some(mut staging) = self.staging.take() {
+            let placed = self.place_staged(&mut staging, (node, name), entry, bytes);
+            self.staging = Some(staging);
+            return placed;
         }
         let dir = self.dirs.file(node)?;
         let there = match fresh {
@@ -367,7 +376,7 @@ impl TreeSink {
         Ok(())
     }
 
-    fn changed_file(&mut self, node: Node, name: &OsStr) {
+    pub(super) fn changed_file(&mut self, node: Node, name: &OsStr) {
         if !self.announce {
             self.changed(self.last, node, name, false);
         }
@@ -387,7 +396,13 @@ impl TreeSink {
         }
     }
 
-    fn is_unchanged(&self, dir: &OwnedFd, name: &OsStr, entry: &Entry, stat: &Stat) -> Result<bool, Problem> {
+    pub(super) fn is_unchanged(
+        &self,
+        dir: &OwnedFd,
+        name: &OsStr,
+        entry: &Entry,
+        stat: &Stat,
+    ) -> Result<bool, Problem> {
         let there = Facts { size: stat.st_size as u64, modified: attributes::modified(stat) };
         match compare(entry, &there) {
             Some(same) => Ok(same),

@@ -31,9 +31,14 @@ impl TreeSink {
             self.committed(committed);
         }
         self.link_names();
-        self.delete();
-        self.give_attributes();
-        self.sync();
+        match self.staging.take() {
+            Some(staging) => self.finish_staged(staging),
+            None => {
+                self.delete();
+                self.give_attributes();
+                self.sync();
+            }
+        }
         self.summary.blake3 = tree_digest(&self.hasher, &self.contents);
         let json = serde_json::to_vec(&self.summary).unwrap_or_default();
         let mut out = self.answers();
@@ -161,7 +166,7 @@ impl TreeSink {
     }
 
     /// Gives directories their attributes, those that lie deepest first.
-    fn give_attributes(&mut self) {
+    pub(super) fn give_attributes(&mut self) {
         for (node, entry) in std::mem::take(&mut self.attributes).into_iter().rev() {
             if self.options.dry_run {
                 continue;

@@ -157,9 +157,11 @@ impl Host {
         let mut words = message(&exec::FromServer::Started(Started {
             pid: 1,
             stdout: stdout.0,
-            stderr: stderr.0,
+            stderr: Some(stderr.0),
             taken: 0,
             since: None,
+            screen: None,
+            from: 0,
         }));
         words.extend(message(&exec::FromServer::Exited(exit.clone())));
         let stdin = stdin.map(|(data, end)| exec::StreamReport { tally: tally(&data), end });

@@ -53,7 +53,15 @@ fn last_words() -> [exec::FromServer; 3] {
         wall_us: 1234,
         sent: None,
     };
-    let started = exec::Started { pid: 4711, stdout: STDOUT.0, stderr: STDERR.0, taken: 0, since: None };
+    let started = exec::Started {
+        pid: 4711,
+        stdout: STDOUT.0,
+        stderr: Some(STDERR.0),
+        taken: 0,
+        since: None,
+        screen: None,
+        from: 0,
+    };
     [exec::FromServer::Started(started), exec::FromServer::Exited(exit), exec::FromServer::Outcome(Box::new(report))]
 }
 

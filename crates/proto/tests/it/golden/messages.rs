@@ -48,6 +48,7 @@ fn fault() -> Fault {
 const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIO1JKMYo0cLGBukdUvKeHGeGKXMGVQ0aHcFe1t8mcQ8v";
 
 const JOURNAL: &str = "0123456789abcdef0123456789abcdef";
+const SIZE: exec::TerminalSize = exec::TerminalSize { rows: 50, columns: 132 };
 const TIME: Time = Time { seconds: 1_780_000_000, nanoseconds: 5 };
 
 fn authentication() {
@@ -94,6 +95,7 @@ fn execution() {
         durable: false,
         recorded: false,
         output_limit: None,
+        terminal: None,
         again: None,
         require: vec![],
     };
@@ -110,16 +112,20 @@ fn execution() {
         durable: true,
         recorded: true,
         output_limit: Some(1 << 30),
+        terminal: Some(SIZE),
         again: Some(Again { journal: Some(JOURNAL.into()), stdout: 4096, stderr: 12 }),
-        require: vec!["timeout_ms".into(), "lease".into()],
+        require: vec!["timeout_ms".into(), "lease".into(), "terminal".into()],
     };
     same("exec-least", "client: run `true`", Request::Exec(Box::new(least)));
     same("exec", "client: run a command, with every field", Request::Exec(Box::new(most)));
     same("exec-signal", "client: send a signal", FromClient::Signal("SIGINT".into()));
-    let started = Started { pid: 4711, stdout: 3, stderr: 7, taken: 0, since: None };
-    same("exec-started", "server: it runs", FromServer::Started(started));
-    let started = Started { pid: 4711, stdout: 3, stderr: 7, taken: 9, since: Some(TIME) };
-    same("exec-started-before", "server: it runs since an earlier request", FromServer::Started(started));
+    same("exec-resize", "client: the terminal has this size now", FromClient::Resize(SIZE));
+    let started = Started { pid: 4711, stdout: 3, stderr: Some(7), taken: 0, since: None, screen: None, from: 0 };
+    same("exec-started", "server: it runs", FromServer::Started(started.clone()));
+    let started = Started { taken: 9, since: Some(TIME), ..started };
+    same("exec-started-before", "server: it runs since an earlier request", FromServer::Started(started.clone()));
+    let started = Started { stderr: None, screen: Some(7), from: 5_000_000, ..started };
+    same("exec-started-screen", "server: its terminal, a picture of it first", FromServer::Started(started));
     same("exec-taken", "server: the command was given so much of its input", FromServer::Taken(70_000));
     same("exec-replaced", "server: another client holds the command", FromServer::Replaced(Nothing {}));
     same("exec-exited", "server: it returned 3", FromServer::Exited(exec::Exit::Exited(3)));
@@ -170,8 +176,9 @@ fn attaching() {
         stdin: Some(2),
         stdout: Some(From::Offset(100)),
         stderr: Some(From::End(exec::Nothing {})),
+        screen: Some(SIZE),
         follow: true,
-        require: vec!["take".into()],
+        require: vec!["take".into(), "screen".into()],
     };
     same("attach", "client: hold a command, with every field", Request::Attach(attach));
     let attached = Attached {
@@ -181,6 +188,8 @@ fn attaching() {
         taken: 9,
         stdout: Some(Placed { stream: 3, from: 100 }),
         stderr: Some(Placed { stream: 7, from: 12 }),
+        terminal: Some(SIZE),
+        screen: Some(11),
     };
     same("attached", "server: here it is, with every field", FromServer::Attached(Box::new(attached)));
     same("attach-done", "server: that was all there is by now", FromServer::Done(exec::Nothing {}));
@@ -314,6 +323,7 @@ fn trees() {
         delete: true,
         delete_excluded: true,
         max_delete: Some(9),
+        atomic: false,
         dry_run: true,
         report: true,
         beside: true,

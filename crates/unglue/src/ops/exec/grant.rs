@@ -17,6 +17,9 @@ const ORIGINAL: &str = "SSH_ORIGINAL_COMMAND";
 /// # Errors
 /// The client asks for what the key doesn't allow.
 pub(crate) fn grant(policy: &Policy, shell: &Path, mut exec: Exec) -> Result<Exec, Fault> {
+    if exec.terminal.is_some() && !policy.pty {
+        return Err(no_terminal());
+    }
     let own = policy.environment.iter().map(|(name, value)| (Octets::from(name.clone()), Octets::from(value.clone())));
     let Some(command) = &policy.command else {
         exec.env.extend(own);
@@ -26,7 +29,8 @@ pub(crate) fn grant(policy: &Policy, shell: &Path, mut exec: Exec) -> Result<Exe
         return Err(Fault::user(Code::NotAllowed, "the key runs one command only (command=), in its own directory")
             .advise("leave the working directory out"));
     }
-    let asked = quoted(&exec.argv);
+    // The login shell has no words.
+    let asked = (!exec.argv.is_empty()).then(|| quoted(&exec.argv));
     exec.argv = vec![Octets::from(shell.as_os_str().as_bytes().to_vec()), "-c".into(), Octets::from(command.clone())];
     let sent = exec.env.len();
     exec.env.retain(|(name, _)| is_of_a_locale(name));
@@ -34,8 +38,14 @@ pub(crate) fn grant(policy: &Policy, shell: &Path, mut exec: Exec) -> Result<Exe
         tracing::info!(event = "variables_left_out", id = %Octets::from(exec.id.as_str()), count = sent - exec.env.len());
     }
     exec.env.extend(own);
-    exec.env.push((ORIGINAL.into(), asked));
+    exec.env.extend(asked.map(|asked| (ORIGINAL.into(), asked)));
     Ok(exec)
+}
+
+/// The key may not have a terminal.
+pub(crate) fn no_terminal() -> Fault {
+    Fault::user(Code::NotAllowed, "your key allows no terminal (no-pty, restrict)")
+        .advise("run the command without one, or have the option pty added to the key")
 }
 
 /// `LANG` and `LC_*`, which sshd takes from clients on most systems.
@@ -72,6 +82,7 @@ fn quoted(argv: &[Octets]) -> Octets {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use unglue_proto::message::exec::TerminalSize;
 
     fn exec(argv: &[&str], env: &[(&str, &str)]) -> Exec {
         let mut exec: Exec = serde_json::from_value(serde_json::json!({ "id": "x", "argv": argv })).expect("a request");
@@ -108,6 +119,19 @@ mod tests {
         let names: Vec<_> = granted.env.iter().map(|(name, _)| name.clone()).collect();
         assert_eq!(names, ["LANG", "LC_ALL", "A", "SSH_ORIGINAL_COMMAND"].map(Octets::from));
         assert_eq!(granted.env[3].1, Octets::from(r"rm 'a b' 'it'\''s' ''"));
+    }
+
+    #[test]
+    fn a_key_without_terminals_gets_none_and_a_forced_command_replaces_the_login_shell() {
+        let shell = || Exec { terminal: Some(TerminalSize::new(24, 80)), ..exec(&[], &[]) };
+        let mut no_pty = policy(None);
+        no_pty.pty = false;
+        let fault = grant(&no_pty, Path::new("/bin/sh"), shell()).expect_err("refused");
+        assert_eq!(fault.code, Code::NotAllowed);
+        assert!(grant(&policy(None), Path::new("/bin/sh"), shell()).expect("granted").argv.is_empty());
+        let forced = grant(&policy(Some("menu")), Path::new("/bin/sh"), shell()).expect("granted");
+        assert_eq!(forced.argv, ["/bin/sh", "-c", "menu"].map(Octets::from));
+        assert!(forced.env.iter().all(|(name, _)| *name != Octets::from(ORIGINAL)), "{:?}", forced.env);
     }
 
     #[test]

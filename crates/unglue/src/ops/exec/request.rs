@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::time::Duration;
 
 use unglue_proto::message::Request;
-use unglue_proto::message::exec::{self as wire, Descendants};
+use unglue_proto::message::exec::{self as wire, Descendants, TerminalSize};
 
 /// A command to run on the server: exactly these bytes, no shell.
 ///
@@ -29,6 +29,7 @@ pub struct Exec {
     name: Option<String>,
     durable: bool,
     output_limit: Option<u64>,
+    terminal: Option<TerminalSize>,
     retry: Option<Option<String>>,
 }
 
@@ -62,6 +63,7 @@ impl Exec {
             name: None,
             durable: false,
             output_limit: None,
+            terminal: None,
             retry: None,
         }
     }
@@ -69,6 +71,26 @@ impl Exec {
     /// A line for the shell: `sh -c TEXT`.
     pub fn shell(text: impl Into<OsString>) -> Exec {
         Exec::new([OsString::from("sh"), OsString::from("-c"), text.into()])
+    }
+
+    /// The login shell, as a login starts it, in the home directory. Give it a [`terminal`](Self::terminal): a server refuses it
+    /// without one. What it leaves running in the background when it ends is left alone, as ssh does.
+    ///
+    /// ```
+    /// use unglue::{Exec, TerminalSize};
+    ///
+    /// let shell = Exec::login_shell().terminal(TerminalSize::new(24, 80)).env("TERM", "xterm-256color");
+    /// ```
+    pub fn login_shell() -> Exec {
+        Exec::new([] as [OsString; 0]).keep_descendants()
+    }
+
+    /// Gives the command a terminal of this size, and an input. [`Running::stdout`](crate::Running::stdout) is what the terminal
+    /// shows, and there is no standard error. What is written to [`Running::stdin`](crate::Running::stdin) is typed; its
+    /// end is typed as the terminal's end-of-file character. `TERM` and the locale are variables, for the caller to set.
+    pub fn terminal(mut self, size: TerminalSize) -> Exec {
+        (self.terminal, self.stdin) = (Some(size), true);
+        self
     }
 
     /// Runs it under this id, at most once: the server records it before the command starts. The same request under the same
@@ -164,6 +186,11 @@ impl Exec {
         self.timeout
     }
 
+    /// The size of its terminal, if it has one.
+    pub(in crate::ops) fn size(&self) -> Option<TerminalSize> {
+        self.terminal
+    }
+
     /// What a lost link comes to; `None` if the command ends with its link.
     pub(crate) fn kept(&self) -> Option<Lease> {
         Some(self.lease).filter(|lease| *lease != Lease::Kill)
@@ -179,6 +206,9 @@ impl Exec {
         let new = self.lease != Lease::Kill || self.name.is_some() || self.durable || self.output_limit.is_some();
         if new || self.recorded {
             require.push("lease".to_owned());
+        }
+        if self.terminal.is_some() {
+            require.push("terminal".to_owned());
         }
         if self.timeout.is_some() {
             require.push("timeout_ms".to_owned());
@@ -200,6 +230,7 @@ impl Exec {
             durable: self.durable,
             recorded: self.recorded,
             output_limit: self.output_limit,
+            terminal: self.terminal,
             again,
             require,
         }))

@@ -6,7 +6,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep_until, timeout};
 use unglue_link::{Link, SendStream};
 use unglue_proto::limits;
-use unglue_proto::message::exec::{Again, Exit, FromClient, FromServer, Outcome, Report, Started};
+use unglue_proto::message::exec::{Again, Exit, FromClient, FromServer, Outcome, Report, Started, TerminalSize};
 use unglue_proto::{Code, Fault, Side, signal};
 
 use super::check::{Observation, Observations};
@@ -31,7 +31,7 @@ pub struct Running {
     pub stdin: Option<Input>,
     /// What it prints. `None` if it never started.
     pub stdout: Option<Output>,
-    /// What it prints to standard error. `None` if it never started.
+    /// What it prints to standard error. `None` if it never started, or has a terminal.
     pub stderr: Option<Output>,
     id: String,
     sender: Speaking,
@@ -39,6 +39,7 @@ pub struct Running {
     /// Whether there is a link, where the command outlives it.
     state: Option<watch::Receiver<LinkState>>,
     started: Option<Started>,
+    terminal: Option<TerminalSize>,
 }
 
 /// The part of a running command that waits for its end.
@@ -93,6 +94,7 @@ async fn begin(link: Link, exec: Exec) -> Result<Running, Fault> {
     let answer = answer.unwrap_or_else(|_| Err(silent(START, "whether the command started")))?;
     let mut running = Running::new(id, Speaking::Direct(sender), receiver, None);
     if let Some(started) = running.take(answer, exec.timeout) {
+        running.terminal = exec.size();
         running.attach(&link, &started, stdin)?;
     }
     Ok(running)
@@ -114,7 +116,7 @@ pub(in crate::ops) async fn followed(
     limit: Option<Duration>,
     whole: Seen,
 ) -> Result<Running, Fault> {
-    let Followed { messages, orders, outputs: [stdout, stderr], input, state } = followed;
+    let Followed { messages, orders, outputs: [stdout, stderr], input, state, terminal } = followed;
     let mut receiver = Hearing::Followed(messages);
     // The task that follows has its own deadlines.
     let answer = answer(&mut receiver).await?;
@@ -122,6 +124,9 @@ pub(in crate::ops) async fn followed(
     if running.take(answer, limit).is_some() {
         let mut seen = Observations::default();
         running.stdout = stdout.map(|pieces| watched(Output::followed(pieces), &mut seen.stdout));
+        running.terminal = terminal.get().copied();
+        // A terminal has one output.
+        let stderr = stderr.filter(|_| running.terminal.is_none());
         running.stderr = stderr.map(|pieces| watched(Output::followed(pieces), &mut seen.stderr));
         running.stdin = input.map(|replay| watched(Input::followed(replay), &mut seen.stdin));
         running.progress.observations = match whole {
@@ -168,7 +173,7 @@ impl Running {
             checked: false,
             deadlines: Deadlines::default(),
         };
-        Running { stdin: None, stdout: None, stderr: None, id, sender, progress, state, started: None }
+        Running { stdin: None, stdout: None, stderr: None, id, sender, progress, state, started: None, terminal: None }
     }
 
     /// Takes the server's first answer; gives where the streams are, if the command runs.
@@ -208,18 +213,20 @@ impl Running {
 
     /// Takes the streams of a command that has started.
     fn attach(&mut self, link: &Link, started: &Started, stdin: Option<SendStream>) -> Result<(), Fault> {
-        let (stdout, stderr) = (link.claim(started.stdout)?, link.claim(started.stderr)?);
+        let stdout = link.claim(started.stdout)?;
+        if self.terminal.is_some() {
+            stdout.narrow();
+        }
+        let stderr = started.stderr.map(|number| link.claim(number)).transpose()?;
         let observations = &mut self.progress.observations;
-        let (stdout, observation) = Output::new(stdout);
-        observations.stdout = observation;
-        let (stderr, observation) = Output::new(stderr);
-        observations.stderr = observation;
+        let stdout = watched(Output::new(stdout), &mut observations.stdout);
+        let stderr = stderr.map(|stderr| watched(Output::new(stderr), &mut observations.stderr));
         self.stdin = stdin.map(|stream| {
             let (input, observation) = Input::new(stream);
             observations.stdin = observation;
             input
         });
-        (self.stdout, self.stderr) = (Some(stdout), Some(stderr));
+        (self.stdout, self.stderr) = (Some(stdout), stderr);
         Ok(())
     }
 
@@ -228,7 +235,22 @@ impl Running {
         &self.id
     }
 
-    /// Sends a signal to the command's process group. Cancelled, it may have been sent or not.
+    /// Gives the command's terminal this size; the program gets SIGWINCH. Without a terminal, or without the hold on the command,
+    /// it has no effect. Cancelled, it may have been sent or not. After a lost link, the last size is sent again.
+    ///
+    /// # Errors
+    /// The link has ended.
+    pub async fn resize(&mut self, size: TerminalSize) -> Result<(), Fault> {
+        self.sender.send(FromClient::Resize(size)).await
+    }
+
+    /// The size that the command's terminal had when the server answered; `None` if it has none.
+    pub fn terminal(&self) -> Option<TerminalSize> {
+        self.terminal
+    }
+
+    /// Sends a signal to the command's process group; if it has a terminal, to the foreground process group. Cancelled, it may
+    /// have been sent or not.
     ///
     /// # Errors
     /// The link has ended.

@@ -39,14 +39,24 @@ pub(crate) struct Runner {
 
 impl Runner {
     fn command(&self, exec: &Exec) -> Result<Command, Fault> {
-        let argv: Vec<OsString> = exec.argv.iter().cloned().map(OsString::from).collect();
+        let mut argv: Vec<OsString> = exec.argv.iter().cloned().map(OsString::from).collect();
+        let login = argv.is_empty() && exec.terminal.is_some();
+        if login {
+            argv.push(self.login_shell());
+        }
         if argv.is_empty() {
             return Err(Fault::user(Code::BadMessage, "a command without a program").advise("name one"));
         }
         let asked = exec.env.iter().cloned().map(|(name, value)| (OsString::from(name), OsString::from(value)));
         let env = merged(self.environment.iter().cloned().chain(asked));
         let cwd = exec.cwd.clone().map(OsString::from).unwrap_or_default();
-        Ok(Command { argv, env, cwd: self.top.join(cwd), stdin: exec.stdin.is_some() })
+        let (stdin, terminal) = (exec.stdin.is_some(), exec.terminal);
+        Ok(Command { argv, env, cwd: self.top.join(cwd), stdin, terminal, login })
+    }
+
+    fn login_shell(&self) -> OsString {
+        let shell = self.environment.iter().find(|(name, _)| name == "SHELL");
+        shell.map_or_else(|| "/bin/sh".into(), |(_, shell)| shell.clone())
     }
 
     fn terms(exec: &Exec) -> Terms {
@@ -136,14 +146,17 @@ pub(crate) async fn serve(
     control: Control,
 ) -> Result<Report, Fault> {
     let began = Instant::now();
-    let Jobs { registry, asking, leaving } = jobs;
+    let Jobs { registry, asking, leaving, .. } = jobs;
+    // What ends with its client can't go on over a link to another server.
+    let leaving = (!exec.lease.is_kill()).then_some(leaving);
     let stdin = exec.stdin.map(|number| link.claim(number)).transpose()?;
     let begun = match begin(registry, asking, &exec).await {
         Ok(begun) => begun,
         Err(fault) => return refuse(control.sender, fault).await,
     };
     match begun {
-        Begun::New(new) => match exec.lease.is_kill() {
+        // A terminal has a keeper with every lease.
+        Begun::New(new) => match exec.lease.is_kill() && exec.terminal.is_none() {
             true => match synced(registry, exec.durable, new).await {
                 Ok(new) => run(link, runner, exec, new, stdin, control, began).await,
                 Err(Outcome::Refused(fault)) => refuse(control.sender, fault).await,
@@ -210,7 +223,8 @@ async fn run(
     };
     let (stdout, stderr) = (link.open_unidirectional().await?, link.open_unidirectional().await?);
     let (pid, numbers) = (started.pid(), (stdout.number(), stderr.number()));
-    let message = wire::Started { pid, stdout: numbers.0, stderr: numbers.1, taken: 0, since: None };
+    let message =
+        wire::Started { pid, stdout: numbers.0, stderr: Some(numbers.1), taken: 0, since: None, screen: None, from: 0 };
     sender.send(&FromServer::Started(message)).await?;
     let stdin = stdin.map(FromStream);
     let limit = exec.output_limit.map(|limit| Arc::new(Limit { limit, left: AtomicU64::new(limit), job }));
@@ -226,7 +240,7 @@ async fn hold(
     known: &Known,
     exec: &Exec,
     stdin: Option<RecvStream>,
-    control: (Control, Leaving),
+    control: (Control, Option<Leaving>),
     before: bool,
 ) -> Result<Report, Fault> {
     let hold = match known {
@@ -235,12 +249,16 @@ async fn hold(
         Known::Ended(_) => None,
     };
     let again = exec.again.clone().unwrap_or_default();
-    let wants = Wants { stdin, outputs: [Some(again.stdout), Some(again.stderr)], follow: true };
+    let stderr = exec.terminal.is_none().then_some(again.stderr);
+    let wants = Wants { stdin, outputs: [Some(again.stdout), stderr], screen: None, follow: true };
     attend(link, known, hold, wants, control, |mut sender, beginning| async move {
-        let Beginning { pid, since, taken, streams } = beginning;
-        let [stdout, stderr] = streams.map(Option::unwrap_or_default);
-        let since = before.then_some(since);
-        sender.send(&FromServer::Started(wire::Started { pid, stdout, stderr, taken, since })).await?;
+        let Beginning { pid, since, taken, streams, view } = beginning;
+        let [stdout, stderr] = streams;
+        let (stdout, since) = (stdout.unwrap_or_default(), before.then_some(since));
+        let (screen, from) = view.and_then(|view| view.picture).unzip();
+        let from = from.unwrap_or_default();
+        let started = wire::Started { pid, stdout, stderr, taken, since, screen, from };
+        sender.send(&FromServer::Started(started)).await?;
         Ok(sender)
     })
     .await
@@ -260,7 +278,7 @@ async fn follow(mut job: Attachment, sender: &mut ControlSender, receiver: Contr
             },
             message = next(&mut receiver) => match message {
                 Ok(None) => receiver = None,
-                Ok(Some(FromClient::Unknown(_))) => {}
+                Ok(Some(FromClient::Resize(_) | FromClient::Unknown(_))) => {}
                 // Nothing that follows can be understood.
                 Err(ControlError::Message(fault)) => {
                     receiver = None;

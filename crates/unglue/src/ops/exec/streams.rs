@@ -47,17 +47,23 @@ pub struct Output {
 enum Source {
     Direct(RecvStream),
     /// From link to link: the channel, and what was left of its last piece.
-    Followed(mpsc::Receiver<Piece>, Bytes),
+    Followed {
+        pieces: mpsc::Receiver<Piece>,
+        rest: Bytes,
+        /// A picture came in place of some of it.
+        pictured: bool,
+    },
 }
 
 impl Source {
     fn poll_read(&mut self, cx: &mut Context<'_>, max: usize) -> Poll<Result<Option<Bytes>, StreamError>> {
         match self {
             Source::Direct(stream) => stream.poll_read(cx, max),
-            Source::Followed(pieces, rest) => {
+            Source::Followed { pieces, rest, pictured } => {
                 if rest.is_empty() {
                     match ready!(pieces.poll_recv(cx)) {
                         Some(Piece::Data(data)) => *rest = data,
+                        Some(Piece::Picture(data)) => (*rest, *pictured) = (data, true),
                         Some(Piece::Cut(error)) => return Poll::Ready(Err(error)),
                         Some(Piece::End) => return Poll::Ready(Ok(None)),
                         None => return Poll::Ready(Err(StreamError::Reset(Code::Internal))),
@@ -78,7 +84,7 @@ impl Output {
     /// The output of a command that is followed.
     pub(super) fn followed(pieces: mpsc::Receiver<Piece>) -> (Output, Observation) {
         let (account, observation) = Account::new();
-        (Output { source: Source::Followed(pieces, Bytes::new()), account }, observation)
+        (Output { source: Source::Followed { pieces, rest: Bytes::new(), pictured: false }, account }, observation)
     }
 
     /// Reads at most `max` bytes, at least one; `None` is the end. Cancelling it loses nothing.
@@ -93,6 +99,9 @@ impl Output {
         let data = ready!(self.source.poll_read(cx, max));
         match &data {
             Ok(Some(data)) => self.account.meter.pass(data),
+            Ok(None) if matches!(self.source, Source::Followed { pictured: true, .. }) => {
+                self.account.end(ObservedEnd::Pictured)
+            }
             Ok(None) => self.account.end(ObservedEnd::Whole),
             Err(error) => self.account.end(ObservedEnd::Cut(error.clone())),
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 use unglue_link::Link;
 use unglue_proto::limits::START;
-use unglue_proto::message::exec::Nothing;
+use unglue_proto::message::exec::{Nothing, TerminalSize};
 use unglue_proto::message::{Request, jobs};
 use unglue_proto::{Code, Fault, Side, signal as signals};
 
@@ -33,12 +33,13 @@ pub struct AttachOptions {
     stdin: bool,
     follow: bool,
     outputs: [Option<jobs::From>; 2],
+    screen: Option<TerminalSize>,
 }
 
 impl Default for AttachOptions {
     fn default() -> AttachOptions {
         let now = || Some(jobs::From::End(Nothing {}));
-        AttachOptions { hold: false, take: false, stdin: false, follow: true, outputs: [now(), now()] }
+        AttachOptions { hold: false, take: false, stdin: false, follow: true, outputs: [now(), now()], screen: None }
     }
 }
 
@@ -89,6 +90,14 @@ impl AttachOptions {
         AttachOptions { take: true, ..self.hold() }
     }
 
+    /// Sees the command's terminal as it is, on a terminal of this size: [`Running::stdout`] begins with a picture of it (its
+    /// scrollback, its screen, its title, its modes), and goes on with what the command prints from there on. Nothing in the
+    /// picture asks the terminal for an answer. A client that holds the command gives its terminal this size. For a command
+    /// without a terminal it has no effect.
+    pub fn screen(self, size: TerminalSize) -> AttachOptions {
+        AttachOptions { screen: Some(size), ..self }
+    }
+
     fn request(&self, job: &str) -> jobs::Attach {
         let [stdout, stderr] = self.outputs.clone();
         jobs::Attach {
@@ -99,8 +108,9 @@ impl AttachOptions {
             stdin: self.stdin.then_some(0),
             stdout,
             stderr,
+            screen: self.screen,
             follow: self.follow,
-            require: Vec::new(),
+            require: self.screen.map(|_| "screen".to_owned()).into_iter().collect(),
         }
     }
 

@@ -2,6 +2,7 @@
 //! where it was.
 
 use std::pin::pin;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -9,7 +10,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 use unglue_link::{Link, RecvStream, SendStream, StreamError};
 use unglue_proto::limits::START;
-use unglue_proto::message::exec::{Again, FromClient, FromServer, Outcome, Report, Started};
+use unglue_proto::message::exec::{Again, FromClient, FromServer, Outcome, Report, Started, TerminalSize};
 use unglue_proto::message::{Request, Tally, jobs};
 use unglue_proto::{Code, Fault, Meter, Side};
 
@@ -20,6 +21,8 @@ use crate::ops::{Control, ControlReceiver, ControlSender};
 
 /// Pieces of an output that wait for their reader.
 const PIECES: usize = 8;
+/// The same of a terminal's: a person waits for all of them when they interrupt a program.
+const FEW: usize = 1;
 /// Bytes that are read of an output at once.
 const READ: usize = 64 * 1024;
 /// Messages that wait for the client.
@@ -49,6 +52,8 @@ pub enum LinkState {
 /// A piece of an output.
 pub(crate) enum Piece {
     Data(Bytes),
+    /// A part of a picture of the terminal: no byte of the output.
+    Picture(Bytes),
     End,
     Cut(StreamError),
 }
@@ -60,6 +65,8 @@ pub(crate) struct Followed {
     pub(crate) outputs: [Option<mpsc::Receiver<Piece>>; 2],
     pub(crate) input: Option<Replay>,
     pub(crate) state: watch::Receiver<LinkState>,
+    /// The size of the command's terminal, once it is known to have one.
+    pub(crate) terminal: Arc<OnceLock<TerminalSize>>,
 }
 
 /// Starts to follow. `patience` is how long a lost link is tried for.
@@ -71,10 +78,18 @@ pub(crate) fn follow(dialler: Dialler, journal: Option<String>, ask: Ask, patien
         Ask::Exec(exec, _) => (exec.stdin, [Some(0), Some(0)]),
         Ask::Attach(attach) => (attach.stdin.is_some(), [offset(&attach.stdout), offset(&attach.stderr)]),
     };
+    let terminal = Arc::new(OnceLock::new());
+    if let Ask::Exec(exec, _) = &ask {
+        exec.size().map(|size| terminal.set(size));
+    }
+    let size = match &ask {
+        Ask::Exec(exec, _) => exec.size(),
+        Ask::Attach(attach) => attach.screen.filter(|_| attach.hold),
+    };
     let (mut lanes, mut outputs) = ([None, None], [None, None]);
     for (number, from) in wanted.into_iter().enumerate() {
         if let Some(from) = from {
-            let (sender, receiver) = mpsc::channel(PIECES);
+            let (sender, receiver) = mpsc::channel(if size.is_some() { FEW } else { PIECES });
             lanes[number] = Some(Lane { offset: from, sender, ended: false });
             outputs[number] = Some(receiver);
         }
@@ -92,9 +107,12 @@ pub(crate) fn follow(dialler: Dialler, journal: Option<String>, ask: Ask, patien
         state: to_state,
         tries: 0,
         started: false,
+        size,
+        pictured: false,
+        terminal: terminal.clone(),
     };
     tokio::spawn(follower.run());
-    Followed { messages, orders, outputs, input, state }
+    Followed { messages, orders, outputs, input, state, terminal }
 }
 
 /// Where an output begins; an end that isn't known yet is replaced by the server's answer.
@@ -119,6 +137,11 @@ struct Follower {
     tries: u64,
     /// The client knows that the command runs.
     started: bool,
+    /// The size of the client's terminal, if the command has one and the client holds it.
+    size: Option<TerminalSize>,
+    /// The picture that was asked for has come.
+    pictured: bool,
+    terminal: Arc<OnceLock<TerminalSize>>,
 }
 
 /// One output on its way to its reader.
@@ -142,8 +165,15 @@ impl Lane {
 struct Attached {
     sender: ControlSender,
     receiver: ControlReceiver,
-    outputs: [Option<RecvStream>; 2],
+    streams: Streams,
     stdin: Option<(SendStream, u64)>,
+}
+
+/// The server's streams on one link.
+struct Streams {
+    outputs: [Option<RecvStream>; 2],
+    /// The picture of a terminal, and the offset of standard output where it ends.
+    picture: Option<(RecvStream, u64)>,
 }
 
 enum Answer {
@@ -228,9 +258,13 @@ impl Follower {
         let answer = timeout(START, self.answer(link, &mut receiver)).await;
         let silent = || Fault::peer(Code::TimedOut, format!("the server did not answer within {} s", START.as_secs()));
         Ok(match answer.unwrap_or_else(|_| Err(silent()))? {
-            Ok((outputs, taken)) => {
+            Ok((streams, taken)) => {
+                // A command that runs already may have the size of an earlier client, or of before the link was lost.
+                if let Some(size) = self.size {
+                    sender.send(&FromClient::Resize(size)).await?;
+                }
                 let stdin = stdin.map(|stream| (stream, taken));
-                Answer::Attached(Box::new(Attached { sender, receiver, outputs, stdin }))
+                Answer::Attached(Box::new(Attached { sender, receiver, streams, stdin }))
             }
             Err(message) => Answer::Final(message),
         })
@@ -254,6 +288,8 @@ impl Follower {
                 stderr: at(1).map(jobs::From::Offset),
                 // It held the job before.
                 take: attach.hold,
+                // What it has seen it goes on from.
+                screen: attach.screen.filter(|_| !self.pictured),
                 ..attach.clone()
             }),
             Ask::Attach(attach) => Request::Attach(jobs::Attach { stdin, ..attach.clone() }),
@@ -265,29 +301,38 @@ impl Follower {
         &mut self,
         link: &Link,
         receiver: &mut ControlReceiver,
-    ) -> Result<Result<([Option<RecvStream>; 2], u64), FromServer>, Fault> {
+    ) -> Result<Result<(Streams, u64), FromServer>, Fault> {
         loop {
-            let (streams, started) = match &self.ask {
+            let (streams, picture, started) = match &self.ask {
                 Ask::Exec(..) => match receiver.expect().await? {
-                    FromServer::Started(started) => ([Some(started.stdout), Some(started.stderr)], started),
+                    FromServer::Started(started) => {
+                        ([Some(started.stdout), started.stderr], started.screen.zip(Some(started.from)), started)
+                    }
                     message @ (FromServer::Outcome(_) | FromServer::Refused(_)) => return Ok(Err(message)),
                     FromServer::Exited(_) => return Err(early()),
                     FromServer::Taken(_) | FromServer::Replaced(_) | FromServer::Unknown(_) => continue,
                 },
                 Ask::Attach(_) => match receiver.expect().await? {
                     jobs::FromServer::Attached(attached) => {
+                        attached.terminal.map(|size| self.terminal.set(size));
+                        let picture = attached.screen.zip(attached.stdout.map(|placed| placed.from));
                         for (lane, placed) in self.lanes.iter_mut().zip([attached.stdout, attached.stderr]) {
+                            // Until a picture is there, it is to be asked for again.
+                            let placed =
+                                placed.filter(|placed| picture.is_none_or(|_| Some(*placed) != attached.stdout));
                             lane.iter_mut().zip(placed).for_each(|(lane, placed)| lane.offset = placed.from);
                         }
                         let streams = [attached.stdout, attached.stderr].map(|placed| placed.map(|at| at.stream));
                         let started = Started {
                             pid: attached.pid,
                             stdout: 0,
-                            stderr: 0,
+                            stderr: None,
                             taken: attached.taken,
                             since: Some(attached.since),
+                            screen: None,
+                            from: 0,
                         };
-                        (streams, started)
+                        (streams, picture, started)
                     }
                     jobs::FromServer::Outcome(report) => return Ok(Err(FromServer::Outcome(report))),
                     jobs::FromServer::Refused(fault) => return Ok(Err(FromServer::Refused(fault))),
@@ -299,6 +344,13 @@ impl Follower {
             for (output, number) in outputs.iter_mut().zip(streams) {
                 *output = number.map(|number| link.claim(number)).transpose()?;
             }
+            let picture = match picture {
+                Some((number, from)) => Some((link.claim(number)?, from)),
+                None => None,
+            };
+            if let (Some(_), Some(stdout)) = (self.terminal.get(), &outputs[0]) {
+                stdout.narrow();
+            }
             let taken = started.taken;
             if !std::mem::replace(&mut self.started, true) {
                 if let (Ask::Attach(_), Some(input)) = (&self.ask, &self.input) {
@@ -307,7 +359,7 @@ impl Follower {
                 // The client may have gone.
                 let _ = self.messages.send(FromServer::Started(started)).await;
             }
-            return Ok(Ok((outputs, taken)));
+            return Ok(Ok((Streams { outputs, picture }, taken)));
         }
     }
 
@@ -330,10 +382,17 @@ impl Follower {
     /// Passes on what comes until the last message, which it gives with what came of the outputs; `None` if the client has
     /// gone.
     async fn until_last(&mut self, attached: Attached) -> Result<Option<(FromServer, [Moved; 2])>, Fault> {
-        let Attached { mut sender, mut receiver, outputs, stdin } = attached;
-        let [stdout, stderr] = outputs;
+        let Attached { mut sender, mut receiver, streams, stdin } = attached;
+        let Streams { outputs: [stdout, stderr], picture } = streams;
         let [out_lane, err_lane] = &mut self.lanes;
-        let mut moving = pin!(async { tokio::join!(pass(out_lane, stdout), pass(err_lane, stderr)) });
+        let pictured = &mut self.pictured;
+        let stdout = async {
+            if let (Some(lane), Some((stream, from))) = (out_lane.as_mut(), picture) {
+                *pictured |= show(lane, stream, from).await?;
+            }
+            pass(out_lane, stdout).await
+        };
+        let mut moving = pin!(async { tokio::join!(stdout, pass(err_lane, stderr)) });
         let (input, mut feeding) = (self.input.clone(), true);
         let mut sending = pin!(replayed(input.as_ref(), stdin));
         let (mut moved, mut last): (Option<[Moved; 2]>, Option<FromServer>) = (None, None);
@@ -351,7 +410,12 @@ impl Follower {
                     // The client may have gone.
                     message => drop(self.messages.send(message).await),
                 },
-                Some(order) = self.orders.recv() => sender.send(&order).await?,
+                Some(order) = self.orders.recv() => {
+                    if let FromClient::Resize(size) = order {
+                        self.size = Some(size);
+                    }
+                    sender.send(&order).await?;
+                }
                 () = self.messages.closed() => return Ok(None),
             }
         }
@@ -405,6 +469,21 @@ async fn replayed(input: Option<&Replay>, stdin: Option<(SendStream, u64)>) {
     match (input, stdin) {
         (Some(input), Some((stream, at))) => input.send(stream, at).await,
         _ => std::future::pending().await,
+    }
+}
+
+/// Passes a picture on to the reader of the output that follows it; whether all of it came.
+async fn show(lane: &mut Lane, mut stream: RecvStream, from: u64) -> Result<bool, Fault> {
+    loop {
+        let Ok(place) = lane.sender.reserve().await else { return Ok(false) };
+        match stream.read(READ).await {
+            Ok(Some(data)) => place.send(Piece::Picture(data)),
+            Ok(None) => {
+                lane.offset = from;
+                return Ok(true);
+            }
+            Err(error) => return Err(error.into()),
+        }
     }
 }
 

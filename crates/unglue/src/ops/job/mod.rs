@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `serve` | the server's half: a client that holds or watches a job |
 //! | `spooled` | one output on its way from a file to a client |
+//! | `terminal` | what a client of a terminal sees first |
 //! | `client` | the client's half of the requests |
 //! | `follow` | the client's half of a command that outlives the link: goes on over the next link |
 //! | `replay` | its input, to be sent again |
@@ -15,6 +16,7 @@ mod replay;
 mod requests;
 mod serve;
 mod spooled;
+mod terminal;
 
 pub use client::AttachOptions;
 pub(crate) use client::{attach, list, remove, signal, start_kept};

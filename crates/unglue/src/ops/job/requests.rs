@@ -7,6 +7,7 @@ use unglue_proto::message::jobs::{Attach, Attached, From, FromServer, Jobs as Li
 use unglue_proto::{Code, Fault, signal};
 
 use super::serve::{Beginning, Jobs, Wants, attend, has_output};
+use crate::ops::exec::no_terminal;
 use crate::ops::{Control, turn_down};
 
 /// Serves a client that attaches to a job.
@@ -22,7 +23,7 @@ pub(crate) async fn serve_attach(
     let stdin = attach.stdin.map(|number| link.claim(number)).transpose()?;
     let found = jobs.registry.find(jobs.asking, &attach.job);
     let checked = found.and_then(|known| wanted(&known, &attach).map(|wanted| (known, wanted)));
-    let (known, outputs) = match checked {
+    let (known, outputs) = match checked.and_then(|checked| may_type(&checked.0, &attach, jobs.pty).map(|()| checked)) {
         Ok(checked) => checked,
         Err(fault) => return turn_down(control.sender, fault).await,
     };
@@ -39,15 +40,31 @@ pub(crate) async fn serve_attach(
     };
     // Only a holder feeds the job.
     let stdin = stdin.filter(|_| hold.is_some());
-    let wants = Wants { stdin, outputs, follow: attach.follow };
-    attend(link, &known, hold, wants, (control, jobs.leaving), |mut sender, beginning| async move {
-        let Beginning { pid, since, taken, streams } = beginning;
+    let wants = Wants { stdin, outputs, screen: attach.screen, follow: attach.follow };
+    let leaving = match &known {
+        Known::Live(job) if job.lease.is_kill() => None,
+        _ => Some(jobs.leaving),
+    };
+    attend(link, &known, hold, wants, (control, leaving), |mut sender, beginning| async move {
+        let Beginning { pid, since, taken, streams, view } = beginning;
+        let (terminal, picture) = (view.as_ref().map(|view| view.size), view.and_then(|view| view.picture));
+        let mut outputs = outputs;
+        outputs[0] = picture.map(|(_, from)| from).or(outputs[0]);
         let placed = |output: usize| streams[output].zip(outputs[output]).map(|(stream, from)| Placed { stream, from });
-        let attached = Attached { id, pid, since, taken, stdout: placed(0), stderr: placed(1) };
+        let screen = picture.map(|(stream, _)| stream);
+        let attached = Attached { id, pid, since, taken, stdout: placed(0), stderr: placed(1), terminal, screen };
         sender.send(&FromServer::Attached(Box::new(attached))).await?;
         Ok(sender)
     })
     .await
+}
+
+/// Whoever holds a terminal types on it.
+fn may_type(known: &Known, attach: &Attach, pty: bool) -> Result<(), Fault> {
+    match known {
+        Known::Live(job) if attach.hold && !pty && job.now().terminal => Err(no_terminal()),
+        _ => Ok(()),
+    }
 }
 
 /// From where on the client is sent the two outputs.

@@ -9,12 +9,13 @@ use unglue_host::process::STDIN_WINDOW;
 use unglue_jobs::{Asking, Ended, Hold, Job, Known, Order, Registry, Snapshot, Turn};
 use unglue_link::{Link, RecvStream, StreamError};
 use unglue_proto::life::Output;
-use unglue_proto::message::exec::{FromClient, Nothing, Outcome, Report, Sent, StreamEnd};
+use unglue_proto::message::exec::{FromClient, Nothing, Outcome, Report, Sent, StreamEnd, TerminalSize};
 use unglue_proto::message::jobs::FromServer;
 use unglue_proto::message::{Tally, Time};
 use unglue_proto::{Code, Fault, signal};
 
 use super::spooled::Spooled;
+use super::terminal::{self, View};
 use crate::ops::{Control, ControlReceiver, ControlSender};
 use crate::server::Leaving;
 
@@ -25,6 +26,8 @@ pub(crate) struct Jobs<'a> {
     pub(crate) asking: Asking<'a>,
     /// The server is to stop: its clients go on over a link to the next one.
     pub(crate) leaving: Leaving,
+    /// Whether the client may type on a terminal.
+    pub(crate) pty: bool,
 }
 
 /// What a client wants of a job.
@@ -33,6 +36,8 @@ pub(crate) struct Wants {
     pub(crate) stdin: Option<RecvStream>,
     /// From where on it wants the outputs.
     pub(crate) outputs: [Option<u64>; 2],
+    /// The size of its terminal, if it wants a picture of the job's terminal first.
+    pub(crate) screen: Option<TerminalSize>,
     /// Whether to go on until the job has ended.
     pub(crate) follow: bool,
 }
@@ -45,6 +50,8 @@ pub(crate) struct Beginning {
     pub(crate) taken: u64,
     /// The streams of the outputs.
     pub(crate) streams: [Option<u64>; 2],
+    /// The job's terminal, if it has one.
+    pub(crate) view: Option<View>,
 }
 
 /// Serves one client of a job: sends what it wants, takes what it says. `greet` says the first message.
@@ -55,8 +62,8 @@ pub(crate) async fn attend<G, F>(
     link: &Link,
     known: &Known,
     hold: Option<Hold>,
-    wants: Wants,
-    (control, mut leaving): (Control, Leaving),
+    mut wants: Wants,
+    (control, leaving): (Control, Option<Leaving>),
     greet: G,
 ) -> Result<Report, Fault>
 where
@@ -66,36 +73,58 @@ where
     let Control { sender, receiver } = control;
     let (pid, since) = started(known).await;
     let taken = hold.as_ref().map_or(0, Hold::fed);
+    let (seen, picture) = terminal::look(known, &mut wants, hold.as_ref()).await.unzip();
+    let mut screen = None;
+    if let Some(Some(_)) = picture {
+        screen = Some(link.open_unidirectional().await?);
+    }
     let mut streams = [None, None];
     for (stream, _) in streams.iter_mut().zip(wants.outputs).filter(|(_, from)| from.is_some()) {
         *stream = Some(link.open_unidirectional().await?);
     }
     let numbers = streams.each_ref().map(|stream| stream.as_ref().map(unglue_link::SendStream::number));
-    let sender = greet(sender, Beginning { pid, since, taken, streams: numbers }).await?;
+    let view = seen.map(|size| {
+        let number = screen.as_ref().map(unglue_link::SendStream::number);
+        View { size, picture: number.zip(wants.outputs[0]) }
+    });
+    let is_terminal = view.is_some();
+    let sender = greet(sender, Beginning { pid, since, taken, streams: numbers, view }).await?;
     let watch = match known {
         Known::Live(job) if wants.follow => Some(job.watch()),
         _ => None,
     };
-    let directory = match known {
-        Known::Live(job) => job.directory(),
-        Known::Ended(ended) => ended.directory.as_deref(),
-    };
+    let directory = terminal::directory(known);
+    let shown = terminal::shown(known, hold.as_ref(), is_terminal);
     let [stdout, stderr] = [Output::Stdout, Output::Stderr].map(|output| {
         let stream = streams[output as usize].take();
-        let (from, watch) = (wants.outputs[output as usize].unwrap_or_default(), watch.clone());
+        let (from, watch, shown) = (wants.outputs[output as usize].unwrap_or_default(), watch.clone(), shown.clone());
         async move {
             match (stream, directory) {
-                (Some(stream), Some(directory)) => Some(Spooled { directory, output, stream, from }.run(watch).await),
-                _ => None,
+                (Some(stream), Some(directory)) => {
+                    Spooled { directory, output, stream, from, shown }.run(watch).await.map(Some)
+                }
+                _ => Ok(None),
             }
         }
     });
-    let outputs = pin!(async { tokio::join!(stdout, stderr) });
+    let picture = terminal::send(screen, picture.flatten());
+    let outputs = pin!(async {
+        let (stdout, stderr, ()) = tokio::join!(stdout, stderr, picture);
+        Ok((stdout?, stderr?))
+    });
     let feeding = pin!(feed(wants.stdin, known, hold.as_ref().map(|hold| (hold.turn(), taken))));
     let attendance = Attendance { known, hold, watch, sender, receiver: Some(receiver), taken, exited: false };
     tokio::select! {
         report = attendance.run(outputs, feeding, wants.outputs, wants.follow) => report,
-        () = leaving.begins() => Err(Fault::system(Code::GoingAway, "the server is stopping; the command goes on")),
+        () = begins(leaving) => Err(Fault::system(Code::GoingAway, "the server is stopping; the command goes on")),
+    }
+}
+
+/// Waits until the server is to stop, where that matters.
+async fn begins(leaving: Option<Leaving>) {
+    match leaving {
+        Some(mut leaving) => leaving.begins().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -169,7 +198,7 @@ type Tallies = (Option<Tally>, Option<Tally>);
 impl Attendance<'_> {
     async fn run(
         mut self,
-        mut outputs: Pin<&mut impl Future<Output = Tallies>>,
+        mut outputs: Pin<&mut impl Future<Output = Result<Tallies, Fault>>>,
         mut feeding: Pin<&mut impl Future<Output = ()>>,
         from: [Option<u64>; 2],
         follow: bool,
@@ -192,7 +221,7 @@ impl Attendance<'_> {
                 }
             }
             tokio::select! {
-                tallies = &mut outputs, if sent.is_none() => sent = Some(tallies),
+                tallies = &mut outputs, if sent.is_none() => sent = Some(tallies?),
                 () = &mut feeding => {}
                 () = replaced(&mut self.hold) => {
                     let fault = Fault::user(Code::Held, "another client has taken the command over");
@@ -229,6 +258,9 @@ impl Attendance<'_> {
                 if let Some(number) = signal::number(&name) {
                     job.order(Order::Signal(number)).await;
                 }
+            }
+            (Some(FromClient::Resize(size)), Known::Live(job), Some(hold)) => {
+                job.order(Order::Resize(hold.turn(), size)).await;
             }
             (Some(_), ..) => {}
         }

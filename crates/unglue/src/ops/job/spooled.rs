@@ -8,10 +8,21 @@ use unglue_jobs::Snapshot;
 use unglue_link::SendStream;
 use unglue_proto::life::Output;
 use unglue_proto::message::Tally;
-use unglue_proto::{Code, Meter};
+use unglue_proto::{Code, Fault, Meter};
+
+use super::terminal::Shown;
 
 /// Bytes that are read from a file at once.
 const READ: usize = 256 * 1024;
+
+/// Bytes of a terminal's output that are sent at once.
+const SHOWN: usize = 16 * 1024;
+
+/// Why not all of an output was sent.
+enum Stopped {
+    ByClient,
+    TooSlow(Fault),
+}
 
 /// One output, from some offset on.
 pub(super) struct Spooled<'a> {
@@ -19,22 +30,28 @@ pub(super) struct Spooled<'a> {
     pub(super) output: Output,
     pub(super) stream: SendStream,
     pub(super) from: u64,
+    /// It is a terminal's.
+    pub(super) shown: Option<Shown>,
 }
 
 impl Spooled<'_> {
     /// Sends what there is and, with `watch`, what is still to come, until the job has ended. Gives what was sent.
     ///
     /// A client that reads slowly is waited for here, and nowhere else.
-    pub(super) async fn run(mut self, mut watch: Option<watch::Receiver<Snapshot>>) -> Tally {
+    ///
+    /// # Errors
+    /// The client reads a terminal so slowly that what it is to read next was dropped. It can ask again, and gets a picture.
+    pub(super) async fn run(mut self, mut watch: Option<watch::Receiver<Snapshot>>) -> Result<Tally, Fault> {
         let mut meter = Meter::default();
         match self.send(&mut watch, &mut meter).await {
             Ok(true) => self.stream.finish(),
             // What was kept can't be read: it must not pass for the whole.
             Ok(false) => self.stream.reset(Code::System),
             // The client wants no more.
-            Err(_) => {}
+            Err(Stopped::ByClient) => {}
+            Err(Stopped::TooSlow(fault)) => return Err(fault),
         }
-        meter.tally()
+        Ok(meter.tally())
     }
 
     /// Whether all of it was sent.
@@ -42,26 +59,37 @@ impl Spooled<'_> {
         &mut self,
         watch: &mut Option<watch::Receiver<Snapshot>>,
         meter: &mut Meter,
-    ) -> Result<bool, unglue_link::StreamError> {
+    ) -> Result<bool, Stopped> {
         let Ok(reader) = SpoolReader::open(self.directory, self.output) else {
             // Nothing was ever printed: the command did not start.
             return Ok(self.from == 0);
         };
         let mut offset = self.from;
+        let most = self.shown.as_ref().map_or(READ, |_| SHOWN);
+        if let Some(shown) = &self.shown {
+            self.stream.narrow();
+            shown.has_room(offset).await;
+        }
         loop {
             // Looked at before the file is: what was printed before the end is in there.
             let ended = watch.as_mut().is_none_or(|watch| watch.borrow_and_update().report.is_some());
-            let data = match reader.read_at(offset, READ).await {
+            let data = match reader.read_at(offset, most).await {
                 Ok(data) => data,
                 Err(error) => {
                     tracing::warn!(event = "spool_not_read", path = %self.directory.display(), %error);
                     return Ok(false);
                 }
             };
+            if let Some(shown) = &self.shown {
+                shown.is_kept(offset).map_err(Stopped::TooSlow)?;
+            }
             if !data.is_empty() {
                 offset += data.len() as u64;
                 meter.pass(&data);
-                self.stream.write_all(data).await?;
+                self.stream.write_all(data).await.map_err(|_| Stopped::ByClient)?;
+                if let Some(shown) = &self.shown {
+                    shown.has_room(offset).await;
+                }
             } else if ended {
                 return Ok(true);
             } else if let Some(watch) = watch

@@ -70,7 +70,7 @@ pub(crate) async fn put_source(
         require: required.into_iter().filter(|(_, used)| *used).map(|(name, _)| name.to_owned()).collect(),
     };
     sender.send(&Request::Put(put)).await?;
-    let sent = match flow::send(source, data, options.reporter(size)).await {
+    let sent = match flow::send(source, data, &options.pace.clone(), options.reporter(size)).await {
         Ok(tally) => {
             // A server that has failed already reads no more; its outcome has the reason.
             let _ = sender.send(&FromClient::Sent(tally.clone())).await;
@@ -182,7 +182,7 @@ impl Answer {
     async fn land(mut self, sink: impl Sink, mut options: TransferOptions) -> Result<Tally, Fault> {
         let progress = options.reporter(self.file.size);
         let sent = outcome(&mut self.receiver);
-        let landed = flow::receive(sink, &mut self.data, self.most, progress, sent).await;
+        let landed = flow::receive(sink, (&mut self.data, &options.pace), self.most, progress, sent).await;
         let cut = if options.in_place { CUT_IN_PLACE } else { CUT_GET };
         landed.map_err(|error| match &error {
             ReceiveError::Stream(_) => advised(error.into(), cut),

@@ -10,6 +10,7 @@ use unglue_proto::message::transfer::{File, FromClient, FromServer, Get, Outcome
 use unglue_proto::message::{Tally, Time};
 
 use crate::ops::flow::{self, ReceiveError, SendError};
+use crate::ops::pace::Pace;
 use crate::ops::slots::Slots;
 use crate::ops::{Control, ControlError, ControlReceiver, ControlSender, refuse};
 
@@ -53,7 +54,7 @@ async fn receive(
     let (path, name) = (PathBuf::from(OsString::from(put.path)), OsString::from(put.name));
     let sink = store.sink(&path, &name, options).await?;
     let sent = sent(receiver);
-    flow::receive(sink, &mut data, put.size.unwrap_or(u64::MAX), |_| (), sent).await
+    flow::receive(sink, (&mut data, &Pace::default()), put.size.unwrap_or(u64::MAX), |_| (), sent).await
 }
 
 /// What the client reports as sent.
@@ -124,7 +125,7 @@ async fn send(link: &Link, store: &Store, get: Get, sender: &mut ControlSender) 
     let modified = facts.modified.unwrap_or(Time { seconds: 0, nanoseconds: 0 });
     let file = File { data: data.number(), size: facts.size, mode: facts.mode, modified };
     sender.send(&FromServer::File(file)).await?;
-    Ok(flow::send(source, data, |_| ()).await?)
+    Ok(flow::send(source, data, &Pace::default(), |_| ()).await?)
 }
 
 /// Sends the final message of a transfer that was accepted.

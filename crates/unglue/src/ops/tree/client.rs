@@ -35,7 +35,7 @@ pub(crate) async fn push(
         let accepted = accepted(messages).await.map_err(|fault| fault.on(Side::Server))?;
         link.claim(accepted.data)
     }));
-    let sent = sender::send(link, store, source, (flow, answers), false, listener).await;
+    let sent = sender::send(link, store, source, (flow, answers, &tree.pace), false, listener).await;
     conclude(sent, &mut receiver).await
 }
 
@@ -48,7 +48,7 @@ pub(crate) async fn pull(
     listener: TreeListener<'_>,
 ) -> Result<Summary, Fault> {
     let (into, path, layout, options) = (store.clone(), to.to_owned(), tree.layout.clone(), tree.options.clone());
-    let sink = store.work(move || into.tree_sink(&path, &layout, options)).await?.map_err(Fault::from)?;
+    let sink = store.work(move || into.tree_sink(&path, &layout, options)).await??;
     let Control { mut sender, mut receiver } = Control::new(link.open_bidirectional().await?);
     let answers = link.open_unidirectional().await?;
     let sources = sources.iter().map(|source| source.as_os_str().into()).collect();
@@ -56,7 +56,7 @@ pub(crate) async fn pull(
     sender.send(&Request::Tree(Box::new(request))).await?;
     let accepted = accepted(&mut receiver).await.map_err(|fault| fault.on(Side::Server))?;
     let flow = link.claim(accepted.data)?;
-    let received = receiver::receive(link, store, sink, (flow, answers), listener).await;
+    let received = receiver::receive(link, store, sink, (flow, answers, &tree.pace), listener).await;
     conclude(received, &mut receiver).await
 }
 
@@ -70,7 +70,8 @@ pub(super) fn request(tree: &TreeMove, way: Way, data: u64) -> Tree {
         layout: tree.layout.clone(),
         options: tree.options.clone(),
         data,
-        require: Vec::new(),
+        // A server of before would replace one file after the other.
+        require: if tree.options.atomic { vec!["atomic".to_owned()] } else { Vec::new() },
     }
 }
 

@@ -17,12 +17,13 @@ mod tests;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use unglue_host::store::tree::{Moving, TreeEvent};
-use unglue_link::{SendStream, StreamError};
+use unglue_link::{RecvStream, SendStream, StreamError};
 use unglue_proto::Fault;
 use unglue_proto::message::tree::{Layout, TreeOptions};
 
+use super::pace::Pace;
 pub(crate) use client::{pull, push};
 pub use relay::relay;
 pub(crate) use server::serve;
@@ -55,12 +56,19 @@ pub struct TreeMove {
     pub layout: Layout,
     /// What is done.
     pub options: TreeOptions,
+    /// How fast at most. This end keeps to it, whichever way the tree goes.
+    pub pace: Pace,
 }
 
 impl TreeMove {
     /// With these options.
     pub fn new(layout: Layout, options: TreeOptions) -> TreeMove {
-        TreeMove { layout, options }
+        TreeMove { layout, options, pace: Pace::default() }
+    }
+
+    /// At most as fast as this.
+    pub fn pace(self, pace: Pace) -> TreeMove {
+        TreeMove { pace, ..self }
     }
 }
 
@@ -90,10 +98,16 @@ impl From<Broken> for Fault {
     }
 }
 
-/// Writes some of the first piece, and drops it once it is written.
-async fn write_front(stream: &mut SendStream, pieces: &mut VecDeque<Bytes>) -> Result<(), StreamError> {
+/// Writes some of the first piece, and drops it once it is written. Cancelling it loses nothing.
+async fn write_front(stream: &mut SendStream, pieces: &mut VecDeque<Bytes>, pace: &Pace) -> Result<(), StreamError> {
     if let Some(front) = pieces.front_mut() {
-        write_some(stream, front).await?;
+        pace.ready().await;
+        let length = pace.piece(front.len());
+        let mut part = front.slice(..length);
+        poll_fn(|cx| stream.poll_write(cx, &mut part)).await?;
+        let written = length - part.len();
+        pace.spend(written);
+        front.advance(written);
         if front.is_empty() {
             pieces.pop_front();
         }
@@ -101,7 +115,10 @@ async fn write_front(stream: &mut SendStream, pieces: &mut VecDeque<Bytes>) -> R
     Ok(())
 }
 
-/// Writes some of `data`. Cancelling it loses nothing.
-async fn write_some(stream: &mut SendStream, data: &mut Bytes) -> Result<(), StreamError> {
-    poll_fn(|cx| stream.poll_write(cx, data)).await
+/// Reads some bytes; `None` at the end. Cancelling it loses nothing.
+async fn read_some(stream: &mut RecvStream, most: usize, pace: &Pace) -> Result<Option<Bytes>, StreamError> {
+    pace.ready().await;
+    let read = stream.read(pace.piece(most)).await?;
+    pace.spend(read.as_ref().map_or(0, Bytes::len));
+    Ok(read)
 }

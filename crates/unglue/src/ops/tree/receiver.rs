@@ -13,7 +13,7 @@ use unglue_proto::message::tree::Summary;
 use unglue_proto::{Code, Fault};
 
 use super::machine::Machine;
-use super::{Broken, TreeListener, TreeUpdate, write_front};
+use super::{Broken, Pace, TreeListener, TreeUpdate, read_some, write_front};
 
 /// Publishing what has come, in the background.
 type Committing = Pin<Box<dyn Future<Output = Result<Committed, Fault>> + Send>>;
@@ -30,6 +30,7 @@ struct Receiving<'a> {
     sink: Machine<TreeSink, Result<Step, Fault>>,
     flow: RecvStream,
     answers: SendStream,
+    pace: &'a Pace,
     listener: TreeListener<'a>,
     /// Records that wait to be looked at.
     pieces: Vec<Bytes>,
@@ -50,15 +51,16 @@ pub(super) async fn receive(
     link: &Link,
     store: &Store,
     sink: TreeSink,
-    (flow, answers): (RecvStream, SendStream),
+    (flow, answers, pace): (RecvStream, SendStream, &Pace),
     listener: TreeListener<'_>,
 ) -> Result<Summary, Broken> {
     let receiving = Receiving {
         link,
         store,
-        sink: Machine::new(sink),
+        sink: Machine::new(store, sink),
         flow,
         answers,
+        pace,
         listener,
         pieces: Vec::new(),
         held: 0,
@@ -78,6 +80,7 @@ impl Receiving<'_> {
             Err(broken) => {
                 // Their temporary files are given up before this returns.
                 self.beside.shutdown().await;
+                self.sink.discard().await;
                 Err(broken)
             }
         }
@@ -85,6 +88,8 @@ impl Receiving<'_> {
 
     async fn until_all_ended(&mut self) -> Result<(), Broken> {
         let mut commit: Option<Committing> = None;
+        // Answers are few.
+        let unpaced = Pace::default();
         loop {
             if commit.is_none()
                 && let Some(batch) = self.batch.take()
@@ -100,7 +105,7 @@ impl Receiving<'_> {
             {
                 let pieces = std::mem::take(&mut self.pieces);
                 self.held = 0;
-                self.sink.start(self.store, move |sink| sink.take_all(pieces.iter().map(|piece| &piece[..])));
+                self.sink.start(move |sink| sink.take_all(pieces.iter().map(|piece| &piece[..])));
             }
             let idle = self.sink.is_here() && commit.is_none() && self.batch.is_none() && self.pieces.is_empty();
             if self.ended && idle && self.beside.is_empty() {
@@ -115,8 +120,8 @@ impl Receiving<'_> {
                         sink.committed(committed);
                     }
                 }
-                written = write_front(&mut self.answers, &mut self.unsent), if !self.unsent.is_empty() => written?,
-                read = self.flow.read(READ), if !self.ended && self.held < WAITING => match read? {
+                written = write_front(&mut self.answers, &mut self.unsent, &unpaced), if !self.unsent.is_empty() => written?,
+                read = read_some(&mut self.flow, READ, self.pace), if !self.ended && self.held < WAITING => match read? {
                     Some(bytes) => {
                         self.held += bytes.len();
                         self.pieces.push(bytes);
@@ -141,7 +146,7 @@ impl Receiving<'_> {
         for (number, landing) in step.beside {
             let stream = self.link.claim(number)?;
             let (store, moved) = (self.store.clone(), self.moved.0.clone());
-            self.beside.spawn(land(store, stream, landing, moved));
+            self.beside.spawn(land((store, self.pace.clone()), stream, landing, moved));
         }
         for number in step.refused {
             // The sender is told that nobody reads it.
@@ -168,11 +173,12 @@ impl Receiving<'_> {
             (sink, finished)
         });
         let (sink, finished) = finished.await?;
-        self.sink = Machine::new(sink);
+        self.sink = Machine::new(self.store, sink);
         self.report();
         self.unsent.push_back(finished?.into());
+        let unpaced = Pace::default();
         while !self.unsent.is_empty() {
-            write_front(&mut self.answers, &mut self.unsent).await?;
+            write_front(&mut self.answers, &mut self.unsent, &unpaced).await?;
         }
         self.answers.finish();
         Ok(self.sink.into_inner()?.summary().clone())
@@ -189,7 +195,7 @@ async fn done(commit: &mut Option<Committing>) -> Result<Committed, Fault> {
 
 /// Receives a large file on its own stream.
 async fn land(
-    store: Store,
+    (store, pace): (Store, Pace),
     mut stream: RecvStream,
     mut landing: Box<Landing>,
     moved: mpsc::UnboundedSender<u64>,
@@ -197,7 +203,7 @@ async fn land(
     let number = landing.number();
     let broken = |fault: Fault| Err((number, Why::broken(fault)));
     loop {
-        let mut pieces = match stream.read(READ).await {
+        let mut pieces = match read_some(&mut stream, READ, &pace).await {
             Ok(Some(bytes)) => vec![bytes],
             Ok(None) => return broken(Fault::peer(Code::BadMessage, "a large file's stream ended within the file")),
             Err(error) => return broken(error.into()),
@@ -205,6 +211,7 @@ async fn land(
         // What has come already is written in one go.
         let mut length = pieces[0].len();
         while length < READ
+            && pace.rate().is_none()
             && let Some(Ok(Some(more))) = ready(&mut stream)
         {
             length += more.len();

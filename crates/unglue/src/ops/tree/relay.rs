@@ -11,7 +11,7 @@ use unglue_proto::tree::{Answer, Records};
 use unglue_proto::{Code, Fault, Side};
 
 use super::client::{accepted, outcome, request};
-use super::{TreeListener, TreeMove, TreeUpdate};
+use super::{Pace, TreeListener, TreeMove, TreeUpdate, read_some};
 use crate::client::Client;
 use crate::ops::Control;
 
@@ -48,8 +48,11 @@ pub async fn relay(
     let flow_in = from.link().claim(accepted_here.data)?;
 
     let mut watch = Watch { records: Records::default(), listener: &mut listener };
-    let passed =
-        tokio::try_join!(pass(flow_in, flow_out, |_| Ok(())), pass(answers_in, answers_out, |bytes| watch.look(bytes)));
+    let unpaced = Pace::default();
+    let passed = tokio::try_join!(
+        pass(flow_in, flow_out, &tree.pace, |_| Ok(())),
+        pass(answers_in, answers_out, &unpaced, |bytes| watch.look(bytes))
+    );
     // Whoever failed reports the reason; the other end has only seen a stream break off.
     let (sent, stored) = tokio::join!(outcome(&mut source.receiver), outcome(&mut sink.receiver));
     match (sent, stored, passed) {
@@ -68,9 +71,10 @@ fn is_echo(fault: &Fault) -> bool {
 async fn pass(
     mut from: RecvStream,
     mut to: SendStream,
+    pace: &Pace,
     mut look: impl FnMut(&[u8]) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
-    while let Some(bytes) = from.read(READ).await? {
+    while let Some(bytes) = read_some(&mut from, READ, pace).await? {
         look(&bytes)?;
         to.write_all(bytes).await?;
     }

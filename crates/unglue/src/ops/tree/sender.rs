@@ -8,13 +8,13 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use unglue_host::store::Store;
 use unglue_host::store::tree::{Content, Ended, Produced, TreeEvent, TreeSource};
-use unglue_link::{Link, RecvStream, SendStream};
+use unglue_link::{Link, RecvStream, SendStream, StreamError};
 use unglue_proto::Fault;
 use unglue_proto::message::tree::Summary;
 use unglue_proto::tree::Record;
 
 use super::machine::Machine;
-use super::{Broken, TreeListener, TreeUpdate, write_front, write_some};
+use super::{Broken, Pace, TreeListener, TreeUpdate, write_front};
 
 /// Bytes that are read from the answers at once.
 const READ: usize = 64 * 1024;
@@ -52,6 +52,7 @@ struct Sending<'a> {
     source: Machine<TreeSource, Result<Produced, Fault>>,
     flow: SendStream,
     answers: Answers<'a>,
+    pace: &'a Pace,
     /// Whether the user is at the other end.
     announce: bool,
     listener: TreeListener<'a>,
@@ -74,16 +75,17 @@ pub(super) async fn send(
     link: &Link,
     store: &Store,
     source: TreeSource,
-    (flow, answers): (SendStream, Answers<'_>),
+    (flow, answers, pace): (SendStream, Answers<'_>, &Pace),
     announce: bool,
     listener: TreeListener<'_>,
 ) -> Result<Summary, Broken> {
     let sending = Sending {
         link,
         store,
-        source: Machine::new(source),
+        source: Machine::new(store, source),
         flow,
         answers,
+        pace,
         announce,
         listener,
         pieces: VecDeque::new(),
@@ -102,14 +104,14 @@ impl Sending<'_> {
             if self.stirred && self.pieces.len() < PIECES && self.source.is_here() {
                 self.stirred = false;
                 let answers = std::mem::take(&mut self.waiting);
-                self.source.start(self.store, move |source| source.answer(&answers).map(|()| source.produce()));
+                self.source.start(move |source| source.answer(&answers).map(|()| source.produce()));
             }
             if self.finished && self.pieces.is_empty() && self.beside.is_empty() && self.source.is_here() {
                 break;
             }
             tokio::select! {
                 produced = self.source.worked(), if !self.source.is_here() => self.produced(produced??).await?,
-                written = write_front(&mut self.flow, &mut self.pieces), if !self.pieces.is_empty() => written?,
+                written = write_front(&mut self.flow, &mut self.pieces, self.pace), if !self.pieces.is_empty() => written?,
                 read = self.answers.read(), if self.waiting.len() < WAITING => {
                     let Some(bytes) = read? else {
                         let what = "the receiver ended its answers before everything was sent";
@@ -142,8 +144,9 @@ impl Sending<'_> {
                 let mut record = Vec::new();
                 Record::Beside { entry, stream: stream.number() }.encode(&mut record);
                 self.pieces.push_back(record.into());
-                let (store, moved) = (self.store.clone(), self.moved.0.clone());
-                self.beside.spawn(async move { (entry, send_beside(store, stream, entry, content, moved).await) });
+                let (store, moved, pace) = (self.store.clone(), self.moved.0.clone(), self.pace.clone());
+                let sent = send_beside((store, pace), stream, entry, content, moved);
+                self.beside.spawn(async move { (entry, sent.await) });
                 self.stirred = true;
             }
             Produced::Waiting => {}
@@ -178,10 +181,8 @@ impl Sending<'_> {
     /// Everything is sent: waits for the last answers.
     async fn conclude(mut self) -> Result<Summary, Broken> {
         self.report();
-        while let Some(mut piece) = self.pieces.pop_front() {
-            while !piece.is_empty() {
-                write_some(&mut self.flow, &mut piece).await?;
-            }
+        while !self.pieces.is_empty() {
+            write_front(&mut self.flow, &mut self.pieces, self.pace).await?;
         }
         self.flow.finish();
         let mut source = self.source.into_inner()?;
@@ -198,7 +199,7 @@ impl Sending<'_> {
 
 /// Sends a large file on a stream of its own. `None`: the receiver wants no more of it, and reports why.
 async fn send_beside(
-    store: Store,
+    (store, pace): (Store, Pace),
     mut stream: SendStream,
     entry: u64,
     content: Box<Content>,
@@ -223,14 +224,24 @@ async fn send_beside(
         let (content, piece, ended, data) = next;
         let _ = moved.send(data);
         if let Some(ended) = ended {
-            stream.write_all(piece.into()).await.ok()?;
+            write_all(&mut stream, piece.into(), &pace).await.ok()?;
             stream.finish();
             return Some(ended);
         }
         // The next bytes are read while these are sent.
-        let (written, filled) =
-            tokio::join!(stream.write_all(piece.into()), fill(content, Vec::with_capacity(PIECE + PIECE / 2)));
+        let (written, filled) = tokio::join!(
+            write_all(&mut stream, piece.into(), &pace),
+            fill(content, Vec::with_capacity(PIECE + PIECE / 2))
+        );
         written.ok()?;
         next = filled?;
     }
+}
+
+async fn write_all(stream: &mut SendStream, piece: Bytes, pace: &Pace) -> Result<(), StreamError> {
+    let mut pieces = VecDeque::from([piece]);
+    while pieces.front().is_some_and(|piece| !piece.is_empty()) {
+        write_front(stream, &mut pieces, pace).await?;
+    }
+    Ok(())
 }

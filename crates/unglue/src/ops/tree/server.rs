@@ -8,7 +8,7 @@ use unglue_link::Link;
 use unglue_proto::message::tree::{Accepted, FromServer, Outcome, Summary, Tree, Way};
 use unglue_proto::{Code, Fault};
 
-use super::{receiver, sender};
+use super::{Pace, receiver, sender};
 use crate::ops::slots::Slots;
 use crate::ops::{Control, ControlSender, turn_down};
 
@@ -47,10 +47,10 @@ async fn receive(link: &Link, store: &Store, tree: Tree, sender: &mut ControlSen
     let to = tree.to.ok_or_else(|| Fault::peer(Code::BadMessage, "a tree is pushed, and no path says where to"))?;
     let (into, path) = (store.clone(), PathBuf::from(OsString::from(to)));
     let (layout, options) = (tree.layout, tree.options);
-    let sink = store.work(move || into.tree_sink(&path, &layout, options)).await?.map_err(Fault::from)?;
+    let sink = store.work(move || into.tree_sink(&path, &layout, options)).await??;
     let answers = link.open_unidirectional().await?;
     sender.send(&FromServer::Accepted(Accepted { data: answers.number() })).await?;
-    Ok(receiver::receive(link, store, sink.announcing(), (flow, answers), Box::new(|_| ())).await?)
+    Ok(receiver::receive(link, store, sink.announcing(), (flow, answers, &Pace::default()), Box::new(|_| ())).await?)
 }
 
 async fn send(link: &Link, store: &Store, tree: Tree, sender: &mut ControlSender) -> Result<Summary, Fault> {
@@ -61,5 +61,5 @@ async fn send(link: &Link, store: &Store, tree: Tree, sender: &mut ControlSender
     let flow = link.open_unidirectional().await?;
     sender.send(&FromServer::Accepted(Accepted { data: flow.number() })).await?;
     let answers = sender::Answers::Here(answers);
-    Ok(sender::send(link, store, source, (flow, answers), true, Box::new(|_| ())).await?)
+    Ok(sender::send(link, store, source, (flow, answers, &Pace::default()), true, Box::new(|_| ())).await?)
 }

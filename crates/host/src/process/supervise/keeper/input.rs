@@ -7,6 +7,7 @@ use rustix::io::Errno;
 use unglue_proto::Meter;
 use unglue_proto::message::exec::{StreamEnd, StreamReport};
 
+use super::super::terminal::end_of_file;
 use crate::process::keep::STDIN_WINDOW;
 
 /// A command's input, from the server's messages to its pipe.
@@ -22,6 +23,10 @@ pub(super) struct Input {
     finish: Option<u64>,
     end: Option<StreamEnd>,
     exists: bool,
+    /// It is typed on a terminal.
+    typed: bool,
+    /// How many of the waiting bytes are the end-of-file character: they are not the client's.
+    added: u64,
 }
 
 impl Input {
@@ -30,9 +35,14 @@ impl Input {
         Self { exists: pipe.is_some(), pipe, ..Self::default() }
     }
 
+    /// Takes the end of a terminal that is typed on, if it is to be typed on.
+    pub(super) fn of_terminal(master: Option<OwnedFd>) -> Self {
+        Self { typed: true, ..Self::new(master) }
+    }
+
     /// Bytes that the pipe has taken.
     pub(super) fn taken(&self) -> u64 {
-        self.meter.bytes() - self.waiting.len() as u64
+        self.meter.bytes() - (self.waiting.len() as u64).saturating_sub(self.added)
     }
 
     /// Bytes that came, in order.
@@ -45,9 +55,11 @@ impl Input {
         self.end.as_ref()
     }
 
-    /// The pipe, and whether there is something to write into it. Its error condition says that the command reads no more.
+    /// The pipe, and whether there is something to write into it. Its error condition says that the command reads no more; that of
+    /// a terminal is for its output to see.
     pub(super) fn watched(&self) -> Option<(BorrowedFd<'_>, bool)> {
-        self.pipe.as_ref().map(|pipe| (pipe.as_fd(), !self.waiting.is_empty()))
+        let more = !self.waiting.is_empty();
+        self.pipe.as_ref().filter(|_| more || !self.typed).map(|pipe| (pipe.as_fd(), more))
     }
 
     /// Takes input whose first byte is at this offset: as much of it as follows what there is, and fits the window.
@@ -87,7 +99,15 @@ impl Input {
         // An idle job needs no room for it.
         self.waiting = VecDeque::new();
         if self.finish == Some(self.meter.bytes()) {
-            self.close(StreamEnd::Eof);
+            match self.typed && self.added == 0 {
+                // Once it was typed, nothing more is.
+                true => {
+                    self.waiting.push_back(end_of_file(pipe.as_fd()));
+                    self.added = 1;
+                    self.write();
+                }
+                false => self.close(StreamEnd::Eof),
+            }
         }
     }
 

@@ -2,6 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+/// How long a job that ends with its holder waits for the first one.
+const FIRST_HOLDER: Duration = Duration::from_secs(10);
+
 /// The time of a job, counted while it isn't held.
 #[derive(Debug)]
 pub(super) struct LeaseClock {
@@ -15,6 +18,11 @@ impl LeaseClock {
     /// Of a job that has just started, and isn't held.
     pub(super) fn new(keep: Option<Duration>, now: Instant) -> Self {
         Self { keep, unheld: Some(now) }
+    }
+
+    /// Of a job that ends with its holder. The first one has to come within [`FIRST_HOLDER`].
+    pub(super) fn of_holder(now: Instant) -> Self {
+        Self { keep: Some(Duration::ZERO), unheld: Some(now + FIRST_HOLDER) }
     }
 
     /// Whether somebody holds the job from now on.

@@ -18,7 +18,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::pipe::PipeFlags;
 use unglue_proto::life::{Action, End, Life, Output, Tree};
-use unglue_proto::message::exec::{self, Exit, Left, Report};
+use unglue_proto::message::exec::{self, Exit, Left, Report, TerminalSize};
 use unglue_proto::{Code, Fault};
 
 use self::connection::{Connection, Incoming};
@@ -27,9 +27,11 @@ use self::lease::LeaseClock;
 use self::outputs::{BOTH, Outputs, Step as Moved};
 use super::processes::Processes;
 use super::supervisor;
+use super::terminal::Terminal;
 use crate::process::command::Status;
 use crate::process::error::SpawnError;
-use crate::process::keep::{Claimed, JobDirectory, KeepRequest, Progress, ToKeeper};
+use crate::process::keep::{Claimed, JobDirectory, KeepRequest, Progress, Resized, Sizes, ToKeeper};
+use crate::process::sys::{self, Streams};
 use crate::process::wire::{Spawn, Step};
 
 /// How often to look for a command's end that was not announced: the announcement is a write, which can fail.
@@ -38,6 +40,8 @@ const LOST_EVENT: Duration = Duration::from_secs(30);
 const READ: usize = 256 * 1024;
 /// How often messages are taken from a server that another one replaces: more than its queue holds.
 const DRAIN: usize = 32;
+/// How long the processes of a terminal that was hung up may take to end by themselves.
+const HANG_UP: Duration = Duration::from_millis(500);
 /// How long to wait before an outcome is written again.
 const OUTCOME_RETRY: Duration = Duration::from_secs(1);
 
@@ -50,6 +54,7 @@ pub(super) struct Keeper {
     outputs: Outputs,
     input: Input,
     lease: LeaseClock,
+    terminal: Option<(Terminal, Sizes)>,
     listener: OwnedFd,
     place: Place,
 }
@@ -63,10 +68,11 @@ struct Place {
     claimed: Claimed,
 }
 
-/// Our ends of a command's pipes.
+/// Our ends of a command's pipes, or of its terminal.
 struct Pipes {
     stdin: Option<OwnedFd>,
     outputs: [OwnedFd; 2],
+    terminal: Option<Terminal>,
 }
 
 /// Claims the job, and starts its command.
@@ -85,23 +91,34 @@ pub(super) fn start(
     let room = directory.reserve_outcome().map_err(in_directory)?;
     let stdout = directory.create_spool(Output::Stdout).map_err(in_directory)?;
     let files = [stdout, directory.create_spool(Output::Stderr).map_err(in_directory)?];
+    let sizes = match terms.terminal {
+        Some(size) => {
+            let file = directory.create_sizes().map_err(in_directory)?;
+            Some(Sizes::begin(file, size).map_err(in_directory)?)
+        }
+        None => None,
+    };
     let claimed = directory.claim().map_err(in_directory)?;
     let place = Place { directory, room, durable: terms.durable, claimed };
-    match place.start(command, stdin) {
+    match place.start(command, terms, stdin) {
         Ok((listener, pipes, pid)) => {
             processes.started(pid);
             let now = Instant::now();
-            Ok(Keeper {
-                life: Life::new(terms.terms(), now),
-                started: now,
-                pid: pid as u32,
-                exit: None,
-                outputs: Outputs::new(pipes.outputs, files, terms.spool),
-                input: Input::new(pipes.stdin),
-                lease: LeaseClock::new(terms.keep, now),
-                listener,
-                place,
-            })
+            let mut life = Life::new(terms.terms(), now);
+            let (outputs, input) = match pipes.terminal {
+                None => (Outputs::new(pipes.outputs, files, terms.spool), Input::new(pipes.stdin)),
+                Some(_) => {
+                    life.handle_output_end(Output::Stderr);
+                    let outputs = Outputs::of_terminal(pipes.outputs, files, terms.spool);
+                    (outputs, Input::of_terminal(pipes.stdin))
+                }
+            };
+            let lease = match terms.keep {
+                Some(Duration::ZERO) if pipes.terminal.is_some() => LeaseClock::of_holder(now),
+                keep => LeaseClock::new(keep, now),
+            };
+            let (terminal, pid) = (pipes.terminal.zip(sizes), pid as u32);
+            Ok(Keeper { life, started: now, pid, exit: None, outputs, input, lease, terminal, listener, place })
         }
         Err((step, errno)) => {
             let program = || OsStr::from_bytes(command.argv[0].to_bytes()).to_owned();
@@ -114,15 +131,32 @@ pub(super) fn start(
 }
 
 impl Place {
-    fn start(&self, command: &Spawn<'_>, stdin: bool) -> Result<(OwnedFd, Pipes, i32), (Step, i32)> {
+    fn start(
+        &self,
+        command: &Spawn<'_>,
+        terms: &KeepRequest,
+        stdin: bool,
+    ) -> Result<(OwnedFd, Pipes, i32), (Step, i32)> {
         let in_directory = |error: Errno| (Step::Directory, error.raw_os_error());
         let listener = self.directory.listen().map_err(in_directory)?;
-        let (pipes, theirs) = Pipes::new(stdin).map_err(|error| (Step::Process, error.raw_os_error()))?;
+        let lacking = |error: Errno| (Step::Process, error.raw_os_error());
+        let (pipes, theirs) = match terms.terminal {
+            Some(size) => (
+                Pipes::of_terminal(Terminal::open(size).map_err(lacking)?, stdin).map_err(lacking)?,
+                [const { None }; 3],
+            ),
+            None => Pipes::new(stdin).map_err(lacking)?,
+        };
+        let path = pipes.terminal.as_ref().map(Terminal::path).transpose().map_err(lacking)?;
         self.claimed.starting().map_err(in_directory)?;
         if self.durable {
             self.directory.sync_claim(&self.claimed).map_err(in_directory)?;
         }
-        let pid = supervisor::start(command, theirs.each_ref().map(|end| end.as_ref().map(AsFd::as_fd)))?;
+        let streams = match &path {
+            Some(path) => Streams::Terminal(path),
+            None => Streams::Given(theirs.each_ref().map(|end| end.as_ref().map(AsFd::as_fd))),
+        };
+        let pid = supervisor::start(command, &streams, terms.login)?;
         Ok((listener, pipes, pid))
     }
 
@@ -155,7 +189,14 @@ impl Pipes {
             rustix::io::ioctl_fionbio(ours, true)?;
         }
         let theirs = [their_stdin, Some(their_stdout), Some(their_stderr)];
-        Ok((Self { stdin, outputs: [stdout, stderr] }, theirs))
+        Ok((Self { stdin, outputs: [stdout, stderr], terminal: None }, theirs))
+    }
+
+    /// The ends of a terminal. It has one output; the place of the other is taken by a descriptor that nobody reads.
+    fn of_terminal(terminal: Terminal, stdin: bool) -> rustix::io::Result<Self> {
+        let stdin = if stdin { Some(terminal.master()?) } else { None };
+        let outputs = [terminal.master()?, terminal.master()?];
+        Ok(Self { stdin, outputs, terminal: Some(terminal) })
     }
 }
 
@@ -168,14 +209,17 @@ impl Keeper {
     ///
     /// Returns when what is left is to be killed, if anything is.
     pub(super) fn run(self, processes: &mut Processes, control: OwnedFd) {
-        let Keeper { life, started, pid, exit, outputs, input, lease, listener, place } = self;
+        let Keeper { life, started, pid, exit, outputs, input, lease, terminal, listener, place } = self;
+        let has_stderr = terminal.is_none();
         let connection = Connection::new(listener, control, Progress { pid, ..Progress::default() });
         let _ = rustix::thread::set_name(c"unglue-keeper");
         let buffer = vec![0; READ];
-        let mut running = Running { life, pid, exit, outputs, input, lease, connection, buffer, processes };
+        let hang_up = None;
+        let mut running =
+            Running { life, pid, exit, outputs, input, lease, terminal, hang_up, connection, buffer, processes };
         let end = running.until_concluded();
         let left = end.descendants.clone();
-        let Running { outputs, input, connection, .. } = running;
+        let Running { outputs, input, terminal, connection, .. } = running;
         if place.durable {
             // Its error comes again with the outcome's own.
             let _ = outputs.sync();
@@ -184,7 +228,7 @@ impl Keeper {
         let wall_us = started.elapsed().as_micros().try_into().unwrap_or(u64::MAX);
         let report = Report {
             stdout: Some(stdout),
-            stderr: Some(stderr),
+            stderr: has_stderr.then_some(stderr),
             stdin: input.stream(),
             descendants: end.descendants,
             wall_us,
@@ -196,7 +240,8 @@ impl Keeper {
             }
         });
         place.directory.remove_socket();
-        drop((outputs, input));
+        // What was left running learns that its terminal is gone.
+        drop((outputs, input, terminal));
         drop(place);
         // The server now looks for the outcome.
         drop(connection);
@@ -214,6 +259,9 @@ struct Running<'a> {
     outputs: Outputs,
     input: Input,
     lease: LeaseClock,
+    terminal: Option<(Terminal, Sizes)>,
+    /// The terminal was hung up for this reason; at this time what is left is killed.
+    hang_up: Option<(Fault, Instant)>,
     connection: Connection,
     buffer: Vec<u8>,
     processes: &'a mut Processes,
@@ -328,7 +376,8 @@ impl Running<'_> {
         if self.processes.has_more_dead() {
             return Some(Duration::ZERO);
         }
-        let due = [self.life.poll_timeout(), self.lease.due(), self.outputs.due(), self.connection.due()];
+        let hang_up = self.hang_up.as_ref().map(|(_, due)| *due);
+        let due = [self.life.poll_timeout(), self.lease.due(), self.outputs.due(), self.connection.due(), hang_up];
         let due = due.into_iter().flatten().map(|due| due.saturating_duration_since(now));
         due.chain(self.processes.command().map(|_| LOST_EVENT)).min()
     }
@@ -341,6 +390,9 @@ impl Running<'_> {
             // Once is enough.
             self.lease = LeaseClock::new(None, now);
             self.cancel(nobody_held_it(time), now);
+        }
+        if let Some((why, _)) = self.hang_up.take_if(|(_, due)| *due <= now) {
+            self.kill(why, now);
         }
         if self.outputs.due().is_some_and(|due| due <= now) {
             for output in BOTH {
@@ -361,12 +413,12 @@ impl Running<'_> {
                 (0..DRAIN).for_each(|_| self.on_server(now));
                 let progress = self.progress();
                 if self.connection.accept(progress, now) {
-                    self.lease.hold(false, now);
+                    self.hold(false, now);
                 }
             }
             Source::Server => self.on_server(now),
-            // The pipe's reader has gone.
-            Source::Input if how.contains(PollFlags::ERR) => self.input.abandon(),
+            // The pipe's reader has gone, or the terminal's last one.
+            Source::Input if how.intersects(PollFlags::ERR | PollFlags::HUP) => self.input.abandon(),
             Source::Input => self.input.write(),
             Source::Output(output) => {
                 let moved = self.outputs.step(output, &mut self.buffer, now);
@@ -384,6 +436,14 @@ impl Running<'_> {
 
     fn on_command_end(&mut self) {
         if let Some(end) = self.processes.take_end() {
+            if let Some((terminal, _)) = &mut self.terminal {
+                terminal.let_go();
+                // What the terminal still holds is bounded, and is read.
+                self.outputs.set_room(None);
+            }
+            if let Some((why, _)) = self.hang_up.take() {
+                self.kill(why, Instant::now());
+            }
             self.life.handle_exit(Status::of_wait(end.wait_status).into(), Instant::now());
         }
     }
@@ -406,31 +466,82 @@ impl Running<'_> {
 
     fn on_server(&mut self, now: Instant) {
         let mut requests = Vec::new();
-        let (input, lease) = (&mut self.input, &mut self.lease);
+        let (input, mut gone) = (&mut self.input, false);
         self.connection.receive(&mut self.buffer, |incoming| match incoming {
             Incoming::Feed { offset, data } => input.feed(offset, data),
-            Incoming::Gone => lease.hold(false, now),
-            Incoming::Request(ToKeeper::Hold { held }) => lease.hold(held, now),
+            Incoming::Gone => gone = true,
             Incoming::Request(ToKeeper::FinishStdin { at }) => input.finish(at),
             Incoming::Request(request) => requests.push(request),
         });
         for request in requests {
             match request {
-                ToKeeper::Signal { number } => self.processes.signal(number),
+                ToKeeper::Signal { number } => self.signal(number),
+                ToKeeper::Hold { held } => self.hold(held, now),
+                ToKeeper::Resize(size) => self.resize(size),
+                ToKeeper::Trimmed { before } => self.outputs.set_trimmed(before),
+                ToKeeper::Room { upto } if self.exit.is_none() => self.outputs.set_room(Some(upto)),
                 ToKeeper::Cancel(why) => self.cancel(*why, now),
                 ToKeeper::Limit(limit) => self.outputs.set_limit(limit),
-                ToKeeper::Seen {} | ToKeeper::Hold { .. } | ToKeeper::FinishStdin { .. } => {}
+                ToKeeper::Room { .. } | ToKeeper::Seen {} | ToKeeper::FinishStdin { .. } => {}
             }
+        }
+        if gone {
+            self.hold(false, now);
         }
     }
 
+    /// Whether somebody holds the job from now on.
+    fn hold(&mut self, held: bool, now: Instant) {
+        self.lease.hold(held, now);
+        // Until the next holder says how much it has room for.
+        self.outputs.set_room(None);
+    }
+
+    fn resize(&mut self, size: TerminalSize) {
+        let at = self.outputs.written(Output::Stdout);
+        if let Some((terminal, sizes)) = &mut self.terminal {
+            // What was printed before is laid out for the size before.
+            sizes.note(Resized { at, size });
+            // It fails for a terminal whose processes are gone, and matters to nobody then.
+            let _ = terminal.resize(size);
+        }
+    }
+
+    /// Sends a signal to the command's process group, or to the foreground process group of its terminal.
+    fn signal(&self, number: i32) {
+        match self.terminal.as_ref().and_then(|(terminal, _)| terminal.foreground()) {
+            // ESRCH: it ended just now.
+            Some(group) => drop(sys::kill(-group, number)),
+            None => self.processes.signal(number),
+        }
+    }
+
+    /// Ends the job. A terminal is hung up first, as when a person switches it off.
     fn cancel(&mut self, why: Fault, now: Instant) {
+        if self.terminal.is_none() || self.exit.is_some() {
+            return self.kill(why, now);
+        }
+        if self.hang_up.is_none() {
+            self.hang_up = Some((why, now + HANG_UP));
+            self.signal(libc::SIGHUP);
+            self.processes.signal(libc::SIGHUP);
+            // A stopped process would not see it.
+            self.signal(libc::SIGCONT);
+            self.outputs.set_room(None);
+        }
+    }
+
+    fn kill(&mut self, why: Fault, now: Instant) {
         self.life.handle_cancel(why, now);
         self.outputs.discard(now);
     }
 }
 
 fn nobody_held_it(time: Duration) -> Fault {
+    if time.is_zero() {
+        return Fault::user(Code::Cancelled, "the client has gone")
+            .advise("a command that is to outlive its client needs the lease keep or detach");
+    }
     let what = format!("nobody held the command for {} s, the time that it was started with", time.as_secs_f64());
     Fault::user(Code::Cancelled, what).advise("start it with a longer `keep`, or with `detach`")
 }

@@ -17,6 +17,8 @@ pub(super) const BOTH: [Output; 2] = [Output::Stdout, Output::Stderr];
 
 /// A pipe's usual capacity. A read of so much means a busy pipe.
 const BUSY: usize = 64 * 1024;
+/// Bytes of a terminal that are put together.
+const TOGETHER: usize = 64 * 1024;
 /// How long to wait for room on the disk before writing is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -28,6 +30,12 @@ pub(super) struct Outputs {
     retry: Option<Instant>,
     /// What the disk has no room for is not waited for.
     discard: bool,
+    /// It is a terminal's: one output, which ends with an error.
+    terminal: bool,
+    /// How far the holder has room for what a terminal shows; `None` if it is not held.
+    room: Option<u64>,
+    /// So much of a terminal's output was dropped.
+    trimmed: u64,
 }
 
 struct Spool {
@@ -60,7 +68,7 @@ pub(super) enum Step {
 impl Outputs {
     /// Of these pipes, which are non-blocking, into these empty files.
     pub(super) fn new(pipes: [OwnedFd; 2], files: [OwnedFd; 2], limit: SpoolLimit) -> Self {
-        let spool = |pipe, file| Spool {
+        let spool = |pipe: OwnedFd, file| Spool {
             pipe: Some(pipe),
             file,
             meter: Meter::default(),
@@ -72,7 +80,29 @@ impl Outputs {
         let [out, err] = pipes;
         let [out_file, err_file] = files;
         let spools = [spool(out, out_file), spool(err, err_file)];
-        Self { spools, limit, retry: None, discard: false }
+        Self { spools, limit, retry: None, discard: false, terminal: false, room: None, trimmed: 0 }
+    }
+
+    /// Of a terminal, by its non-blocking end. There is no second output.
+    pub(super) fn of_terminal([master, unused]: [OwnedFd; 2], files: [OwnedFd; 2], limit: SpoolLimit) -> Self {
+        let mut outputs = Self::new([master, unused], files, limit);
+        let _ = outputs.spools[Output::Stderr as usize].end(StreamEnd::Eof);
+        Self { terminal: true, ..outputs }
+    }
+
+    /// What the spool holds before this offset was dropped.
+    pub(super) fn set_trimmed(&mut self, before: u64) {
+        self.trimmed = before.min(self.stored());
+    }
+
+    /// How far the holder has room; `None` if nobody shows what the terminal prints.
+    pub(super) fn set_room(&mut self, upto: Option<u64>) {
+        self.room = upto;
+    }
+
+    /// Whether the holder has no room for more: the terminal waits, as one does that a person has stopped.
+    fn waits_for_holder(&self) -> bool {
+        self.room.is_some_and(|upto| self.spools[Output::Stdout as usize].meter.bytes() >= upto)
     }
 
     /// Bytes in a spool.
@@ -93,7 +123,7 @@ impl Outputs {
     }
 
     fn is_at_stall(&self) -> bool {
-        matches!(self.limit, SpoolLimit::Stall(most) if self.stored() >= most)
+        matches!(self.limit, SpoolLimit::Stall(most) if self.stored() - self.trimmed >= most)
     }
 
     /// The limit from now on.
@@ -104,7 +134,8 @@ impl Outputs {
     /// The pipe that is to be read now.
     pub(super) fn watched(&self, output: Output) -> Option<BorrowedFd<'_>> {
         let spool = &self.spools[output as usize];
-        let waits = spool.end.is_some() || !spool.waiting.is_empty() || (spool.rest.is_none() && self.is_at_stall());
+        let stops = || self.is_at_stall() || self.waits_for_holder();
+        let waits = spool.end.is_some() || !spool.waiting.is_empty() || (spool.rest.is_none() && stops());
         spool.pipe.as_ref().filter(|_| !waits).map(AsFd::as_fd)
     }
 
@@ -118,7 +149,8 @@ impl Outputs {
         let room = match (self.limit, self.spools[output as usize].rest) {
             // What the pipes hold at the end is bounded.
             (SpoolLimit::Stall(_), Some(_)) => u64::MAX,
-            (SpoolLimit::Stall(most) | SpoolLimit::End(most), _) => most.saturating_sub(self.stored()),
+            (SpoolLimit::Stall(most), _) => most.saturating_sub(self.stored() - self.trimmed),
+            (SpoolLimit::End(most), _) => most.saturating_sub(self.stored()),
         };
         if room == 0 && matches!(self.limit, SpoolLimit::Stall(_)) {
             return Step::More;
@@ -126,15 +158,16 @@ impl Outputs {
         let spool = &mut self.spools[output as usize];
         let (Some(pipe), None) = (&spool.pipe, &spool.end) else { return Step::More };
         // Whether there is more than the limit allows is found out by one byte.
-        let max = room.max(1).min(spool.rest.unwrap_or(u64::MAX)).min(buffer.len() as u64) as usize;
-        let read = match (rustix::io::read(pipe, &mut buffer[..max]), self.limit) {
+        let shown = self.room.map_or(u64::MAX, |upto| upto.saturating_sub(spool.meter.bytes()).max(1));
+        let max = room.max(1).min(shown).min(spool.rest.unwrap_or(u64::MAX)).min(buffer.len() as u64) as usize;
+        let read = match (read(pipe, &mut buffer[..max], self.terminal), self.limit) {
             (Ok(0), _) => return spool.end(StreamEnd::Eof),
             (Ok(_), SpoolLimit::End(most)) if room == 0 => return Step::LimitReached(most),
             (Ok(read), _) => read,
             (Err(Errno::AGAIN | Errno::INTR), _) => return Step::More,
             (Err(error), _) => return spool.fail(read_failed(output, error)),
         };
-        if read >= BUSY && !std::mem::replace(&mut spool.widened, true) {
+        if read >= BUSY && !self.terminal && !std::mem::replace(&mut spool.widened, true) {
             // A refusal is harmless.
             let _ = widen(pipe);
         }
@@ -256,6 +289,26 @@ impl Spool {
         self.waiting = Vec::new();
         let _ = self.end(StreamEnd::Cut);
         Step::Failed(fault)
+    }
+}
+
+/// Reads what there is. A terminal gives some 4 KiB at once, and fails with EIO at its end, when all was read: several of its
+/// pieces are put together.
+fn read(pipe: &OwnedFd, buffer: &mut [u8], terminal: bool) -> Result<usize, Errno> {
+    if !terminal {
+        return rustix::io::read(pipe, buffer);
+    }
+    let most = buffer.len().min(TOGETHER);
+    let mut filled = 0;
+    loop {
+        match rustix::io::read(pipe, &mut buffer[filled..most]) {
+            Ok(0) | Err(Errno::IO) => return Ok(filled),
+            Ok(read) if filled + read < most => filled += read,
+            Ok(read) => return Ok(filled + read),
+            // What ended it comes again.
+            Err(_) if filled > 0 => return Ok(filled),
+            Err(error) => return Err(error),
+        }
     }
 }
 
