@@ -13,9 +13,9 @@ use super::span::parse_timeout;
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Connection")]
 pub(crate) struct ConnectionArgs {
-    /// How to reach the server: a connection to its port, your own ssh, or ssh where nothing answers at the port
+    /// Reach the server at its port (tcp), by your own ssh, or by ssh where nothing answers at the port (auto)
     /// [default: auto, or what ~/.config/unglue/config.toml says]
-    #[arg(long, value_name = "TRANSPORT", value_enum)]
+    #[arg(long, value_name = "TRANSPORT", value_enum, hide_possible_values = true)]
     pub(crate) transport: Option<TransportArg>,
     /// Give ssh this option (ssh -o); may be repeated. UNGLUE_SSH names another command than ssh
     #[arg(long, value_name = "OPTION")]

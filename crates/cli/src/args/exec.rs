@@ -93,12 +93,12 @@ pub(crate) struct ExecArgs {
     /// Feed standard input to the command
     #[arg(short = 'i', long)]
     stdin: bool,
-    /// Give the command a terminal, if standard input is one; -tt gives it one in any case
+    /// Give the command a terminal if standard input is one; -tt does always
     #[arg(short = 't', long = "tty", action = ArgAction::Count, conflicts_with_all = ["json", "outcome", "events"])]
     tty: u8,
     #[command(flatten)]
     environment: EnvironmentArgs,
-    /// The directory to run in [default: the home directory, or the server's root]
+    /// The directory to run in [default: home, or the server's root]
     #[arg(long, value_name = "DIR")]
     cwd: Option<OsString>,
     /// Kill the command after this long (500ms, 10s, 2m, 1h30m)

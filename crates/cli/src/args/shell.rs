@@ -43,8 +43,8 @@ Escape keys, after Enter (--escape chooses another character than ~, or none):
 One client at a time holds a program: it types, and the size of its terminal counts. Any number may
 watch with --read-only.
 
-The program gets TERM, COLORTERM, LANG and LC_* of this client, what SendEnv and SetEnv of the ssh
-configuration name, and what --send-env and --env say.
+The program gets TERM, COLORTERM, LANG and LC_* of this client, the variables that SendEnv of the ssh
+configuration names, and those of --send-env and --env.
 
 Exit status: the program's own, as for unglue exec; 0 after ~d.";
 
