@@ -112,11 +112,13 @@ fn a_screen_that_changes_by_itself() {
 fn signals_of_the_keyboard_and_the_size_are_the_programs() {
     let host = Host::start();
     let Some(tmux) = shell(&host) else { return };
-    tmux.line("sleep 1000");
+    // Each key comes when the program has the terminal: before, it would be the shell's.
+    tmux.line("sh -c 'trap \"echo back\" CONT; echo runs; while :; do sleep 0.1; done'");
+    tmux.shows("\nruns");
     tmux.types("\x1a");
     tmux.shows("Stopped");
     tmux.line("fg");
-    tmux.shows("\nsleep 1000");
+    tmux.shows("\nback");
     tmux.types("\x03");
     tmux.shows("^C");
     tmux.line("echo \"code $?\"");
