@@ -113,7 +113,7 @@ fn signals_of_the_keyboard_and_the_size_are_the_programs() {
     let host = Host::start();
     let Some(tmux) = shell(&host) else { return };
     // Each key comes when the program has the terminal: before, it would be the shell's.
-    tmux.line("sh -c 'trap \"echo back\" CONT; echo runs; while :; do sleep 0.1; done'");
+    tmux.line("(trap 'echo back' CONT; echo runs; while :; do sleep 0.1; done)");
     tmux.shows("\nruns");
     tmux.types("\x1a");
     tmux.shows("Stopped");
@@ -124,7 +124,8 @@ fn signals_of_the_keyboard_and_the_size_are_the_programs() {
     tmux.line("echo \"code $?\"");
     tmux.shows("\ncode 130");
     tmux.resize(70, 20);
-    tmux.line("stty size; echo $COLUMNS");
+    // The size comes on its own way.
+    tmux.line("until [ \"$(stty size)\" = '20 70' ]; do sleep 0.1; done; stty size; echo $COLUMNS");
     tmux.shows("\n20 70");
     tmux.line("echo $TERM $LANG; tty | tr 0-9 N");
     tmux.shows("C.UTF-8\n/dev/pts/N");
