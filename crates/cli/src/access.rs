@@ -69,7 +69,7 @@ impl Access {
         exec.env_defaults(self.options.ssh.variables())
     }
 
-    /// Connects, by the transport that was chosen. By TCP, a server that isn't known is asked about once, if there is somebody
+    /// Connects, by the transport that was chosen. By TCP, a server that isn't known is asked about once, if there is a person
     /// to ask.
     ///
     /// # Errors

@@ -35,7 +35,7 @@ pub(crate) fn run(args: &CpArgs) -> Result<ExitCode, Complaint> {
     let access = Access::new(&plan.host, &args.connection)?;
     let store = local_store::open()?;
     runtime::run(async {
-        let client = access.connect().await?;
+        let client = access.connect().await.map_err(|failed| hint::unreached(failed, &plan))?;
         let mut signals =
             Signals::take().map_err(|error| Complaint::new(format!("signals can't be handled: {error}")))?;
         let pace = Limit::pace(plan.limit);

@@ -531,7 +531,7 @@ impl Asking<'_> {
     }
 }
 
-/// Jobs grow old while nobody asks for anything.
+/// Jobs grow old without any request.
 async fn prune_from_time_to_time(registry: Weak<Shared>, mut released: watch::Receiver<bool>) {
     loop {
         tokio::select! {

@@ -32,7 +32,7 @@ pub(crate) fn digest(exec: &Exec) -> [u8; 32] {
     let numbers =
         [u64::from(exec.stdin.is_some()), number(exec.timeout_ms), number(exec.output_limit), leave, lease, keep];
     numbers.iter().for_each(|number| put(&number.to_le_bytes()));
-    // Its size is no part of the command: the client's terminal may have another one when it asks again.
+    // Its size is not a part of the command: the client's terminal may have another one when it asks again.
     if exec.terminal.is_some() {
         put(b"terminal");
     }

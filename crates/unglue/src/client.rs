@@ -276,7 +276,7 @@ impl Client {
     /// a cancelled call closes the connection.
     ///
     /// # Errors
-    /// There is no socket at `path`, or nobody listens there.
+    /// There is no socket at `path`, or no process listens there.
     pub async fn connect_unix(
         path: impl Into<PathBuf>,
         user: Option<String>,

@@ -9,7 +9,7 @@ use unglue::Pace;
 pub(crate) struct Limit(u64);
 
 impl Limit {
-    /// What keeps to it. Zero is no limit.
+    /// What keeps to it. Zero means no limit.
     pub(crate) fn pace(limit: Option<Limit>) -> Pace {
         match limit {
             Some(Limit(rate)) if rate > 0 => Pace::limit(rate),

@@ -12,7 +12,7 @@ use super::forward::ForwardingArgs;
 use super::lease::{parse_id, parse_lease};
 use super::target::HostArg;
 
-/// How long a program lives without its client unless told otherwise: a day.
+/// How long a program lives without its client, if no lease is given: a day.
 const LEASE: Lease = Lease::Keep(Duration::from_secs(24 * 3600));
 
 const EXAMPLES: &str = "\

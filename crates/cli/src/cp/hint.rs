@@ -21,6 +21,19 @@ pub(super) fn advised(fault: Fault, plan: &CpPlan, port: Option<u16>, source: &P
         Some("ENOENT") if fault.side == Some(Side::Server) => missing_hint(plan, &host, remote),
         _ => None,
     });
+    with(fault, hint)
+}
+
+/// A connection's failure, with the advice that fits this command line.
+pub(super) fn unreached(fault: Fault, plan: &CpPlan) -> Fault {
+    let remote = match &plan.way {
+        Way::Up { destination, .. } => Some(destination),
+        Way::Down { sources, .. } => sources.first(),
+    };
+    with(fault, remote.and_then(|remote| port_hint(remote)))
+}
+
+fn with(fault: Fault, hint: Option<String>) -> Fault {
     match hint {
         Some(hint) if fault.advice.is_empty() => fault.advise(hint),
         Some(hint) => Fault { advice: format!("{}; {hint}", fault.advice), ..fault },

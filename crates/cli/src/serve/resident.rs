@@ -68,7 +68,7 @@ pub(super) fn start(state: &Path, linger: Duration) -> Result<Started, String> {
     }
 }
 
-/// The line that it says; what it has said of it if it takes too long.
+/// The line that it prints; what it has printed of it if it takes too long.
 fn said(mut stdout: ChildStdout) -> String {
     let (until, mut line) = (Instant::now() + READY, Vec::new());
     while !line.ends_with(b"\n") {

@@ -12,7 +12,7 @@ pub(super) enum Why {
     Left,
     /// `~d`
     Detached,
-    /// Ctrl-C of somebody who only watches.
+    /// Ctrl-C of a client that only watches.
     Watched,
     /// The terminal's window was closed.
     Closed,
@@ -52,8 +52,8 @@ impl Tie {
         dies.then_some("this program ends with its link; start it with --lease keep=1h to be able to detach")
     }
 
-    /// What the user is told who has left. `ended` says whether the program is known to have ended.
-    pub(super) fn farewell(&self, why: Why, ended: bool) -> Complaint {
+    /// The last line for a user who has left. `ended` says whether the program is known to have ended.
+    pub(super) fn last_line(&self, why: Why, ended: bool) -> Complaint {
         let how = match why {
             Why::Left => "left".into(),
             Why::Detached => "detached".into(),
@@ -64,7 +64,7 @@ impl Tie {
         let wants_end = self.ends(why);
         let fate = match (wants_end, ended) {
             (true, true) => "the program was ended".into(),
-            (true, false) => format!("the server could not be told to end the program; {}", self.life()),
+            (true, false) => format!("the server could not be asked to end the program; {}", self.life()),
             (false, _) => self.life(),
         };
         let complaint = Complaint::new(format!("{how}; {fate}"));
@@ -119,12 +119,12 @@ mod tests {
 
     #[test]
     fn the_user_is_told_how_to_come_back() {
-        let told = tie(true).farewell(Why::Detached, false).to_string();
+        let told = tie(true).last_line(Why::Detached, false).to_string();
         assert_eq!(told, "detached; the program runs on for 24h; come back to it with: unglue shell h --attach work");
-        assert_eq!(tie(false).farewell(Why::Left, true).to_string(), "left; the program was ended");
-        let told = tie(false).farewell(Why::Left, false).to_string();
-        assert!(told.contains("could not be told") && told.contains("--attach work"), "{told}");
+        assert_eq!(tie(false).last_line(Why::Left, true).to_string(), "left; the program was ended");
+        let told = tie(false).last_line(Why::Left, false).to_string();
+        assert!(told.contains("could not be asked") && told.contains("--attach work"), "{told}");
         let watching = Tie { only_watches: true, ..tie(true) };
-        assert!(watching.farewell(Why::Watched, false).to_string().ends_with("--attach work --read-only"));
+        assert!(watching.last_line(Why::Watched, false).to_string().ends_with("--attach work --read-only"));
     }
 }

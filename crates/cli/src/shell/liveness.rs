@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 /// How long an echo may take before the server is asked.
 const ASK: Duration = Duration::from_millis(300);
-/// How long nothing may come before the user is told; longer where an answer needs longer.
+/// How long nothing may come before the user is informed; longer where an answer needs longer.
 const TELL: Duration = Duration::from_millis(900);
 /// How long nothing may come before another connection is tried for.
 const RENEW: Duration = Duration::from_secs(6);
@@ -49,7 +49,7 @@ impl Liveness {
         self.typed.get_or_insert(now);
     }
 
-    /// Something came from the server; an answer took `round_trip`. Gives whether the user was told otherwise.
+    /// Something came from the server; an answer took `round_trip`. Gives whether the user was informed otherwise.
     pub(super) fn alive(&mut self, round_trip: Option<Duration>) -> bool {
         if let Some(round_trip) = round_trip {
             self.round_trip = round_trip;
@@ -63,7 +63,7 @@ impl Liveness {
         self.lost = Some((since, why.to_owned()));
     }
 
-    /// There is a link again. Gives whether the user was told otherwise.
+    /// There is a link again. Gives whether the user was informed otherwise.
     pub(super) fn up(&mut self) -> bool {
         self.lost = None;
         self.alive(None)

@@ -122,7 +122,7 @@ pub(crate) async fn execute(
     (job, lease): (&str, Lease),
 ) -> Result<u8, Complaint> {
     let host = typed_host(host, connection);
-    // Leaving a command that was told to live on doesn't end it.
+    // Leaving a command that was asked to live on doesn't end it.
     let tie = Tie { host, job: job.to_owned(), is_named: lease != Lease::Kill, lease, only_watches: false };
     start(client, exec, program, tie, &ScreenArgs::default()).await
 }
@@ -193,7 +193,7 @@ async fn begin(
     let mut starting = pin!(starting);
     let mut running = tokio::select! {
         running = &mut starting => running?,
-        wish = signals.next() => return Err(tie.farewell(Why::Ended(wish.signal()), false)),
+        wish = signals.next() => return Err(tie.last_line(Why::Ended(wish.signal()), false)),
     };
     if running.pid().is_none() {
         return Ok(Begun::Ended(running.outcome().await.outcome));

@@ -1,4 +1,4 @@
-//! What the system tells a program on a terminal: another size, and that it goes on after a stop.
+//! What the system reports a program on a terminal: another size, and that it goes on after a stop.
 
 use std::io;
 
@@ -10,7 +10,7 @@ use super::keyboard::with_size;
 /// SIGCONT, signal(7).
 const CONTINUED: i32 = 18;
 
-/// What the system tells.
+/// What the system reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Notice {
     /// The terminal has another size.

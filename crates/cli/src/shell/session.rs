@@ -329,7 +329,7 @@ impl Session {
             }
             wish = signals.next() => {
                 drop(raw.take());
-                Err(tie.farewell(Why::Ended(wish.signal()), false))
+                Err(tie.last_line(Why::Ended(wish.signal()), false))
             }
         }
     }
@@ -371,7 +371,7 @@ impl Session {
         if !ends {
             self.running.detach();
         }
-        Err(self.tie.farewell(why, ended))
+        Err(self.tie.last_line(why, ended))
     }
 
     fn unreadable(&self, error: &io::Error) -> Complaint {

@@ -307,6 +307,10 @@ fn a_port_in_the_path_is_pointed_out() {
     assert!(done.stderr.contains("; 7300 is read as a part of the path; to set the port, write -P 7300"), "{done:?}");
     let done = host.cp(["127.0.0.1:7300", "."]).expect(1);
     assert!(!done.stderr.contains("-P"), "{done:?}");
+    // A connection to the port that was meant to be replaced fails before a path is looked at.
+    let unreached = ["cp", "--transport", "tcp", "-P", "1", "127.0.0.1:7300:gone", "."];
+    let done = finish(host.client(unreached)).expect(125);
+    assert!(done.stderr.contains("; 7300 is read as a part of the path; to set the port, write -P 7300"), "{done:?}");
 }
 
 #[test]

@@ -70,7 +70,7 @@ impl<W, K> FrameWriter<W, K> {
         Ok(self.enframer.encode(fields, data, &mut self.waiting)?)
     }
 
-    /// As [`put`](Self::put), for bytes that are no frame, such as those between two phases of a protocol.
+    /// As [`put`](Self::put), for bytes that are not a frame, such as those between two phases of a protocol.
     ///
     /// # Errors
     /// As [`put`](Self::put), for the second reason.
@@ -172,7 +172,7 @@ impl<W: Unpin, K: Writes<W>> FrameWriter<W, K> {
         if self.large.is_empty() { Ok(()) } else { Ok(self.send().await?) }
     }
 
-    /// As [`write`](Self::write), for bytes that are no frame. Cancelled, it has taken in none of the bytes.
+    /// As [`write`](Self::write), for bytes that are not a frame. Cancelled, it has taken in none of the bytes.
     ///
     /// # Errors
     /// Writing failed.

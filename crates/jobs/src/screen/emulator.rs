@@ -58,7 +58,7 @@ impl Emulator {
         end
     }
 
-    /// What is no UTF-8 is drawn as U+FFFD, as terminals do.
+    /// What is not UTF-8 is drawn as U+FFFD, as terminals do.
     fn draw(&mut self, bytes: &[u8]) {
         let mut joined = std::mem::take(&mut self.partial);
         let bytes = if joined.is_empty() {

@@ -114,7 +114,7 @@ impl AsyncWrite for ChildProcess {
         let this = &mut *self;
         let Some(input) = this.input.as_mut() else { return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())) };
         match ready!(Pin::new(input).poll_write(cx, bytes)) {
-            // Why it takes no more is shown by how it ends.
+            // Why it stopped reading is shown by how it ends.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
                 ready!(this.poll_exit(cx))?;
                 Poll::Ready(Err(error))

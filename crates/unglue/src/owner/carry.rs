@@ -13,10 +13,10 @@ use rustix::io::Errno;
 const PIECE: usize = 128 * 1024;
 
 /// Carries what `input` gives to the owner, and what the owner sends to `output`, until the owner closes the connection or
-/// `output` takes no more. The end of `input` is passed on; so the owner ends the link in order.
+/// `output` is closed. The end of `input` is passed on; so the owner ends the link in order.
 ///
 /// # Errors
-/// The system has no thread. A connection that breaks is an end like any other: the link's own messages tell more.
+/// The system has no thread. A connection that breaks is an end like any other: the link's own messages say why.
 pub fn carry(input: BorrowedFd<'static>, output: BorrowedFd<'_>, owner: UnixStream) -> io::Result<()> {
     let up = owner.try_clone()?;
     // It may wait for input that never comes: it ends with the process.

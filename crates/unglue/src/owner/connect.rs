@@ -18,7 +18,7 @@ const ANSWER: Duration = Duration::from_secs(10);
 pub enum Connected {
     /// It serves this connection.
     Yes(UnixStream),
-    /// Nobody listens: there is no owner, or it is just starting or ending.
+    /// No process listens: there is no owner, or it is just starting or ending.
     Nobody,
 }
 
@@ -45,7 +45,7 @@ pub(crate) fn ask_to_hand_over(state: &Path) -> bool {
     matches!(ask(state, Preface::HandOver), Ok(Some((_, ACCEPTED))))
 }
 
-/// Sends the preface, and waits for the answer; nothing where nobody answers.
+/// Sends the preface, and waits for the answer; `None` where no process answers.
 fn ask(state: &Path, preface: Preface) -> Result<Option<(UnixStream, u8)>, Fault> {
     let path = match Owner::socket_of(state) {
         Ok(path) => path,
@@ -66,7 +66,7 @@ fn ask(state: &Path, preface: Preface) -> Result<Option<(UnixStream, u8)>, Fault
     }
 }
 
-/// Whether nobody listens, or whoever did has ended before it took the connection.
+/// Whether no process listens, or the one that did ended before it took the connection.
 fn is_absence(error: &io::Error) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionRefused, ConnectionReset, NotFound, UnexpectedEof};
     matches!(error.kind(), NotFound | ConnectionRefused | ConnectionReset | BrokenPipe | UnexpectedEof)

@@ -52,7 +52,7 @@ pub(super) fn home_or_root(account: &Account) -> PathBuf {
     if account.home.is_dir() { account.home.clone() } else { "/".into() }
 }
 
-/// The stores of the two realms; none for a user without a home, whom commands are left to. Without a directory for records, files
+/// The stores of the two realms; none for a user without a home, who can only run commands. Without a directory for records, files
 /// are moved all the same.
 ///
 /// # Errors

@@ -95,7 +95,7 @@ fn check_directory(path: &Path) -> Result<(), Fault> {
     Err(Fault::user(Code::NotAllowed, what).advise("choose a directory of your own with mode 0755 or 0700"))
 }
 
-/// Removes a socket that nobody listens on any more.
+/// Removes a socket on which no process listens any more.
 fn make_way(path: &Path) -> Result<(), Fault> {
     let taken = |what: &str, advice: &str| {
         Err(Fault::user(Code::System, format!("can't listen on unix:{}: {what}", path.display())).advise(advice))

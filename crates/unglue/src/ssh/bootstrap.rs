@@ -24,7 +24,7 @@ use super::stderr::Stderr;
 /// The script that receives the program.
 const UPLOAD: &str = include_str!("upload.sh");
 
-/// How long ssh may take to log in where nobody can be asked, and where a person may: sshd's own limit is 120 s (LoginGraceTime).
+/// How long ssh may take to log in where no person can be asked, and where one can: sshd's own limit is 120 s (LoginGraceTime).
 const LOGIN: Duration = Duration::from_secs(60);
 const LOGIN_BY_HAND: Duration = Duration::from_secs(180);
 /// How long the other side may take from its first output to the script's start.
@@ -144,7 +144,7 @@ impl<'a> Session<'a> {
         }
         match self.talk.line(ANSWER).await?.as_str() {
             "ready" => Ok(()),
-            other => Err(Stop::Failed(Failure::new(self.stage, format!("the program said {other:?}"), ""))),
+            other => Err(Stop::Failed(Failure::new(self.stage, format!("the program answered {other:?}"), ""))),
         }
     }
 
@@ -202,7 +202,7 @@ impl<'a> Session<'a> {
                     return self.installed(system, Failure::new(Stage::Upload, what, advice)).await;
                 }
                 (other, _) => {
-                    let what = format!("the other side said {other:?}");
+                    let what = format!("the other side answered {other:?}");
                     return Err(Failure::new(Stage::Upload, what, "").into());
                 }
             }

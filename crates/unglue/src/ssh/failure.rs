@@ -155,7 +155,7 @@ impl Scene<'_> {
         if has("Could not resolve hostname") {
             return (Code::Unreachable, String::from("check the host's name"));
         }
-        (Code::Unreachable, format!("{by_hand} true shows the same; ssh -v tells more"))
+        (Code::Unreachable, format!("{by_hand} true shows the same; ssh -v shows more"))
     }
 
     /// The login shell, or what stands in its place, ended and did not run the script.
@@ -189,7 +189,7 @@ impl Scene<'_> {
         };
         let advice = match stage {
             Stage::Upload => "try again; what had arrived is removed",
-            _ => "try again; ssh -v tells more about the connection",
+            _ => "try again; ssh -v shows more about the connection",
         };
         Failure::new(stage, what, advice).code(Code::LinkLost)
     }

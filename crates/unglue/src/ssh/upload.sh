@@ -16,7 +16,7 @@ usable() {
     fi
     if [ "$2" = shared ]; then
         # Others can make names there: it must be a directory of this user's own that nobody else may write.
-        if [ -L "$1" ] || [ ! -d "$1" ] || [ ! -O "$1" ]; then why="$1 belongs to somebody else"; return 1; fi
+        if [ -L "$1" ] || [ ! -d "$1" ] || [ ! -O "$1" ]; then why="$1 belongs to another user"; return 1; fi
         case $(ls -ld "$1") in drwx------*) ;; *) why="$1 has other modes than 0700"; return 1 ;; esac
     fi
     t=$1/.upload-$$-$part

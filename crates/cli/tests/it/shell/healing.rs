@@ -88,7 +88,7 @@ fn a_link_that_is_dead_is_told_of_while_somebody_types() {
     tmux.types("\r");
     tmux.shows("unglue: no answer from");
     tmux.types("~.");
-    tmux.shows("could not be told to end the program");
+    tmux.shows("could not be asked to end the program");
     tmux.ends_with("here>");
     host.signal(Signal::CONT);
 }

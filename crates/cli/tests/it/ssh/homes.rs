@@ -68,7 +68,7 @@ fn a_directory_of_somebody_else_is_not_used() {
         mkdir -m 777 /dev/shm/elsewhere";
     let site = Site::start_with(&[Account::named("target").without_home()], "", prepare);
     let done = site.shell("target", "true").expect(125).complains("ssh to target@box, uploading the program:");
-    for words in ["there is no place", "/dev/shm/unglue-61000 belongs to somebody else", "/tmp/unglue-61000 belongs"] {
+    for words in ["there is no place", "/dev/shm/unglue-61000 belongs to another user", "/tmp/unglue-61000 belongs"] {
         assert!(done.stderr.contains(words), "{words:?} is not in {}", done.stderr);
     }
 }

@@ -61,7 +61,7 @@ pub struct Keep {
     pub command: Command,
     /// Its timeout, and what becomes of its descendants.
     pub terms: Terms,
-    /// How long it may run while nobody holds it; `None` for ever. With a terminal and zero, somebody has to hold it within 10 s,
+    /// How long it may run without a holder; `None` for ever. With a terminal and zero, a client has to hold it within 10 s,
     /// and it is ended when that holder goes.
     pub keep: Option<Duration>,
     /// Whether the claim survives a power cut before the command starts, and the outcome before it is reported.

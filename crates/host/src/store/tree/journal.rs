@@ -96,7 +96,7 @@ impl Journal {
         Ok(self.next(name))
     }
 
-    /// What is told of something that is left.
+    /// What is reported about something that is left.
     pub(super) fn leftover(&self) -> Leftover {
         self.leftover.clone()
     }

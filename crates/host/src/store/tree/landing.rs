@@ -114,7 +114,7 @@ impl Landing {
     /// Makes the temporary file.
     pub(super) fn create(spot: Spot, options: Arc<TreeOptions>) -> Result<Landing, Errno> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        // Where the final mode isn't known yet, or gives a group more than everybody, nobody else reads a part: the file may have
+        // Where the final mode isn't known yet, or gives a group more than everybody, no other user reads a part: the file may have
         // another group for now, or an access control list from its directory.
         let (mode, wanted) = (spot.entry.mode & 0o777, options.modes);
         let mode = match spot.replaces || wanted && (mode >> 3 & 7) != (mode & 7) {

@@ -16,7 +16,7 @@ use super::serve::Wants;
 /// its person interrupts the program, no more than this, and what the link holds, is still to come.
 const AHEAD: u64 = 64 * 1024;
 
-/// A job's terminal, as a client is told of it.
+/// A job's terminal, as a client sees it.
 pub(crate) struct View {
     /// The terminal's size.
     pub(crate) size: TerminalSize,

@@ -192,7 +192,7 @@ impl Pipes {
         Ok((Self { stdin, outputs: [stdout, stderr], terminal: None }, theirs))
     }
 
-    /// The ends of a terminal. It has one output; the place of the other is taken by a descriptor that nobody reads.
+    /// The ends of a terminal. It has one output; the place of the other is taken by a descriptor that is not read.
     fn of_terminal(terminal: Terminal, stdin: bool) -> rustix::io::Result<Self> {
         let stdin = if stdin { Some(terminal.master()?) } else { None };
         let outputs = [terminal.master()?, terminal.master()?];
@@ -490,7 +490,7 @@ impl Running<'_> {
         }
     }
 
-    /// Whether somebody holds the job from now on.
+    /// Whether a client holds the job from now on.
     fn hold(&mut self, held: bool, now: Instant) {
         self.lease.hold(held, now);
         // Until the next holder says how much it has room for.
@@ -502,7 +502,7 @@ impl Running<'_> {
         if let Some((terminal, sizes)) = &mut self.terminal {
             // What was printed before is laid out for the size before.
             sizes.note(Resized { at, size });
-            // It fails for a terminal whose processes are gone, and matters to nobody then.
+            // It fails for a terminal whose processes are gone, and does not matter then.
             let _ = terminal.resize(size);
         }
     }

@@ -95,7 +95,7 @@ impl Outputs {
         self.trimmed = before.min(self.stored());
     }
 
-    /// How far the holder has room; `None` if nobody shows what the terminal prints.
+    /// How far the holder has room; `None` if no client shows what the terminal prints.
     pub(super) fn set_room(&mut self, upto: Option<u64>) {
         self.room = upto;
     }
