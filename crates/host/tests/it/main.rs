@@ -12,3 +12,4 @@ mod store_protected;
 mod store_replaced;
 mod store_source;
 mod store_trees;
+mod tree_ends;

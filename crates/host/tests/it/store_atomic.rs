@@ -12,6 +12,8 @@ use unglue_proto::message::tree::{Layout, Summary, TreeOptions};
 use unglue_proto::tree::Rule;
 use unglue_proto::{Code, Fault};
 
+use super::tree_ends::pump;
+
 struct Scene {
     directory: TempDir,
     store: Store,
@@ -88,19 +90,6 @@ impl Scene {
         assert_eq!(self.content("sub/fresh"), None);
         self.leaves_nothing();
     }
-}
-
-fn pump(source: &mut TreeSource, sink: &mut TreeSink) -> Result<(), Fault> {
-    while let Produced::Piece(piece) = source.produce() {
-        let step = sink.take(&piece)?;
-        if let Some(batch) = step.batch {
-            let committed = batch.commit();
-            sink.committed(committed);
-        }
-        source.answer(&step.answers)?;
-    }
-    let answers = sink.finish()?;
-    source.answer(&answers)
 }
 
 fn atomic() -> TreeOptions {

@@ -8,9 +8,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use tempfile::TempDir;
 use unglue_host::store::Store;
-use unglue_host::store::tree::{Produced, TreeEvent, TreeSink, TreeSource};
+use unglue_host::store::tree::TreeEvent;
 use unglue_proto::Fault;
 use unglue_proto::message::tree::{Layout, TreeOptions};
+
+use super::tree_ends::pump;
 
 fn flips() -> u64 {
     std::env::var("UNGLUE_FLIPS").ok().and_then(|text| text.parse().ok()).unwrap_or(3000)
@@ -48,19 +50,6 @@ impl Scene {
             })
             .collect())
     }
-}
-
-fn pump(source: &mut TreeSource, sink: &mut TreeSink) -> Result<(), Fault> {
-    while let Produced::Piece(piece) = source.produce() {
-        let step = sink.take(&piece)?;
-        if let Some(batch) = step.batch {
-            let committed = batch.commit();
-            sink.committed(committed);
-        }
-        source.answer(&step.answers)?;
-    }
-    let answers = sink.finish()?;
-    source.answer(&answers)
 }
 
 /// Runs `work` again and again while another thread runs `change`, until that has been done so many times.

@@ -7,12 +7,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tempfile::TempDir;
-use unglue_host::store::tree::{Produced, TreeEvent, TreeSink, TreeSource};
+use unglue_host::store::tree::{Produced, TreeEvent};
 use unglue_host::store::{Partials, Protected, Store};
 use unglue_proto::message::Time;
 use unglue_proto::message::tree::{Layout, TreeOptions};
 use unglue_proto::tree::{Entry, Kind, ROOT, Record, Rule};
 use unglue_proto::{Code, Fault};
+
+use super::tree_ends::pump;
 
 struct Scene {
     directory: TempDir,
@@ -86,28 +88,6 @@ fn walk(path: &Path, look: &mut dyn FnMut(&Path)) {
 }
 
 /// Passes records and answers between both ends until everything is there.
-fn pump(source: &mut TreeSource, sink: &mut TreeSink) -> Result<(), Fault> {
-    loop {
-        let piece = match source.produce() {
-            Produced::Piece(piece) => piece,
-            Produced::Finished => break,
-            Produced::Waiting => panic!("the source waits, and every answer has come"),
-            Produced::Beside(..) => panic!("no streams of their own were allowed"),
-        };
-        // In odd chunks.
-        for chunk in piece.chunks(4099) {
-            let step = sink.take(chunk)?;
-            if let Some(batch) = step.batch {
-                let committed = batch.commit();
-                sink.committed(committed);
-            }
-            source.answer(&step.answers)?;
-        }
-    }
-    let answers = sink.finish()?;
-    source.answer(&answers)
-}
-
 fn archive() -> TreeOptions {
     TreeOptions {
         recursive: true,
