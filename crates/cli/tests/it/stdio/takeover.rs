@@ -120,18 +120,23 @@ fn a_second_daemon_does_not_take_the_state_from_the_first() {
     });
 }
 
+/// A client of the host's own user, as ssh would bring it.
+async fn by_stdio(host: &Host) -> Client {
+    let path = host.home();
+    let command = move || {
+        let mut command = client(&path);
+        command.args(["serve", "--stdio", "--state", "state"]);
+        command
+    };
+    Client::connect_command(command, None, &Default::default()).await.expect("it starts")
+}
+
 /// Over the network with its keys, and by standard input and output, it is one journal.
 #[test]
 fn a_command_is_found_over_the_network_and_by_ssh() {
     let host = Host::start();
-    let path = host.home();
     within(async {
-        let command = move || {
-            let mut command = client(&path);
-            command.args(["serve", "--stdio", "--state", "state"]);
-            command
-        };
-        let by_stdio = Client::connect_command(command, None, &Default::default()).await.expect("it starts");
+        let by_stdio = by_stdio(&host).await;
         let done = sh(&by_stdio, "pwd").await;
         let pwd = String::from_utf8_lossy(&done.stdout).trim().to_owned();
         assert_eq!(Path::new(&pwd), host.home(), "the user's own way in has no root");
@@ -148,18 +153,12 @@ fn a_command_is_found_over_the_network_and_by_ssh() {
     assert!(!host.home().join("state/resident.log").exists(), "no other process was needed");
 }
 
-/// What the server's options keep from the network is no business of the user's own ssh.
+/// What the server's options keep from the network does not concern the user's own ssh.
 #[test]
 fn a_restricted_daemon_is_no_restriction_for_its_user() {
     let host = Host::start_with(&["--allow", "files"]);
-    let path = host.home();
     within(async {
-        let command = move || {
-            let mut command = client(&path);
-            command.args(["serve", "--stdio", "--state", "state"]);
-            command
-        };
-        let by_stdio = Client::connect_command(command, None, &Default::default()).await.expect("it starts");
+        let by_stdio = by_stdio(&host).await;
         assert_eq!(sh(&by_stdio, "echo x").await.stdout, b"x\n");
     });
     let refused = host.exec(&[], ["true"]).expect(125);
