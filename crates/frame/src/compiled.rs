@@ -1,5 +1,6 @@
 //! A framing, compiled: what the deframer and the enframer run.
 
+mod blocks;
 mod digits;
 mod ended;
 mod fast;
@@ -23,7 +24,7 @@ pub(crate) use ended::{Ended, Style};
 use fast::Fast;
 pub(crate) use fast::{Cut, Hot, Miss};
 pub(crate) use head::{Head, Place, least_width};
-pub(crate) use stores::SURPLUS;
+pub(crate) use stores::{Packed, SURPLUS};
 pub(crate) use stuffing::{cobs_encode, slip_encode};
 pub(crate) use until::{Hit, Until};
 
@@ -233,7 +234,7 @@ impl Compiled {
         match &self.kind {
             Kind::Head(head) if span.lost == Lost::Nothing => head.check_tail(raw, span)?,
             Kind::Ended(ended) if ended.stuffed() => {
-                return Ok((ended.unstuff(data, span.lost != Lost::Nothing, self.limits, scratch)?, true));
+                return ended.unstuff(data, span.lost != Lost::Nothing, self.limits, scratch);
             }
             Kind::Custom(custom) => {
                 let apart = custom.open(raw, span, &self.limits, scratch)?;
@@ -269,18 +270,6 @@ impl Compiled {
     /// Whether the data isn't what the wire has.
     pub(crate) fn stuffed(&self) -> bool {
         matches!(&self.kind, Kind::Ended(ended) if ended.stuffed())
-    }
-
-    /// How many bytes the stuffed frame has that `bytes` begin with, if it is whole and surely not too long.
-    #[inline]
-    pub(crate) fn stuffed_frame(&self, bytes: &[u8]) -> Option<usize> {
-        match &self.kind {
-            Kind::Ended(ended) if ended.stuffed() => ended.until.find(bytes).and_then(|Hit { at, end }| {
-                let sure = at > 0 && at as u64 <= self.limits.max;
-                sure.then_some(end)
-            }),
-            _ => None,
-        }
     }
 
     /// The rule of one's own, if it is one.

@@ -93,6 +93,11 @@ impl Deframer {
                 Err(why) => miss = why,
             }
         }
+        if self.at == self.end
+            && let Some(short) = self.state.short(&self.rule, &mut self.whole, input)
+        {
+            return Ok(short.map(|span| Frame::plain(&self.whole, span, self.state.pass(span.total), &self.rule)));
+        }
         // By value, and taken apart and put together again: so what the hot path works on stays in registers.
         let (found, rest) = self.decode_slowly(input, miss);
         *input = rest;
@@ -407,6 +412,9 @@ fn take<'a, 'i: 'a>(
             }
             Err(why) => miss = why,
         }
+    }
+    if let Some(short) = state.short(rule, whole, input) {
+        return Ok(short.map(|span| Frame::plain(whole, span, state.pass(span.total), rule)));
     }
     // Taken apart and put together again: so a frame of the hot path stays in registers.
     match take_slowly(rule, state, whole, scratch, input, miss) {

@@ -290,6 +290,15 @@ impl Output for BytesMut {
     }
 
     #[inline]
+    fn put_framed(&mut self, head: [u8; 16], len: usize, data: &[u8]) {
+        let end = self.len() + len;
+        BytesMut::reserve(self, head.len() + data.len());
+        self.extend_from_slice(&head);
+        self.truncate(end);
+        self.extend_from_slice(data);
+    }
+
+    #[inline]
     fn cut(&mut self, len: usize) {
         self.truncate(len);
     }

@@ -109,9 +109,9 @@ impl State {
         scratch: &mut &'a mut [u8],
         miss: Miss,
     ) -> Found<'a> {
-        if let Some(span) = self.complete(rule, input) {
-            self.from_kept = true;
-            self.stash.swap(whole);
+        if let Some((span, rest)) = self.complete(rule, input) {
+            *input = rest;
+            self.lend(whole);
             return Ok(Some(Frame::plain(whole, span, self.pass(span.total), rule)));
         }
         let whole_span = self.resume(rule, input)?;
@@ -137,13 +137,10 @@ impl State {
         miss: Miss,
     ) -> Found<'a> {
         if let Some(span) = rule.hot.begun(input).filter(|_| !self.busy) {
-            self.busy = true;
-            return self.keep(input, Need::Span(span));
+            self.begin(span, mem::take(input));
+            return Ok(None);
         }
-        if !self.busy
-            && miss != Miss::NoDelimiter
-            && let Some(bytes) = rule.stuffed_frame(input)
-        {
+        if let Miss::Stuffed(bytes) = miss {
             return self.unstuff(rule, bytes, input, scratch).map(Some);
         }
         let found = self.look_at(rule, input, scratch, miss);
