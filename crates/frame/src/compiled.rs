@@ -201,14 +201,15 @@ impl Compiled {
     }
 
     /// Where an unfinished frame has a line feed alone, if both a carriage return and a line feed would have ended a line of it.
-    pub(crate) fn bare_line_feed(&self, bytes: &[u8]) -> Option<u64> {
+    pub(crate) fn bare_line_feed<'b>(&self, bytes: impl Iterator<Item = &'b u8>) -> Option<u64> {
         let lines = match &self.kind {
             Kind::Ended(ended) => ended.until.delims() == [b"\r\n"],
             Kind::Lsp(_) => true,
             _ => false,
         };
-        let bare = |at: &usize| bytes[*at] == b'\n' && (*at == 0 || bytes[at - 1] != b'\r');
-        (0..bytes.len()).filter(|_| lines).find(bare).map(|at| at as u64)
+        let mut before = 0;
+        let mut bare = |byte: &u8| core::mem::replace(&mut before, *byte) != b'\r' && *byte == b'\n';
+        bytes.take_while(|_| lines).position(|byte| bare(byte)).map(|at| at as u64)
     }
 
     /// What becomes of a frame without a delimiter within its window.

@@ -109,7 +109,9 @@ impl Hot {
                 let length = bytes[..=last].iter().rev().fold(0, |value, byte| value << 7 | u64::from(byte & 0x7f));
                 (last + 1, length, 0)
             }
-            Way::Plan(plan) => (plan.head, plan.fixed(bytes)?, plan.adjust),
+            // As for others, nothing is known of a frame before its header is there.
+            Way::Plan(plan) if bytes.len() >= plan.head => (plan.head, plan.fixed(bytes)?, plan.adjust),
+            Way::Plan(_) => return None,
         };
         let data = length.wrapping_add(adjust) as usize;
         let total = data.checked_add(head).filter(|total| self.allows(length) && *total > bytes.len())?;

@@ -434,7 +434,7 @@ impl State {
         if let Some(error) = self.failed {
             return Err(error);
         }
-        if let Some(at) = rule.bare_line_feed(self.stash.head()) {
+        if let Some(at) = rule.bare_line_feed(self.stash.bytes()) {
             return Err(DecodeError { offset: self.offset, fault: Fault::LineEnd { at } });
         }
         let need = match self.need {

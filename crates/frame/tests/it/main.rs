@@ -15,6 +15,7 @@ mod memory;
 mod migration;
 mod notation;
 mod numbers;
+mod options;
 mod oracles;
 mod phases;
 mod prefixes;
