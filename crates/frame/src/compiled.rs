@@ -208,8 +208,8 @@ impl Compiled {
             _ => false,
         };
         let mut before = 0;
-        let mut bare = |byte: &u8| core::mem::replace(&mut before, *byte) != b'\r' && *byte == b'\n';
-        bytes.take_while(|_| lines).position(|byte| bare(byte)).map(|at| at as u64)
+        let bare = |byte: &u8| core::mem::replace(&mut before, *byte) != b'\r' && *byte == b'\n';
+        bytes.take_while(|_| lines).position(bare).map(|at| at as u64)
     }
 
     /// What becomes of a frame without a delimiter within its window.
