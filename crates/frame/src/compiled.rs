@@ -313,9 +313,10 @@ impl Limits {
             Step::Frame { head, data, tail } => {
                 Measure::Known(Span { head, data, total: head + data + tail, lost: Lost::Nothing })
             }
-            Step::Cut { head, data, rest } => match head.checked_add(data) {
-                Some(total) => Measure::Known(Span { head, data, total, lost: Lost::Bytes(rest) }),
-                None => return Err(Fault::TooLong { got: data as u64, limit: self.max, looks: None }),
+            Step::Cut { head, data: kept, rest } => match head.checked_add(kept) {
+                Some(total) => Measure::Known(Span { head, data: kept, total, lost: Lost::Bytes(rest) }),
+                // Not even its beginning can be in memory.
+                None => return Err(Fault::TooLong { got: data, limit: self.max, looks: None }),
             },
             Step::Skip(bytes) => Measure::Skip(Lost::Bytes(bytes)),
             Step::More(_) | Step::Drop(_) | Step::Filler(_) => Measure::More(head),

@@ -1,48 +1,57 @@
-//! Copying bytes and looking at them at the same time, sixteen at once.
+//! Copying bytes and looking at them at the same time, many at once.
 
-/// The bytes that are looked at together.
-const BLOCK: usize = 16;
+/// Copies `from` to `to`, as many bytes as fit, up to the first that is `one` or `other`. Gives that byte's place, or the
+/// number of bytes if there is none. Bytes behind that place may change in `to`.
+#[inline]
+pub(super) fn copy_until(one: u8, other: u8, from: &[u8], to: &mut [u8]) -> usize {
+    let len = from.len().min(to.len());
+    let (from, to) = (&from[..len], &mut to[..len]);
+    let found = by_blocks::<32>(one, other, from, to).or_else(|| by_blocks::<16>(one, other, from, to));
+    found.unwrap_or_else(|| {
+        let place = from.iter().position(|byte| *byte == one || *byte == other).unwrap_or(len);
+        to[..place].copy_from_slice(&from[..place]);
+        place
+    })
+}
+
+/// The same for bytes that are at least one block.
+#[inline(always)]
+fn by_blocks<const BLOCK: usize>(one: u8, other: u8, from: &[u8], to: &mut [u8]) -> Option<usize> {
+    let last = from.last_chunk::<BLOCK>()?;
+    let places = to.as_chunks_mut::<BLOCK>().0;
+    for (index, (block, place)) in from.as_chunks::<BLOCK>().0.iter().zip(places).enumerate() {
+        *place = *block;
+        if let Some(first) = first_of(block, one, other) {
+            return Some(index * BLOCK + first);
+        }
+    }
+    // It overlaps the one before, in which there was nothing.
+    *to.last_chunk_mut()? = *last;
+    Some(first_of(last, one, other).map_or(from.len(), |first| from.len() - BLOCK + first))
+}
 
 /// The place of the first byte in `block` that is `one` or `other`, if there is one.
 #[inline(always)]
-fn first_of(block: &[u8; BLOCK], one: u8, other: u8) -> Option<usize> {
+fn first_of<const BLOCK: usize>(block: &[u8; BLOCK], one: u8, other: u8) -> Option<usize> {
     // The compiler makes vector instructions of this.
     let any = block.iter().fold(false, |any, byte| any | (*byte == one) | (*byte == other));
     any.then(|| place_of(block, one, other))
 }
 
 /// The same, where there is one.
-fn place_of(block: &[u8; BLOCK], one: u8, other: u8) -> usize {
-    const LOW: u128 = u128::from_le_bytes([1; BLOCK]);
-    let block = u128::from_le_bytes(*block);
-    // A byte of 0 borrows from its highest bit; those above it may then be wrong.
-    let zeros = |bytes: u128| bytes.wrapping_sub(LOW) & !bytes & (LOW << 7);
-    let found = zeros(block ^ (LOW * u128::from(one))) | zeros(block ^ (LOW * u128::from(other)));
-    found.trailing_zeros() as usize / 8
-}
-
-/// Copies `from` to `to`, which is as long at least, up to the first byte that is `one` or `other`. Gives that byte's place,
-/// or the number of bytes if there is none. Bytes behind that place may change in `to`.
-#[inline]
-pub(super) fn copy_until(one: u8, other: u8, from: &[u8], to: &mut [u8]) -> usize {
-    let mut at = 0;
-    while let (Some(block), Some(place)) =
-        (from[at..].first_chunk::<BLOCK>(), to.get_mut(at..).and_then(<[u8]>::first_chunk_mut))
-    {
-        *place = *block;
-        if let Some(first) = first_of(block, one, other) {
-            return at + first;
+#[inline(always)]
+fn place_of(block: &[u8], one: u8, other: u8) -> usize {
+    const LOW: u128 = u128::from_le_bytes([1; 16]);
+    for (index, part) in block.as_chunks().0.iter().enumerate() {
+        let part = u128::from_le_bytes(*part);
+        // A byte of 0 borrows from its highest bit; those above it may then be wrong.
+        let zeros = |bytes: u128| bytes.wrapping_sub(LOW) & !bytes & (LOW << 7);
+        let found = zeros(part ^ (LOW * u128::from(one))) | zeros(part ^ (LOW * u128::from(other)));
+        if found != 0 {
+            return 16 * index + found.trailing_zeros() as usize / 8;
         }
-        at += BLOCK;
     }
-    for (place, &byte) in to[at..].iter_mut().zip(&from[at..]) {
-        if byte == one || byte == other {
-            break;
-        }
-        *place = byte;
-        at += 1;
-    }
-    at
+    block.len()
 }
 
 #[cfg(test)]

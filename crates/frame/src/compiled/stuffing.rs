@@ -102,11 +102,12 @@ pub(super) fn slip_decode(bytes: &[u8], most: usize, out: &mut [u8]) -> Result<u
         if at == bytes.len() || len == most {
             return Ok(len);
         }
-        out[len] = match bytes.get(at + 1) {
-            Some(&ESC_END) => END,
-            Some(&ESC_ESC) => ESC,
-            got => return Err(Fault::SlipEscape { at: at as u64, got: got.copied() }),
-        };
+        let got = bytes.get(at + 1).copied();
+        if !matches!(got, Some(ESC_END | ESC_ESC)) {
+            return Err(Fault::SlipEscape { at: at as u64, got });
+        }
+        // Without a branch, which would be guessed wrongly half of the time.
+        out[len] = if got == Some(ESC_END) { END } else { ESC };
         len += 1;
         at += 2;
     }
