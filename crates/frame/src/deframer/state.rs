@@ -67,8 +67,8 @@ impl State {
         !self.busy
     }
 
-    pub(super) fn settle(&mut self) {
-        let drops = self.discard.is_some() || self.dropped > 0 || !self.ahead.is_empty();
+    pub(crate) fn settle(&mut self) {
+        let drops = self.drops() || self.dropped > 0;
         self.busy = drops || !self.stash.is_empty() || self.body.is_some() || self.failed.is_some();
     }
 
@@ -282,12 +282,19 @@ impl State {
         kept
     }
 
-    /// The same place in the stream, for another framing.
-    pub(crate) fn switch(&mut self, rule: &Compiled) {
+    /// The same place in the stream, for another framing than `old`. A frame that is left out, or was cut, is still dropped to
+    /// its end.
+    pub(crate) fn switch(&mut self, old: &Compiled, rule: &Compiled) {
         let State { offset, skipped, closed, .. } = *self;
+        let discard = self.discard.take().map(|discard| discard.beyond(old.until()));
         let ahead = mem::take(&mut self.ahead);
-        *self = State { offset, skipped, closed, ahead, ..State::new(rule) };
+        *self = State { offset, skipped, closed, discard, ahead, ..State::new(rule) };
         self.settle();
+    }
+
+    /// Whether bytes are to be dropped before others count.
+    pub(crate) fn drops(&self) -> bool {
+        self.discard.is_some() || !self.ahead.is_empty()
     }
 
     /// Whether an error was given.

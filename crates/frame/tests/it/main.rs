@@ -23,6 +23,7 @@ mod presets;
 mod properties;
 mod protocols;
 mod samples;
+mod scripts;
 mod short_ways;
 mod splits;
 mod stuffed;
