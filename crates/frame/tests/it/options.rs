@@ -4,7 +4,8 @@ use crate::{
     collect::{WAYS, run, whole},
     cuts::Random,
 };
-use unglue_frame::{Enframer, Framing, presets, protocols};
+use bytes::BytesMut;
+use unglue_frame::{EncodeError, Enframer, Framing, presets, protocols};
 
 /// Layouts beside the presets and protocols.
 const LAYOUTS: &[&str] = &[
@@ -116,6 +117,78 @@ fn every_combination_gives_the_same_by_every_way() {
                     (&got.end, got.skipped),
                     (&want.end, want.skipped)
                 );
+            }
+        }
+    }
+}
+
+/// What the ways of writing a frame behind other bytes give.
+fn written(enframer: &Enframer, fields: &[u64], data: &[u8], notation: &str) -> Result<Vec<u8>, EncodeError> {
+    let mut out = b"before".to_vec();
+    let result = enframer.encode(fields, data, &mut out).map(|()| out.split_off(6));
+    assert_eq!(out, b"before", "{notation}");
+
+    let mut with = b"before".to_vec();
+    let put = |out: &mut Vec<u8>| out.extend_from_slice(data);
+    let got = enframer.encode_with(fields, &mut with, put).map(|()| with.split_off(6));
+    // Of several errors, either may be found first.
+    assert_eq!((got.ok(), &with[..]), (result.clone().ok(), &b"before"[..]), "{notation} {fields:?}, in place");
+
+    let mut bytes = BytesMut::from(&b"before"[..]);
+    let got = enframer.encode(fields, data, &mut bytes).map(|()| bytes.split_off(6).to_vec());
+    assert_eq!((&got, &bytes[..]), (&result, &b"before"[..]), "{notation} {fields:?}, to BytesMut");
+
+    let len = result.as_ref().map_or(0, Vec::len);
+    for room in [len, len + 1, len + 16, len + 500] {
+        let mut slice = vec![0xee; room];
+        let got = enframer.encode_to(fields, data, &mut slice).map(|bytes| slice[..bytes].to_vec());
+        match result {
+            // Room may be found to be missing before what is wrong.
+            Err(_) => assert!(got.is_err(), "{notation} {fields:?}, to {room} bytes"),
+            Ok(_) => assert_eq!(got, result, "{notation} {fields:?}, to {room} bytes"),
+        }
+        assert!(
+            slice[len..].iter().all(|byte| *byte == 0xee) || result.is_err(),
+            "{notation}: bytes behind the frame changed"
+        );
+    }
+    if let Ok(frame) = &result
+        && let Some(less) = frame.len().checked_sub(1)
+    {
+        let got = enframer.encode_to(fields, data, &mut vec![0; less]);
+        assert_eq!(got, Err(EncodeError::NoRoom { need: frame.len(), have: less }), "{notation}");
+    }
+
+    let mut parts = Vec::new();
+    if enframer.header(fields, data.len() as u64, &mut parts).is_ok() {
+        parts.extend_from_slice(data);
+        enframer.trailer(fields, &mut parts);
+        assert_eq!(Ok(&parts), result.as_ref(), "{notation} {fields:?}, in parts");
+    }
+    result
+}
+
+#[test]
+fn every_way_of_writing_gives_the_same_and_it_can_be_read() {
+    let mut random = Random(37);
+    for (notation, framing) in &notations() {
+        let enframer = Enframer::new(framing.clone());
+        let count = framing.field_names().count();
+        for _ in 0..6 {
+            let len = [0, 1, 2, 3, 7, 8, 15, 16, 40, 127, 128, 300][random.below(12)];
+            let data: Vec<u8> = (0..len).map(|_| b"\r\n\0\xc0\xdb.ab"[random.below(8)]).collect();
+            let large = random.below(3) == 0;
+            let value = |random: &mut Random| if large { random.below(1 << 40) } else { random.below(3) } as u64;
+            let fields: Vec<u64> = (0..count + random.below(20) / 19).map(|_| value(&mut random)).collect();
+            let Ok(wire) = written(&enframer, &fields, &data, notation) else { continue };
+            let read = whole(framing, &wire);
+            let frames: Vec<&[u8]> = read.frames.iter().map(|frame| &frame.data[..]).collect();
+            // A number of JSON ends with what follows it, and some protocols have messages without a frame.
+            if read.end.is_ok() && frames.len() == 1 {
+                assert_eq!(frames, [&data[..]], "{notation} {fields:?}: {wire:02x?}");
+            } else {
+                let own = protocols().iter().any(|protocol| notation.starts_with(protocol.name));
+                assert!(own, "{notation} {fields:?}: {wire:02x?} is read as {read:?}");
             }
         }
     }
