@@ -22,7 +22,7 @@ use alloc::vec::Vec;
 pub(crate) use digits::{Decimal, Digits};
 pub(crate) use ended::{Ended, Style};
 use fast::Fast;
-pub(crate) use fast::{Cut, Hot, Miss};
+pub(crate) use fast::{Cut, Hot, Miss, Plan};
 pub(crate) use head::{Head, Place, least_width};
 pub(crate) use stores::{Packed, SURPLUS};
 pub(crate) use stuffing::{cobs_encode, slip_encode};
@@ -75,6 +75,7 @@ pub(crate) struct Compiled {
     pub(crate) kind: Kind,
     /// The commonest framings deserve the least work.
     pub(crate) hot: Hot,
+    pub(crate) plan: Plan,
 }
 
 /// The ways of telling where a frame ends. There is one for each deframer, and the largest is the one on the hot path: a
@@ -128,7 +129,7 @@ impl Compiled {
             }
             Shape::Custom(custom) => Kind::Custom(custom),
         };
-        Compiled { limits, hot: Hot::of(&kind), kind }
+        Compiled { limits, hot: Hot::of(&kind), plan: Hot::plan(&kind), kind }
     }
 
     /// The frame that begins with `bytes`, if it is whole, valid, found without much ado, and none that
@@ -257,7 +258,7 @@ impl Compiled {
             Kind::Ended(ended) => ended.limit(self.limits),
             _ => {}
         }
-        self.hot = Hot::of(&self.kind);
+        (self.hot, self.plan) = (Hot::of(&self.kind), Hot::plan(&self.kind));
     }
 
     /// What the bytes are that stand behind the last delimiter of an input that has ended.

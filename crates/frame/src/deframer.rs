@@ -77,7 +77,7 @@ impl Deframer {
     pub fn decode<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Result<Option<Frame<'a>>, DecodeError> {
         let mut miss = Miss::Unknown;
         if self.state.idle() && self.at == self.end {
-            if let Some(cut) = self.rule.hot.cut(input) {
+            if let Some(cut) = self.rule.hot.cut(&self.rule.plan, input) {
                 let offset = self.state.pass(cut.head + cut.data.len());
                 let frame = Frame::cut(input, &cut, offset, &self.rule);
                 *input = cut.rest;
@@ -406,7 +406,7 @@ fn take<'a, 'i: 'a>(
 ) -> Result<Option<Frame<'a>>, DecodeError> {
     let mut miss = Miss::Unknown;
     if state.idle() {
-        if let Some(cut) = rule.hot.cut(input) {
+        if let Some(cut) = rule.hot.cut(&rule.plan, input) {
             let offset = state.pass(cut.head + cut.data.len());
             let frame = Frame::cut(input, &cut, offset, rule);
             *input = cut.rest;

@@ -105,7 +105,7 @@ impl<'a> Frames<'a, '_, '_> {
             self.ended = true;
             return true;
         }
-        let Some(span) = self.hot.begun(self.rest) else { return false };
+        let Some(span) = self.hot.begun(&self.rule.plan, self.rest) else { return false };
         self.state.offset = self.offset();
         self.state.begin(span, self.rest);
         (self.quick, self.hot, self.ended, self.rest) = (false, Hot::NONE, true, &[]);
@@ -130,7 +130,7 @@ impl<'a> Iterator for Frames<'a, '_, '_> {
 
     #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
-        if let Some(cut) = self.hot.cut(self.rest) {
+        if let Some(cut) = self.hot.cut(&self.rule.plan, self.rest) {
             let frame = Frame::cut(self.rest, &cut, self.offset(), self.rule);
             self.rest = cut.rest;
             return Some(Ok(frame));

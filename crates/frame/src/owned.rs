@@ -83,7 +83,7 @@ impl BytesDeframer {
     pub fn decode_data(&mut self, input: &mut BytesMut) -> Result<Option<BytesMut>, DecodeError> {
         if self.state.idle()
             && !self.known.some
-            && let Some(cut) = self.rule.hot.cut(input)
+            && let Some(cut) = self.rule.hot.cut(&self.rule.plan, input)
         {
             let (head, data) = (cut.head, cut.data.len());
             self.state.pass(head + data);
@@ -117,7 +117,7 @@ impl BytesDeframer {
     pub fn decode_bytes(&mut self, input: &mut BytesMut) -> Result<Option<Bytes>, DecodeError> {
         if self.state.idle()
             && !self.known.some
-            && let Some(cut) = self.rule.hot.cut(input)
+            && let Some(cut) = self.rule.hot.cut(&self.rule.plan, input)
         {
             let (head, data) = (cut.head, cut.data.len());
             self.state.pass(head + data);

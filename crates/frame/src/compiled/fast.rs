@@ -27,14 +27,14 @@ pub(crate) struct Hot {
 }
 
 /// How the length is found.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
     /// It is the first four bytes, most significant first, and the header.
     Four,
     /// It is a varint, and the header.
     Varint,
-    /// It has a fixed width, and stands in a header with other numbers.
-    Plan(Plan),
+    /// It has a fixed width, and stands in a header with other numbers: the plan says where.
+    Planned,
 }
 
 /// A frame at the front of some bytes, and what follows it.
@@ -46,6 +46,14 @@ pub(crate) struct Cut<'b> {
 }
 
 impl Hot {
+    /// The plan of a framing whose header it finds by one.
+    pub(super) fn plan(kind: &Kind) -> Plan {
+        match kind {
+            Kind::Head(Head { fast: Some(Fast::Fixed(plan)), .. }) => *plan,
+            _ => Plan::default(),
+        }
+    }
+
     /// Finds nothing.
     pub(crate) const NONE: Hot = Hot { low: u64::MAX, room: 0, way: Way::Four };
 
@@ -55,7 +63,7 @@ impl Hot {
                 Some(Fast::U32Be { low, room }) => Hot { low, room, way: Way::Four },
                 Some(Fast::Varint { low, room }) => Hot { low, room, way: Way::Varint },
                 Some(Fast::Fixed(plan)) if plan.tail == 0 && !head.checked => {
-                    Hot { low: plan.low, room: plan.room, way: Way::Plan(plan) }
+                    Hot { low: plan.low, room: plan.room, way: Way::Planned }
                 }
                 _ => Hot::NONE,
             },
@@ -63,16 +71,16 @@ impl Hot {
         }
     }
 
-    /// The frame that `bytes` begin with, if it is whole and valid.
+    /// The frame that `bytes` begin with, if it is whole and valid. The plan isn't in `self`, which stays in registers.
     #[inline(always)]
-    pub(crate) fn cut<'b>(&self, bytes: &'b [u8]) -> Option<Cut<'b>> {
-        match &self.way {
+    pub(crate) fn cut<'b>(&self, plan: &Plan, bytes: &'b [u8]) -> Option<Cut<'b>> {
+        match self.way {
             Way::Four => {
                 let (header, behind) = bytes.split_first_chunk::<4>()?;
                 self.data(4, u32::from_be_bytes(*header).into(), 0, behind)
             }
             Way::Varint => self.cut_varint(bytes),
-            Way::Plan(plan) => {
+            Way::Planned => {
                 let length = plan.fixed(bytes)?;
                 self.data(plan.head, length, plan.adjust, bytes.get(plan.head..)?)
             }
@@ -99,8 +107,8 @@ impl Hot {
     }
 
     /// The span of a valid frame whose first bytes these are, if they tell, and if there are more.
-    pub(crate) fn begun(&self, bytes: &[u8]) -> Option<Span> {
-        let (head, length, adjust) = match &self.way {
+    pub(crate) fn begun(&self, plan: &Plan, bytes: &[u8]) -> Option<Span> {
+        let (head, length, adjust) = match self.way {
             Way::Four => (4, u32::from_be_bytes(*bytes.first_chunk()?).into(), 0),
             Way::Varint => {
                 let bytes = &bytes[..bytes.len().min(3)];
@@ -110,8 +118,8 @@ impl Hot {
                 (last + 1, length, 0)
             }
             // As for others, nothing is known of a frame before its header is there.
-            Way::Plan(plan) if bytes.len() >= plan.head => (plan.head, plan.fixed(bytes)?, plan.adjust),
-            Way::Plan(_) => return None,
+            Way::Planned if bytes.len() >= plan.head => (plan.head, plan.fixed(bytes)?, plan.adjust),
+            Way::Planned => return None,
         };
         let data = length.wrapping_add(adjust) as usize;
         let total = data.checked_add(head).filter(|total| self.allows(length) && *total > bytes.len())?;
@@ -154,7 +162,7 @@ pub(crate) enum Miss {
 }
 
 /// Where the length stands, and what follows from it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Plan {
     /// The bytes before the length.
     at: usize,

@@ -38,7 +38,7 @@ impl State {
             return Some(Some(span));
         }
         if !input.is_empty() {
-            let span = rule.hot.begun(input)?;
+            let span = rule.hot.begun(&rule.plan, input)?;
             self.reuse(whole);
             self.begin(span, mem::take(input));
         }

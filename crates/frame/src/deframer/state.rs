@@ -136,7 +136,7 @@ impl State {
         scratch: &mut &'a mut [u8],
         miss: Miss,
     ) -> Found<'a> {
-        if let Some(span) = rule.hot.begun(input).filter(|_| !self.busy) {
+        if let Some(span) = rule.hot.begun(&rule.plan, input).filter(|_| !self.busy) {
             self.begin(span, mem::take(input));
             return Ok(None);
         }
