@@ -191,7 +191,10 @@ impl Follower {
                 Err(fault) => Err(fault),
             };
             let fault = match attempt {
-                Ok(Answer::Final(message)) => return self.conclude(message).await,
+                Ok(Answer::Final(message)) => {
+                    self.state.send_replace(LinkState::Up);
+                    return self.conclude(message).await;
+                }
                 Ok(Answer::Attached(attached)) => {
                     lost = None;
                     self.state.send_replace(LinkState::Up);
