@@ -24,7 +24,7 @@ impl Window {
         tmux.line("PROMPT_COMMAND='code=$?; stty -g > modes.new; mv modes.new modes; echo $code > code'");
         tmux.line("clear");
         tmux.becomes("an empty screen", |screen| screen == "here>");
-        let modes = fs::read_to_string(host.home().join("modes")).expect("they were written");
+        let modes = until("the modes are written", || fs::read_to_string(host.home().join("modes")).ok());
         let before = (modes, tmux.modes());
         Some(Window { tmux, host, before })
     }
@@ -42,7 +42,8 @@ impl Window {
     #[track_caller]
     fn is_restored(&self, code: i32) {
         self.tmux.becomes("the prompt of this machine", |screen| {
-            screen.lines().next_back().is_some_and(|line| line.starts_with("here>") || line.ends_with("here>"))
+            let last = screen.lines().next_back().unwrap_or_default();
+            (last.starts_with("here>") || last.ends_with("here>")) && !last.ends_with("there>")
         });
         let read = |name: &str| fs::read_to_string(self.host.home().join(name)).unwrap_or_default();
         until("the exit code", || (read("code").trim() == code.to_string()).then_some(()));
