@@ -63,7 +63,7 @@ impl Address {
     /// [`Code::BadMessage`]: what is wrong with the text.
     pub fn parse(text: &str) -> Result<(Address, Option<u16>), Fault> {
         let wrong = |what: &str| {
-            Fault::user(Code::BadMessage, format!("{text:?} is no address: {what}"))
+            Fault::user(Code::BadMessage, format!("{text:?} is not an address: {what}"))
                 .advise("write [user@]HOST[:PORT], an IPv6 address with a port as [::1]:7227")
         };
         let (user, rest) = match text.rsplit_once('@') {
