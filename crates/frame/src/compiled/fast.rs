@@ -126,7 +126,7 @@ impl Hot {
         Some(Span { head, data, total, lost: Lost::Nothing })
     }
 
-    /// Whether it finds any frames. They have no more than a length and the data.
+    /// Whether it finds any frames. They have no more than a header and the data, and nothing to check.
     #[inline]
     pub(crate) fn is_any(&self) -> bool {
         self.low != u64::MAX

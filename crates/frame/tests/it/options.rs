@@ -218,3 +218,51 @@ fn a_wrong_byte_is_the_same_fault_for_input_that_ends_behind_it() {
         }
     }
 }
+
+#[test]
+fn a_frame_is_cut_within_bytes_that_were_needed_to_know_it() {
+    let greeting = [&b"\xff\0\0\0\0\0\0\0\x01\x7f\x03"[..], &[0; 53], b"\0\x02hi"].concat();
+    let header = [&b"AMQP\0\0\x09\x01"[..], b"\x08\0\0\0\0\0\0\xce"].concat();
+    for (notation, wire) in [("zmtp(max=7, toolong=cut)", greeting), ("amqp(max=2, toolong=cut)", header)] {
+        let framing: Framing = notation.parse().unwrap();
+        let want = whole(&framing, &wire);
+        assert_eq!((want.frames.len(), want.frames[0].is_cut, &want.end), (2, true, &Ok(())), "{notation}");
+        for way in WAYS {
+            for chunk in 1..wire.len() {
+                assert_eq!(run(&framing, wire.chunks(chunk), way), want, "{notation} {way:?} in chunks of {chunk}");
+            }
+        }
+    }
+}
+
+/// Characters that notations are made of.
+const LETTERS: &[u8] = b"ulbedatnxmcvk0123456789()[]:,*&|=-+\"\\ _\xc3\xa9";
+
+#[test]
+fn a_notation_with_typing_errors_is_refused_or_means_what_it_prints_as() {
+    let all = notations();
+    let mut random = Random(41);
+    let turns = if std::env::var_os("UNGLUE_FRAME_ALL").is_some() { 40_000_000 } else { 200_000 };
+    let mut good = 0;
+    for turn in 0..turns {
+        let mut text = all[random.below(all.len())].0.clone().into_bytes();
+        for _ in 0..=random.below(3) {
+            let at = random.below(text.len());
+            let letter = LETTERS[random.below(LETTERS.len())];
+            match random.below(3) {
+                0 if !text.is_empty() => text[at] = letter,
+                1 if !text.is_empty() => drop(text.remove(at)),
+                _ => text.insert(at, letter),
+            }
+        }
+        let text = String::from_utf8_lossy(&text);
+        let Ok(framing) = text.parse::<Framing>() else { continue };
+        good += 1;
+        assert_eq!(framing.to_string().parse().as_ref(), Ok(&framing), "{text} prints as {framing}");
+        let wire: Vec<u8> = (0..60).map(|_| [0, 1, 2, 8, b'1', b'a', b'\n', 0xff][random.below(8)]).collect();
+        let way = WAYS[turn % WAYS.len()];
+        let got = run(&framing, wire.chunks(random.below(30) + 1), way);
+        assert_eq!(got, whole(&framing, &wire), "{text} {way:?} of {wire:02x?}");
+    }
+    assert!(good > turns / 100, "{good} of {turns} are notations");
+}
