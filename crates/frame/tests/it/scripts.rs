@@ -2,6 +2,7 @@
 //! and put together again, over input that comes in any pieces.
 
 use crate::cuts::Random;
+use futures_util::StreamExt as _;
 use std::{
     io::Read,
     pin::Pin,
@@ -240,5 +241,36 @@ fn a_deframer_of_the_callers_buffer_follows_any_dialogue() {
                 Step::Apart => {}
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn a_stream_goes_on_where_its_reader_stood() {
+    let mut random = Random(9);
+    for turn in 0..3000 {
+        let notation = FRAMINGS[random.below(FRAMINGS.len())];
+        let whole: Framing = notation.parse().unwrap();
+        let fields = vec![7; whole.field_names().count()];
+        let enframer = Enframer::new(whole.max(1 << 20));
+        let (mut wire, mut want) = (Vec::new(), Vec::new());
+        for _ in 0..12 {
+            let data = vec![b'a' + random.below(3) as u8; [1, 19, 20, 21, 250][random.below(5)]];
+            enframer.encode(&fields, &data, &mut wire).unwrap();
+            want.push(data[..if notation.contains("cut") { data.len().min(20) } else { data.len() }].to_vec());
+        }
+        let mut reader = with_tokio::FrameReader::new(Pieces(&wire, Random(turn + 1)), notation.parse().unwrap());
+        let (mut got, first) = (Vec::new(), random.below(12));
+        while got.len() < first {
+            if let Ok(frame) = tokio::time::timeout(std::time::Duration::ZERO, reader.next()).await {
+                got.push(frame.unwrap().unwrap().data().to_vec());
+            }
+        }
+        // A frame that has begun goes along.
+        let _ = tokio::time::timeout(std::time::Duration::ZERO, reader.batch()).await.map(drop);
+        let mut stream = reader.into_stream();
+        while let Some(frame) = stream.next().await {
+            got.push(frame.unwrap_or_else(|error| panic!("{turn}, {notation}: {error}")).data.to_vec());
+        }
+        assert_eq!(got, want, "{turn}, {notation}");
     }
 }
