@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{FileType, fstat};
 use rustix::termios::isatty;
-use unglue::owner::{self, Connected, Served};
+use unglue::owner::{self, Served};
 use unglue::{Peer, Service};
 
 use super::options;
@@ -85,11 +85,8 @@ fn reach(args: &ServeArgs) -> Result<Served, String> {
 }
 
 fn connect(state: &Path) -> Result<Option<Served>, String> {
-    match owner::connect(state, rustix::stdio::stdin(), rustix::stdio::stdout()) {
-        Ok(Connected::Yes(owner)) => Ok(Some(owner)),
-        Ok(Connected::Nobody) => Ok(None),
-        Err(fault) => Err(fault.to_string()),
-    }
+    let connected = owner::connect(state, rustix::stdio::stdin(), rustix::stdio::stdout());
+    connected.map_err(|fault| fault.to_string())
 }
 
 /// Once, for the user who has just started the process that commands depend on.

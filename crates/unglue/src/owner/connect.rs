@@ -15,15 +15,6 @@ use super::preface::{ACCEPTED, Preface, REFUSED};
 /// How long an owner may take to answer.
 const ANSWER: Duration = Duration::from_secs(10);
 
-/// What came of an attempt to reach the owner.
-#[derive(Debug)]
-pub enum Connected {
-    /// It serves this connection.
-    Yes(Served),
-    /// No process listens: there is no owner, or it is just starting or ending.
-    Nobody,
-}
-
 /// A connection that the owner serves.
 #[derive(Debug)]
 pub struct Served {
@@ -49,17 +40,18 @@ impl Served {
 }
 
 /// Connects the client at `input` and `output` to the owner of a state directory. The owner gets both descriptors, and moves the
-/// bytes by itself; where it is of an earlier version, this process has to carry them.
+/// bytes by itself; where it is of an earlier version, this process has to carry them. `None` if no process listens: there is no owner,
+/// or it is just starting or ending.
 ///
 /// # Errors
 /// The directory can't be used, or the owner answers with something else than it should.
-pub fn connect(state: &Path, input: BorrowedFd<'_>, output: BorrowedFd<'_>) -> Result<Connected, Fault> {
+pub fn connect(state: &Path, input: BorrowedFd<'_>, output: BorrowedFd<'_>) -> Result<Option<Served>, Fault> {
     for (preface, descriptors) in [(Preface::Descriptors, &[input, output][..]), (Preface::Link, &[][..])] {
         match ask(state, preface, descriptors)? {
-            None => return Ok(Connected::Nobody),
+            None => return Ok(None),
             Some((stream, ACCEPTED)) => {
                 stream.set_read_timeout(None).map_err(|error| failed(state, &error))?;
-                return Ok(Connected::Yes(Served { stream, passed: !descriptors.is_empty() }));
+                return Ok(Some(Served { stream, passed: !descriptors.is_empty() }));
             }
             Some((_, REFUSED)) if preface == Preface::Descriptors => {}
             Some((_, answer)) => return Err(unknown(state, answer)),
@@ -144,7 +136,7 @@ mod tests {
         let (out, output) = rustix::pipe::pipe().expect("a pipe");
         // It lives as long as the thread that reads it.
         let input: &'static std::os::fd::OwnedFd = Box::leak(Box::new(input));
-        let Connected::Yes(served) = connect(state.path(), input.as_fd(), output.as_fd()).expect("no fault") else {
+        let Some(served) = connect(state.path(), input.as_fd(), output.as_fd()).expect("no fault") else {
             panic!("the owner listens")
         };
         served.carry(input.as_fd(), output.as_fd()).expect("a thread");

@@ -20,7 +20,7 @@ use unglue_host::process::own_home;
 use unglue_proto::{Code, Fault};
 
 pub(crate) use connect::ask_to_hand_over;
-pub use connect::{Connected, Served, connect};
+pub use connect::{Served, connect};
 pub(crate) use passed::Passed;
 pub(crate) use preface::{ACCEPTED, Preface, REFUSED};
 
