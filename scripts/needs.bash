@@ -12,6 +12,7 @@ fish|fish|ssh to an account with this login shell
 faketime|faketime|ssh to a machine with a wrong clock
 openssl|openssl|ssh that asks for a password
 strip|binutils|ssh: a small program to upload
+busybox|busybox-static|ssh to a root with nothing but busybox
 rsync|rsync|file trees compared with rsync's
 strace|strace|faults injected into system calls
 python3|python3|the tutorial's peers in Python; struct compared with CPython's

@@ -38,8 +38,8 @@ pub use unglue_identity::AskPassphrase;
 pub use unglue_identity::{Denial, Forwarding, Passphrase, Policy, Principal, PublicKey};
 pub use unglue_link::auth::Gatekeeper;
 pub use unglue_link::{
-    BoxedIo, ChildProcess, ConnectError, HostTrust, LinkConfig, LinkError, Memory, Peer, SharedMemory, StreamError,
-    Target, UnknownHost, stdio,
+    BoxedIo, ChildProcess, ConnectError, Descriptors, HostTrust, LinkConfig, LinkError, Memory, Peer, SharedMemory,
+    StreamError, Target, UnknownHost, stdio,
 };
 pub use unglue_proto::limits::GO_AWAY_GRACE;
 pub use unglue_proto::message::auth::Welcome;

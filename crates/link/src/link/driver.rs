@@ -122,8 +122,7 @@ impl Driver {
         state.dispatch_events();
         drop(state);
         if !self.plain.is_empty() {
-            self.wire.seal(&mut self.plain.slices())?;
-            self.plain.clear();
+            self.wire.seal_gathered(&mut self.plain)?;
         }
         Ok(self.wire.wants_write())
     }
