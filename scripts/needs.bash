@@ -14,6 +14,9 @@ openssl|openssl|ssh that asks for a password
 strip|binutils|ssh: a small program to upload
 busybox|busybox-static|ssh to a root with nothing but busybox
 rsync|rsync|file trees compared with rsync's
+getfattr|attr|extended attributes of trees compared by a program that isn't ours
+getfacl|acl|access control lists of trees compared by a program that isn't ours
+mkfs.ext4|e2fsprogs|power cuts
 strace|strace|faults injected into system calls
 python3|python3|the tutorial's peers in Python; struct compared with CPython's
 ip|iproute2|the silently dead link (a network namespace of its own)

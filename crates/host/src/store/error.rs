@@ -150,6 +150,13 @@ pub enum Problem {
         /// What the file system would give this user.
         available: u64,
     },
+    /// More new files than the file system can have.
+    NoInodes {
+        /// How many there would be.
+        needed: u64,
+        /// How many more the file system would take from this user.
+        available: u64,
+    },
     /// More than this process may write into one file (`RLIMIT_FSIZE`, setrlimit(2)).
     TooLarge {
         /// The size that the file would have had.
@@ -287,7 +294,7 @@ impl StoreError {
     pub fn errno(&self) -> Option<String> {
         match self.problem {
             Problem::System(errno) | Problem::NotDurable(errno) => Some(errno::name(errno)),
-            Problem::NoSpace { .. } => Some(errno::name(Errno::NOSPC)),
+            Problem::NoSpace { .. } | Problem::NoInodes { .. } => Some(errno::name(Errno::NOSPC)),
             Problem::TooLarge { .. } => Some(errno::name(Errno::FBIG)),
             Problem::Directory => Some(errno::name(Errno::ISDIR)),
             Problem::MountPoint => Some(errno::name(Errno::BUSY)),
@@ -328,6 +335,9 @@ impl StoreError {
             Problem::UnusableName => "give the destination's full path, with a name",
             Problem::SameFile => "nothing needs to be copied",
             Problem::NoSpace { .. } => "free some space there, or choose another directory",
+            Problem::NoInodes { .. } => {
+                "remove files there (df -i shows how many there are), or choose another directory"
+            }
             Problem::TooLarge { .. } => "raise the file size limit (ulimit -f) of the process that writes",
             Problem::Changed(_) => "try again when nothing changes the file",
             Problem::NotDurable(_) => "copy it again, and look into the kernel's log (dmesg)",
@@ -349,6 +359,7 @@ impl StoreError {
             | Problem::RootGone
             | Problem::RootReplaced
             | Problem::NoSpace { .. }
+            | Problem::NoInodes { .. }
             | Problem::Changed(_)
             | Problem::NotDurable(_)
             | Problem::BadRecord => Blame::System,
@@ -469,6 +480,9 @@ impl fmt::Display for Problem {
             Problem::SameFile => f.write_str("source and destination are the same file"),
             Problem::NoSpace { needed, available } => {
                 write!(f, "{needed} bytes are needed, {available} are free (ENOSPC)")
+            }
+            Problem::NoInodes { needed, available } => {
+                write!(f, "{needed} new files are to come, and the file system has room for {available} (ENOSPC)")
             }
             Problem::TooLarge { needed, limit } => {
                 write!(f, "{needed} bytes are needed, the file size limit is {limit} (EFBIG)")

@@ -32,6 +32,33 @@ pub(super) fn check(dir: impl AsFd, needed: u64) -> Result<(), Problem> {
     }
 }
 
+/// The bytes of the blocks that a file of this size surely takes.
+pub(super) fn blocks(size: u64) -> u64 {
+    match size {
+        // Some file systems keep so little in the inode.
+        ..1024 => size,
+        // A network's file system may report larger blocks than it has.
+        size => size.div_ceil(4096).saturating_mul(4096),
+    }
+}
+
+/// Fails if so many bytes in so many new files surely don't fit below `dir`.
+pub(super) fn check_many(dir: impl AsFd, bytes: u64, files: u64) -> Result<(), Problem> {
+    if let Some(available) = available(&dir).filter(|&available| bytes > available) {
+        return Err(Problem::NoSpace { needed: bytes, available });
+    }
+    match inodes(&dir) {
+        Some(available) if files > available => Err(Problem::NoInodes { needed: files, available }),
+        _ => Ok(()),
+    }
+}
+
+/// How many files this user may still make; nothing where the file system doesn't report it, or makes inodes as they are needed.
+fn inodes(dir: impl AsFd) -> Option<u64> {
+    let fs = fstatvfs(&dir).ok().filter(|fs| fs.f_files > 0)?;
+    Some(if geteuid().is_root() { fs.f_ffree } else { fs.f_favail })
+}
+
 /// What this user may still fill, in bytes; nothing where the file system doesn't report it.
 fn available(dir: impl AsFd) -> Option<u64> {
     let compressing = fstatfs(&dir).is_ok_and(|fs| COMPRESSING.contains(&(fs.f_type as u32)));

@@ -12,6 +12,7 @@ use unglue_proto::message::tree::{Layout, Summary, TreeOptions};
 use unglue_proto::tree::Rule;
 use unglue_proto::{Code, Fault};
 
+use super::store_full::{directory, in_child};
 use super::tree_ends::pump;
 
 struct Scene {
@@ -241,6 +242,41 @@ fn what_cannot_be_exchanged_is_refused() {
     drop(sink);
     fs::remove_file(scene.at("root/link")).expect("removed");
     scene.is_old();
+}
+
+/// Where renameat2(2) has no `RENAME_EXCHANGE`, that is found out before anything is sent.
+#[test]
+fn a_file_system_without_an_exchange_is_refused() {
+    for error in ["EINVAL", "ENOSYS"] {
+        let tracer = format!("strace -f -qq -o /dev/null -e trace=renameat2 -e inject=renameat2:error={error}");
+        let script = format!(
+            "strace -o /dev/null true 2>/dev/null || {{ echo 'strace does not work here' >&2; exit 77; }}
+             exec {tracer} \"$@\""
+        );
+        in_child("store_atomic::part_no_exchange", &script);
+    }
+}
+
+#[test]
+fn part_no_exchange() {
+    let Some(directory) = directory() else { return };
+    for name in ["from", "root/site"] {
+        fs::create_dir_all(directory.join(name)).expect("made");
+    }
+    fs::write(directory.join("from/f"), "new").expect("written");
+    fs::write(directory.join("root/site/f"), "old").expect("written");
+    let store = Store::home(&directory).expect("a store");
+    let fault = store.tree_sink(Path::new("root/site"), &Layout::Into, atomic()).expect_err("no exchange");
+    assert_eq!(fault.code, Code::PathRefused, "{fault}");
+    assert!(fault.what.contains("can't exchange two directories") && fault.advice.contains("--atomic"), "{fault}");
+    assert_eq!(fs::read(directory.join("root/site/f")).expect("there"), b"old");
+    assert_eq!(fs::read_dir(directory.join("root")).expect("a directory").count(), 1, "something is left");
+    // A new directory needs no exchange.
+    let mut source = store.tree_source(&["from/.".into()], atomic()).expect("a source");
+    let mut sink = store.tree_sink(Path::new("root/new"), &Layout::Into, atomic()).expect("a sink");
+    pump(&mut source, &mut sink).expect("it arrives");
+    assert_eq!(fs::read(directory.join("root/new/f")).expect("there"), b"new");
+    assert_eq!(fs::read_dir(directory.join("root")).expect("a directory").count(), 2, "something is left");
 }
 
 /// What has the name at any moment is one of the two trees, whole. A reader that holds the old one sees how it is removed, but only

@@ -131,6 +131,52 @@ fn nothing_outside_of_the_destination_is_written_or_deleted() {
     assert_eq!(fs::read(scene.at("outside/kept")).expect("there"), b"kept");
 }
 
+/// The destination's own directory is taken away and becomes a link out of the root, again and again.
+#[test]
+fn nothing_outside_of_the_root_is_written_while_the_top_is_swapped() {
+    let scene = Scene::new();
+    for name in ["root/to/site/d", "root/from/d"] {
+        fs::create_dir_all(scene.at(name)).expect("made");
+    }
+    fs::write(scene.at("outside/kept"), "kept").expect("written");
+    fs::write(scene.at("root/to/site/old"), "old").expect("written");
+    for number in 0..20 {
+        fs::write(scene.at("root/from/d").join(format!("f{number}")), "x").expect("written");
+    }
+    let confined = Store::confined(&scene.at("root")).expect("a store");
+    let top = scene.directory.path().to_owned();
+    let flip = move |count| {
+        let to = top.join("root/to");
+        let (site, away) = (to.join("site"), to.join(format!("away{}", count % 3)));
+        if fs::rename(&site, &away).is_err() {
+            let _ = fs::remove_dir_all(&away);
+        }
+        let _ = symlink(top.join("outside"), &site);
+        let _ = fs::remove_file(&site);
+        let _ = symlink("../../outside", &site);
+        let _ = fs::remove_file(&site);
+        // Now and then the directory is back in its place.
+        if count % 4 != 0 {
+            let _ = fs::rename(&away, &site);
+        }
+    };
+    let mut arrived = 0;
+    meanwhile(flip, || {
+        for atomic in [false, true] {
+            let options = TreeOptions { delete: true, atomic, ..options() };
+            let ended = confined.tree_source(&["from/.".into()], options.clone()).and_then(|mut source| {
+                let mut sink = confined.tree_sink(Path::new("to/site"), &Layout::Into, options)?;
+                pump(&mut source, &mut sink)
+            });
+            arrived += u64::from(ended.is_ok());
+        }
+        let there: Vec<_> = fs::read_dir(scene.at("outside")).expect("a directory").collect();
+        assert_eq!(there.len(), 1, "{there:?}");
+    });
+    assert_eq!(fs::read(scene.at("outside/kept")).expect("there"), b"kept");
+    assert!(arrived > 0, "no transfer came through");
+}
+
 /// Each file that arrives is one of its versions, or it is reported.
 #[test]
 fn a_file_that_is_written_meanwhile_arrives_as_one_version_or_is_reported() {

@@ -24,19 +24,26 @@ pub(crate) fn directory() -> Option<PathBuf> {
 /// Runs `part` (its path, or its name in this module) in a child, prepared by a shell script that ends in `exec "$@"` and finds the directory in
 /// `$0`. False if `script` ends with 77: what it prepares isn't to be had here.
 pub(crate) fn in_child(part: &str, script: &str) -> bool {
+    let Some((passes, output)) = try_child(part, script, 60) else { return false };
+    assert!(passes, "{output}");
+    true
+}
+
+/// As [`in_child`], within so many seconds: whether the part passes, and what it printed. `None`: skipped.
+pub(crate) fn try_child(part: &str, script: &str, seconds: u64) -> Option<(bool, String)> {
     let directory = tempfile::tempdir().unwrap();
     let mut command = Command::new("sh");
     command.arg("-c").arg(script).arg(directory.path()).arg(std::env::current_exe().unwrap());
     let part = if part.contains("::") { part.to_owned() } else { format!("store_full::{part}") };
     command.args(["--exact", &part, "--nocapture"]).env(DIRECTORY, directory.path());
-    let Output { status, stdout, stderr } = within(60, move || command.output().unwrap());
+    let Output { status, stdout, stderr } = within(seconds, move || command.output().unwrap());
     let (stdout, stderr) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
     if status.code() == Some(77) {
         eprintln!("skipped: {}", stderr.trim());
-        return false;
+        return None;
     }
-    assert!(status.success() && stdout.contains("1 passed"), "{status}, {:?}: {stdout}{stderr}", status.signal());
-    true
+    let passes = status.success() && stdout.contains("1 passed");
+    Some((passes, format!("{status}, {:?}: {stdout}{stderr}", status.signal())))
 }
 
 /// Mounts a tmpfs with these options over the directory, then runs the part.

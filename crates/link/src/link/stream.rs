@@ -167,6 +167,12 @@ impl RecvStream {
         self.shared.lock().mux.narrow(self.id);
     }
 
+    /// Lets much be on its way at once ([`Mux::widen`](unglue_proto::mux::Mux::widen)).
+    pub fn widen(&self) {
+        self.shared.lock().mux.widen(self.id);
+        self.shared.wake_driver();
+    }
+
     /// Counts bytes that the reader keeps of this stream against the link's memory.
     pub fn hold(&self) -> Held {
         Held { shared: self.shared.clone(), id: self.id, bytes: 0 }

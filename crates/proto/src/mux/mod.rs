@@ -209,6 +209,15 @@ impl Mux {
         }
     }
 
+    /// Lets much be on its way to this end at once: the writer gets credit for half of [`limits::MAX_WINDOW`] as soon as it can be
+    /// sent, if the link's memory allows it. Otherwise, a stream's credit takes a turn for each time that it doubles.
+    pub fn widen(&mut self, id: StreamId) {
+        if let Some(recv) = self.streams.get_mut(&id).and_then(|stream| stream.recv.as_mut()) {
+            recv.widen(&mut self.memory);
+            self.schedule(id);
+        }
+    }
+
     /// Ends this direction of a stream, after what was written.
     pub fn finish(&mut self, id: StreamId) {
         if let Some(send) = self.streams.get_mut(&id).and_then(|stream| stream.send.as_mut()) {

@@ -9,6 +9,9 @@ use super::{Output, StreamId};
 use crate::limits::{INITIAL_WINDOW, MAX_WINDOW, NARROW_WINDOW};
 use crate::{Code, Fault};
 
+/// The window of a stream on which much is to come. The first grant doubles it.
+const WIDE_WINDOW: u64 = MAX_WINDOW / 4;
+
 /// What a read gave.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Read {
@@ -73,6 +76,15 @@ impl RecvHalf {
     /// Its window grows no further than that of a stream that a person looks at.
     pub(super) fn narrow(&mut self) {
         self.most = NARROW_WINDOW;
+    }
+
+    /// Much is to come: the window doesn't grow from its beginnings, if the link has room for a larger one.
+    pub(super) fn widen(&mut self, memory: &mut Accounts) {
+        let growth = WIDE_WINDOW.min(self.most).saturating_sub(self.window);
+        let is_open = self.end == End::Open && self.stop == Stop::No;
+        if is_open && growth > 0 && memory.windows.take_share(growth, self.window - INITIAL_WINDOW) {
+            self.window += growth;
+        }
     }
 
     /// Takes bytes of the writer's. `false` if there is no room for them: the stream is to be refused.

@@ -26,6 +26,7 @@ mod stopped;
 mod terminal;
 mod transfers;
 mod tree;
+mod tree_turns;
 mod unauthenticated;
 mod uploads;
 mod versions;

@@ -107,28 +107,52 @@ pub(super) fn are_same(entry: &Entry, stat: &Stat, dir: &OwnedFd, name: &OsStr, 
             || read(dir, name, options).is_ok_and(|there| there == entry.attributes))
 }
 
+/// What an open file or directory has before it is given anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Birth {
+    owner: (u32, u32),
+    mode: u32,
+    /// It has no attribute and no list.
+    bare: bool,
+}
+
+impl Birth {
+    pub(super) fn of(file: impl AsFd, options: &TreeOptions) -> Result<Birth, Errno> {
+        let stat = fstat(&file)?;
+        let looks = options.attributes || options.acls || options.modes;
+        let bare =
+            looks && matches!(flistxattr(&file, &mut [0u8; 0][..]), Ok(0) | Err(Errno::OPNOTSUPP | Errno::NOSYS));
+        Ok(Birth { owner: (stat.st_uid, stat.st_gid), mode: stat.st_mode & 0o7777, bare })
+    }
+}
+
 /// Gives an open file or directory the entry's owner, attributes and mode. The times come later: whatever is written moves them.
 /// What it has already is left alone: to look costs less than to write the same again.
 pub(super) fn give(file: impl AsFd, entry: &Entry, options: &TreeOptions) -> Result<(), Problem> {
+    let birth = Birth::of(&file, options)?;
+    give_from(birth, file, entry, options)
+}
+
+/// The same where it is known what the file has.
+pub(super) fn give_from(birth: Birth, file: impl AsFd, entry: &Entry, options: &TreeOptions) -> Result<(), Problem> {
     let file = file.as_fd();
-    let stat = fstat(file)?;
     let mut touched = false;
     if let Some((user, group)) = entry.owner
-        && (user, group) != (stat.st_uid, stat.st_gid)
+        && (user, group) != birth.owner
     {
         give_owner(|user, group| fchown(file, user, group), user, group)?;
         touched = true;
     }
-    if options.attributes || options.acls {
+    if (options.attributes || options.acls) && !(birth.bare && entry.attributes.is_empty()) {
         touched |= give_attributes(file, entry, options)?;
     }
     if options.modes {
         let has_list = entry.attributes.iter().any(|(name, _)| name == ACLS[0]);
         // A list that the directory gave it would let others in; where there is one, the mode's group bits are its mask.
-        if !has_list && !options.acls {
+        if !has_list && !options.acls && !birth.bare {
             ignore_missing(fremovexattr(file, c"system.posix_acl_access"))?;
         }
-        if touched || stat.st_mode & 0o7777 != entry.mode {
+        if touched || birth.mode != entry.mode {
             fchmod(file, Mode::from_raw_mode(entry.mode))?;
         }
     }

@@ -176,3 +176,18 @@ impl Dirs {
 pub(in crate::store) fn open(dir: &OwnedFd, name: &OsStr) -> Result<OwnedFd, Errno> {
     openat(dir, name, OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
 }
+
+/// The directories above an open one, as far as they can be seen.
+pub(super) fn above(dir: &OwnedFd) -> Vec<FileId> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let mut above: Vec<FileId> = Vec::new();
+    let mut last = openat(dir, "..", flags, Mode::empty());
+    while let Ok(dir) = last
+        && let Ok(stat) = fstat(&dir)
+        && above.last() != Some(&FileId::of(&stat))
+    {
+        above.push(FileId::of(&stat));
+        last = openat(&dir, "..", flags, Mode::empty());
+    }
+    above
+}

@@ -13,7 +13,7 @@ use unglue_proto::message::tree::TreeOptions;
 use unglue_proto::tree::{Digest, Entry, Record, Records};
 use unglue_proto::{Code, Fault};
 
-use super::attributes;
+use super::attributes::{self, Birth};
 use super::content::digest_hole;
 use crate::store::attributes::Old;
 use crate::store::error::Problem;
@@ -70,6 +70,10 @@ pub struct Landing {
     replaces: bool,
     exists: bool,
     old: Option<Arc<OwnedFd>>,
+    /// The mode with which it was made.
+    asked: u32,
+    fresh: bool,
+    newborn: Option<Newborn>,
     modified: Time,
     size: u64,
     at: u64,
@@ -93,6 +97,15 @@ pub struct Landed {
     pub(super) digest: Digest,
     /// Whether something had the name. Otherwise nothing is replaced that has appeared since.
     pub(super) exists: bool,
+    /// What a new file has in its directory, if every other one has the same there.
+    pub(super) newborn: Option<Newborn>,
+}
+
+/// What a new file has when it is made with this mode: in a directory that this transfer has made, all have the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Newborn {
+    asked: u32,
+    has: Birth,
 }
 
 /// What a file needs to land.
@@ -108,6 +121,10 @@ pub(super) struct Spot {
     pub(super) exists: bool,
     /// The directory of the file that is replaced, if it is another one.
     pub(super) old: Option<Arc<OwnedFd>>,
+    /// Whether this transfer has made the directory.
+    pub(super) fresh: bool,
+    /// What another new file had there.
+    pub(super) newborn: Option<Newborn>,
 }
 
 impl Landing {
@@ -135,6 +152,9 @@ impl Landing {
             replaces: spot.replaces,
             exists: spot.exists,
             old: spot.old,
+            asked: mode.as_raw_mode(),
+            fresh: spot.fresh,
+            newborn: spot.newborn,
             modified,
             size,
             at: 0,
@@ -221,14 +241,21 @@ impl Landing {
                 None => rustix::fs::fchmod(&self.file, Mode::from_raw_mode(self.entry.mode & 0o755))?,
             }
         }
+        let mut newborn = None;
         if asked || self.entry.owner.is_some() {
-            attributes::give(&self.file, &self.entry, &self.options)?;
+            let known = self.newborn.filter(|newborn| newborn.asked == self.asked && !self.replaces);
+            let has = match known {
+                Some(newborn) => newborn.has,
+                None => Birth::of(&self.file, &self.options)?,
+            };
+            newborn = (self.fresh && !self.replaces).then_some(Newborn { asked: self.asked, has });
+            attributes::give_from(has, &self.file, &self.entry, &self.options)?;
         }
         if self.options.times {
             attributes::set_time(&self.file, self.modified)?;
         }
         let Landing { number, node, name, temp, file, data, exists, .. } = self;
-        Ok(Landed { number, node, name, temp, file: Some(file), data, digest, exists })
+        Ok(Landed { number, node, name, temp, file: Some(file), data, digest, exists, newborn })
     }
 
     /// Takes bytes of the stream that is this file's alone, in any chunks: how many bytes of content they were, and the file once it

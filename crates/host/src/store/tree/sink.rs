@@ -21,13 +21,21 @@ use super::event::{Moving, TreeEvent};
 use super::guard::Guard;
 use super::ignores::Ignores;
 use super::journal::Journal;
-use super::landing::Landing;
+use super::landing::{Landing, Newborn};
 use super::source::parsed;
 use super::staging::Staging;
+use crate::store::FileId;
 use crate::store::error::{Op, Problem, StoreError};
+use crate::store::space;
 
 /// As many directories a transfer may have: each takes about 150 bytes until its end.
 const DIRECTORIES: usize = 8_000_000;
+/// As many files may be the first names of others, and as many names may be others' further ones: as much for each.
+const LINKS: usize = 8_000_000;
+/// Bytes of extended attributes that are held for directories, which get them at the end.
+const ATTRIBUTES: usize = 256 * 1024 * 1024;
+/// Large files with streams of their own at once, each of which is open. Our sender has two.
+pub(super) const BESIDE: usize = 16;
 
 /// What is to be done after some records.
 #[derive(Debug, Default)]
@@ -63,6 +71,10 @@ pub(super) struct Expected {
     pub(super) replaces: bool,
     /// Whether something has the name.
     pub(super) exists: bool,
+    /// Whether this transfer has made its directory.
+    pub(super) fresh: bool,
+    /// The bytes on the disk that are free again once it is replaced.
+    pub(super) frees: u64,
     /// It was reported that it can't be stored.
     pub(super) refused: bool,
     pub(super) bytes: usize,
@@ -97,8 +109,12 @@ pub struct TreeSink {
     pub(super) top: PathBuf,
     records: Records,
     pub(super) machine: bool,
+    /// The directories above the destination, once they were looked for.
+    pub(super) above: Option<Vec<FileId>>,
     /// Directories by number: the node, and whether this transfer made it.
     pub(super) numbers: HashMap<u64, (Node, bool)>,
+    /// The numbers of directories that could not be made, and whose entries may still come.
+    pub(super) unmade: HashSet<u64>,
     pub(super) listing: Option<Listing>,
     pub(super) last: u64,
     pub(super) wanted: Vec<u64>,
@@ -106,12 +122,15 @@ pub struct TreeSink {
     pub(super) answered: u64,
     pub(super) expected: HashMap<u64, Expected>,
     pub(super) expected_bytes: usize,
-    /// Bytes of content that are still to come.
-    pub(super) needed: u64,
-    pub(super) checked: u64,
+    /// What the contents that are still to come take on the disk,
+    pub(super) needed: Room,
+    /// and the most of it that was compared with what the disk has.
+    pub(super) checked: Room,
     pub(super) writing: Writing,
     pub(super) besides: HashMap<u64, (Node, OsString, u64)>,
     pub(super) batch: Batch,
+    /// What new files have in the directory that the last one was made in.
+    pub(super) newborn: Option<(Node, Newborn)>,
     /// Files and bytes that are in place, and durable after the next sync.
     pub(super) in_place: (u64, u64),
     pub(super) stored: (u64, u64),
@@ -121,6 +140,7 @@ pub struct TreeSink {
     pub(super) links: Vec<(Node, Box<OsStr>, u64, u64)>,
     /// Attributes of directories, given at the end.
     pub(super) attributes: Vec<(Node, Box<Entry>)>,
+    attributes_bytes: usize,
     pub(super) deletions: Vec<(Node, Vec<OsString>)>,
     pub(super) hash: RandomState,
     pub(super) hasher: Box<blake3::Hasher>,
@@ -134,6 +154,21 @@ pub struct TreeSink {
     pub(super) failed_contents: u64,
     /// What was changed and is not durable yet, apart from files in batches.
     pub(super) dirty: Dirty,
+}
+
+/// Room on a disk.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Room {
+    pub(super) bytes: u64,
+    pub(super) files: u64,
+}
+
+impl Room {
+    /// What a file surely takes. Holes take nothing.
+    pub(super) fn of(expected: &Expected) -> Room {
+        let size = if expected.entry.sparse { 0 } else { space::blocks(expected.entry.size) };
+        Room { bytes: size.saturating_sub(expected.frees), files: u64::from(!expected.exists && !expected.refused) }
+    }
 }
 
 /// What a last sync has to wait for.
@@ -188,8 +223,10 @@ impl TreeSink {
             top,
             records: Records::default(),
             machine: false,
+            above: None,
             numbers: HashMap::from([(ROOT, (node, staged || dirs.is_absent(node)))]),
             dirs,
+            unmade: HashSet::new(),
             listing: None,
             last: 0,
             wanted: Vec::new(),
@@ -197,17 +234,19 @@ impl TreeSink {
             answered: 0,
             expected: HashMap::new(),
             expected_bytes: 0,
-            needed: 0,
-            checked: 0,
+            needed: Room::default(),
+            checked: Room::default(),
             writing: Writing::Nothing,
             besides: HashMap::new(),
             batch,
+            newborn: None,
             in_place: (0, 0),
             stored: (0, 0),
             reported: (0, 0),
             shared: HashMap::new(),
             links: Vec::new(),
             attributes: Vec::new(),
+            attributes_bytes: 0,
             deletions: Vec::new(),
             hash: RandomState::new(),
             hasher: Box::default(),
@@ -325,6 +364,12 @@ impl TreeSink {
         if self.dirs.len() > DIRECTORIES {
             return too_much("more than 8,000,000 directories");
         }
+        if self.links.len() > LINKS || self.shared.len() > LINKS {
+            return too_much("more than 8,000,000 names of files that have several");
+        }
+        if self.attributes_bytes > ATTRIBUTES {
+            return too_much("more than 256 MiB of extended attributes of directories");
+        }
         match self.expected.len() > WINDOW || self.expected_bytes > 2 * WINDOW_BYTES {
             true => too_much("entries without their contents, more than it may"),
             false => Ok(()),
@@ -340,9 +385,17 @@ impl TreeSink {
             self.summary.bytes += expected.entry.size;
             return;
         }
-        self.needed += weight(&expected.entry);
+        let room = Room::of(&expected);
+        self.needed.bytes = self.needed.bytes.saturating_add(room.bytes);
+        self.needed.files += room.files;
         self.expected_bytes += expected.bytes;
         self.expected.insert(number, expected);
+    }
+
+    /// A directory gets its attributes at the end.
+    pub(super) fn give_later(&mut self, node: Node, entry: Box<Entry>) {
+        self.attributes_bytes += entry.attributes.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+        self.attributes.push((node, entry));
     }
 
     /// Notes what became of a batch.
@@ -454,9 +507,4 @@ impl TreeSink {
             && matches!(self.writing, Writing::Nothing)
             && self.records.is_between()
     }
-}
-
-/// The bytes that a file surely takes on the disk: holes take none.
-pub(super) fn weight(entry: &Entry) -> u64 {
-    if entry.sparse { 0 } else { entry.size }
 }

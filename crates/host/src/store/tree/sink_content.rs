@@ -7,7 +7,7 @@ use unglue_proto::{Code, Fault};
 
 use super::dirs::Node;
 use super::landing::{self, Landed, Landing, Refused, Spot, Why};
-use super::sink::{Expected, Step, TreeSink, Writing, weight};
+use super::sink::{BESIDE, Expected, Room, Step, TreeSink, Writing};
 use super::source::add_content;
 use crate::store::error::{Op, Problem, StoreError};
 use crate::store::space;
@@ -19,22 +19,23 @@ impl TreeSink {
             Fault::peer(Code::BadMessage, format!("content came for entry {number}, which wants none"))
         })?;
         self.expected_bytes -= expected.bytes;
-        self.needed = self.needed.saturating_sub(weight(&expected.entry));
+        let room = Room::of(&expected);
+        self.needed.bytes = self.needed.bytes.saturating_sub(room.bytes);
+        self.needed.files = self.needed.files.saturating_sub(room.files);
         Ok(expected)
     }
 
-    /// Lack of space is noticed before the content is asked for.
+    /// Lack of space is noticed before the contents are asked for.
     pub(super) fn check_space(&mut self) -> Result<(), Fault> {
-        if self.needed <= self.checked || self.dirs.is_absent(0) {
-            self.checked = self.checked.min(self.needed);
+        let (needed, checked) = (self.needed, self.checked);
+        if needed.bytes <= checked.bytes && needed.files <= checked.files || self.dirs.is_absent(0) {
+            self.checked = Room { bytes: checked.bytes.min(needed.bytes), files: checked.files.min(needed.files) };
             return Ok(());
         }
-        self.checked = self.needed;
+        self.checked = needed;
         let Ok(dir) = self.dirs.file(0) else { return Ok(()) };
-        space::check(&*dir, self.needed).or_else(|problem| match problem {
-            Problem::TooLarge { .. } => Ok(()),
-            problem => Err(StoreError::new(Op::Create, &self.top, problem).fault()),
-        })
+        space::check_many(&*dir, needed.bytes, needed.files)
+            .map_err(|problem| StoreError::new(Op::Create, &self.top, problem).fault())
     }
 
     pub(super) fn create(&mut self, number: u64) -> Result<Option<Landing>, Fault> {
@@ -71,6 +72,8 @@ impl TreeSink {
                 replaces: expected.replaces,
                 exists: expected.exists,
                 old: old.clone(),
+                fresh: expected.fresh,
+                newborn: self.newborn.filter(|(node, _)| *node == expected.node && expected.fresh).map(|(_, has)| has),
             };
             match Landing::create(spot, self.options.clone()) {
                 Err(rustix::io::Errno::EXIST) => {}
@@ -156,6 +159,10 @@ impl TreeSink {
     }
 
     pub(super) fn open_beside(&mut self, entry: u64, stream: u64, step: &mut Step) -> Result<(), Fault> {
+        if self.besides.len() >= BESIDE {
+            let what = format!("more than {BESIDE} files come on streams of their own at once");
+            return Err(Fault::peer(Code::LimitExceeded, what));
+        }
         let created = self.create(entry)?;
         if created.is_none() {
             Answer::Refused { entry }.encode(&mut self.out);
@@ -198,6 +205,9 @@ impl TreeSink {
         match landed {
             Ok(landed) => {
                 self.moving.files += 1;
+                if let Some(newborn) = landed.newborn {
+                    self.newborn = Some((node, newborn));
+                }
                 add_content(&mut self.contents, landed.number, &landed.digest);
                 self.batch.push(landed);
             }

@@ -17,7 +17,7 @@ use unglue_proto::{Code, Fault};
 
 use super::dirs::Node;
 use super::sink::{Dirty, Expected, Listing, TreeSink};
-use super::{attributes, content, deletion};
+use super::{attributes, content, deletion, dirs};
 use crate::store::FileId;
 use crate::store::attributes::is_mount_point;
 use crate::store::error::{Op, Problem, StoreError};
@@ -33,10 +33,10 @@ impl TreeSink {
             ROOT => self.numbers.get(&ROOT).copied(),
             number => self.numbers.remove(&number),
         };
-        // The directory of an unknown number could not be made: what is in it can't be either.
         let (node, fresh) = match found {
             Some(found) => found,
-            None if number <= self.last => (self.dirs.add_absent(Some(0), OsStr::new("")), true),
+            // It could not be made, which was reported: what is in it can't be either.
+            None if self.unmade.remove(&number) => (self.dirs.add_absent(Some(0), OsStr::new("")), true),
             None => return Err(Fault::peer(Code::BadMessage, "a listing of a directory that was not sent")),
         };
         let names = (self.options.delete && !fresh && !self.dirs.is_absent(node)).then(HashSet::new);
@@ -113,8 +113,12 @@ impl TreeSink {
         }
         let name = OsString::from_vec(entry.name.clone());
         let unasked = self.options.everything && entry.kind == Kind::File && entry.same.is_none();
+        let is_directory = entry.kind == Kind::Directory;
         if let Err(problem) = self.place(node, fresh, &name, entry, bytes) {
             self.not_stored(node, &name, Op::Create, problem);
+            if is_directory {
+                self.unmade.insert(self.last);
+            }
             if unasked {
                 self.refuse(node, &name, bytes);
             }
@@ -130,7 +134,7 @@ impl TreeSink {
             node = made.map_err(|problem| StoreError::new(Op::Create, &self.top, problem).fault())?;
         }
         if self.options.modes && !self.dirs.is_absent(node) {
-            self.attributes.push((node, entry));
+            self.give_later(node, entry);
         }
         Ok(())
     }
@@ -152,17 +156,30 @@ impl TreeSink {
         Ok(top)
     }
 
-    /// A destination inside the source would be copied into itself for ever.
-    fn check_loop(&self, entry: &Entry) -> Result<(), Fault> {
+    /// A destination inside the source would be copied into itself for ever. Where rules may leave it out, it counts only once its
+    /// own entry comes.
+    fn check_loop(&mut self, entry: &Entry) -> Result<(), Fault> {
+        if !self.machine || self.dirs.is_absent(0) {
+            return Ok(());
+        }
         let id = FileId { device: entry.id.0, inode: entry.id.1 };
         let is_top = self.dirs.id(0) == id || self.staging.as_ref().is_some_and(|staging| staging.old() == Some(id));
-        if !self.machine || self.dirs.is_absent(0) || !is_top {
+        let has_rules = !self.filter.is_empty() || self.options.gitignore || !self.options.only.is_empty();
+        if !is_top && (has_rules || !self.is_above(id)) {
             return Ok(());
         }
         let what = format!("\"{}\" is the source, or lies in it", self.top.display());
         Err(Fault::user(Code::PathRefused, what)
             .advise("choose a destination outside the source")
             .at(self.top.as_os_str()))
+    }
+
+    /// Whether the destination lies in this directory.
+    fn is_above(&mut self, id: FileId) -> bool {
+        if self.above.is_none() {
+            self.above = Some(self.dirs.file(0).map_or_else(|_| Vec::new(), |dir| dirs::above(&dir)));
+        }
+        self.above.as_ref().is_some_and(|above| above.contains(&id))
     }
 
     fn place(&mut self, node: Node, fresh: bool, name: &OsStr, entry: Box<Entry>, bytes: usize) -> Result<(), Problem> {
@@ -194,7 +211,7 @@ impl TreeSink {
         match entry.kind {
             Kind::Directory => self.directory(node, &dir, name, entry, there.as_ref()),
             Kind::Link => self.link(node, &dir, name, &entry, there.as_ref()),
-            Kind::File => self.file(node, &dir, name, entry, there.as_ref(), bytes),
+            Kind::File => self.file((node, fresh), &dir, name, entry, there.as_ref(), bytes),
         }
     }
 
@@ -203,6 +220,9 @@ impl TreeSink {
         let is_directory = entry.kind == Kind::Directory;
         if !self.options.dry_run {
             // Its directory was reported.
+            if is_directory {
+                self.unmade.insert(self.last);
+            }
             if self.options.everything && entry.kind == Kind::File && entry.same.is_none() {
                 self.refuse(node, name, bytes);
             }
@@ -213,8 +233,17 @@ impl TreeSink {
             self.numbers.insert(self.last, (below, true));
         }
         if entry.kind == Kind::File && entry.same.is_none() {
-            let expected =
-                Expected { node, entry, replaces: false, exists: false, refused: false, bytes, name: name.to_owned() };
+            let expected = Expected {
+                node,
+                entry,
+                replaces: false,
+                exists: false,
+                fresh: false,
+                frees: 0,
+                refused: false,
+                bytes,
+                name: name.to_owned(),
+            };
             self.want(self.last, expected);
         } else {
             self.changed(self.last, node, name, is_directory);
@@ -227,7 +256,17 @@ impl TreeSink {
         let entry = Box::new(Entry::new(Kind::File, name.as_bytes().to_vec()));
         self.want(
             self.last,
-            Expected { node, entry, replaces: false, exists: false, refused: true, bytes, name: name.to_owned() },
+            Expected {
+                node,
+                entry,
+                replaces: false,
+                exists: false,
+                fresh: false,
+                frees: 0,
+                refused: true,
+                bytes,
+                name: name.to_owned(),
+            },
         );
     }
 
@@ -285,7 +324,7 @@ impl TreeSink {
             }
         }
         if self.options.modes || makes && entry.mode & 0o700 != 0o700 {
-            self.attributes.push((below, entry));
+            self.give_later(below, entry);
         }
         Ok(())
     }
@@ -335,7 +374,7 @@ impl TreeSink {
 
     fn file(
         &mut self,
-        node: Node,
+        (node, fresh): (Node, bool),
         dir: &Arc<OwnedFd>,
         name: &OsStr,
         entry: Box<Entry>,
@@ -351,7 +390,7 @@ impl TreeSink {
             self.links.push((node, name.into(), first, number));
             return Ok(());
         }
-        let mut replaces = false;
+        let (mut replaces, mut frees) = (false, 0);
         if let Some(stat) = there {
             match FileType::from_raw_mode(stat.st_mode) {
                 FileType::Directory if !self.options.delete || self.options.everything => {
@@ -359,6 +398,9 @@ impl TreeSink {
                 }
                 FileType::RegularFile => {
                     replaces = true;
+                    if stat.st_nlink == 1 {
+                        frees = (stat.st_blocks as u64).saturating_mul(512);
+                    }
                     if !self.options.everything && self.is_unchanged(dir, name, &entry, stat)? {
                         self.summary.unchanged += 1;
                         return self.keep(node, dir, name, &entry, stat);
@@ -371,7 +413,17 @@ impl TreeSink {
         self.changed_file(node, name);
         self.want(
             number,
-            Expected { node, entry, replaces, exists: there.is_some(), refused: false, bytes, name: name.to_owned() },
+            Expected {
+                node,
+                entry,
+                replaces,
+                exists: there.is_some(),
+                fresh,
+                frees,
+                refused: false,
+                bytes,
+                name: name.to_owned(),
+            },
         );
         Ok(())
     }

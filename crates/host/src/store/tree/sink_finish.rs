@@ -146,8 +146,8 @@ impl TreeSink {
                 }
                 self.deleted(path);
             }
-            // Something in it is spared by the rules.
-            Err(Problem::Spared) => {}
+            // Something in it is spared by the rules; or somebody else has removed it.
+            Err(Problem::Spared | Problem::System(Errno::NOENT)) => {}
             Err(problem) => self.not_stored(node, name, Op::Delete, problem),
         }
     }

@@ -90,7 +90,7 @@ impl TreeSink {
             self.changed(self.last, spot.node, spot.name, true);
         }
         if self.options.modes || !replaces && entry.mode & 0o700 != 0o700 {
-            self.attributes.push((below, entry));
+            self.give_later(below, entry);
         }
         Ok(())
     }
@@ -127,7 +127,17 @@ impl TreeSink {
             return Ok(());
         }
         self.changed_file(node, name);
-        let expected = Expected { node, entry, replaces, exists: false, refused: false, bytes, name: name.to_owned() };
+        let expected = Expected {
+            node,
+            entry,
+            replaces,
+            exists: false,
+            fresh: true,
+            frees: 0,
+            refused: false,
+            bytes,
+            name: name.to_owned(),
+        };
         self.want(number, expected);
         Ok(())
     }

@@ -252,18 +252,26 @@ impl TreeSource {
                 self.besides.insert(entry, ended.digest.as_ref().ok().copied());
                 self.ended(entry, &slot, ended);
             }
-            (Some(_), None) => self.serious += 1,
+            (Some(_), None) => {
+                self.besides.insert(entry, None);
+                self.serious += 1;
+            }
             (None, _) => {}
         }
     }
 
     /// The receiver has not taken a large file, which may have been sent to its end by now.
-    fn refused(&mut self, entry: u64) {
+    fn refused(&mut self, entry: u64) -> Result<(), Fault> {
+        if !self.beside.contains_key(&entry) && !self.besides.contains_key(&entry) {
+            let what = format!("the receiver refused the stream of entry {entry}, which has none");
+            return Err(Fault::peer(Code::BadMessage, what));
+        }
         if let Some(Some(digest)) = self.besides.insert(entry, None) {
             // Adding it once more takes it away.
             add_content(&mut self.contents, entry, &digest);
             self.summary.files = self.summary.files.saturating_sub(1);
         }
+        Ok(())
     }
 
     fn ended(&mut self, entry: u64, slot: &Slot, ended: Ended) {
@@ -312,7 +320,7 @@ impl TreeSource {
             match Answer::decode(kind, body).map_err(malformed)? {
                 Answer::Upto { entry, wanted, changed } => self.decide(entry, &wanted, &changed)?,
                 Answer::Stored { files, bytes } => self.stored = (files, bytes),
-                Answer::Refused { entry } => self.refused(entry),
+                Answer::Refused { entry } => self.refused(entry)?,
                 Answer::Deleted { path } => self.events.push(TreeEvent::Deleted(OsStr::from_bytes(path).to_owned())),
                 Answer::Problem { fault } => {
                     let fault: Fault = parsed(fault)?;

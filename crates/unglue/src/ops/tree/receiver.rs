@@ -54,6 +54,8 @@ pub(super) async fn receive(
     (flow, answers, pace): (RecvStream, SendStream, &Pace),
     listener: TreeListener<'_>,
 ) -> Result<Summary, Broken> {
+    // Many small contents come without a turn for each doubling of the credit.
+    flow.widen();
     let receiving = Receiving {
         link,
         store,
@@ -145,6 +147,7 @@ impl Receiving<'_> {
         }
         for (number, landing) in step.beside {
             let stream = self.link.claim(number)?;
+            stream.widen();
             let (store, moved) = (self.store.clone(), self.moved.0.clone());
             self.beside.spawn(land((store, self.pace.clone()), stream, landing, moved));
         }

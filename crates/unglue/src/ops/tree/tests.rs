@@ -1,5 +1,7 @@
 //! Both halves over a link in memory, and against peers that lie.
 
+mod lies;
+
 use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
