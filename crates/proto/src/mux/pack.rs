@@ -100,9 +100,12 @@ impl Packed {
     }
 }
 
-/// Decompresses blocks of the peer. The context is made for the first one.
+/// Decompresses blocks of the peer. Its memory, about 200 KiB, is taken with the first one.
 #[derive(Default)]
-pub(super) struct Unpacker(Option<DCtx<'static>>);
+pub(super) struct Unpacker {
+    context: Option<DCtx<'static>>,
+    plain: Vec<u8>,
+}
 
 impl Unpacker {
     /// Takes a block apart: how many plain bytes it announces, and the zstd frame.
@@ -118,24 +121,24 @@ impl Unpacker {
         }
     }
 
-    /// Appends the `len` bytes that the zstd frame holds. No more than these are ever written.
-    pub(super) fn unpack(&mut self, id: StreamId, zstd: &[u8], len: usize, out: &mut BytesMut) -> Result<(), Fault> {
+    /// The `len` bytes that the zstd frame holds. No more than these are ever written.
+    pub(super) fn unpack(&mut self, id: StreamId, zstd: &[u8], len: usize) -> Result<&[u8], Fault> {
         let bad = |what: String| Err(Fault::peer(Code::BadFrame, what));
         match find_frame_compressed_size(zstd) {
             Ok(size) if size == zstd.len() => {}
             Ok(size) => return bad(format!("{} bytes follow the zstd block on {id}", zstd.len() - size)),
             Err(_) => return bad(format!("{} bytes on {id} are not a whole zstd block", zstd.len())),
         }
-        if self.0.is_none() {
-            self.0 = DCtx::try_create();
+        if self.context.is_none() {
+            self.context = DCtx::try_create();
+            self.plain = vec![0; FRAME_PAYLOAD];
         }
-        let Some(context) = &mut self.0 else {
+        let Some(context) = &mut self.context else {
             return Err(Fault::system(Code::System, "there is no memory to decompress what the peer sends"));
         };
-        let start = out.len();
-        out.resize(start + len, 0);
-        match context.decompress(&mut out[start..], zstd) {
-            Ok(got) if got == len => Ok(()),
+        let plain = &mut self.plain[..len];
+        match context.decompress(plain, zstd) {
+            Ok(got) if got == len => Ok(plain),
             Ok(got) => bad(format!("a zstd block on {id} holds {got} bytes, and announces {len}")),
             Err(code) => {
                 let why = zstd::zstd_safe::get_error_name(code);

@@ -1,10 +1,11 @@
 //! The reading half of a stream.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::frame::{FrameWriter, Kind};
 use super::memory::Accounts;
 use super::pack::Unpacker;
+use super::unread::Unread;
 use super::{Output, StreamId};
 use crate::limits::{INITIAL_WINDOW, MAX_WINDOW, NARROW_WINDOW};
 use crate::{Code, Fault};
@@ -24,7 +25,7 @@ pub enum Read {
 
 /// What arrived and was not yet read, and how much more may arrive.
 pub(super) struct RecvHalf {
-    buffer: BytesMut,
+    buffer: Unread,
     received: u64,
     granted: u64,
     window: u64,
@@ -57,7 +58,7 @@ enum Stop {
 impl RecvHalf {
     pub(super) fn new() -> RecvHalf {
         RecvHalf {
-            buffer: BytesMut::new(),
+            buffer: Unread::default(),
             received: 0,
             granted: INITIAL_WINDOW,
             window: INITIAL_WINDOW,
@@ -85,7 +86,7 @@ impl RecvHalf {
     ) -> Result<bool, Fault> {
         self.use_credit(id, data.len())?;
         if self.stop == Stop::No {
-            self.buffer.extend_from_slice(data);
+            self.buffer.push(data, self.flows());
         }
         if fin {
             self.end = End::Finished;
@@ -105,9 +106,15 @@ impl RecvHalf {
         let (len, zstd) = Unpacker::announced(id, block)?;
         self.use_credit(id, len)?;
         if self.stop == Stop::No {
-            unpacker.unpack(id, zstd, len, &mut self.buffer)?;
+            let plain = unpacker.unpack(id, zstd, len)?;
+            self.buffer.push(plain, self.flows());
         }
         Ok(self.charge(memory))
+    }
+
+    /// The window of a stream in full flow.
+    fn flows(&self) -> Option<u64> {
+        (self.window > INITIAL_WINDOW).then_some(self.window)
     }
 
     fn use_credit(&mut self, id: StreamId, len: usize) -> Result<(), Fault> {
@@ -136,7 +143,7 @@ impl RecvHalf {
 
     /// Drops what is buffered, and gives back everything that it was charged for. No more is granted afterwards.
     pub(super) fn release(&mut self, memory: &mut Accounts) {
-        self.buffer = BytesMut::new();
+        self.buffer = Unread::default();
         memory.unread.give_back(std::mem::take(&mut self.held));
         memory.windows.give_back(self.window - INITIAL_WINDOW);
         self.window = INITIAL_WINDOW;
@@ -155,7 +162,7 @@ impl RecvHalf {
             return Read::Reset(self.stopped_with);
         }
         if !self.buffer.is_empty() {
-            let data = self.take(max);
+            let data = self.buffer.take(max);
             // Less is charged than before: there is room.
             let _ = self.charge(memory);
             return Read::Data(data);
@@ -168,14 +175,6 @@ impl RecvHalf {
             End::Reset(code) => Read::Reset(code),
             _ => Read::Finished,
         }
-    }
-
-    /// An emptied buffer keeps its memory for the next bytes only where its window was charged for.
-    fn take(&mut self, max: usize) -> Bytes {
-        if self.buffer.len() <= max && self.window == INITIAL_WINDOW {
-            return std::mem::take(&mut self.buffer).freeze();
-        }
-        self.buffer.split_to(self.buffer.len().min(max)).freeze()
     }
 
     pub(super) fn stop(&mut self, code: Code, memory: &mut Accounts) {
