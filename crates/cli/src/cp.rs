@@ -36,6 +36,7 @@ pub(crate) fn run(args: &CpArgs) -> Result<ExitCode, Complaint> {
     let store = local_store::open()?;
     runtime::run(async {
         let client = access.connect().await.map_err(|failed| hint::unreached(failed, &plan))?;
+        access.tell_compression(&client, plan.compress.0).await;
         let mut signals =
             Signals::take().map_err(|error| Complaint::new(format!("signals can't be handled: {error}")))?;
         let pace = Limit::pace(plan.limit);
@@ -110,7 +111,7 @@ impl Copying {
     async fn one(&self, source: &Path) -> Result<(), Fault> {
         let bar = Bar::of(&source.file_name().unwrap_or(source.as_os_str()).to_string_lossy());
         let options = TransferOptions::default().preserve(self.plan.preserve).in_place(self.plan.in_place);
-        let options = options.progress(bar.listener()).pace(self.pace.clone());
+        let options = options.progress(bar.listener()).pace(self.pace.clone()).compress(self.plan.compress.0);
         let copied = match &self.plan.way {
             Way::Up { destination, .. } => {
                 self.client.put(Upload::file(&self.store, source), destination, options).await

@@ -52,6 +52,7 @@ pub use unglue_proto::message::files;
 pub use unglue_proto::message::jobs::{Entry as JobEntry, State as JobState};
 pub use unglue_proto::message::tree::{Layout, Summary, TreeOptions};
 pub use unglue_proto::message::{Tally, Time, Unknown};
+pub use unglue_proto::mux::{Compression, ZSTD_LEVELS};
 pub use unglue_proto::tree::{Chmod, Rule};
 pub use unglue_proto::{Blame, Code, Fault, Meter, Octets, Printable, Side, is_deceptive, signal};
 

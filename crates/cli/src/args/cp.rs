@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use unglue::{Layout, TreeMove, TreeOptions};
 
+use super::compress::Compress;
 use super::connection::ConnectionArgs;
 use super::limit::Limit;
 use super::place::Place;
@@ -22,6 +23,7 @@ Examples:
   unglue cp build.example:'~/notes.txt' .               # ~ is the home directory there, or the root
   unglue cp -r project build.example:                   # a directory with everything in it
   unglue cp -r a.example:data b.example:                # between servers, through this machine
+  unglue cp --compress auto app.log build.example:      # send fewer bytes where that is faster
 
 A file appears under its name complete, verified and synced, or not at all. A file that is
 replaced keeps its mode, its access control list and its extended attributes; with -p it gets
@@ -34,6 +36,10 @@ the new file: the promise of whole files (P7) does not hold.
 -r copies symbolic links as links, and keeps the holes of sparse files. Devices, sockets and
 FIFOs are skipped, and each is reported. To send only what changed, or to keep owners, hard links
 and extended attributes, use unglue sync.
+
+--compress auto measures as it goes: it leaves alone what does not get smaller, and compresses
+only as hard as the connection is slow. What arrives is checked as without it. Compressed lengths
+tell something about the content: see SECURITY.md before you use it for secrets.
 
 Exit status: 0; 1 if something was not copied (each is named); 125 if unglue itself failed.";
 
@@ -54,6 +60,9 @@ pub(crate) struct CpArgs {
     /// as rsync's --bwlimit has it
     #[arg(long, value_name = "RATE")]
     limit: Option<Limit>,
+    /// Compress on the way: auto (where it is faster), zstd:N (always, N from 1 to 19), or off
+    #[arg(long, value_name = "HOW", default_value = "off", hide_default_value = true)]
+    compress: Compress,
     /// With -r: print JSON, one object for each event and one for the end
     #[arg(long, requires = "recursive")]
     json: bool,
@@ -80,6 +89,7 @@ pub(crate) struct CpPlan {
     pub(crate) preserve: bool,
     pub(crate) in_place: bool,
     pub(crate) limit: Option<Limit>,
+    pub(crate) compress: Compress,
     pub(crate) way: Way,
 }
 
@@ -131,7 +141,8 @@ impl CpArgs {
             TreeWay::Down { host, sources, to } => (host, Way::Down { sources, destination: to }),
             TreeWay::Between { .. } => return Err("a copy between servers moves trees".into()),
         };
-        Ok(Copy::Files(CpPlan { host, preserve: self.preserve, in_place: self.in_place, limit: self.limit, way }))
+        let (preserve, in_place, limit, compress) = (self.preserve, self.in_place, self.limit, self.compress);
+        Ok(Copy::Files(CpPlan { host, preserve, in_place, limit, compress, way }))
     }
 
     fn tree(&self, way: TreeWay) -> TreePlan {
@@ -144,7 +155,7 @@ impl CpArgs {
             report: self.json,
             ..TreeOptions::default()
         };
-        let tree = TreeMove::new(Layout::Copy, options).pace(Limit::pace(self.limit));
+        let tree = TreeMove::new(Layout::Copy, options).pace(Limit::pace(self.limit)).compress(self.compress.0);
         TreePlan { way, tree, verbose: false, json: self.json }
     }
 }
@@ -193,7 +204,8 @@ mod tests {
     fn args(paths: &[&str], recursive: bool) -> CpArgs {
         let paths = paths.iter().map(OsString::from).collect();
         let connection = ConnectionArgs::default();
-        CpArgs { connection, recursive, json: false, limit: None, preserve: false, in_place: false, paths }
+        let compress = Compress::default();
+        CpArgs { connection, recursive, json: false, limit: None, compress, preserve: false, in_place: false, paths }
     }
 
     fn plan(paths: &[&str]) -> Result<CpPlan, String> {

@@ -103,6 +103,7 @@ mod tests {
             preserve: false,
             in_place: false,
             limit: None,
+            compress: Default::default(),
             way,
         }
     }

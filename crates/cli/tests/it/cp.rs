@@ -38,6 +38,25 @@ fn a_file_goes_there_and_back() {
     assert_eq!(names(&host.root()), ["there"], "no temporary file is left");
 }
 
+/// What is written as `--compress`, files of each kind, both ways; how much travels is for the library's tests.
+#[test]
+fn a_file_arrives_whole_however_it_is_compressed() {
+    let host = Host::start();
+    let text: Vec<u8> = (0u32..).flat_map(|line| format!("line {line}\n").into_bytes()).take(1_000_000).collect();
+    let noise: Vec<u8> = text.chunks(32).flat_map(|chunk| *blake3::hash(chunk).as_bytes()).collect();
+    for (number, how) in ["off", "auto", "zstd:1", "zstd:19"].into_iter().enumerate() {
+        for (name, contents) in [("text", &text), ("noise", &noise)] {
+            fs::write(host.home().join("up"), contents).expect("written");
+            let (there, down) = (format!("127.0.0.1:{name}{number}"), format!("{name}{number}"));
+            host.cp(["--compress", how, "up", &there]).expect(0);
+            host.cp(["--compress", how, &there, &down]).expect(0);
+            assert!(fs::read(host.home().join(&down)).expect("it is here") == *contents, "{name}, {how}");
+        }
+    }
+    let done = host.cp(["--compress", "zstd:20", "up", "127.0.0.1:there"]).expect(125);
+    assert!(done.stderr.contains("write auto, off, or zstd:1 to zstd:19"), "{}", done.stderr);
+}
+
 #[test]
 fn a_directory_keeps_the_name() {
     let host = Host::start();

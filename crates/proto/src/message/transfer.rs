@@ -13,14 +13,14 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Tally, tagged};
+use super::{Compress, Tally, tagged};
 use crate::{Fault, Octets};
 
 /// What a `put` may require of a server of this version.
 pub const PUT_KNOWN: &[&str] = &["path", "name", "size", "mode", "keep_mode", "modified", "in_place", "data"];
 
 /// What a `get` may require of a server of this version.
-pub const GET_KNOWN: &[&str] = &["path"];
+pub const GET_KNOWN: &[&str] = &["path", "compress"];
 
 /// A file to write on the server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,12 +54,15 @@ pub struct Put {
 }
 
 /// A file of the server to read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Get {
     /// The operation's id, chosen by the client.
     pub id: String,
     /// Where from.
     pub path: Octets,
+    /// How the server compresses what it sends; not at all where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compress: Option<Compress>,
     /// The fields that an old server must not ignore.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub require: Vec<String>,

@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::frame::{FrameWriter, Kind};
 use super::memory::Accounts;
+use super::pack::Unpacker;
 use super::unread::Unread;
 use super::{Output, StreamId};
 use crate::limits::{INITIAL_WINDOW, MAX_WINDOW, NARROW_WINDOW};
@@ -95,20 +96,48 @@ impl RecvHalf {
         fin: bool,
         memory: &mut Accounts,
     ) -> Result<bool, Fault> {
-        self.expect_open(id)?;
-        self.received += data.len() as u64;
-        if self.received > self.granted {
-            let (received, granted) = (self.received, self.granted);
-            let what = format!("{received} bytes on {id}, which had credit for {granted}");
-            return Err(Fault::peer(Code::LimitExceeded, what));
-        }
+        self.use_credit(id, data.len())?;
         if self.stop == Stop::No {
-            self.buffer.push(data, (self.window > INITIAL_WINDOW).then_some(self.window));
+            self.buffer.push(data, self.flows());
         }
         if fin {
             self.end = End::Finished;
         }
         Ok(self.charge(memory))
+    }
+
+    /// The same of a compressed block. Its plain bytes are what counts, and there are no more of them than it announces and
+    /// has credit for.
+    pub(super) fn receive_packed(
+        &mut self,
+        id: StreamId,
+        block: &[u8],
+        unpacker: &mut Unpacker,
+        memory: &mut Accounts,
+    ) -> Result<bool, Fault> {
+        let (len, zstd) = Unpacker::announced(id, block)?;
+        self.use_credit(id, len)?;
+        if self.stop == Stop::No {
+            let plain = unpacker.unpack(id, zstd, len)?;
+            self.buffer.push(plain, self.flows());
+        }
+        Ok(self.charge(memory))
+    }
+
+    /// The window of a stream in full flow.
+    fn flows(&self) -> Option<u64> {
+        (self.window > INITIAL_WINDOW).then_some(self.window)
+    }
+
+    fn use_credit(&mut self, id: StreamId, len: usize) -> Result<(), Fault> {
+        self.expect_open(id)?;
+        self.received += len as u64;
+        if self.received > self.granted {
+            let (received, granted) = (self.received, self.granted);
+            let what = format!("{received} bytes on {id}, which had credit for {granted}");
+            return Err(Fault::peer(Code::LimitExceeded, what));
+        }
+        Ok(())
     }
 
     pub(super) fn receive_reset(&mut self, id: StreamId, code: Code, memory: &mut Accounts) -> Result<(), Fault> {

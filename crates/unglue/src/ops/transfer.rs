@@ -9,6 +9,8 @@ mod server;
 #[cfg(test)]
 mod tests;
 
+use unglue_proto::mux::Compression;
+
 use super::pace::Pace;
 pub(crate) use client::{get, get_into, put, put_source};
 pub use ends::{Download, Upload};
@@ -50,6 +52,7 @@ pub struct TransferOptions {
     in_place: bool,
     progress: Option<Progress>,
     pace: Pace,
+    compression: Compression,
 }
 
 impl TransferOptions {
@@ -73,6 +76,11 @@ impl TransferOptions {
     /// At most as fast as this. Several transfers may share one.
     pub fn pace(self, pace: Pace) -> TransferOptions {
         TransferOptions { pace, ..self }
+    }
+
+    /// Compress the bytes on their way, in both directions. Off by default.
+    pub fn compress(self, compression: Compression) -> TransferOptions {
+        TransferOptions { compression, ..self }
     }
 
     fn reporter(&mut self, size: Option<u64>) -> impl FnMut(u64) + use<> {

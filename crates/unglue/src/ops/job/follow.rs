@@ -263,7 +263,13 @@ impl Follower {
     async fn attempt(&mut self, link: &Link) -> Result<Answer, Failed> {
         let Control { mut sender, mut receiver } = Control::new(link.open_bidirectional().await?);
         let stdin = match &self.input {
-            Some(_) => Some(link.open_unidirectional().await?),
+            Some(_) => {
+                let mut stdin = link.open_unidirectional().await?;
+                if let Ask::Exec(exec, _) = &self.ask {
+                    stdin.compress(exec.compression());
+                }
+                Some(stdin)
+            }
             None => None,
         };
         sender.send(&self.request(stdin.as_ref().map(SendStream::number))).await?;

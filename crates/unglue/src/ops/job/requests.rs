@@ -4,6 +4,7 @@ use unglue_jobs::{Ended, Known, Order};
 use unglue_link::Link;
 use unglue_proto::message::exec::{Nothing, Report};
 use unglue_proto::message::jobs::{Attach, Attached, From, FromServer, Jobs as List, Placed, Remove, Reply, Signal};
+use unglue_proto::mux::Compression;
 use unglue_proto::{Code, Fault, signal};
 
 use super::serve::{Beginning, Jobs, Wants, attend, has_output};
@@ -40,7 +41,7 @@ pub(crate) async fn serve_attach(
     };
     // Only a holder feeds the job.
     let stdin = stdin.filter(|_| hold.is_some());
-    let wants = Wants { stdin, outputs, screen: attach.screen, follow: attach.follow };
+    let wants = Wants { stdin, outputs, screen: attach.screen, follow: attach.follow, compression: Compression::Off };
     let leaving = match &known {
         Known::Live(job) if job.lease.is_kill() => None,
         _ => Some(jobs.leaving),

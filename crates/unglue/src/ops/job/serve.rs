@@ -12,6 +12,7 @@ use unglue_proto::life::Output;
 use unglue_proto::message::exec::{FromClient, Nothing, Outcome, Report, Sent, StreamEnd, TerminalSize};
 use unglue_proto::message::jobs::FromServer;
 use unglue_proto::message::{Tally, Time};
+use unglue_proto::mux::Compression;
 use unglue_proto::{Code, Fault, signal};
 
 use super::spooled::Spooled;
@@ -44,6 +45,8 @@ pub(crate) struct Wants {
     pub(crate) screen: Option<TerminalSize>,
     /// Whether to go on until the job has ended.
     pub(crate) follow: bool,
+    /// How the outputs are compressed.
+    pub(crate) compression: Compression,
 }
 
 /// What the client is told first.
@@ -84,7 +87,9 @@ where
     }
     let mut streams = [None, None];
     for (stream, _) in streams.iter_mut().zip(wants.outputs).filter(|(_, from)| from.is_some()) {
-        *stream = Some(link.open_unidirectional().await?);
+        let mut output = link.open_unidirectional().await?;
+        output.compress(wants.compression);
+        *stream = Some(output);
     }
     let numbers = streams.each_ref().map(|stream| stream.as_ref().map(unglue_link::SendStream::number));
     let view = seen.map(|size| {

@@ -7,7 +7,8 @@ use unglue_host::store::{BytesSource, Facts, ReaderSource, Sink, Source, StoreEr
 use unglue_link::{Link, RecvStream};
 use unglue_proto::limits::UNANNOUNCED_FILE;
 use unglue_proto::message::transfer::{File, FromClient, FromServer, Get, Outcome, Put};
-use unglue_proto::message::{Request, Tally};
+use unglue_proto::message::{Compress, Request, Tally};
+use unglue_proto::mux::Compression;
 use unglue_proto::{Code, Fault, Side};
 
 use super::ends::{What, Where};
@@ -54,7 +55,8 @@ pub(crate) async fn put_source(
 ) -> Result<Tally, Fault> {
     let size = source.facts().size;
     let Control { mut sender, mut receiver } = Control::new(link.open_bidirectional().await?);
-    let data = link.open_unidirectional().await?;
+    let mut data = link.open_unidirectional().await?;
+    data.compress(options.compression);
     let modified = facts.modified.filter(|_| options.preserve);
     let required = [("modified", modified.is_some()), ("in_place", options.in_place)];
     let put = Put {
@@ -124,7 +126,7 @@ pub(crate) async fn get(
     options: TransferOptions,
 ) -> Result<Tally, Fault> {
     let name = Path::new(from).file_name().unwrap_or_default().to_owned();
-    let answer = Answer::to(link, from, download.most).await?;
+    let answer = Answer::to(link, from, download.most, options.compression).await?;
     match download.to {
         Where::Writer(writer) => answer.land(WriterSink::new(writer), options).await,
         Where::File(store, path) => {
@@ -152,7 +154,7 @@ pub(crate) async fn get_into<K: Sink, F: Future<Output = Result<K, StoreError>>>
     open: impl FnOnce(Facts) -> F,
     options: TransferOptions,
 ) -> Result<Tally, Fault> {
-    let answer = Answer::to(link, from, u64::MAX).await?;
+    let answer = Answer::to(link, from, u64::MAX, options.compression).await?;
     let File { size, mode, modified, .. } = answer.file;
     let facts = Facts::default().with_size(size).with_mode(mode).with_modified(Some(modified));
     let sink = open(facts).await?;
@@ -169,8 +171,8 @@ struct Answer {
 
 impl Answer {
     /// The answer to a request for `from`. A file of more than `most` bytes is refused here.
-    async fn to(link: &Link, from: &OsStr, most: u64) -> Result<Answer, Fault> {
-        let (receiver, file, data) = unbroken(ask_for(link.clone(), from.to_owned())).await?;
+    async fn to(link: &Link, from: &OsStr, most: u64, compression: Compression) -> Result<Answer, Fault> {
+        let (receiver, file, data) = unbroken(ask_for(link.clone(), from.to_owned(), compression)).await?;
         let size = file.size.unwrap_or(UNANNOUNCED_FILE.min(most));
         if size > most {
             let what = format!("the file has {size} bytes, and at most {most} are wanted");
@@ -193,10 +195,14 @@ impl Answer {
 }
 
 /// Sends the request and takes the stream that the answer names.
-async fn ask_for(link: Link, from: OsString) -> Result<(ControlReceiver, File, RecvStream), Fault> {
+async fn ask_for(
+    link: Link,
+    from: OsString,
+    compression: Compression,
+) -> Result<(ControlReceiver, File, RecvStream), Fault> {
     let Control { sender, mut receiver } = Control::new(link.open_bidirectional().await?);
-    let path = from.as_os_str().into();
-    sender.send_final(&Request::Get(Get { id: new_id(), path, require: Vec::new() })).await?;
+    let (path, compress) = (from.as_os_str().into(), Compress::request(compression));
+    sender.send_final(&Request::Get(Get { id: new_id(), path, compress, require: Vec::new() })).await?;
     match next(&mut receiver).await? {
         FromServer::File(file) => {
             let data = link.claim(file.data)?;

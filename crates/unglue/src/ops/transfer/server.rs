@@ -7,7 +7,7 @@ use unglue_host::store::{Source as _, Store, StoreError, WriteOptions};
 use unglue_link::{Link, StreamError};
 use unglue_proto::Fault;
 use unglue_proto::message::transfer::{File, FromClient, FromServer, Get, Outcome, Put};
-use unglue_proto::message::{Tally, Time};
+use unglue_proto::message::{Compress, Tally, Time};
 
 use crate::ops::flow::{self, ReceiveError, SendError};
 use crate::ops::pace::Pace;
@@ -119,9 +119,11 @@ impl From<GetError> for Fault {
 }
 
 async fn send(link: &Link, store: &Store, get: Get, sender: &mut ControlSender) -> Result<Tally, GetError> {
+    let compression = Compress::asked(get.compress.as_ref());
     let source = store.source(&PathBuf::from(OsString::from(get.path))).await?;
     let facts = source.facts();
-    let data = link.open_unidirectional().await?;
+    let mut data = link.open_unidirectional().await?;
+    data.compress(compression);
     let modified = facts.modified.unwrap_or(Time { seconds: 0, nanoseconds: 0 });
     let file = File { data: data.number(), size: facts.size, mode: facts.mode, modified };
     sender.send(&FromServer::File(file)).await?;

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use unglue_host::store::tree::{Moving, TreeEvent};
 use unglue_link::{RecvStream, SendStream, StreamError};
-use unglue_proto::message::Request;
 use unglue_proto::message::tree::{Summary, Tree, Way};
+use unglue_proto::message::{Compress, Request};
 use unglue_proto::tree::{Answer, Records};
 use unglue_proto::{Code, Fault, Side};
 
@@ -33,7 +33,8 @@ pub async fn relay(
     // Numbers of streams mean nothing on another link.
     tree.options.beside = false;
     let mut sink = Control::new(to.link().open_bidirectional().await?);
-    let flow_out = to.link().open_unidirectional().await?;
+    let mut flow_out = to.link().open_unidirectional().await?;
+    flow_out.compress(tree.compression);
     let asked = Tree { to: Some(path.into()), ..request(&tree, Way::Push, flow_out.number()) };
     sink.sender.send(&Request::Tree(Box::new(asked))).await?;
     let accepted_there = accepted(&mut sink.receiver).await.map_err(|fault| fault.on(Side::Server))?;
@@ -42,7 +43,8 @@ pub async fn relay(
     let mut source = Control::new(from.link().open_bidirectional().await?);
     let answers_out = from.link().open_unidirectional().await?;
     let sources = sources.iter().map(|source| source.as_os_str().into()).collect();
-    let asked = Tree { sources, ..request(&tree, Way::Pull, answers_out.number()) };
+    let compress = Compress::request(tree.compression);
+    let asked = Tree { sources, compress, ..request(&tree, Way::Pull, answers_out.number()) };
     source.sender.send(&Request::Tree(Box::new(asked))).await?;
     let accepted_here = accepted(&mut source.receiver).await.map_err(|fault| fault.on(Side::Server))?;
     let flow_in = from.link().claim(accepted_here.data)?;
