@@ -142,6 +142,8 @@ pub enum Problem {
     UnusableName,
     /// Source and destination are one and the same file.
     SameFile,
+    /// Another transfer that may be resumed writes to this destination.
+    KeptInUse,
     /// The announced size is more than the file system has left.
     NoSpace {
         /// The announced size.
@@ -326,6 +328,9 @@ impl StoreError {
             Problem::DanglingLink => "remove the link, or create what it points to",
             Problem::UnusableName => "give the destination's full path, with a name",
             Problem::SameFile => "nothing needs to be copied",
+            Problem::KeptInUse => {
+                "wait for it to end, which takes 30 s if its connection was lost; or copy it without --resume"
+            }
             Problem::NoSpace { .. } => "free some space there, or choose another directory",
             Problem::TooLarge { .. } => "raise the file size limit (ulimit -f) of the process that writes",
             Problem::Changed(_) => "try again when nothing changes the file",
@@ -375,6 +380,7 @@ impl StoreError {
             | Problem::Appeared
             | Problem::SameFile => Code::PathRefused,
             Problem::Changed(_) | Problem::Length { .. } => Code::SourceChanged,
+            Problem::KeptInUse => Code::Busy,
             _ => Code::System,
         }
     }
@@ -466,6 +472,7 @@ impl fmt::Display for Problem {
             Problem::DanglingLink => f.write_str("it is a symbolic link to something that doesn't exist"),
             Problem::UnusableName => f.write_str("this can't be the name of a file in a directory"),
             Problem::SameFile => f.write_str("source and destination are the same file"),
+            Problem::KeptInUse => f.write_str("another copy with --resume is writing to it"),
             Problem::NoSpace { needed, available } => {
                 write!(f, "{needed} bytes are needed, {available} are free (ENOSPC)")
             }
