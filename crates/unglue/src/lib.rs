@@ -57,5 +57,7 @@ pub use unglue_proto::{Blame, Code, Fault, Meter, Octets, Printable, Side, is_de
 
 /// Who a client is, and which servers it trusts: keys, the agent, known hosts.
 pub use unglue_identity as identity;
+/// What a terminal shows, drawn in memory: for a client that writes over it.
+pub use unglue_jobs::screen;
 /// How bytes travel: what a connection needs besides an operation.
 pub use unglue_link as link;

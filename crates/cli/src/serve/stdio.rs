@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{FileType, fstat};
 use rustix::termios::isatty;
-use unglue::owner::{self, Connected};
+use unglue::owner;
 use unglue::{Peer, Service};
 
 use super::options;
@@ -86,11 +86,7 @@ fn reach(args: &ServeArgs) -> Result<UnixStream, String> {
 }
 
 fn connect(state: &Path) -> Result<Option<UnixStream>, String> {
-    match owner::connect(state) {
-        Ok(Connected::Yes(owner)) => Ok(Some(owner)),
-        Ok(Connected::Nobody) => Ok(None),
-        Err(fault) => Err(fault.to_string()),
-    }
+    owner::connect(state).map_err(|fault| fault.to_string())
 }
 
 /// Once, for the user who has just started the process that commands depend on.

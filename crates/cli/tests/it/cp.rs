@@ -100,12 +100,15 @@ fn several_files_need_a_directory() {
     }
     host.cp(["a", "b", "127.0.0.1:"]).expect(0);
     assert_eq!(names(&host.root()), ["a", "b"]);
-    host.cp(["a", "b", "127.0.0.1:nowhere"]).expect(1);
+    let done = host.cp(["a", "b", "127.0.0.1:nowhere"]).expect(1);
+    assert_eq!(done.stderr.matches("directories are not created").count(), 2, "{done:?}");
     assert_eq!(names(&host.root()), ["a", "b"]);
     fs::create_dir(host.home().join("here")).expect("made");
     host.cp(["127.0.0.1:a", "127.0.0.1:b", "here"]).expect(0);
     assert_eq!(names(&host.home().join("here")), ["a", "b"]);
-    host.cp(["127.0.0.1:a", "127.0.0.1:b", "here/a"]).expect(1);
+    let done = host.cp(["127.0.0.1:a", "127.0.0.1:b", "here/a"]).expect(1);
+    assert_eq!(done.stderr.matches("not a directory (ENOTDIR)").count(), 2, "{done:?}");
+    assert_eq!(fs::read(host.home().join("here/a")).expect("it is there"), b"a");
 }
 
 #[test]
@@ -130,7 +133,7 @@ fn what_leaves_the_root_is_refused_and_nothing_is_written() {
         let done = host.cp(["f", &format!("127.0.0.1:{path}")]).expect(1);
         assert!(done.stderr.starts_with("unglue: f: "), "{done:?}");
     }
-    host.cp(["127.0.0.1:../f", "stolen"]).expect(1);
+    host.cp(["127.0.0.1:../f", "stolen"]).expect(1).complains("leads out of the root");
     assert!(!outside.exists() && !host.home().join("stolen").exists());
 }
 
@@ -139,8 +142,8 @@ fn a_failed_copy_leaves_the_old_file() {
     let host = Host::start();
     fs::write(host.home().join("old"), "old").expect("written");
     fs::create_dir(host.root().join("directory")).expect("made");
-    host.cp(["127.0.0.1:directory", "old"]).expect(1);
-    host.cp(["127.0.0.1:missing", "old"]).expect(1);
+    host.cp(["127.0.0.1:directory", "old"]).expect(1).complains("directory");
+    host.cp(["127.0.0.1:missing", "old"]).expect(1).complains("ENOENT");
     assert_eq!(fs::read(host.home().join("old")).expect("it is there"), b"old");
 }
 

@@ -11,6 +11,7 @@ use crate::errno;
 
 /// What the store was doing when it failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Op {
     /// Opening the root or the home.
     OpenStore,

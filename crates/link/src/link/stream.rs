@@ -11,7 +11,7 @@ use unglue_proto::{Code, Fault};
 use super::{Shared, StreamWakers, wake};
 use crate::error::LinkError;
 
-/// Why a stream can't go on.
+/// Why a stream can't go on. The protocol has no third way.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StreamError {
     /// The peer gave this stream up, or this end did; the link goes on.

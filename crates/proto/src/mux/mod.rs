@@ -31,6 +31,7 @@ mod quota;
 mod recv;
 mod send;
 mod stream;
+mod unread;
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};

@@ -1,9 +1,10 @@
 //! The reading half of a stream.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::frame::{FrameWriter, Kind};
 use super::memory::Accounts;
+use super::unread::Unread;
 use super::{Output, StreamId};
 use crate::limits::{INITIAL_WINDOW, MAX_WINDOW, NARROW_WINDOW};
 use crate::{Code, Fault};
@@ -23,7 +24,7 @@ pub enum Read {
 
 /// What arrived and was not yet read, and how much more may arrive.
 pub(super) struct RecvHalf {
-    buffer: BytesMut,
+    buffer: Unread,
     received: u64,
     granted: u64,
     window: u64,
@@ -56,7 +57,7 @@ enum Stop {
 impl RecvHalf {
     pub(super) fn new() -> RecvHalf {
         RecvHalf {
-            buffer: BytesMut::new(),
+            buffer: Unread::default(),
             received: 0,
             granted: INITIAL_WINDOW,
             window: INITIAL_WINDOW,
@@ -90,7 +91,7 @@ impl RecvHalf {
             return Err(Fault::peer(Code::LimitExceeded, what));
         }
         if self.stop == Stop::No {
-            self.buffer.extend_from_slice(data);
+            self.buffer.push(data, (self.window > INITIAL_WINDOW).then_some(self.window));
         }
         if fin {
             self.end = End::Finished;
@@ -113,7 +114,7 @@ impl RecvHalf {
 
     /// Drops what is buffered, and gives back everything that it was charged for. No more is granted afterwards.
     pub(super) fn release(&mut self, memory: &mut Accounts) {
-        self.buffer = BytesMut::new();
+        self.buffer = Unread::default();
         memory.unread.give_back(std::mem::take(&mut self.held));
         memory.windows.give_back(self.window - INITIAL_WINDOW);
         self.window = INITIAL_WINDOW;
@@ -132,7 +133,7 @@ impl RecvHalf {
             return Read::Reset(self.stopped_with);
         }
         if !self.buffer.is_empty() {
-            let data = self.take(max);
+            let data = self.buffer.take(max);
             // Less is charged than before: there is room.
             let _ = self.charge(memory);
             return Read::Data(data);
@@ -145,14 +146,6 @@ impl RecvHalf {
             End::Reset(code) => Read::Reset(code),
             _ => Read::Finished,
         }
-    }
-
-    /// An emptied buffer keeps its memory for the next bytes only where its window was charged for.
-    fn take(&mut self, max: usize) -> Bytes {
-        if self.buffer.len() <= max && self.window == INITIAL_WINDOW {
-            return std::mem::take(&mut self.buffer).freeze();
-        }
-        self.buffer.split_to(self.buffer.len().min(max)).freeze()
     }
 
     pub(super) fn stop(&mut self, code: Code, memory: &mut Accounts) {

@@ -13,30 +13,21 @@ use super::preface::{ACCEPTED, Preface};
 /// How long an owner may take to answer.
 const ANSWER: Duration = Duration::from_secs(10);
 
-/// What came of an attempt to reach the owner.
-#[derive(Debug)]
-pub enum Connected {
-    /// It serves this connection.
-    Yes(UnixStream),
-    /// No process listens: there is no owner, or it is just starting or ending.
-    Nobody,
-}
-
-/// Connects to the owner of a state directory.
+/// Connects to the owner of a state directory; `None` if no process listens: there is no owner, or it is just starting or ending.
 ///
 /// # Errors
 /// The directory can't be used, or the owner answers with something else than it should.
-pub fn connect(state: &Path) -> Result<Connected, Fault> {
+pub fn connect(state: &Path) -> Result<Option<UnixStream>, Fault> {
     match ask(state, Preface::Link)? {
         Some((stream, ACCEPTED)) => {
             stream.set_read_timeout(None).map_err(|error| failed(state, &error))?;
-            Ok(Connected::Yes(stream))
+            Ok(Some(stream))
         }
         Some((_, answer)) => {
             let what = format!("the owner of {} answers {answer:#04x} to a connection", state.display());
             Err(Fault::peer(Code::Unsupported, what).advise("end that process: it may be another version of unglue"))
         }
-        None => Ok(Connected::Nobody),
+        None => Ok(None),
     }
 }
 

@@ -20,7 +20,7 @@ use unglue_proto::{Code, Fault};
 
 pub use carry::carry;
 pub(crate) use connect::ask_to_hand_over;
-pub use connect::{Connected, connect};
+pub use connect::connect;
 pub(crate) use preface::{ACCEPTED, Preface, REFUSED};
 
 /// The state directory of this process's user: `~/.local/state/unglue`.

@@ -217,8 +217,11 @@ fn listing() {
         held: true,
         stalled: true,
         kept: true,
+        terminal: false,
     };
-    same("jobs-entry", "server: a command, with every field", Reply::Entry(Box::new(entry)));
+    same("jobs-entry", "server: a command, with every field", Reply::Entry(Box::new(entry.clone())));
+    let terminal = Entry { terminal: true, ..entry };
+    same("jobs-entry-terminal", "server: a command with a terminal", Reply::Entry(Box::new(terminal)));
     let least = Entry {
         id: "i".into(),
         name: None,
@@ -234,6 +237,7 @@ fn listing() {
         held: false,
         stalled: false,
         kept: false,
+        terminal: false,
     };
     same("jobs-entry-least", "server: a command that is about to start", Reply::Entry(Box::new(least)));
     same("jobs-done", "server: that was the last", Reply::Done(exec::Nothing {}));

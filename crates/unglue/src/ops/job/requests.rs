@@ -117,7 +117,7 @@ pub(crate) async fn serve_jobs(jobs: Jobs<'_>, request: List, control: Control) 
 pub(crate) async fn serve_signal(jobs: Jobs<'_>, request: Signal, control: Control) -> Result<(), Fault> {
     let done = match (signal::number(&request.signal), jobs.registry.find(jobs.asking, &request.job)) {
         (_, Err(fault)) => Err(fault),
-        (None, _) => Err(Fault::user(Code::BadMessage, format!("{:?} is no signal of this system", request.signal))
+        (None, _) => Err(Fault::user(Code::BadMessage, format!("{:?} is not a signal of this system", request.signal))
             .advise("signal(7) lists them: TERM, KILL, INT, …")),
         (Some(_), Ok(Known::Ended(ended))) => {
             Err(Fault::user(Code::NoSuchJob, format!("the command {} has ended", ended.id)).advise("nothing was done"))

@@ -19,6 +19,10 @@ use super::terminal::{self, View};
 use crate::ops::{Control, ControlReceiver, ControlSender};
 use crate::server::Leaving;
 
+/// The client is told when so much more of the input was taken: until then it keeps that, to send it again after a lost link. A message
+/// for each key would come between the key and its echo.
+const TAKEN: u64 = 1024;
+
 /// What requests about jobs are served from.
 pub(crate) struct Jobs<'a> {
     pub(crate) registry: &'a Registry,
@@ -240,7 +244,7 @@ impl Attendance<'_> {
             let now = watch.borrow_and_update();
             (now.exit.clone(), now.stdin)
         };
-        if stdin > self.taken && self.hold.is_some() {
+        if stdin >= self.taken + TAKEN && self.hold.is_some() {
             self.taken = stdin;
             self.sender.send(&FromServer::Taken(stdin)).await?;
         }

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::path::PathBuf;
 
 use unglue_host::store::tree::{Moving, TreeEvent};
-use unglue_link::{RecvStream, SendStream};
+use unglue_link::{RecvStream, SendStream, StreamError};
 use unglue_proto::message::Request;
 use unglue_proto::message::tree::{Summary, Tree, Way};
 use unglue_proto::tree::{Answer, Records};
@@ -49,23 +49,51 @@ pub async fn relay(
 
     let mut watch = Watch { records: Records::default(), listener: &mut listener };
     let unpaced = Pace::default();
-    let passed = tokio::try_join!(
-        pass(flow_in, flow_out, &tree.pace, |_| Ok(())),
-        pass(answers_in, answers_out, &unpaced, |bytes| watch.look(bytes))
-    );
-    // Whoever failed reports the reason; the other end has only seen a stream break off.
+    let there = async {
+        let passed = pass(flow_in, flow_out, &tree.pace, |_| Ok(())).await;
+        passed.map_err(|broke| broke.between(End::Source, End::Sink))
+    };
+    let back = async {
+        let passed = pass(answers_in, answers_out, &unpaced, |bytes| watch.look(bytes)).await;
+        passed.map_err(|broke| broke.between(End::Sink, End::Source))
+    };
+    let passed = tokio::try_join!(there, back);
+    // The end that broke off first says why; the other one has only seen a stream break off.
     let (sent, stored) = tokio::join!(outcome(&mut source.receiver), outcome(&mut sink.receiver));
-    match (sent, stored, passed) {
-        (Ok(_), Ok(stored), Ok(_)) => Ok(stored),
-        (Err(fault), _, _) if !is_echo(&fault) => Err(fault),
-        (_, Err(fault), _) | (Err(fault), _, _) => Err(fault),
-        (_, _, Err(fault)) => Err(fault),
+    match passed {
+        Ok(_) => sent.and(stored),
+        Err((End::Here, fault)) => Err(fault),
+        Err((End::Source, fault)) => Err(sent.and(stored).err().unwrap_or(fault)),
+        Err((End::Sink, fault)) => Err(stored.and(sent).err().unwrap_or(fault)),
     }
 }
 
-/// Whether a fault only says that the other end broke off.
-fn is_echo(fault: &Fault) -> bool {
-    fault.code == Code::Cancelled
+/// Who broke off.
+enum End {
+    Source,
+    Sink,
+    Here,
+}
+
+/// Why a stream is passed on no further.
+enum Broke {
+    /// It can't be read.
+    Read(StreamError),
+    /// It can't be written.
+    Write(StreamError),
+    /// What was read is wrong.
+    Content(Fault),
+}
+
+impl Broke {
+    /// With the end that broke off: the stream comes from `from`, and goes to `to`.
+    fn between(self, from: End, to: End) -> (End, Fault) {
+        match self {
+            Broke::Read(error) => (from, error.into()),
+            Broke::Write(error) => (to, error.into()),
+            Broke::Content(fault) => (End::Here, fault),
+        }
+    }
 }
 
 async fn pass(
@@ -73,10 +101,10 @@ async fn pass(
     mut to: SendStream,
     pace: &Pace,
     mut look: impl FnMut(&[u8]) -> Result<(), Fault>,
-) -> Result<(), Fault> {
-    while let Some(bytes) = read_some(&mut from, READ, pace).await? {
-        look(&bytes)?;
-        to.write_all(bytes).await?;
+) -> Result<(), Broke> {
+    while let Some(bytes) = read_some(&mut from, READ, pace).await.map_err(Broke::Read)? {
+        look(&bytes).map_err(Broke::Content)?;
+        to.write_all(bytes).await.map_err(Broke::Write)?;
     }
     to.finish();
     Ok(())
