@@ -33,7 +33,7 @@ pub use server::{Ending, Server, ServerOptions, Service};
 pub use unglue_host::process::{SupervisorCommand, supervise_if_asked, supervise_main};
 pub use unglue_host::process::{close_stdout, leave_session, widen};
 pub use unglue_host::store::tree::{Moving, TreeEvent};
-pub use unglue_host::store::{Cause, Facts, Op, Partials, Problem, Sink, Source, Store, StoreError};
+pub use unglue_host::store::{Cause, Facts, Op, Owner, Partials, Problem, Sink, Source, Store, StoreError};
 pub use unglue_identity::AskPassphrase;
 pub use unglue_identity::{Denial, Forwarding, Passphrase, Policy, Principal, PublicKey};
 pub use unglue_link::auth::Gatekeeper;

@@ -21,6 +21,7 @@ Examples:
   unglue cp -P 7300 '[::1]:a file' .                    # HOST:7300 would be a path
   unglue cp ./a:b build.example:                        # with ./, a local file called a:b
   unglue cp build.example:'~/notes.txt' .               # ~ is the home directory there, or the root
+  unglue cp --resume disk.img build.example:            # again, after an interruption: the rest
   unglue cp -r project build.example:                   # a directory with everything in it
   unglue cp -r a.example:data b.example:                # between servers, through this machine
   unglue cp --compress auto app.log build.example:      # send fewer bytes where that is faster
@@ -32,6 +33,14 @@ the source's mode. A new file gets the mode that cp would give it there.
 --inplace overwrites the file itself. It is for files that can't be replaced, such as
 /etc/hosts in a container, which is a mount point. An interrupted copy then leaves a part of
 the new file: the promise of whole files (P7) does not hold.
+
+If a file of 1 MiB or more replaces another one, only what changed is sent: both sides read their
+file, and the parts that the destination has, at whatever offset, are copied there. --whole-file
+turns this off; that is faster where the network is faster than the disks.
+
+With --resume, an interrupted copy of a file of more than 16 MiB leaves what came in a hidden file
+beside the destination, for 24 hours. The next cp --resume to the same destination sends the rest, and
+blocks of 16 MiB that are not as in the source. It is the same user's and the same key's alone.
 
 -r copies symbolic links as links, and keeps the holes of sparse files. Devices, sockets and
 FIFOs are skipped, and each is reported. To send only what changed, or to keep owners, hard links
@@ -56,6 +65,12 @@ pub(crate) struct CpArgs {
     /// Overwrite the destination file itself; an interrupted copy leaves a part of it
     #[arg(long = "inplace")]
     in_place: bool,
+    /// Go on where an interrupted copy of a large file stopped, and keep what comes if this one is interrupted
+    #[arg(long, conflicts_with_all = ["recursive", "in_place"])]
+    resume: bool,
+    /// Send the whole file, even where only a part of it has changed
+    #[arg(long = "whole-file", conflicts_with = "recursive")]
+    whole_file: bool,
     /// Move at most RATE bytes a second: 500K, 1.5M or 1G, in multiples of 1024 (KB, MB, GB: of 1000); a bare number is KiB,
     /// as rsync's --bwlimit has it
     #[arg(long, value_name = "RATE")]
@@ -88,6 +103,8 @@ pub(crate) struct CpPlan {
     pub(crate) host: HostArg,
     pub(crate) preserve: bool,
     pub(crate) in_place: bool,
+    pub(crate) resume: bool,
+    pub(crate) whole_file: bool,
     pub(crate) limit: Option<Limit>,
     pub(crate) compress: Compress,
     pub(crate) way: Way,
@@ -113,8 +130,9 @@ impl CpArgs {
         let several = places.len() > 1;
         let way = match destination {
             Place::Remote(host, path) if places.iter().all(|place| matches!(place, Place::Remote(..))) => {
-                if self.in_place {
-                    return Err("--inplace isn't possible from one server to another".into());
+                let impossible = [("--inplace", self.in_place), ("--resume", self.resume)];
+                if let Some((option, _)) = impossible.iter().find(|(_, given)| *given) {
+                    return Err(format!("{option} isn't possible from one server to another"));
                 }
                 let (from, sources) = from_one_host(places)?;
                 return Ok(Copy::Tree(self.tree(TreeWay::Between {
@@ -141,8 +159,8 @@ impl CpArgs {
             TreeWay::Down { host, sources, to } => (host, Way::Down { sources, destination: to }),
             TreeWay::Between { .. } => return Err("a copy between servers moves trees".into()),
         };
-        let (preserve, in_place, limit, compress) = (self.preserve, self.in_place, self.limit, self.compress);
-        Ok(Copy::Files(CpPlan { host, preserve, in_place, limit, compress, way }))
+        let CpArgs { preserve, in_place, resume, whole_file, limit, compress, .. } = *self;
+        Ok(Copy::Files(CpPlan { host, preserve, in_place, resume, whole_file, limit, compress, way }))
     }
 
     fn tree(&self, way: TreeWay) -> TreePlan {
@@ -204,8 +222,9 @@ mod tests {
     fn args(paths: &[&str], recursive: bool) -> CpArgs {
         let paths = paths.iter().map(OsString::from).collect();
         let connection = ConnectionArgs::default();
+        let (preserve, in_place, resume, whole_file, json) = (false, false, false, false, false);
         let compress = Compress::default();
-        CpArgs { connection, recursive, json: false, limit: None, compress, preserve: false, in_place: false, paths }
+        CpArgs { connection, recursive, json, limit: None, compress, preserve, in_place, resume, whole_file, paths }
     }
 
     fn plan(paths: &[&str]) -> Result<CpPlan, String> {

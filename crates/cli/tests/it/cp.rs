@@ -7,6 +7,8 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::process::Stdio;
 
+use rustix::fs::{FlockOperation, flock};
+
 use super::host::Host;
 use super::run::{finish, start, until};
 
@@ -200,6 +202,53 @@ fn an_interrupt_discards_the_file_under_way() {
     client.signal(rustix::process::Signal::INT);
     client.finish().expect(130).complains("interrupted");
     until("the server's discarding it", || names(&host.root()).is_empty().then_some(()));
+}
+
+/// Both ways: the client is killed once, then interrupted, and for an upload the server is killed, too.
+#[test]
+fn a_copy_with_resume_goes_on_after_kills_and_interrupts() {
+    let mut host = Host::start();
+    let contents: Vec<u8> = (0..(48u32 << 20) / 4).flat_map(u32::to_le_bytes).collect();
+    for up in [true, false] {
+        let there = host.home().join("there");
+        fs::create_dir(&there).expect("made");
+        let to = if up { host.root() } else { there };
+        let from = if up { host.home() } else { host.root() };
+        fs::write(from.join("f"), &contents).expect("written");
+        fs::write(to.join("f"), "old").expect("written");
+        let words = if up { ["f", "127.0.0.1:f"] } else { ["127.0.0.1:f", "there/f"] };
+        let part = || names(&to).into_iter().find(|name| name.as_bytes().starts_with(b".f.unglue-"));
+        let length = || part().and_then(|part| fs::metadata(to.join(part)).ok()).map_or(0, |file| file.len());
+        let begin = |least: u64| {
+            let port = host.port.to_string();
+            let flags = ["cp", "-P", &port, "--resume", "--limit", "16M"];
+            let client = start(host.client(flags.iter().chain(&words)).stdin(Stdio::null()));
+            until("a part of the file", || (length() >= least).then_some(()));
+            client
+        };
+        let client = begin(17 << 20);
+        client.signal(rustix::process::Signal::KILL);
+        client.finish().expect(137);
+        let inode = fs::metadata(to.join(part().expect("it stays"))).expect("it stays").ino();
+        assert_eq!(fs::read(to.join("f")).expect("it is there"), b"old");
+        // The server of an upload learns that the client is gone.
+        until("the end of the transfer", || {
+            let part = fs::File::open(to.join(part()?)).ok()?;
+            flock(&part, FlockOperation::NonBlockingLockExclusive).ok()
+        });
+        let client = begin(33 << 20);
+        client.signal(rustix::process::Signal::INT);
+        client.finish().expect(130).complains("the same command goes on with it within 24 hours");
+        if up {
+            host.crash();
+            host.restart();
+        }
+        host.cp([&["--resume"][..], &words].concat()).expect(0);
+        assert!(fs::read(to.join("f")).expect("it is there") == contents);
+        assert_eq!((part(), fs::metadata(to.join("f")).expect("it is there").ino()), (None, inode));
+        fs::remove_file(to.join("f")).expect("removed");
+        fs::remove_file(from.join("f")).expect("removed");
+    }
 }
 
 #[test]

@@ -4,7 +4,10 @@
 //! destination runs `flow::receive`.
 
 mod client;
+mod delta;
 mod ends;
+mod offer;
+mod resume;
 mod server;
 #[cfg(test)]
 mod tests;
@@ -50,6 +53,8 @@ pub type Progress = Box<dyn FnMut(Moved) + Send>;
 pub struct TransferOptions {
     preserve: bool,
     in_place: bool,
+    resume: bool,
+    whole_file: bool,
     progress: Option<Progress>,
     pace: Pace,
     compression: Compression,
@@ -66,6 +71,19 @@ impl TransferOptions {
     /// off leaves a part then: promise P7 doesn't hold. It is for files that can't be replaced, such as mount points.
     pub fn in_place(self, in_place: bool) -> TransferOptions {
         TransferOptions { in_place, ..self }
+    }
+
+    /// Go on where an earlier transfer of this file broke off, and keep what comes if this one does, for 24 hours after the
+    /// last write. It is for files of more than 16 MiB: blocks of 16 MiB that are there already, and have the right digest,
+    /// are not sent again. What is kept is a hidden file beside the destination. Without effect for readers, writers and
+    /// [`in_place`](Self::in_place), and where the receiver's store has no [`Partials`](crate::Partials).
+    pub fn resume(self, resume: bool) -> TransferOptions {
+        TransferOptions { resume, ..self }
+    }
+
+    /// Send the whole file. Otherwise, if a large file replaces another one, only what changed is sent.
+    pub fn whole_file(self, whole_file: bool) -> TransferOptions {
+        TransferOptions { whole_file, ..self }
     }
 
     /// Call this as the transfer goes on.

@@ -274,7 +274,7 @@ fn later_versions() {
 }
 
 fn transfers() {
-    use transfer::{File, FromClient, FromServer, Get, Outcome, Put, Time};
+    use transfer::{File, FromClient, FromServer, Get, Have, Old, Outcome, Put, Time};
     let put = Put {
         id: "c".into(),
         path: "backup/".into(),
@@ -284,16 +284,37 @@ fn transfers() {
         keep_mode: true,
         modified: Some(Time { seconds: -2, nanoseconds: 999_999_999 }),
         in_place: true,
+        resume: true,
+        delta: true,
         data: 2,
         require: vec!["modified".into(), "in_place".into()],
     };
     same("put", "client: a file comes on stream 2, with every field", Request::Put(put));
     same("put-sent", "client: that was all of it", FromClient::Sent(tally()));
     same("put-failed", "client: the source failed", FromClient::Failed(fault()));
-    let get = Get { id: "d".into(), path: "notes.txt".into(), compress: None, require: vec![] };
+    let get =
+        Get { id: "d".into(), path: "notes.txt".into(), compress: None, resume: false, delta: false, require: vec![] };
     same("get", "client: send me this file", Request::Get(get.clone()));
     let get = Get { compress: Compress::request(Compression::Auto), ..get };
     same("get-compressed", "client: send me this file, compressed", Request::Get(get));
+    let get = Get {
+        id: "d".into(),
+        path: "disk.img".into(),
+        compress: None,
+        resume: true,
+        delta: true,
+        require: vec!["resume".into()],
+    };
+    same("get-resume", "client: send me this file, of which I may have a part", Request::Get(get));
+    let nothing = Have { bytes: 0, digests: None, old: None };
+    same("get-have-nothing", "client: I have nothing of it", FromClient::Have(nothing));
+    let have = Have { bytes: 32 << 20, digests: Some(2), old: None };
+    same("get-have", "client: I have two blocks, their digests come on stream 2", FromClient::Have(have.clone()));
+    let have = Have { digests: Some(3), ..have };
+    same("put-have", "server: I have two blocks, their digests come on stream 3", FromServer::Have(have));
+    let old = Some(Old { size: 1 << 20, block: 2048, sums: 3 });
+    let have = FromServer::Have(Have { bytes: 0, digests: None, old });
+    same("put-have-old", "server: I have an old file, the sums of its blocks come on stream 3", have);
     let file = File { data: 3, size: Some(5), mode: 0o644, modified: Time { seconds: 1_700_000_000, nanoseconds: 5 } };
     same("get-file", "server: it comes on stream 3", FromServer::File(file));
     same("transfer-refused", "server: nothing was done", FromServer::Refused(fault()));
