@@ -102,6 +102,8 @@ mod tests {
             host: HostArg { user: None, host: "::1".into(), port: None },
             preserve: false,
             in_place: false,
+            resume: false,
+            whole_file: false,
             limit: None,
             way,
         }
