@@ -211,7 +211,7 @@ fn a_copy_with_resume_goes_on_after_kills_and_interrupts() {
     let contents: Vec<u8> = (0..(48u32 << 20) / 4).flat_map(u32::to_le_bytes).collect();
     for up in [true, false] {
         let there = host.home().join("there");
-        fs::create_dir(&there).expect("made");
+        fs::create_dir_all(&there).expect("made");
         let to = if up { host.root() } else { there };
         let from = if up { host.home() } else { host.root() };
         fs::write(from.join("f"), &contents).expect("written");

@@ -118,7 +118,7 @@ impl BlockSource {
         read.await.unwrap_or_else(|errno| Err(StoreError::nowhere(Op::Read, errno)))
     }
 
-    /// Succeeds if the file is still what it was when it was opened.
+    /// Succeeds if the file is still what it was when it was opened. A dropped call has no effect.
     ///
     /// # Errors
     /// It changed meanwhile.
