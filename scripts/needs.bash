@@ -12,6 +12,7 @@ fish|fish|ssh to an account with this login shell
 faketime|faketime|ssh to a machine with a wrong clock
 openssl|openssl|ssh that asks for a password
 strip|binutils|ssh: a small program to upload
+busybox|busybox-static|ssh to a root with nothing but busybox
 rsync|rsync|file trees compared with rsync's
 getfattr|attr|extended attributes of trees compared by a program that isn't ours
 getfacl|acl|access control lists of trees compared by a program that isn't ours

@@ -7,7 +7,7 @@ use std::time::Duration;
 use unglue::identity::Passphrase;
 use unglue::identity::ssh_config::{Checking, Settings};
 use unglue::link::{LOGIN_STEPS, Reached, reach};
-use unglue::{Address, Client, ClientOptions, Code, ConnectError, Exec, Fault, LinkError, UnknownHost};
+use unglue::{Address, Client, ClientOptions, Code, Compression, ConnectError, Exec, Fault, LinkError, UnknownHost};
 
 use crate::args::connection::{ConnectionArgs, TransportArg};
 use crate::args::target::HostArg;
@@ -27,6 +27,7 @@ pub(crate) struct Access {
     limit: Option<Duration>,
     asked: Asked,
     ways: Ways,
+    verbose: bool,
 }
 
 impl Access {
@@ -61,7 +62,7 @@ impl Access {
             options.link.first_message = limit;
             options.link.welcome = limit;
         }
-        Ok(Access { address, socket, options, limit, asked, ways })
+        Ok(Access { address, socket, options, limit, asked, ways, verbose: flags.verbose })
     }
 
     /// The command with the variables that the ssh configuration sends (`SendEnv`).
@@ -80,6 +81,19 @@ impl Access {
             TransportArg::Tcp => self.by_tcp(None).await,
             TransportArg::Ssh => self.by_ssh().await,
             TransportArg::Auto => self.by_either().await,
+        }
+    }
+
+    /// With `-v`, says that a server of before compression is sent plain bytes.
+    pub(crate) async fn tell_compression(&self, client: &Client, compression: Compression) {
+        if compression == Compression::Off || !self.verbose {
+            return;
+        }
+        // A failure is the operation's to report.
+        if let Ok(welcome) = client.welcome().await
+            && !welcome.accepts.iter().any(|what| what == "zstd")
+        {
+            tracing::debug!(target: LOGIN_STEPS, "not compressed: {} takes no compressed data", welcome.agent);
         }
     }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use unglue::{Client, Code, Download, Fault, Pace, Store, TransferOptions, Upload};
+use unglue::{Client, Code, Download, Fault, Owner, Pace, Store, TransferOptions, Upload};
 
 use crate::access::Access;
 use crate::args::cp::{Copy, CpArgs, CpPlan, Way};
@@ -33,16 +33,18 @@ pub(crate) fn run(args: &CpArgs) -> Result<ExitCode, Complaint> {
         Copy::Tree(plan) => return trees::run(plan, &args.connection),
     };
     let access = Access::new(&plan.host, &args.connection)?;
-    let store = local_store::open()?;
+    // What one server has sent is not another one's to go on with.
+    let store = local_store::open()?.owned_by(Owner::named(plan.host.to_string().as_bytes()));
     runtime::run(async {
         let client = access.connect().await.map_err(|failed| hint::unreached(failed, &plan))?;
+        access.tell_compression(&client, plan.compress.0).await;
         let mut signals =
             Signals::take().map_err(|error| Complaint::new(format!("signals can't be handled: {error}")))?;
         let pace = Limit::pace(plan.limit);
         let copying = Copying { client, store, plan, pace, port: args.connection.port };
         let ended = tokio::select! {
             code = copying.all() => Ok(ExitCode::from(code)),
-            wish = signals.next() => Err(interrupted(wish)),
+            wish = signals.next() => Err(interrupted(wish, copying.plan.resume)),
         };
         // What an interrupt cut off is removed before this process ends.
         let _ = tokio::time::timeout(REMOVAL, copying.store.idle()).await;
@@ -50,9 +52,13 @@ pub(crate) fn run(args: &CpArgs) -> Result<ExitCode, Complaint> {
     })
 }
 
-/// Ctrl-C has no remote command to go to: the file under way is discarded on both sides.
-fn interrupted(wish: Wish) -> Complaint {
-    Complaint::new("interrupted; the file under way was not copied").exit(128 + wish.signal())
+/// Ctrl-C has no remote command to go to: the file under way is discarded on both sides, or kept to be resumed.
+fn interrupted(wish: Wish, resume: bool) -> Complaint {
+    let what = match resume {
+        false => "interrupted; the file under way was not copied",
+        true => "interrupted; the file under way was not copied; the same command goes on with it within 24 hours",
+    };
+    Complaint::new(what).exit(128 + wish.signal())
 }
 
 /// Whether the other files have no chance either.
@@ -110,7 +116,12 @@ impl Copying {
     async fn one(&self, source: &Path) -> Result<(), Fault> {
         let bar = Bar::of(&source.file_name().unwrap_or(source.as_os_str()).to_string_lossy());
         let options = TransferOptions::default().preserve(self.plan.preserve).in_place(self.plan.in_place);
-        let options = options.progress(bar.listener()).pace(self.pace.clone());
+        let options = options
+            .resume(self.plan.resume)
+            .whole_file(self.plan.whole_file)
+            .progress(bar.listener())
+            .pace(self.pace.clone())
+            .compress(self.plan.compress.0);
         let copied = match &self.plan.way {
             Way::Up { destination, .. } => {
                 self.client.put(Upload::file(&self.store, source), destination, options).await

@@ -34,7 +34,7 @@ fn report(panic: &PanicHookInfo<'_>) {
         return;
     }
     // In raw mode, and on an alternate screen, the line would be lost.
-    crate::shell::emergency();
+    let had_terminal = crate::shell::emergency();
     if let Some(why) = what.strip_prefix(NO_THREAD) {
         say(&format!("the system refused a new thread: {why}; raise the limit (ulimit -u, TasksMax=)"));
     } else {
@@ -44,6 +44,10 @@ fn report(panic: &PanicHookInfo<'_>) {
     if backtrace.status() == BacktraceStatus::Captured {
         // Asked for by RUST_BACKTRACE, so more than one line is welcome.
         backtrace.to_string().lines().for_each(say);
+    }
+    if had_terminal {
+        // A panic in a task would leave the others running, and somebody typing at a terminal that is not raw.
+        std::process::exit(125);
     }
 }
 

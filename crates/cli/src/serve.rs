@@ -32,7 +32,7 @@ pub(crate) fn run(args: ServeArgs) -> Result<ExitCode, Complaint> {
         let signals = Signals::take().map_err(|error| Complaint::new(format!("signals can't be handled: {error}")))?;
         if args.allows(Allowed::Files) && !args.allows(Allowed::Exec) && args.root.is_none() {
             // SECURITY.md has the whole of it.
-            let why = "--allow files without --root is no boundary: a client that can write this user's files can run commands as this user";
+            let why = "--allow files without --root is not a boundary: a client that can write this user's files can run commands as this user";
             tracing::warn!(event = "unconfined_files", why, advice = "give --root DIR");
         }
         let runs_commands = args.allows(Allowed::Exec);

@@ -51,6 +51,10 @@ pub(crate) fn run(plan: TreePlan, connection: &ConnectionArgs) -> Result<ExitCod
             Some(far) => Some(far.connect().await?),
             None => None,
         };
+        near.tell_compression(&client, plan.tree.compression).await;
+        if let (Some(far), Some(other)) = (&far, &other) {
+            far.tell_compression(other, plan.tree.compression).await;
+        }
         let mut signals =
             Signals::take().map_err(|error| Complaint::new(format!("signals can't be handled: {error}")))?;
         let show = Arc::new(Mutex::new(Show::new(&plan)));

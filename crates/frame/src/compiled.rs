@@ -1,5 +1,6 @@
 //! A framing, compiled: what the deframer and the enframer run.
 
+mod blocks;
 mod digits;
 mod ended;
 mod fast;
@@ -21,9 +22,9 @@ use alloc::vec::Vec;
 pub(crate) use digits::{Decimal, Digits};
 pub(crate) use ended::{Ended, Style};
 use fast::Fast;
-pub(crate) use fast::{Cut, Hot, Miss};
+pub(crate) use fast::{Cut, Hot, Miss, Plan};
 pub(crate) use head::{Head, Place, least_width};
-pub(crate) use stores::SURPLUS;
+pub(crate) use stores::{Packed, SURPLUS};
 pub(crate) use stuffing::{cobs_encode, slip_encode};
 pub(crate) use until::{Hit, Until};
 
@@ -74,6 +75,7 @@ pub(crate) struct Compiled {
     pub(crate) kind: Kind,
     /// The commonest framings deserve the least work.
     pub(crate) hot: Hot,
+    pub(crate) plan: Plan,
 }
 
 /// The ways of telling where a frame ends. There is one for each deframer, and the largest is the one on the hot path: a
@@ -127,7 +129,7 @@ impl Compiled {
             }
             Shape::Custom(custom) => Kind::Custom(custom),
         };
-        Compiled { limits, hot: Hot::of(&kind), kind }
+        Compiled { limits, hot: Hot::of(&kind), plan: Hot::plan(&kind), kind }
     }
 
     /// The frame that begins with `bytes`, if it is whole, valid, found without much ado, and none that
@@ -200,14 +202,15 @@ impl Compiled {
     }
 
     /// Where an unfinished frame has a line feed alone, if both a carriage return and a line feed would have ended a line of it.
-    pub(crate) fn bare_line_feed(&self, bytes: &[u8]) -> Option<u64> {
+    pub(crate) fn bare_line_feed<'b>(&self, bytes: impl Iterator<Item = &'b u8>) -> Option<u64> {
         let lines = match &self.kind {
             Kind::Ended(ended) => ended.until.delims() == [b"\r\n"],
             Kind::Lsp(_) => true,
             _ => false,
         };
-        let bare = |at: &usize| bytes[*at] == b'\n' && (*at == 0 || bytes[at - 1] != b'\r');
-        (0..bytes.len()).filter(|_| lines).find(bare).map(|at| at as u64)
+        let mut before = 0;
+        let bare = |byte: &u8| core::mem::replace(&mut before, *byte) != b'\r' && *byte == b'\n';
+        bytes.take_while(|_| lines).position(bare).map(|at| at as u64)
     }
 
     /// What becomes of a frame without a delimiter within its window.
@@ -233,7 +236,7 @@ impl Compiled {
         match &self.kind {
             Kind::Head(head) if span.lost == Lost::Nothing => head.check_tail(raw, span)?,
             Kind::Ended(ended) if ended.stuffed() => {
-                return Ok((ended.unstuff(data, span.lost != Lost::Nothing, self.limits, scratch)?, true));
+                return ended.unstuff(data, span.lost != Lost::Nothing, self.limits, scratch);
             }
             Kind::Custom(custom) => {
                 let apart = custom.open(raw, span, &self.limits, scratch)?;
@@ -255,7 +258,7 @@ impl Compiled {
             Kind::Ended(ended) => ended.limit(self.limits),
             _ => {}
         }
-        self.hot = Hot::of(&self.kind);
+        (self.hot, self.plan) = (Hot::of(&self.kind), Hot::plan(&self.kind));
     }
 
     /// What the bytes are that stand behind the last delimiter of an input that has ended.
@@ -269,18 +272,6 @@ impl Compiled {
     /// Whether the data isn't what the wire has.
     pub(crate) fn stuffed(&self) -> bool {
         matches!(&self.kind, Kind::Ended(ended) if ended.stuffed())
-    }
-
-    /// How many bytes the stuffed frame has that `bytes` begin with, if it is whole and surely not too long.
-    #[inline]
-    pub(crate) fn stuffed_frame(&self, bytes: &[u8]) -> Option<usize> {
-        match &self.kind {
-            Kind::Ended(ended) if ended.stuffed() => ended.until.find(bytes).and_then(|Hit { at, end }| {
-                let sure = at > 0 && at as u64 <= self.limits.max;
-                sure.then_some(end)
-            }),
-            _ => None,
-        }
     }
 
     /// The rule of one's own, if it is one.
@@ -323,9 +314,10 @@ impl Limits {
             Step::Frame { head, data, tail } => {
                 Measure::Known(Span { head, data, total: head + data + tail, lost: Lost::Nothing })
             }
-            Step::Cut { head, data, rest } => match head.checked_add(data) {
-                Some(total) => Measure::Known(Span { head, data, total, lost: Lost::Bytes(rest) }),
-                None => return Err(Fault::TooLong { got: data as u64, limit: self.max, looks: None }),
+            Step::Cut { head, data: kept, rest } => match head.checked_add(kept) {
+                Some(total) => Measure::Known(Span { head, data: kept, total, lost: Lost::Bytes(rest) }),
+                // Not even its beginning can be in memory.
+                None => return Err(Fault::TooLong { got: data, limit: self.max, looks: None }),
             },
             Step::Skip(bytes) => Measure::Skip(Lost::Bytes(bytes)),
             Step::More(_) | Step::Drop(_) | Step::Filler(_) => Measure::More(head),

@@ -154,7 +154,8 @@ pub trait Rule: Clone + fmt::Debug + Send + Sync + 'static {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Step {
-    /// Nothing yet: show me this many bytes of the frame, counted from its first.
+    /// Nothing yet: show me this many bytes of the frame, counted from its first. Fewer must not suffice to find anything
+    /// out, a fault included.
     More(usize),
     /// It has so many bytes before the data, of data, and behind it. They need not be there yet. Where
     /// [`Rule::open`] decodes, the data is what it decodes from.

@@ -14,7 +14,6 @@ use crate::{
     frames::Home,
 };
 use alloc::vec::Vec;
-#[cfg(feature = "std")]
 use core::mem;
 #[cfg(feature = "bytes")]
 pub(crate) use peek::{Peek, Peeked};
@@ -78,7 +77,7 @@ impl Deframer {
     pub fn decode<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Result<Option<Frame<'a>>, DecodeError> {
         let mut miss = Miss::Unknown;
         if self.state.idle() && self.at == self.end {
-            if let Some(cut) = self.rule.hot.cut(input) {
+            if let Some(cut) = self.rule.hot.cut(&self.rule.plan, input) {
                 let offset = self.state.pass(cut.head + cut.data.len());
                 let frame = Frame::cut(input, &cut, offset, &self.rule);
                 *input = cut.rest;
@@ -92,6 +91,11 @@ impl Deframer {
                 }
                 Err(why) => miss = why,
             }
+        }
+        if self.at == self.end
+            && let Some(short) = self.state.short(&self.rule, &mut self.whole, input)
+        {
+            return Ok(short.map(|span| Frame::plain(&self.whole, span, self.state.pass(span.total), &self.rule)));
         }
         // By value, and taken apart and put together again: so what the hot path works on stays in registers.
         let (found, rest) = self.decode_slowly(input, miss);
@@ -248,7 +252,8 @@ impl Deframer {
     }
 
     /// Goes on with another framing: the bytes that belong to no frame taken yet are read by it, those of a frame that
-    /// has begun included. An error given before is forgotten. The offset goes on counting.
+    /// has begun included. A frame that is being left out, and the rest of one that was cut, are dropped as before. An error
+    /// given before is forgotten. The offset goes on counting.
     ///
     /// ```
     /// # use unglue_frame::{Deframer, Framing};
@@ -262,26 +267,34 @@ impl Deframer {
     /// ```
     pub fn switch(&mut self, framing: Framing) {
         self.unread();
-        self.rule = Compiled::new(framing);
-        self.state.switch(&self.rule);
+        let old = mem::replace(&mut self.rule, Compiled::new(framing));
+        self.state.switch(&old, &self.rule);
     }
 
     /// Takes at most `most` of the bytes fed that belong to no frame taken yet, as they are: for what stands raw between
-    /// two frames. Fewer, or none, means that no more were fed.
+    /// two frames. What is to be left out comes before them. Fewer, or none, means that no more were fed.
     pub fn take_raw(&mut self, most: usize) -> &[u8] {
         self.unread();
+        if self.state.drops() {
+            let mut rest = &self.inbox[self.at..self.end];
+            self.state.drop_from(&self.rule, &mut rest);
+            self.state.settle();
+            self.at = self.end - rest.len();
+        }
         let from = self.at;
         self.at += (self.end - self.at).min(most);
         self.state.pass(self.at - from);
         &self.inbox[from..self.at]
     }
 
-    /// As [`take_raw`](Self::take_raw), copied to the front of `space`. Gives their number.
+    /// As [`take_raw`](Self::take_raw), copied to the front of `space`. Gives their number; none if more must be fed, since not
+    /// all is there yet that is to be left out.
     #[cfg(feature = "std")]
-    pub(crate) fn copy_raw(&mut self, space: &mut [u8]) -> usize {
+    pub(crate) fn copy_raw(&mut self, space: &mut [u8]) -> Option<usize> {
         let there = self.take_raw(space.len());
         space[..there.len()].copy_from_slice(there);
-        there.len()
+        let bytes = there.len();
+        (!self.state.drops()).then_some(bytes)
     }
 
     /// Leaves out the next `bytes` bytes that belong to no frame taken yet.
@@ -364,7 +377,7 @@ impl Deframer {
     }
 
     /// The bytes that belong to no frame taken yet, for whoever reads the stream next. After [`decode`](Self::decode)
-    /// the rest of the caller's slice follows them.
+    /// the rest of the caller's slice follows them. What is still to be left out, or follows a frame that was cut, is forgotten.
     pub fn into_parts(self) -> Vec<u8> {
         let mut rest = self.state.into_bytes();
         rest.extend_from_slice(&self.inbox[self.at..self.end]);
@@ -393,7 +406,7 @@ fn take<'a, 'i: 'a>(
 ) -> Result<Option<Frame<'a>>, DecodeError> {
     let mut miss = Miss::Unknown;
     if state.idle() {
-        if let Some(cut) = rule.hot.cut(input) {
+        if let Some(cut) = rule.hot.cut(&rule.plan, input) {
             let offset = state.pass(cut.head + cut.data.len());
             let frame = Frame::cut(input, &cut, offset, rule);
             *input = cut.rest;
@@ -407,6 +420,9 @@ fn take<'a, 'i: 'a>(
             }
             Err(why) => miss = why,
         }
+    }
+    if let Some(short) = state.short(rule, whole, input) {
+        return Ok(short.map(|span| Frame::plain(whole, span, state.pass(span.total), rule)));
     }
     // Taken apart and put together again: so a frame of the hot path stays in registers.
     match take_slowly(rule, state, whole, scratch, input, miss) {

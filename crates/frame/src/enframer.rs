@@ -5,7 +5,7 @@ mod slice;
 
 use crate::{
     EncodeError, FieldName, Framing, Limits, MAX_DELIMITER, Output,
-    compiled::{Compiled, Decimal, Ended, Head, Kind, SURPLUS, Style, cobs_encode, slip_encode},
+    compiled::{Compiled, Decimal, Ended, Head, Kind, Packed, SURPLUS, Style, cobs_encode, slip_encode},
 };
 use alloc::vec::Vec;
 use slice::Slice;
@@ -19,6 +19,8 @@ pub struct Enframer {
     fits: (u64, u64),
     /// That length is a varint; otherwise it has four bytes, most significant first.
     varint: bool,
+    /// Where the framing is a header of a few numbers and the data.
+    packed: Option<Packed>,
 }
 
 /// A frame that was begun in place; see [`Enframer::begin`].
@@ -34,13 +36,14 @@ impl Enframer {
     pub fn new(framing: Framing) -> Enframer {
         let rule = Compiled::new(framing);
         let (fits, varint) = hot(&rule);
-        Enframer { rule, fits, varint }
+        Enframer { packed: packed(&rule), rule, fits, varint }
     }
 
     /// Allows another number of bytes of data in a frame.
     pub fn set_max(&mut self, bytes: u64) {
         self.rule.set_max(bytes);
         (self.fits, self.varint) = hot(&self.rule);
+        self.packed = packed(&self.rule);
     }
 
     /// Appends a frame with these fields (in the layout's order, lengths left out) and this data to `out`. Where a header
@@ -55,13 +58,19 @@ impl Enframer {
             match len {
                 _ if !self.varint => out.put(&(len as u32).to_be_bytes()),
                 0..0x80 => out.put(&[len as u8]),
-                0x80..0x4000 => out.put(&[len as u8 | 0x80, (len >> 7) as u8]),
+                0x80..0x4000 => out.put(&(len as u16 & 0x7f | 0x80 | (len as u16) << 1 & 0x7f00).to_le_bytes()),
                 _ => return self.encode_any(fields, data, out),
             }
             out.put(data);
             return Ok(());
         }
-        self.encode_any(fields, data, out)
+        match self.packed.as_ref().and_then(|packed| packed.head(fields, len)) {
+            Some((head, len)) => {
+                out.put_framed(head, len, data);
+                Ok(())
+            }
+            None => self.encode_any(fields, data, out),
+        }
     }
 
     #[inline(never)]
@@ -89,6 +98,11 @@ impl Enframer {
             *head = (data.len() as u32).to_be_bytes();
             place.copy_from_slice(data);
             return Ok(4 + data.len());
+        }
+        if let Some(packed) = &self.packed
+            && let Some(bytes) = encode_packed_to(packed, fields, data, out)
+        {
+            return Ok(bytes);
         }
         self.encode_in_slice(fields, data, out)
     }
@@ -347,6 +361,25 @@ fn hot(rule: &Compiled) -> ((u64, u64), bool) {
         Kind::Head(head) if head.is_varint() => (head.fitting(), true),
         _ => ((u64::MAX, 0), false),
     }
+}
+
+/// What such framings are written by.
+fn packed(rule: &Compiled) -> Option<Packed> {
+    match &rule.kind {
+        Kind::Head(head) => head.packed(),
+        _ => None,
+    }
+}
+
+/// Writes a frame of at least sixteen bytes to the front of a slice that has room for it.
+#[inline(never)]
+fn encode_packed_to(packed: &Packed, fields: &[u64], data: &[u8], out: &mut [u8]) -> Option<usize> {
+    let (head, len) = packed.head(fields, data.len() as u64)?;
+    let frame = out.get_mut(..len.checked_add(data.len())?)?;
+    // What is written too much is overwritten by the data.
+    *frame.first_chunk_mut()? = head;
+    frame[len..].copy_from_slice(data);
+    Some(frame.len())
 }
 
 /// The length for `data` bytes, or why there is none.

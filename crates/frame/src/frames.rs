@@ -2,7 +2,7 @@
 
 use crate::{
     DecodeError, Frame,
-    compiled::{Compiled, Hot, Miss},
+    compiled::{Compiled, Hot, Lost, Miss, Span},
     deframer::{State, room},
 };
 use alloc::vec::Vec;
@@ -85,18 +85,66 @@ fn slow<'a>(
     Slow { found, scratch, rest }
 }
 
+impl<'a> Frames<'a, '_, '_> {
+    /// The frame that earlier chunks began, where it is of the simplest framings and ends in this chunk.
+    #[inline(always)]
+    fn completed(&mut self) -> Option<Frame<'a>> {
+        let (span, rest) = self.state.complete(self.rule, self.rest)?;
+        let whole = self.whole.take()?;
+        self.state.lend(whole);
+        (self.quick, self.hot, self.rest) = (true, self.rule.hot, rest);
+        let frame = Frame::plain(whole, span, self.state.pass(span.total), self.rule);
+        self.end = self.state.offset.wrapping_add(rest.len() as u64);
+        Some(frame)
+    }
+
+    /// Keeps the last bytes, where they begin a frame of the simplest framings, or there are none. Whether that is so.
+    #[inline(always)]
+    fn kept(&mut self) -> bool {
+        if self.rest.is_empty() {
+            self.ended = true;
+            return true;
+        }
+        let Some(span) = self.hot.begun(&self.rule.plan, self.rest) else { return false };
+        self.state.offset = self.offset();
+        self.state.begin(span, self.rest);
+        (self.quick, self.hot, self.ended, self.rest) = (false, Hot::NONE, true, &[]);
+        self.end = self.state.offset;
+        true
+    }
+
+    /// The frame of so many bytes whose data has to be decoded, if it is valid.
+    #[inline(always)]
+    fn unstuffed(&mut self, bytes: usize) -> Option<Frame<'a>> {
+        let (raw, rest) = self.rest.split_at(bytes);
+        let span = Span { head: 0, data: bytes - 1, total: bytes, lost: Lost::Nothing };
+        let data = self.rule.open(raw, span, &mut self.scratch).ok()?;
+        let frame = Frame::opened(raw, span, data, self.offset(), self.rule);
+        self.rest = rest;
+        Some(frame)
+    }
+}
+
 impl<'a> Iterator for Frames<'a, '_, '_> {
     type Item = Result<Frame<'a>, DecodeError>;
 
     #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
-        if let Some(cut) = self.hot.cut(self.rest) {
+        if let Some(cut) = self.hot.cut(&self.rule.plan, self.rest) {
             let frame = Frame::cut(self.rest, &cut, self.offset(), self.rule);
             self.rest = cut.rest;
             return Some(Ok(frame));
         }
         let mut miss = Miss::Unknown;
-        if self.quick {
+        if !self.quick {
+            if let Some(frame) = self.completed() {
+                return Some(Ok(frame));
+            }
+        } else if self.hot.is_any() {
+            if self.kept() {
+                return None;
+            }
+        } else {
             match self.rule.quick(self.rest) {
                 Ok(span) => {
                     let offset = self.offset();
@@ -105,6 +153,11 @@ impl<'a> Iterator for Frames<'a, '_, '_> {
                     return Some(Ok(Frame::plain(raw, span, offset, self.rule)));
                 }
                 Err(why) => miss = why,
+            }
+            if let Miss::Stuffed(bytes) = miss
+                && let Some(frame) = self.unstuffed(bytes)
+            {
+                return Some(Ok(frame));
             }
         }
         if self.ended {

@@ -1,7 +1,7 @@
 //! Message boundaries over byte streams, without IO.
 //!
 //! TCP, pipes and serial lines carry bytes, not messages: what was written in one piece arrives in several, and what
-//! was written in several arrives glued together. A [`Framing`] is a rule for where messages end; this crate
+//! was written in several arrives in one. A [`Framing`] is a rule for where messages end; this crate
 //! compiles it into a [`Deframer`] (bytes in, frames out) and an [`Enframer`] (payloads in, bytes out).
 //!
 //! The contract of both, whatever the framing:

@@ -15,6 +15,12 @@ pub trait Output {
     fn put_short(&mut self, bytes: [u8; 8], len: usize) {
         self.put(&bytes[..len]);
     }
+    /// Appends the first `len` of sixteen bytes, then `data`.
+    #[inline]
+    fn put_framed(&mut self, head: [u8; 16], len: usize, data: &[u8]) {
+        self.put(&head[..len]);
+        self.put(data);
+    }
     /// Cuts the buffer back to `len` bytes.
     fn cut(&mut self, len: usize);
 }
@@ -40,6 +46,15 @@ impl Output for Vec<u8> {
         let end = self.len() + len;
         self.extend_from_slice(&bytes);
         self.truncate(end);
+    }
+
+    #[inline(always)]
+    fn put_framed(&mut self, head: [u8; 16], len: usize, data: &[u8]) {
+        let end = self.len() + len;
+        Vec::reserve(self, head.len() + data.len());
+        self.extend_from_slice(&head);
+        self.truncate(end);
+        self.extend_from_slice(data);
     }
 
     #[inline]

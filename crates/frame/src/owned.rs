@@ -22,7 +22,8 @@ pub struct OwnedFrame {
     pub offset: u64,
     /// Whether this is a whole message, or a header, or a piece of a body.
     pub part: Part,
-    /// Whether there was more data than allowed, and this is its beginning.
+    /// Whether there was more data than allowed, and this is its beginning. The rest is still in the buffer, or comes: the
+    /// next call drops it.
     pub is_cut: bool,
 }
 
@@ -82,7 +83,7 @@ impl BytesDeframer {
     pub fn decode_data(&mut self, input: &mut BytesMut) -> Result<Option<BytesMut>, DecodeError> {
         if self.state.idle()
             && !self.known.some
-            && let Some(cut) = self.rule.hot.cut(input)
+            && let Some(cut) = self.rule.hot.cut(&self.rule.plan, input)
         {
             let (head, data) = (cut.head, cut.data.len());
             self.state.pass(head + data);
@@ -116,7 +117,7 @@ impl BytesDeframer {
     pub fn decode_bytes(&mut self, input: &mut BytesMut) -> Result<Option<Bytes>, DecodeError> {
         if self.state.idle()
             && !self.known.some
-            && let Some(cut) = self.rule.hot.cut(input)
+            && let Some(cut) = self.rule.hot.cut(&self.rule.plan, input)
         {
             let (head, data) = (cut.head, cut.data.len());
             self.state.pass(head + data);
@@ -225,8 +226,8 @@ impl BytesDeframer {
     /// Goes on with another framing: it reads the bytes that are left in the buffer, those of a frame that has begun
     /// included.
     pub fn switch(&mut self, framing: Framing) {
-        self.rule = Compiled::new(framing);
-        self.state.switch(&self.rule);
+        let old = core::mem::replace(&mut self.rule, Compiled::new(framing));
+        self.state.switch(&old, &self.rule);
         self.known = Peeked::default();
     }
 
@@ -287,6 +288,15 @@ impl Output for BytesMut {
     #[inline]
     fn put(&mut self, bytes: &[u8]) {
         self.extend_from_slice(bytes);
+    }
+
+    #[inline]
+    fn put_framed(&mut self, head: [u8; 16], len: usize, data: &[u8]) {
+        let end = self.len() + len;
+        BytesMut::reserve(self, head.len() + data.len());
+        self.extend_from_slice(&head);
+        self.truncate(end);
+        self.extend_from_slice(data);
     }
 
     #[inline]

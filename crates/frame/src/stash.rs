@@ -55,6 +55,11 @@ impl Stash {
         &self.run
     }
 
+    /// All bytes, one after the other.
+    pub(crate) fn bytes(&self) -> impl Iterator<Item = &u8> {
+        self.run.iter().chain(self.blocks.iter().flatten())
+    }
+
     /// Takes bytes in. `want` is the size of the whole, where it is known.
     pub(crate) fn push(&mut self, bytes: &[u8], want: Option<usize>) {
         let len = self.len() + bytes.len();

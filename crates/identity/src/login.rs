@@ -8,6 +8,7 @@ use std::net::IpAddr;
 
 /// A key, or a certificate for a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Credential {
     /// A key that is listed itself.
     Key(PublicKey),

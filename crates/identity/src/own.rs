@@ -27,6 +27,7 @@ const EXPECTED_FILES: [&str; 2] = [".ssh/id_ed25519", ".config/unglue/id_ed25519
 
 /// A key that its user can prove to have.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub enum Identity {
     /// A private key's file.
     File(KeyFile),

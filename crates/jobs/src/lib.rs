@@ -36,6 +36,6 @@ pub use claim::{Claim, Transfer};
 pub use job::{Hold, Job, Order, Snapshot, Turn};
 pub use journal::{Index, Journal, JournalError, Record, Retention};
 pub use owner::{Holder, Owned, OwnedSocket, Owner, SocketPath};
-pub use registry::{Asking, Begun, Ended, InUse, Known, New, Registry};
+pub use registry::{Asking, Begun, Ended, InUse, Known, New, OwnedByAnother, Registry};
 pub use start::{NotStarted, Started, Stdio, keep, start};
 pub use task::{Attachment, Event};

@@ -30,8 +30,11 @@ pub(crate) fn listed(entry: &Entry, job: Option<&Arc<Job>>) -> Listed {
         stdout: now.as_ref().map_or_else(|| printed(stdout), |now| now.stdout),
         stderr: now.as_ref().map_or_else(|| printed(stderr), |now| now.stderr),
         held: job.is_some_and(|job| job.is_held()),
-        stalled: now.is_some_and(|now| now.stalled),
+        stalled: now.as_ref().is_some_and(|now| now.stalled),
         kept: entry.job.is_some(),
+        // One that has ended had one output.
+        terminal: now.is_some_and(|now| now.terminal)
+            || report.is_some_and(|report| report.stdout.is_some() && report.stderr.is_none()),
     }
 }
 

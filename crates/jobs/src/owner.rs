@@ -48,6 +48,7 @@ impl Drop for Owner {
 
 /// The state can't be owned.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Owned {
     /// Another process owns it.
     #[error("{} belongs to {holder}", directory.display())]

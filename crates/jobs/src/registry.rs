@@ -128,19 +128,28 @@ impl fmt::Display for InUse {
 
 impl std::error::Error for InUse {}
 
+/// The state belongs to another process, as this says.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}, which is a server already")]
+pub struct OwnedByAnother(String);
+
+impl From<OwnedByAnother> for Fault {
+    fn from(error: OwnedByAnother) -> Fault {
+        Fault::user(Code::Busy, error.to_string())
+            .advise("use that one, end it, or give this one a directory of its own with --state")
+    }
+}
+
 impl Registry {
     /// Takes the ownership of the state directory, and reads its journal. Without a journal the registry works, and records
     /// nothing.
     ///
     /// # Errors
     /// Another process owns the state.
-    pub fn open(state: &Path) -> Result<Registry, Fault> {
+    pub fn open(state: &Path) -> Result<Registry, OwnedByAnother> {
         let owner = match Owner::take(state) {
             Ok(owner) => owner,
-            Err(owned @ Owned::By { .. }) => {
-                return Err(Fault::user(Code::Busy, format!("{owned}, which is a server already"))
-                    .advise("use that one, end it, or give this one a directory of its own with --state"));
-            }
+            Err(owned @ Owned::By { .. }) => return Err(OwnedByAnother(owned.to_string())),
             Err(owned) => return Ok(Registry::without(owned.to_string(), None)),
         };
         match Journal::open(owner.directory(), Retention::default()) {

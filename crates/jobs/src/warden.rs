@@ -96,6 +96,8 @@ impl Warden {
                     Ok(KeptEvent::Progress(progress)) => {
                         self.trimmer.printed(progress.stdout, Instant::now());
                         self.take_in(progress);
+                        // What was printed goes out first; asking for the next event wakes the keeper.
+                        tokio::task::yield_now().await;
                     }
                     Ok(KeptEvent::Exited(exit)) => self.job.update(|snapshot| snapshot.exit = Some(exit)),
                     Ok(KeptEvent::Ended(report)) => break *report,

@@ -59,7 +59,7 @@ impl FromStr for Coding {
         match name.to_ascii_lowercase().as_str() {
             "utf-8" | "utf8" => Ok(Coding::Utf8),
             "gbk" | "cp936" | "gb2312" => Ok(Coding::Gbk),
-            _ => Err(LabError::misuse(format!("`{name}` is no encoding of the lab"), "it has utf-8 and gbk")),
+            _ => Err(LabError::misuse(format!("`{name}` is not an encoding of the lab"), "it has utf-8 and gbk")),
         }
     }
 }

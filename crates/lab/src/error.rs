@@ -31,7 +31,7 @@ pub enum LabError {
         after: Duration,
     },
     /// The connection ended in the middle of something.
-    #[error("the peer closed the connection after {got} of {wanted} bytes of {what}; what came is no whole message")]
+    #[error("the peer closed the connection after {got} of {wanted} bytes of {what}; what came is not a whole message")]
     Cut {
         /// What was being received.
         what: String,

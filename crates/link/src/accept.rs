@@ -66,6 +66,11 @@ fn shown(certificates: &[Certificate]) -> Vec<String> {
     lines.take_while(|line| room.checked_sub(line.len()).map(|left| room = left).is_some()).collect()
 }
 
+/// Whether a hello says that its client takes compressed blocks.
+fn takes_zstd(message: &FromClient) -> bool {
+    matches!(message, FromClient::Hello(hello) if auth::takes_zstd(&hello.accepts))
+}
+
 /// Turns connections into links. One for all connections of a server; cheap to clone.
 #[derive(Clone)]
 pub struct Acceptor {
@@ -156,7 +161,7 @@ impl Acceptor {
     ) -> Result<Accepted, Refusal> {
         let mut opening = Opening::new(Box::new(io), Wire::plain());
         match self.greet(&mut opening, &principal).await {
-            Ok(unread) => Ok(self.accepted(opening, unread, principal, None)),
+            Ok((unread, zstd)) => Ok(self.accepted(opening, Start { unread, exchange: None, zstd }, principal, None)),
             Err(error) => Err(self.part(opening, peer, error).await),
         }
     }
@@ -194,17 +199,18 @@ impl Acceptor {
         }
     }
 
-    /// The hello without a proof, and its answer. Gives the bytes behind the hello.
-    async fn greet(&self, opening: &mut Opening, principal: &Principal) -> Result<Vec<u8>, LinkError> {
+    /// The hello without a proof, and its answer. Gives the bytes behind the hello, and whether it takes compressed blocks.
+    async fn greet(&self, opening: &mut Opening, principal: &Principal) -> Result<(Vec<u8>, bool), LinkError> {
         let mut inbox = opening::inbox();
         let limit = self.config.first_message;
         let first: FromClient = timeout(limit, opening.next(&mut inbox))
             .await
             .unwrap_or_else(|_| Err(LinkError::late("the first message", limit)))?;
+        let zstd = takes_zstd(&first);
         auth::examine_trusted(first, principal)?;
         let welcome: Welcome = self.gatekeeper.welcome(principal);
         opening.queue(&auth::welcome(welcome)?)?;
-        Ok(inbox.into_rest())
+        Ok((inbox.into_rest(), zstd))
     }
 
     async fn admit(&self, tcp: TcpStream, peer: Peer, place: &Place) -> Result<Accepted, Refusal> {
@@ -220,13 +226,12 @@ impl Acceptor {
         let handshake = timeout(limit, opening.handshake(|| place.in_handshake())).await;
         handshake.unwrap_or_else(|_| Err(LinkError::late("the handshake", limit))).map_err(refusal)?;
         match self.authenticate(&mut opening, peer, place, shown(certificates)).await {
-            Ok((principal, login, unread)) => Ok(self.accepted(opening, unread, principal, Some(login))),
+            Ok((principal, login, start)) => Ok(self.accepted(opening, start, principal, Some(login))),
             Err(error) => Err(self.part(opening, peer, error).await),
         }
     }
 
-    fn accepted(&self, opening: Opening, unread: Vec<u8>, principal: Principal, login: Option<Login>) -> Accepted {
-        let start = Start { unread, exchange: None };
+    fn accepted(&self, opening: Opening, start: Start, principal: Principal, login: Option<Login>) -> Accepted {
         let (link, driver) = Link::new(Role::Server, opening.io, opening.wire, start, &self.config);
         Accepted { link, driver, principal, login }
     }
@@ -239,14 +244,14 @@ impl Acceptor {
         Refusal { peer, stage: "authentication", error }
     }
 
-    /// The messages before the streams. Gives who it is, and the bytes behind its hello.
+    /// The messages before the streams. Gives who it is, and how its link starts.
     async fn authenticate(
         &self,
         opening: &mut Opening,
         peer: Peer,
         place: &Place,
         certificates: Vec<String>,
-    ) -> Result<(Principal, Login, Vec<u8>), LinkError> {
+    ) -> Result<(Principal, Login, Start), LinkError> {
         let exporter = tls::exporter(opening.tls()?)?;
         let mut examiner = Examiner::new(self.gatekeeper.clone(), exporter, peer.ip(), certificates);
         let mut inbox = opening::inbox();
@@ -256,11 +261,15 @@ impl Acceptor {
             let message = timeout_at(deadline, opening.next(&mut inbox))
                 .await
                 .unwrap_or_else(|_| Err(LinkError::late(what, limit)))?;
+            let zstd = takes_zstd(&message);
             let answer;
             (answer, examiner) = self.examine(examiner, message).await?;
             opening.queue(&auth::reply(&answer)?)?;
             match answer {
-                Answer::Welcome(_, principal, login) => return Ok((*principal, *login, inbox.into_rest())),
+                Answer::Welcome(_, principal, login) => {
+                    let start = Start { unread: inbox.into_rest(), exchange: None, zstd };
+                    return Ok((*principal, *login, start));
+                }
                 Answer::Certificates(_) => opening.send().await.map(|_| ())?,
                 Answer::Sign(_) => {
                     place.has_shown_a_key();

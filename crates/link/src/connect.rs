@@ -249,7 +249,7 @@ fn connected(
     opening.queue(hello)?;
     let (sender, welcome) = oneshot::channel();
     let deadline = (Instant::now() + config.welcome, config.welcome);
-    let start = Start { unread: opening.unread, exchange: Some((welcome_exchange(sender), deadline)) };
+    let start = Start { unread: opening.unread, exchange: Some((welcome_exchange(sender), deadline)), zstd: false };
     let (link, driver) = Link::new(Role::Client, opening.io, opening.wire, start, config);
     Ok(Connected { link, driver, welcome, host_key })
 }

@@ -215,11 +215,52 @@ impl LinkError {
         matches!(self, LinkError::Unreachable { .. } | LinkError::Unanswered { .. })
     }
 
+    /// Whether another try may bring a link: what failed is the connection, the other machine or a limit, and not who the two ends
+    /// are or what they speak.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            LinkError::Closed
+            | LinkError::ClosedByPeer { .. }
+            | LinkError::Truncated
+            | LinkError::Io { .. }
+            | LinkError::Unreachable { .. }
+            | LinkError::Unanswered { .. }
+            | LinkError::Paused { .. }
+            | LinkError::TimedOut { .. }
+            | LinkError::Thread { .. }
+            | LinkError::ClosedEarly
+            | LinkError::Alert { .. }
+            | LinkError::Silent { .. }
+            | LinkError::Dropped => true,
+            LinkError::Handshake { source, .. } => source.is_passing(),
+            // The server's words: its code is all there is to decide by.
+            LinkError::Refused { fault } => {
+                matches!(fault.code, Code::GoingAway | Code::Busy | Code::System | Code::TimedOut | Code::LinkLost)
+            }
+            LinkError::Tls { .. }
+            | LinkError::Identity { .. }
+            | LinkError::Incompatible { .. }
+            | LinkError::Untrusted { .. }
+            | LinkError::NoKey
+            | LinkError::Login(_)
+            | LinkError::Crowded
+            | LinkError::Protocol { .. } => false,
+        }
+    }
+
     /// Whether the connection is gone, so that nothing more can be sent.
     pub(crate) fn is_broken(&self) -> bool {
         match self {
             LinkError::Handshake { source, .. } => source.is_broken(),
-            error => error.code() == Code::LinkLost,
+            LinkError::ClosedByPeer { .. }
+            | LinkError::Truncated
+            | LinkError::Io { .. }
+            | LinkError::Paused { .. }
+            | LinkError::ClosedEarly
+            | LinkError::Alert { .. }
+            | LinkError::Silent { .. }
+            | LinkError::Dropped => true,
+            _ => false,
         }
     }
 

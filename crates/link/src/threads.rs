@@ -76,7 +76,7 @@ struct Queue {
     waiting: usize,
 }
 
-type Job = Box<dyn FnOnce() + Send>;
+pub(crate) type Job = Box<dyn FnOnce() + Send>;
 
 impl ThreadPool {
     /// At most `most` threads; one that has had no work for `idle` ends.
@@ -115,7 +115,8 @@ impl ThreadPool {
         receive(receiver).await
     }
 
-    fn submit(&self, job: Job) -> Result<(), ThreadError> {
+    /// Has a job done, in the order of the calls. It must not panic.
+    pub(crate) fn submit(&self, job: Job) -> Result<(), ThreadError> {
         let mut queue = self.0.lock();
         queue.jobs.push_back(job);
         if queue.jobs.len() > queue.waiting && queue.threads < self.0.most {

@@ -52,6 +52,7 @@ pub enum Side {
 /// Who erred.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Blame {
     /// This end: a bug of unglue.
     Us,
@@ -70,6 +71,7 @@ pub enum Blame {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[repr(u32)]
+#[non_exhaustive]
 pub enum Code {
     /// The reader or the writer of a stream no longer wants it; no error.
     Cancelled = 1,

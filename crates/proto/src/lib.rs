@@ -36,7 +36,9 @@
 //! assert_eq!(server.read(stream, usize::MAX), Read::Data("hello".into()));
 //! ```
 
+pub mod blocks;
 pub mod control;
+pub mod delta;
 pub mod fault;
 pub mod life;
 pub mod limits;

@@ -27,6 +27,9 @@ pub const MAX_WINDOW: u64 = 16 * 1024 * 1024;
 /// Bytes that one stream holds for its peer before its writer has to wait.
 pub const SEND_BUFFER: usize = 256 * 1024;
 
+/// The same of a stream that is compressed: the blocks on their way through compression, and as much behind them.
+pub const PACKED_BUFFER: usize = 2 * SEND_BUFFER;
+
 /// Credit that a stream which a person looks at may grow to ([`crate::mux::Mux::narrow`]): what is on its way when they interrupt
 /// the program.
 pub const NARROW_WINDOW: u64 = 256 * 1024;

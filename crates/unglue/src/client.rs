@@ -2,6 +2,7 @@
 
 mod connector;
 mod dialler;
+mod failed;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -21,10 +22,11 @@ use unglue_proto::message::jobs::Entry;
 use unglue_proto::message::tree::Summary;
 use unglue_proto::{Code, Fault};
 
-pub use connector::{Connecting, Connector};
+pub use connector::{Connecting, Connector, NotConnected};
 use connector::{Spawning, UnixSocket};
 pub(crate) use dialler::Dialler;
 use dialler::{Connection, Way, dial};
+pub(crate) use failed::Failed;
 
 use crate::ops::exec::{self, Exec, Running};
 use crate::ops::files;
@@ -61,7 +63,7 @@ impl Address {
     /// [`Code::BadMessage`]: what is wrong with the text.
     pub fn parse(text: &str) -> Result<(Address, Option<u16>), Fault> {
         let wrong = |what: &str| {
-            Fault::user(Code::BadMessage, format!("{text:?} is no address: {what}"))
+            Fault::user(Code::BadMessage, format!("{text:?} is not an address: {what}"))
                 .advise("write [user@]HOST[:PORT], an IPv6 address with a port as [::1]:7227")
         };
         let (user, rest) = match text.rsplit_once('@') {
@@ -323,7 +325,7 @@ impl Client {
     /// # Errors
     /// It did not, the link has ended, or no answer came within [`unglue_proto::limits::WELCOME`].
     pub async fn welcome(&self) -> Result<Welcome, Fault> {
-        self.connection.welcome().await
+        Ok(self.connection.welcome().await?)
     }
 
     /// The key that the server proved to have; `None` where the connection authenticates by itself.
@@ -339,7 +341,7 @@ impl Client {
     /// # Errors
     /// The link has ended, and there is no other one.
     pub async fn ping(&self) -> Result<Duration, Fault> {
-        self.dialler.link(false).await?.ping().await.map_err(Fault::from)
+        Ok(self.dialler.link(false).await?.ping().await?)
     }
 
     /// Treats the latest link as lost, without waiting until it is found dead: commands that are followed connect again at once,

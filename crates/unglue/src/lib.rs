@@ -33,13 +33,13 @@ pub use server::{Ending, Server, ServerOptions, Service};
 pub use unglue_host::process::{SupervisorCommand, supervise_if_asked, supervise_main};
 pub use unglue_host::process::{close_stdout, leave_session, widen};
 pub use unglue_host::store::tree::{Moving, TreeEvent};
-pub use unglue_host::store::{Cause, Facts, Op, Partials, Problem, Sink, Source, Store, StoreError};
+pub use unglue_host::store::{Cause, Facts, Op, Owner, Partials, Problem, Sink, Source, Store, StoreError};
 pub use unglue_identity::AskPassphrase;
 pub use unglue_identity::{Denial, Forwarding, Passphrase, Policy, Principal, PublicKey};
 pub use unglue_link::auth::Gatekeeper;
 pub use unglue_link::{
-    BoxedIo, ChildProcess, ConnectError, HostTrust, LinkConfig, LinkError, Memory, Peer, SharedMemory, StreamError,
-    Target, UnknownHost, stdio,
+    BoxedIo, ChildProcess, ConnectError, Descriptors, HostTrust, LinkConfig, LinkError, Memory, Peer, SharedMemory,
+    StreamError, Target, UnknownHost, stdio,
 };
 pub use unglue_proto::limits::GO_AWAY_GRACE;
 pub use unglue_proto::message::auth::Welcome;
@@ -52,10 +52,13 @@ pub use unglue_proto::message::files;
 pub use unglue_proto::message::jobs::{Entry as JobEntry, State as JobState};
 pub use unglue_proto::message::tree::{Layout, Summary, TreeOptions};
 pub use unglue_proto::message::{Tally, Time, Unknown};
+pub use unglue_proto::mux::{Compression, ZSTD_LEVELS};
 pub use unglue_proto::tree::{Chmod, Rule};
 pub use unglue_proto::{Blame, Code, Fault, Meter, Octets, Printable, Side, is_deceptive, signal};
 
 /// Who a client is, and which servers it trusts: keys, the agent, known hosts.
 pub use unglue_identity as identity;
+/// What a terminal shows, drawn in memory: for a client that writes over it.
+pub use unglue_jobs::screen;
 /// How bytes travel: what a connection needs besides an operation.
 pub use unglue_link as link;

@@ -14,15 +14,18 @@ use wire_codec::{
     framing::{Endian, Framer as _, LengthPrefixed, LengthWidth},
 };
 
+const SESSION: &str = "len:u32be kind:u8 stream:u32be data[len]";
+
 pub(crate) fn run() {
     for size in SIZES {
         let data = vec![7; size];
         let frames = (CHUNK / (size + 4)).max(2);
         compare(&format!("encode u32be, {size} bytes"), frames, contenders(&data, frames));
         compare(&format!("encode varint, {size} bytes"), frames, varints(&data, frames));
+        compare(&format!("encode {SESSION}, {size} bytes"), frames, sessions(&data, frames));
         let slices = [
             ("unglue encode_to(), varint", "varint"),
-            ("unglue encode_to(), the session's header", "len:u32be kind:u8 stream:u32be data[len]"),
+            ("unglue encode_to(), the session's header", SESSION),
             ("unglue encode_to(), netstring", "netstring"),
             ("unglue encode_to(), lines", "lines"),
             ("unglue encode_to(), crc32 behind", "len:u32be data[len] crc32"),
@@ -58,6 +61,28 @@ fn in_slice<'d>(name: &'static str, notation: &str, data: &'d [u8], frames: usiz
         }
         0
     })
+}
+
+/// A header of three numbers, as one writes it by hand.
+fn sessions(data: &[u8], frames: usize) -> Vec<Contender<'_>> {
+    let mut by_hand = Vec::new();
+    vec![
+        Contender::new("hand-written loop", move || {
+            by_hand.clear();
+            for _ in 0..frames {
+                let (data, [kind, stream]) = (black_box(data), black_box([7u64, 7]));
+                by_hand.reserve(9 + data.len());
+                by_hand.extend_from_slice(&u32::try_from(data.len()).expect("it fits").to_be_bytes());
+                by_hand.push(u8::try_from(kind).expect("it fits"));
+                by_hand.extend_from_slice(&u32::try_from(stream).expect("it fits").to_be_bytes());
+                by_hand.extend_from_slice(data);
+            }
+            black_box(&by_hand);
+            0
+        }),
+        ours("unglue encode()", SESSION, data, frames),
+        in_slice("unglue encode_to()", SESSION, data, frames),
+    ]
 }
 
 fn varints(data: &[u8], frames: usize) -> Vec<Contender<'_>> {
@@ -98,7 +123,6 @@ fn contenders(data: &[u8], frames: usize) -> Vec<Contender<'_>> {
         }),
         ours("unglue encode()", "u32be", data, frames),
         ours("unglue encode(), the layout from text", "len:u32be data[len]", data, frames),
-        ours("unglue encode(), the session's header", "len:u32be kind:u8 stream:u32be data[len]", data, frames),
         Contender::new("unglue encode_with()", move || {
             in_place.clear();
             for _ in 0..frames {

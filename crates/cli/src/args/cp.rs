@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use unglue::{Layout, TreeMove, TreeOptions};
 
+use super::compress::Compress;
 use super::connection::ConnectionArgs;
 use super::limit::Limit;
 use super::place::Place;
@@ -20,8 +21,10 @@ Examples:
   unglue cp -P 7300 '[::1]:a file' .                    # HOST:7300 would be a path
   unglue cp ./a:b build.example:                        # with ./, a local file called a:b
   unglue cp build.example:'~/notes.txt' .               # ~ is the home directory there, or the root
+  unglue cp --resume disk.img build.example:            # again, after an interruption: the rest
   unglue cp -r project build.example:                   # a directory with everything in it
   unglue cp -r a.example:data b.example:                # between servers, through this machine
+  unglue cp --compress auto app.log build.example:      # send fewer bytes where that is faster
 
 A file appears under its name complete, verified and synced, or not at all. A file that is
 replaced keeps its mode, its access control list and its extended attributes; with -p it gets
@@ -31,9 +34,21 @@ the source's mode. A new file gets the mode that cp would give it there.
 /etc/hosts in a container, which is a mount point. An interrupted copy then leaves a part of
 the new file: the promise of whole files (P7) does not hold.
 
+If a file of 1 MiB or more replaces another one, only what changed is sent: both sides read their
+file, and the parts that the destination has, at whatever offset, are copied there. --whole-file
+turns this off; that is faster where the network is faster than the disks.
+
+With --resume, an interrupted copy of a file of more than 16 MiB leaves what came in a hidden file
+beside the destination, for 24 hours. The next cp --resume to the same destination sends the rest, and
+blocks of 16 MiB that are not as in the source. It is the same user's and the same key's alone.
+
 -r copies symbolic links as links, and keeps the holes of sparse files. Devices, sockets and
 FIFOs are skipped, and each is reported. To send only what changed, or to keep owners, hard links
 and extended attributes, use unglue sync.
+
+--compress auto measures as it goes: it leaves alone what does not get smaller, and compresses
+only as hard as the connection is slow. What arrives is checked as without it. Compressed lengths
+tell something about the content: see SECURITY.md before you use it for secrets.
 
 Exit status: 0; 1 if something was not copied (each is named); 125 if unglue itself failed.";
 
@@ -50,10 +65,19 @@ pub(crate) struct CpArgs {
     /// Overwrite the destination file itself; an interrupted copy leaves a part of it
     #[arg(long = "inplace")]
     in_place: bool,
+    /// Go on where an interrupted copy of a large file stopped, and keep what comes if this one is interrupted
+    #[arg(long, conflicts_with_all = ["recursive", "in_place"])]
+    resume: bool,
+    /// Send the whole file, even where only a part of it has changed
+    #[arg(long = "whole-file", conflicts_with = "recursive")]
+    whole_file: bool,
     /// Move at most RATE bytes a second: 500K, 1.5M or 1G, in multiples of 1024 (KB, MB, GB: of 1000); a bare number is KiB,
     /// as rsync's --bwlimit has it
     #[arg(long, value_name = "RATE")]
     limit: Option<Limit>,
+    /// Compress on the way: auto (where it is faster), zstd:N (always, N from 1 to 19), or off
+    #[arg(long, value_name = "HOW", default_value = "off", hide_default_value = true)]
+    compress: Compress,
     /// With -r: print JSON, one object for each event and one for the end
     #[arg(long, requires = "recursive")]
     json: bool,
@@ -79,7 +103,10 @@ pub(crate) struct CpPlan {
     pub(crate) host: HostArg,
     pub(crate) preserve: bool,
     pub(crate) in_place: bool,
+    pub(crate) resume: bool,
+    pub(crate) whole_file: bool,
     pub(crate) limit: Option<Limit>,
+    pub(crate) compress: Compress,
     pub(crate) way: Way,
 }
 
@@ -103,8 +130,9 @@ impl CpArgs {
         let several = places.len() > 1;
         let way = match destination {
             Place::Remote(host, path) if places.iter().all(|place| matches!(place, Place::Remote(..))) => {
-                if self.in_place {
-                    return Err("--inplace isn't possible from one server to another".into());
+                let impossible = [("--inplace", self.in_place), ("--resume", self.resume)];
+                if let Some((option, _)) = impossible.iter().find(|(_, given)| *given) {
+                    return Err(format!("{option} isn't possible from one server to another"));
                 }
                 let (from, sources) = from_one_host(places)?;
                 return Ok(Copy::Tree(self.tree(TreeWay::Between {
@@ -131,7 +159,8 @@ impl CpArgs {
             TreeWay::Down { host, sources, to } => (host, Way::Down { sources, destination: to }),
             TreeWay::Between { .. } => return Err("a copy between servers moves trees".into()),
         };
-        Ok(Copy::Files(CpPlan { host, preserve: self.preserve, in_place: self.in_place, limit: self.limit, way }))
+        let CpArgs { preserve, in_place, resume, whole_file, limit, compress, .. } = *self;
+        Ok(Copy::Files(CpPlan { host, preserve, in_place, resume, whole_file, limit, compress, way }))
     }
 
     fn tree(&self, way: TreeWay) -> TreePlan {
@@ -144,7 +173,7 @@ impl CpArgs {
             report: self.json,
             ..TreeOptions::default()
         };
-        let tree = TreeMove::new(Layout::Copy, options).pace(Limit::pace(self.limit));
+        let tree = TreeMove::new(Layout::Copy, options).pace(Limit::pace(self.limit)).compress(self.compress.0);
         TreePlan { way, tree, verbose: false, json: self.json }
     }
 }
@@ -193,7 +222,9 @@ mod tests {
     fn args(paths: &[&str], recursive: bool) -> CpArgs {
         let paths = paths.iter().map(OsString::from).collect();
         let connection = ConnectionArgs::default();
-        CpArgs { connection, recursive, json: false, limit: None, preserve: false, in_place: false, paths }
+        let (preserve, in_place, resume, whole_file, json) = (false, false, false, false, false);
+        let compress = Compress::default();
+        CpArgs { connection, recursive, json, limit: None, compress, preserve, in_place, resume, whole_file, paths }
     }
 
     fn plan(paths: &[&str]) -> Result<CpPlan, String> {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgAction, ArgGroup, Args};
-use unglue::{Exec, Forward, Lease};
+use unglue::{Compression, Exec, Forward, Lease};
 
 use super::connection::ConnectionArgs;
 use super::environment::EnvironmentArgs;
@@ -26,6 +26,7 @@ Examples:
   unglue exec build.example -c 'df -h | tail -n +2'   # sh -c, where a shell is wanted
   tar c src | unglue exec -i build.example tar x      # feed the command's standard input
   unglue exec --timeout 10s --json build.example ./check | jq .outcome
+  unglue exec -C build.example cat big.log > big.log  # compressed on the way
   unglue exec --outcome fd:3 build.example make 3>outcome.json
   unglue exec --env LANG --env CC=clang build.example make
   unglue exec -t build.example htop                   # on a terminal, as ssh -t
@@ -93,6 +94,9 @@ pub(crate) struct ExecArgs {
     /// Feed standard input to the command
     #[arg(short = 'i', long)]
     stdin: bool,
+    /// Compress the streams on the way, where that is faster
+    #[arg(short = 'C', long, conflicts_with = "tty")]
+    compress: bool,
     /// Give the command a terminal if standard input is one; -tt does always
     #[arg(short = 't', long = "tty", action = ArgAction::Count, conflicts_with_all = ["json", "outcome", "events"])]
     tty: u8,
@@ -168,6 +172,9 @@ impl ExecArgs {
         }
         if self.keep_descendants {
             exec = exec.keep_descendants();
+        }
+        if self.compress {
+            exec = exec.compress(Compression::Auto);
         }
         let (exec, id) = self.lease.apply(exec);
         let forwards = self.forwarding.forwards()?;

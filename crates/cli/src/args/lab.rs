@@ -156,7 +156,7 @@ fn parse_address(text: &str) -> Result<SocketAddr, String> {
     if !text.contains(':') {
         return Err(wrong("it has no port"));
     }
-    let mut found = text.to_socket_addrs().map_err(|error| wrong(&format!("it is no address: {error}")))?;
+    let mut found = text.to_socket_addrs().map_err(|error| wrong(&format!("it is not an address: {error}")))?;
     // Where a name has several addresses, IPv4 first: the tutorial's programs speak it.
     let first = found.next().ok_or_else(|| wrong("the name has no address"))?;
     Ok(found.chain([first]).find(SocketAddr::is_ipv4).unwrap_or(first))

@@ -4,6 +4,7 @@
 //! means, or why it means nothing.
 
 mod bare_host;
+mod compress;
 pub(crate) mod connection;
 pub(crate) mod cp;
 pub(crate) mod demo;

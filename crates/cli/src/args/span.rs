@@ -60,7 +60,7 @@ fn whole(milliseconds: f64) -> Option<Duration> {
 /// # Errors
 /// What is wrong with it.
 pub(crate) fn parse_bytes(text: &str) -> Result<u64, String> {
-    let wrong = || format!("{text:?} is no amount of bytes; write it like 65536, 64K or 8M");
+    let wrong = || format!("{text:?} is not an amount of bytes; write it like 65536, 64K or 8M");
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let factor: u64 = match text[digits..].trim_end_matches(['i', 'B']) {
         "" if text.len() == digits => 1,

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use unglue::{Chmod, Layout, Octets, Rule, TreeMove, TreeOptions};
 
+use super::compress::Compress;
 use super::connection::ConnectionArgs;
 use super::limit::Limit;
 use super::place::Place;
@@ -26,6 +27,9 @@ A file is skipped if its size and its modification time, to the nanosecond, are 
 the source; with --checksum, if its content is equal. A file appears under its name complete,
 verified and synced, or not at all. --delete removes what the source doesn't have, after everything
 has arrived. If something did not arrive, it deletes nothing.
+
+--compress auto measures as it goes: it leaves alone what does not get smaller, and compresses
+only as hard as the connection is slow. See unglue cp --help.
 
 --atomic makes the new directory beside DST and exchanges the two names at the end. Files that
 have not changed are hard links of the old ones meanwhile.
@@ -74,6 +78,9 @@ pub(crate) struct SyncArgs {
     /// as rsync's --bwlimit has it
     #[arg(long, value_name = "RATE")]
     limit: Option<Limit>,
+    /// Compress on the way: auto (where it is faster), zstd:N (always, N from 1 to 19), or off
+    #[arg(long, value_name = "HOW", default_value = "off", hide_default_value = true)]
+    compress: Compress,
     /// Replace the directory DST as a whole once everything has come, and leave it as it was if anything did not
     #[arg(long)]
     atomic: bool,
@@ -158,7 +165,7 @@ impl SyncArgs {
             ..TreeOptions::default()
         };
         let verbose = self.connection.verbose || self.dry_run;
-        let tree = TreeMove::new(Layout::Into, options).pace(Limit::pace(self.limit));
+        let tree = TreeMove::new(Layout::Into, options).pace(Limit::pace(self.limit)).compress(self.compress.0);
         Ok(TreePlan { way, tree, verbose, json: self.json })
     }
 }

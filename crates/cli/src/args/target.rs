@@ -93,7 +93,7 @@ pub(crate) fn check_host(host: &str) -> Result<String, String> {
     match host {
         "" => Err("there is no host".into()),
         _ if host.starts_with('-') => Err("a host can't start with a dash".into()),
-        _ if host.contains(odd) => Err(format!("{host:?} is no host's name")),
+        _ if host.contains(odd) => Err(format!("{host:?} is not a host's name")),
         _ => Ok(host.into()),
     }
 }

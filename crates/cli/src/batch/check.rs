@@ -22,7 +22,7 @@ pub(super) fn check(jobs: &[Job]) -> Result<(), (u64, String)> {
     for (at, job) in jobs.iter().enumerate() {
         for need in &job.needs {
             let Some(&place) = places.get(need.as_str()) else {
-                return Err((job.line, format!("it needs {need:?}, which is no line's id")));
+                return Err((job.line, format!("it needs {need:?}, which is not a line's id")));
             };
             dependents[place].push(at);
             missing[at] += 1;
@@ -112,7 +112,7 @@ mod tests {
         let (line, why) = checked(&[("a", &[]), ("a", &[])]).expect_err("used twice");
         assert!(line == 2 && why.contains("\"a\" is that of line 1"), "{why}");
         let (line, why) = checked(&[("a", &[]), ("", &["b"])]).expect_err("unknown");
-        assert!(line == 2 && why.contains("\"b\", which is no line's id"), "{why}");
+        assert!(line == 2 && why.contains("\"b\", which is not a line's id"), "{why}");
         let (line, why) = checked(&[("a", &["a"])]).expect_err("itself");
         assert_eq!((line, why.as_str()), (1, "it needs itself: \"a\" needs \"a\""));
         let (line, why) = checked(&[("x", &["b"]), ("a", &["c"]), ("b", &["a"]), ("c", &["b"])]).expect_err("a circle");

@@ -128,7 +128,7 @@ impl Schedule {
             _ => {}
         }
         match job.needs.iter().find(|need| !self.ids.contains_key(*need)) {
-            Some(need) => Err(format!("it needs {need:?}, which is no earlier line's id")),
+            Some(need) => Err(format!("it needs {need:?}, which is not an earlier line's id")),
             None => Ok(()),
         }
     }

@@ -102,7 +102,10 @@ mod tests {
             host: HostArg { user: None, host: "::1".into(), port: None },
             preserve: false,
             in_place: false,
+            resume: false,
+            whole_file: false,
             limit: None,
+            compress: Default::default(),
             way,
         }
     }

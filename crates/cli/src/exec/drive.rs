@@ -2,8 +2,10 @@
 
 use std::io::{self, IsTerminal as _};
 use std::pin::pin;
+use std::time::Duration;
 
 use tokio::task::{AbortHandle, JoinHandle};
+use tokio::time::timeout;
 use unglue::{Client, Code, Exec, Fault, Outcome, Report, Running, StreamEnd};
 
 use super::events::Event;
@@ -16,6 +18,8 @@ use crate::signals::{Signals, Wish};
 
 /// SIGINT, signal(7).
 const SIGINT: i32 = 2;
+/// How long a line about the link may take once the command has ended.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// How it ended, seen from this side.
 pub(crate) struct Ended {
@@ -94,14 +98,20 @@ pub(crate) async fn conduct(
         }
     };
     held.report_start(&running).await;
-    let link = tokio::spawn(held.clone().watch_link(running.link_state()));
+    let mut link = tokio::spawn(held.clone().watch_link(running.link_state()));
     let streams = Streams::start(&mut running, destinations, feeding);
     let _guard = streams.guard(link.abort_handle());
     if let Err(complaint) = until_exited(&mut running, &mut signals, interrupts, held).await {
         return Ok(Ended::left(complaint, held));
     }
+    let ending = async {
+        let ended = streams.end(running).await;
+        // What became of the link is told before what became of the command, unless standard error takes no line.
+        let _ = timeout(LAST_WORDS, &mut link).await;
+        ended
+    };
     tokio::select! {
-        ended = streams.end(running) => Ok(ended),
+        ended = ending => Ok(ended),
         wish = signals.next() => Ok(Ended::left(held.leave(wish), held)),
     }
 }

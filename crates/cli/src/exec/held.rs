@@ -7,7 +7,7 @@ use unglue::{Code, Fault, Lease, LinkState, Outcome, Running};
 
 use super::events::{Event, Events};
 use crate::args::lease::span;
-use crate::blocking;
+use crate::blocking::blocking;
 use crate::complaint::{Complaint, INTERRUPTED, say};
 use crate::signals::Wish;
 
@@ -111,10 +111,10 @@ impl Held {
             let is_up = match patient {
                 Ok(is_up) => is_up,
                 Err(_) => {
-                    remark(format!("the connection to {} was lost: {}; connecting again", self.host, why.what));
+                    remark(format!("the connection to {} was lost: {}; connecting again", self.host, why.what)).await;
                     let is_up = is_up(&mut state).await;
                     if is_up {
-                        remark(format!("the connection to {} is back", self.host));
+                        remark(format!("the connection to {} is back", self.host)).await;
                     }
                     is_up
                 }
@@ -139,8 +139,8 @@ async fn is_up(state: &mut watch::Receiver<LinkState>) -> bool {
     state.wait_for(|state| *state == LinkState::Up).await.is_ok()
 }
 
-/// Writes a line on a thread of its own: a standard error that nobody reads must not hold up the link.
-fn remark(what: String) {
+/// Writes a line on a thread of its own: a standard error that is full must not hold up the link.
+async fn remark(what: String) {
     // Without a thread there is no line.
-    let _ = blocking::spawn("unglue-remark", move || say(&what));
+    let _ = blocking("unglue-remark", move || say(&what)).await;
 }

@@ -104,7 +104,9 @@ fn check_streams(args: &ExecArgs, outcome: &OutcomeTo) -> Result<(), Complaint> 
 async fn execute(access: &Access, plan: &ExecPlan, held: &Held) -> Ended {
     let ready = async {
         let destinations = destinations(&plan.outcome, held).map_err(|error| refused(&error))?;
-        Ok((destinations, access.connect().await?))
+        let client = access.connect().await?;
+        access.tell_compression(&client, plan.exec.compression()).await;
+        Ok((destinations, client))
     };
     let (destinations, client) = match ready.await {
         Ok(ready) => ready,

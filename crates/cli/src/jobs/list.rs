@@ -50,6 +50,7 @@ struct JobObject<'a> {
     held: bool,
     stalled: bool,
     kept: bool,
+    terminal: bool,
 }
 
 fn objects(entries: &[JobEntry]) -> Result<String, Complaint> {
@@ -70,6 +71,7 @@ fn objects(entries: &[JobEntry]) -> Result<String, Complaint> {
             held: entry.held,
             stalled: entry.stalled,
             kept: entry.kept,
+            terminal: entry.terminal,
         };
         let line = serde_json::to_string(&object);
         text += &line.map_err(|error| Complaint::new(format!("the list has no JSON form: {error}")))?;
@@ -109,7 +111,7 @@ fn table(entries: &[JobEntry]) -> String {
 fn row(entry: &JobEntry) -> [String; 7] {
     let state = serde_json::to_value(&entry.state).unwrap_or_default();
     let mut state = state.as_str().unwrap_or("?").to_owned();
-    for (is, what) in [(entry.held, ", held"), (entry.stalled, ", stalled")] {
+    for (is, what) in [(entry.held, ", held"), (entry.stalled, ", stalled"), (entry.terminal, ", terminal")] {
         state += if is { what } else { "" };
     }
     let words: Vec<String> = entry.command.iter().map(ToString::to_string).collect();

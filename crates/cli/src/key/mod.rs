@@ -100,6 +100,7 @@ fn comment_of(identity: &Identity) -> String {
     match identity {
         Identity::Agent(key) => printable(key.comment()),
         Identity::File(file) => printable(&file_comment(file).unwrap_or_default()),
+        _ => String::new(),
     }
 }
 
@@ -153,7 +154,7 @@ fn identity_line(identity: &Identity) -> String {
     let source = match identity {
         Identity::Agent(_) => "agent",
         Identity::File(file) if file.is_encrypted() => "file, encrypted",
-        Identity::File(_) => "file",
+        _ => "file",
     };
     let (key, place) = (identity.public_key(), printable(&identity.describe()));
     let until = identity.certificate().map(validity).unwrap_or_default();

@@ -57,7 +57,7 @@ fn refuse_others(args: &LabServeArgs) -> Result<(), Complaint> {
         _ => "runs commands",
     };
     Err(Complaint::new(format!(
-        "{ip} is no loopback address, and this dialect {does} for anyone who connects; listen on 127.0.0.1, or say \
+        "{ip} is not a loopback address, and this dialect {does} for anyone who connects; listen on 127.0.0.1, or say \
          --i-know-this-runs-commands-for-anyone"
     )))
 }

@@ -1,15 +1,14 @@
-//! `unglue serve --stdio`: one client, on standard input and output. It is carried to the process that owns the user's state, which
+//! `unglue serve --stdio`: one client, on standard input and output. Both are passed to the process that owns the user's state, which
 //! is started if there is none. Where nobody can own the state, the client is served by this process alone.
 
 use std::os::fd::BorrowedFd;
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{FileType, fstat};
 use rustix::termios::isatty;
-use unglue::owner::{self, Connected};
+use unglue::owner::{self, Served};
 use unglue::{Peer, Service};
 
 use super::options;
@@ -40,7 +39,7 @@ pub(super) fn run(args: ServeArgs) -> Result<ExitCode, Complaint> {
     }
     match reach(&args) {
         Ok(owner) => {
-            let carried = owner::carry(rustix::stdio::stdin(), rustix::stdio::stdout(), owner);
+            let carried = owner.carry(rustix::stdio::stdin(), rustix::stdio::stdout());
             let failed = |error| {
                 Complaint::new(format!("the connection can't be carried: {error}; raise the limit (ulimit -u)"))
             };
@@ -54,7 +53,7 @@ pub(super) fn run(args: ServeArgs) -> Result<ExitCode, Complaint> {
 }
 
 /// Connects to the owner of the state; starts one where there is none.
-fn reach(args: &ServeArgs) -> Result<UnixStream, String> {
+fn reach(args: &ServeArgs) -> Result<Served, String> {
     let state = args.state.clone().map(super::absolute).map_or_else(owner::state_directory, Ok);
     let state = state.map_err(|fault| fault.to_string())?;
     let (since, mut pause) = (Instant::now(), LOOK);
@@ -85,12 +84,9 @@ fn reach(args: &ServeArgs) -> Result<UnixStream, String> {
     }
 }
 
-fn connect(state: &Path) -> Result<Option<UnixStream>, String> {
-    match owner::connect(state) {
-        Ok(Connected::Yes(owner)) => Ok(Some(owner)),
-        Ok(Connected::Nobody) => Ok(None),
-        Err(fault) => Err(fault.to_string()),
-    }
+fn connect(state: &Path) -> Result<Option<Served>, String> {
+    let connected = owner::connect(state, rustix::stdio::stdin(), rustix::stdio::stdout());
+    connected.map_err(|fault| fault.to_string())
 }
 
 /// Once, for the user who has just started the process that commands depend on.

@@ -11,16 +11,18 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 
-use super::reopened::reopened;
+use super::reopened::{registered, reopened};
 use crate::exec::feed::{Piece, read_ahead};
 
 /// Bytes read at once.
 const PIECE: usize = 16 * 1024;
+/// A terminal that gives less has no more just now: it gives up to 4 KiB at once.
+const FEW: usize = 1024;
 
 /// Where keys come from.
 pub(super) enum Keyboard {
     /// A terminal of our own opening: a key comes without a detour by another thread.
-    Terminal(AsyncFd<OwnedFd>),
+    Terminal { terminal: AsyncFd<OwnedFd>, buffer: Vec<u8> },
     /// Something that is read by a thread.
     Other(mpsc::Receiver<io::Result<Piece>>),
 }
@@ -31,8 +33,8 @@ impl Keyboard {
     /// # Errors
     /// It is closed, or the system has no descriptors or threads left.
     pub(super) fn open(is_terminal: bool) -> io::Result<Keyboard> {
-        match is_terminal.then(|| reopened(0, OFlags::RDONLY, Interest::READABLE)) {
-            Some(Ok(terminal)) => Ok(Keyboard::Terminal(terminal)),
+        match is_terminal.then(|| keyboard_of(0)) {
+            Some(Ok(terminal)) => Ok(Keyboard::Terminal { terminal, buffer: vec![0; PIECE] }),
             // The terminal may belong to another user, as after su(1).
             _ => Ok(Keyboard::Other(read_ahead(|buffer| rustix::io::read(rustix::stdio::stdin(), buffer))?)),
         }
@@ -43,14 +45,19 @@ impl Keyboard {
     /// # Errors
     /// It can't be read any more.
     pub(super) async fn read(&mut self) -> io::Result<Option<Bytes>> {
-        let mut buffer = [0; PIECE];
         match self {
-            Keyboard::Terminal(terminal) => loop {
+            Keyboard::Terminal { terminal, buffer } => loop {
                 let mut ready = terminal.readable().await?;
-                let read = ready.try_io(|terminal| Ok(rustix::io::read(terminal.get_ref(), &mut buffer)?));
+                let read = ready.try_io(|terminal| Ok(rustix::io::read(terminal.get_ref(), &mut *buffer)?));
                 match read {
                     Ok(Ok(0)) => return Ok(None),
-                    Ok(Ok(n)) => return Ok(Some(Bytes::copy_from_slice(&buffer[..n]))),
+                    Ok(Ok(n)) => {
+                        // All that was typed; the next key is announced.
+                        if n < FEW {
+                            ready.clear_ready();
+                        }
+                        return Ok(Some(Bytes::copy_from_slice(&buffer[..n])));
+                    }
                     Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
                     // The window was closed (tty_ioctl(4): EIO after a hangup).
                     Ok(Err(error)) if error.raw_os_error() == Some(Errno::IO.raw_os_error()) => return Ok(None),
@@ -67,6 +74,10 @@ impl Keyboard {
             },
         }
     }
+}
+
+fn keyboard_of(number: u8) -> io::Result<AsyncFd<OwnedFd>> {
+    registered(reopened(number, OFlags::RDONLY)?, Interest::READABLE)
 }
 
 /// The terminal that this process can control, for its size: standard output, input, or error.

@@ -155,6 +155,12 @@ impl Left {
         }
     }
 
+    /// RIS, the full reset. Not every terminal leaves the alternate screen: tmux does not.
+    fn full_reset(&mut self) {
+        let private = self.private.iter().copied().filter(|mode| ALTERNATE.contains(mode)).collect();
+        *self = Left { private, ..Left::default() };
+    }
+
     /// DECSTR, the soft reset: not the screen that is shown, and not the mouse.
     fn soft_reset(&mut self) {
         for mode in [1, 6, 7, 25, 66, 69] {
@@ -200,7 +206,7 @@ impl Perform for Left {
 
     fn esc_dispatch(&mut self, intermediates: &[u8], _: bool, byte: u8) {
         match (intermediates, byte) {
-            ([], b'c') => *self = Left::default(),
+            ([], b'c') => self.full_reset(),
             ([], b'=') => self.keypad = true,
             ([], b'>') => self.keypad = false,
             (b"(", charset) => self.charset = charset != b'B',
@@ -247,7 +253,7 @@ mod tests {
             "\x1b[?2004h$ \x1b[?2004l",
             "\x1b=\x1b>\x1b(0\x1b(B\x0e\x0f\x1b[4h\x1b[4l\x1b[2;5r\x1b[r",
             "\x1b[>1u\x1b[<u\x1b]8;;http://x\x1b\\link\x1b]8;;\x1b\\\x1b]4;1;red\x07\x1b]104\x07\x1b]11;blue\x07\x1b]111\x07",
-            "\x1b[?25l\x1b=\x1b[?1049h\x1b[7m\x1bc",
+            "\x1b[?25l\x1b=\x1b[?1000h\x1b[7m\x1bc",
             "\x1b]11;?\x07\x1b]52;c;Zm9v\x07\x1b]0;title\x07",
         ] {
             assert_eq!(undo(clean), "", "{clean:?}");
@@ -262,6 +268,7 @@ mod tests {
         assert_eq!(undo("\x1b=\x0e\x1b(0\x1b[3 q\x1b[1m"), "E\\\\E>\\u{f}E(BE[0 qE[m");
         assert_eq!(undo("\x1b[>1u\x1b[>5u\x1b[=3u\x1b[>4;2m"), "E\\\\E[>4mE[=0uE[<2u");
         assert_eq!(undo("\x1b]8;;http://x\x07\x1b]4;1;red\x07\x1b]10;red\x07"), "E\\\\E]8;;E\\\\E]104E\\\\E]110E\\\\");
+        assert_eq!(undo("\x1b[?1049h\x1b[?25l\x1bc"), "E\\\\E[?1049l", "tmux stays on the alternate screen");
         assert_eq!(undo("\x1b[4;20h\x1b[2h"), "E\\\\E[2lE[4lE[20l");
     }
 

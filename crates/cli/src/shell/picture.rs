@@ -4,33 +4,31 @@
 //! and emulated when there is time ([`Picture::rest`]) or need ([`Picture::screen`]). Of a flood, only the end is emulated: what
 //! came before it has scrolled away.
 
-use std::num::NonZeroU16;
-
-use vt100::{Parser, Screen};
+use unglue::TerminalSize;
+use unglue::screen::{Emulator, Shown};
 
 /// Output that waits for its emulation, at most. Twice as much is kept before the older half goes.
 const WAITING: usize = 256 * 1024;
 
 /// A terminal emulator that lags behind.
 pub(super) struct Picture {
-    parser: Parser,
+    emulator: Emulator,
     waiting: Vec<u8>,
 }
 
 /// The size of a terminal: rows and columns.
 pub(super) type Size = (u16, u16);
 
-fn dimensions((rows, columns): Size) -> (NonZeroU16, NonZeroU16) {
-    // A terminal that doesn't know its size is taken for one of 24 x 80.
-    let or = |number, default| NonZeroU16::new(number).or(NonZeroU16::new(default)).unwrap_or(NonZeroU16::MIN);
-    (or(rows, 24), or(columns, 80))
+/// A terminal that doesn't know its size is taken for one of 24 x 80.
+fn dimensions((rows, columns): Size) -> TerminalSize {
+    let or = |number, default| if number == 0 { default } else { number };
+    TerminalSize::new(or(rows, 24), or(columns, 80))
 }
 
 impl Picture {
     /// An empty screen.
     pub(super) fn new(size: Size) -> Picture {
-        let (rows, columns) = dimensions(size);
-        Picture { parser: Parser::new(rows, columns, 0), waiting: Vec::new() }
+        Picture { emulator: Emulator::new(dimensions(size), false), waiting: Vec::new() }
     }
 
     /// Takes what the terminal is given.
@@ -46,7 +44,7 @@ impl Picture {
 
     /// Emulates what waits. Call this when there is nothing else to do.
     pub(super) fn rest(&mut self) {
-        self.parser.process(&self.waiting);
+        self.emulator.feed(&self.waiting);
         self.waiting.clear();
         // After a flood.
         self.waiting.shrink_to(WAITING / 4);
@@ -58,16 +56,15 @@ impl Picture {
     }
 
     /// What is shown.
-    pub(super) fn screen(&mut self) -> &Screen {
+    pub(super) fn screen(&mut self) -> Shown<'_> {
         self.rest();
-        self.parser.screen()
+        self.emulator.settled()
     }
 
     /// The terminal has another size.
     pub(super) fn resize(&mut self, size: Size) {
         self.rest();
-        let (rows, columns) = dimensions(size);
-        self.parser.set_size(rows, columns);
+        self.emulator.resize(dimensions(size));
     }
 }
 
@@ -82,7 +79,7 @@ mod tests {
             picture.pass(format!("line {number}\r\n").as_bytes());
         }
         assert!(picture.waiting.len() <= 2 * WAITING + 20);
-        assert_eq!(picture.screen().contents(), "line 199998\nline 199999");
+        assert_eq!(picture.screen().text(), "line 199998\nline 199999");
         assert!(!picture.lags() && picture.waiting.capacity() <= WAITING);
     }
 
@@ -92,8 +89,8 @@ mod tests {
         picture.pass(b"\x1b[2Jtop\x1b[3;1Hbottom");
         picture.rest();
         picture.pass(b"\x1b[2;5Hmiddle");
-        assert_eq!(picture.screen().contents(), "top\n    middle\nbottom");
+        assert_eq!(picture.screen().text(), "top\n    middle\nbottom");
         picture.resize((0, 0));
-        assert_eq!(picture.screen().size(), dimensions((24, 80)));
+        assert_eq!(picture.screen().size(), (24, 80));
     }
 }

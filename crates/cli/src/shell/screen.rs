@@ -11,7 +11,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::reopened::reopened;
+use super::reopened::{registered, reopened};
 use crate::exec::sink::Sink;
 
 /// Standard output, and what waits for it.
@@ -23,8 +23,9 @@ pub(super) struct Screen {
 }
 
 enum To {
-    /// A terminal of our own opening.
-    Terminal(AsyncFd<OwnedFd>),
+    /// A terminal of our own opening. The event loop watches it only while it is full: otherwise each byte that it has shown would
+    /// wake this process.
+    Terminal { terminal: OwnedFd, full: Option<AsyncFd<OwnedFd>> },
     /// Something that a task writes to.
     Other { pieces: mpsc::Sender<Bytes>, task: JoinHandle<io::Result<()>> },
 }
@@ -36,8 +37,8 @@ impl Screen {
     /// It is closed, or the system has no descriptors or threads left.
     pub(super) fn open() -> io::Result<Screen> {
         let is_terminal = rustix::termios::isatty(rustix::stdio::stdout());
-        let to = match is_terminal.then(|| reopened(1, OFlags::WRONLY, Interest::WRITABLE)) {
-            Some(Ok(terminal)) => To::Terminal(terminal),
+        let to = match is_terminal.then(|| reopened(1, OFlags::WRONLY)) {
+            Some(Ok(terminal)) => To::Terminal { terminal, full: None },
             _ => {
                 let (pieces, mut inbox) = mpsc::channel::<Bytes>(1);
                 let mut sink = Sink::stdout()?;
@@ -69,16 +70,23 @@ impl Screen {
     /// It can't be written.
     pub(super) async fn write(&mut self) -> io::Result<()> {
         match &mut self.to {
-            To::Terminal(terminal) => {
+            To::Terminal { terminal, full } => {
                 while self.written < self.waiting.len() {
                     // At first without asking whether there is room: mostly there is.
-                    match rustix::io::write(terminal.get_ref(), &self.waiting[self.written..]) {
+                    match rustix::io::write(&*terminal, &self.waiting[self.written..]) {
                         Ok(written) => self.written += written,
                         Err(Errno::INTR) => {}
-                        Err(Errno::AGAIN) => room(terminal).await?,
+                        Err(Errno::AGAIN) => {
+                            let watched = match full.take() {
+                                Some(watched) => watched,
+                                None => registered(terminal.try_clone()?, Interest::WRITABLE)?,
+                            };
+                            room(full.insert(watched)).await?;
+                        }
                         Err(errno) => return Err(errno.into()),
                     }
                 }
+                *full = None;
             }
             To::Other { pieces, task } => match pieces.reserve().await {
                 Ok(place) => place.send(std::mem::take(&mut self.waiting).into()),
@@ -99,7 +107,7 @@ impl Screen {
     pub(super) async fn finish(mut self) -> io::Result<()> {
         self.write().await?;
         match self.to {
-            To::Terminal(_) => Ok(()),
+            To::Terminal { .. } => Ok(()),
             To::Other { pieces, task } => {
                 drop(pieces);
                 task.await.map_err(io::Error::other)?

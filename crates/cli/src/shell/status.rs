@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use unglue::Printable;
-use vt100::Screen;
+use unglue::screen::Shown;
 
 /// What a line says, before it is cut to the terminal's width.
 pub(super) fn text(host: &str, silence: Duration, reason: Option<&str>, key: Option<u8>) -> String {
@@ -21,44 +21,38 @@ pub(super) fn text(host: &str, silence: Duration, reason: Option<&str>, key: Opt
 }
 
 /// The row that the line takes on this screen.
-pub(super) fn row(screen: &Screen) -> u16 {
-    match screen.cursor_position() {
-        (0, _) => screen.size().0.get() - 1,
+pub(super) fn row(screen: Shown<'_>) -> u16 {
+    match screen.cursor() {
+        (0, _) => screen.size().0 - 1,
         _ => 0,
     }
 }
 
 /// The bytes that show `text` in a row of the screen, and leave cursor and style as they are.
-pub(super) fn draw(screen: &Screen, row: u16, text: &str) -> String {
-    let columns = usize::from(screen.size().1.get());
+pub(super) fn draw(screen: Shown<'_>, row: u16, text: &str) -> Vec<u8> {
+    let columns = usize::from(screen.size().1);
     // One column short: the last one would leave the terminal about to wrap.
     let shown: String = text.chars().take(columns.saturating_sub(1)).collect();
     let position = row + 1;
-    format!("\x1b[?25l\x1b[{position};1H\x1b[0;7m{shown}\x1b[K{}", back(screen))
+    let mut drawn = format!("\x1b[?25l\x1b[{position};1H\x1b[0;7m{shown}\x1b[K").into_bytes();
+    drawn.extend(screen.back());
+    drawn
 }
 
 /// The bytes that show again what the screen has in a row.
-pub(super) fn remove(screen: &Screen, row: u16) -> String {
-    let (rows, columns) = screen.size();
-    let position = row + 1;
-    match row < rows.get() {
-        true => {
-            let mut from_here = screen.rows_formatted(0, columns.get()).skip(usize::from(row));
-            let mut shown = from_here.next().unwrap_or_default();
-            if screen.row_wrapped(row) {
-                // So that the terminal knows the two rows for one line: the first character of the next row wraps.
-                shown = shown + "\x1b[m" + &from_here.next().unwrap_or_default();
-            }
-            format!("\x1b[?25l\x1b[{position};1H\x1b[0m\x1b[K{shown}{}", back(screen))
-        }
-        // The terminal has become smaller, and the row is gone.
-        false => String::new(),
+pub(super) fn remove(screen: Shown<'_>, row: u16) -> Vec<u8> {
+    // The terminal has become smaller, and the row is gone.
+    if row >= screen.size().0 {
+        return Vec::new();
     }
-}
-
-/// Cursor and style as the program left them.
-fn back(screen: &Screen) -> String {
-    screen.cursor_state_formatted() + &screen.attributes_formatted()
+    let mut shown = format!("\x1b[?25l\x1b[{};1H\x1b[0m\x1b[K", row + 1).into_bytes();
+    shown.extend(screen.row(row));
+    if screen.wraps(row) {
+        // So that the terminal knows the two rows for one line: the first character of the next row wraps.
+        shown.extend(screen.row(row + 1));
+    }
+    shown.extend(screen.back());
+    shown
 }
 
 #[cfg(test)]
@@ -73,10 +67,10 @@ mod tests {
         after.pass(shown);
         let text = text("build.example", Duration::from_secs(3), None, Some(b'~'));
         let row = row(before.screen());
-        after.pass(draw(before.screen(), row, &text).as_bytes());
-        let drawn = after.screen().contents();
-        assert_eq!(after.screen().cursor_position(), before.screen().cursor_position());
-        after.pass(remove(before.screen(), row).as_bytes());
+        after.pass(&draw(before.screen(), row, &text));
+        let drawn = after.screen().text();
+        assert_eq!(after.screen().cursor(), before.screen().cursor());
+        after.pass(&remove(before.screen(), row));
         (before, after, drawn)
     }
 
@@ -88,6 +82,10 @@ mod tests {
             b"\x1b[31mred \x1b[1;44mbold\x1b[5;1H\x1b[7mbar",
             b"\x1b[?25l\x1b[3;3Hhidden cursor",
             "wide \u{4f60}\u{597d}\r\n$ ".as_bytes(),
+            "e\u{301}t\u{e9}\r\n\u{4f60}n\u{303} ".as_bytes(),
+            b"\x1b]8;;http://here/\x1b\\a link\x1b]8;;\x1b\\ and \x1b[9mmore\x1b[m\r\n$ ",
+            "1\r\n\r\n01234567890123456789012345678\u{4f60}".as_bytes(),
+            "1\r\n\r\n0123456789012345678901234567\u{4f60}".as_bytes(),
             b"123456789012345678901234567890abc\r\nx",
             b"\r\n123456789012345678901234567890",
             b"\x1b[?1049h\x1b[2J\x1b[1;1Htop\x1b[2;1H",
@@ -95,9 +93,9 @@ mod tests {
             let (mut before, mut after, drawn) = disturbed(shown);
             assert!(drawn.contains("unglue: no answer from build"), "{drawn:?}");
             let (before, after) = (before.screen(), after.screen());
-            assert_eq!(before.contents_formatted(), after.contents_formatted(), "{:?}", shown.escape_ascii());
-            assert_eq!(before.cursor_position(), after.cursor_position());
-            assert_eq!(before.attributes_formatted(), after.attributes_formatted());
+            let state = |screen: Shown<'_>| screen.state().escape_ascii().to_string();
+            assert_eq!(state(before), state(after), "{:?}", shown.escape_ascii());
+            assert_eq!((before.cursor(), before.text()), (after.cursor(), after.text()));
         }
     }
 

@@ -51,14 +51,11 @@ pub(super) fn shown(written: &[u8]) {
     }
 }
 
-/// Restores the terminal, if it is raw.
-pub(crate) fn emergency() {
+/// Restores the terminal, if it is raw; whether it was.
+pub(crate) fn emergency() -> bool {
     // A panic in here would be a second one.
-    if let Ok(mut held) = TERMINAL.try_lock()
-        && let Some(held) = held.take()
-    {
-        held.restore(true);
-    }
+    let held = TERMINAL.try_lock().ok().and_then(|mut held| held.take());
+    held.inspect(|held| held.restore(true)).is_some()
 }
 
 impl Raw {

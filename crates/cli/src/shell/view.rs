@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use bytes::Bytes;
+use unglue::screen::Shown;
 
 use super::picture::{Picture, Size};
 use super::predict::Predictor;
@@ -49,12 +50,12 @@ impl View {
             }
             Some(predictor) => {
                 let erased = predictor.erase(over.picture.screen());
-                self.screen.push(erased.as_bytes());
+                self.screen.push(&erased);
                 self.screen.push(data);
                 over.picture.pass(data);
                 let screen = over.picture.screen();
                 predictor.output(screen, now);
-                self.screen.push(predictor.draw(screen).as_bytes());
+                self.screen.push(&predictor.draw(screen));
             }
         }
     }
@@ -76,13 +77,14 @@ impl View {
         }
     }
 
-    fn predict(&mut self, change: impl FnOnce(&mut Predictor, &vt100::Screen)) {
+    fn predict(&mut self, change: impl FnOnce(&mut Predictor, Shown<'_>)) {
         if let Some(Over { picture, predictor: Some(predictor), .. }) = &mut self.over {
             let screen = picture.screen();
             let erased = predictor.erase(screen);
             change(predictor, screen);
             let drawn = predictor.draw(screen);
-            self.screen.push((erased + &drawn).as_bytes());
+            self.screen.push(&erased);
+            self.screen.push(&drawn);
         }
     }
 
@@ -101,7 +103,7 @@ impl View {
         if let Some(over) = &mut self.over {
             let screen = over.picture.screen();
             let row = *over.status.get_or_insert_with(|| status::row(screen));
-            self.screen.push(status::draw(screen, row, text).as_bytes());
+            self.screen.push(&status::draw(screen, row, text));
         }
     }
 
@@ -142,7 +144,7 @@ impl View {
 impl Over {
     fn remove_status(&mut self, screen: &mut Screen) {
         if let Some(row) = self.status.take() {
-            screen.push(status::remove(self.picture.screen(), row).as_bytes());
+            screen.push(&status::remove(self.picture.screen(), row));
         }
     }
 }

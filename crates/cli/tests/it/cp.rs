@@ -7,6 +7,8 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::process::Stdio;
 
+use rustix::fs::{FlockOperation, flock};
+
 use super::host::Host;
 use super::run::{finish, start, until};
 
@@ -36,6 +38,25 @@ fn a_file_goes_there_and_back() {
     host.cp(["127.0.0.1:there", "down"]).expect(0);
     assert!(fs::read(host.home().join("down")).expect("it is here") == contents);
     assert_eq!(names(&host.root()), ["there"], "no temporary file is left");
+}
+
+/// What is written as `--compress`, files of each kind, both ways; how much travels is for the library's tests.
+#[test]
+fn a_file_arrives_whole_however_it_is_compressed() {
+    let host = Host::start();
+    let text: Vec<u8> = (0u32..).flat_map(|line| format!("line {line}\n").into_bytes()).take(1_000_000).collect();
+    let noise: Vec<u8> = text.chunks(32).flat_map(|chunk| *blake3::hash(chunk).as_bytes()).collect();
+    for (number, how) in ["off", "auto", "zstd:1", "zstd:19"].into_iter().enumerate() {
+        for (name, contents) in [("text", &text), ("noise", &noise)] {
+            fs::write(host.home().join("up"), contents).expect("written");
+            let (there, down) = (format!("127.0.0.1:{name}{number}"), format!("{name}{number}"));
+            host.cp(["--compress", how, "up", &there]).expect(0);
+            host.cp(["--compress", how, &there, &down]).expect(0);
+            assert!(fs::read(host.home().join(&down)).expect("it is here") == *contents, "{name}, {how}");
+        }
+    }
+    let done = host.cp(["--compress", "zstd:20", "up", "127.0.0.1:there"]).expect(125);
+    assert!(done.stderr.contains("write auto, off, or zstd:1 to zstd:19"), "{}", done.stderr);
 }
 
 #[test]
@@ -98,12 +119,15 @@ fn several_files_need_a_directory() {
     }
     host.cp(["a", "b", "127.0.0.1:"]).expect(0);
     assert_eq!(names(&host.root()), ["a", "b"]);
-    host.cp(["a", "b", "127.0.0.1:nowhere"]).expect(1);
+    let done = host.cp(["a", "b", "127.0.0.1:nowhere"]).expect(1);
+    assert_eq!(done.stderr.matches("directories are not created").count(), 2, "{done:?}");
     assert_eq!(names(&host.root()), ["a", "b"]);
     fs::create_dir(host.home().join("here")).expect("made");
     host.cp(["127.0.0.1:a", "127.0.0.1:b", "here"]).expect(0);
     assert_eq!(names(&host.home().join("here")), ["a", "b"]);
-    host.cp(["127.0.0.1:a", "127.0.0.1:b", "here/a"]).expect(1);
+    let done = host.cp(["127.0.0.1:a", "127.0.0.1:b", "here/a"]).expect(1);
+    assert_eq!(done.stderr.matches("not a directory (ENOTDIR)").count(), 2, "{done:?}");
+    assert_eq!(fs::read(host.home().join("here/a")).expect("it is there"), b"a");
 }
 
 #[test]
@@ -128,7 +152,7 @@ fn what_leaves_the_root_is_refused_and_nothing_is_written() {
         let done = host.cp(["f", &format!("127.0.0.1:{path}")]).expect(1);
         assert!(done.stderr.starts_with("unglue: f: "), "{done:?}");
     }
-    host.cp(["127.0.0.1:../f", "stolen"]).expect(1);
+    host.cp(["127.0.0.1:../f", "stolen"]).expect(1).complains("leads out of the root");
     assert!(!outside.exists() && !host.home().join("stolen").exists());
 }
 
@@ -137,8 +161,8 @@ fn a_failed_copy_leaves_the_old_file() {
     let host = Host::start();
     fs::write(host.home().join("old"), "old").expect("written");
     fs::create_dir(host.root().join("directory")).expect("made");
-    host.cp(["127.0.0.1:directory", "old"]).expect(1);
-    host.cp(["127.0.0.1:missing", "old"]).expect(1);
+    host.cp(["127.0.0.1:directory", "old"]).expect(1).complains("directory");
+    host.cp(["127.0.0.1:missing", "old"]).expect(1).complains("ENOENT");
     assert_eq!(fs::read(host.home().join("old")).expect("it is there"), b"old");
 }
 
@@ -178,6 +202,53 @@ fn an_interrupt_discards_the_file_under_way() {
     client.signal(rustix::process::Signal::INT);
     client.finish().expect(130).complains("interrupted");
     until("the server's discarding it", || names(&host.root()).is_empty().then_some(()));
+}
+
+/// Both ways: the client is killed once, then interrupted, and for an upload the server is killed, too.
+#[test]
+fn a_copy_with_resume_goes_on_after_kills_and_interrupts() {
+    let mut host = Host::start();
+    let contents: Vec<u8> = (0..(48u32 << 20) / 4).flat_map(u32::to_le_bytes).collect();
+    for up in [true, false] {
+        let there = host.home().join("there");
+        fs::create_dir(&there).expect("made");
+        let to = if up { host.root() } else { there };
+        let from = if up { host.home() } else { host.root() };
+        fs::write(from.join("f"), &contents).expect("written");
+        fs::write(to.join("f"), "old").expect("written");
+        let words = if up { ["f", "127.0.0.1:f"] } else { ["127.0.0.1:f", "there/f"] };
+        let part = || names(&to).into_iter().find(|name| name.as_bytes().starts_with(b".f.unglue-"));
+        let length = || part().and_then(|part| fs::metadata(to.join(part)).ok()).map_or(0, |file| file.len());
+        let begin = |least: u64| {
+            let port = host.port.to_string();
+            let flags = ["cp", "-P", &port, "--resume", "--limit", "16M"];
+            let client = start(host.client(flags.iter().chain(&words)).stdin(Stdio::null()));
+            until("a part of the file", || (length() >= least).then_some(()));
+            client
+        };
+        let client = begin(17 << 20);
+        client.signal(rustix::process::Signal::KILL);
+        client.finish().expect(137);
+        let inode = fs::metadata(to.join(part().expect("it stays"))).expect("it stays").ino();
+        assert_eq!(fs::read(to.join("f")).expect("it is there"), b"old");
+        // The server of an upload learns that the client is gone.
+        until("the end of the transfer", || {
+            let part = fs::File::open(to.join(part()?)).ok()?;
+            flock(&part, FlockOperation::NonBlockingLockExclusive).ok()
+        });
+        let client = begin(33 << 20);
+        client.signal(rustix::process::Signal::INT);
+        client.finish().expect(130).complains("the same command goes on with it within 24 hours");
+        if up {
+            host.crash();
+            host.restart();
+        }
+        host.cp([&["--resume"][..], &words].concat()).expect(0);
+        assert!(fs::read(to.join("f")).expect("it is there") == contents);
+        assert_eq!((part(), fs::metadata(to.join("f")).expect("it is there").ino()), (None, inode));
+        fs::remove_file(to.join("f")).expect("removed");
+        fs::remove_file(from.join("f")).expect("removed");
+    }
 }
 
 #[test]

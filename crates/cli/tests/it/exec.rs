@@ -36,6 +36,16 @@ fn both_outputs_arrive_byte_for_byte() {
 }
 
 #[test]
+fn compressed_streams_arrive_byte_for_byte() {
+    let host = Host::start();
+    let input: String = (0..200_000).map(|line| format!("line {line}\n")).collect();
+    let done = finish_with(host.exec_command(&["-C", "-i"], ["tee", "/dev/stderr"]), input.as_bytes()).expect(0);
+    assert!(done.text() == input && done.stderr == input, "{} and {} bytes", done.text().len(), done.stderr.len());
+    // A terminal's streams are not compressed.
+    host.exec(&["-C", "-t"], ["true"]).expect(125).complains("cannot be used with");
+}
+
+#[test]
 fn arguments_arrive_as_they_were_given() {
     let host = Host::start();
     let words: [&[u8]; 7] = [b"a b", b"", b"'\"$HOME\\", b"line\nbreak", b"\xff\xfe", b"--json", b"*"];

@@ -129,7 +129,7 @@ fn the_ssh_configuration_is_heeded() {
     fs::write(&path, "Host *\n User\n").expect("written");
     exec(&[]).expect(125).complains("config:2: ");
     // A name that nothing resolves.
-    exec(&["-F", "none", "--connect-timeout", "5s"]).expect(125);
+    exec(&["-F", "none", "--connect-timeout", "5s"]).expect(125).complains("can't connect to build:");
     fs::write(host.home().join("mine"), "Host build\n HostName 127.0.0.1\n").expect("written");
     exec(&["-F", "mine"]).expect(1);
     exec(&["-F", "missing"]).expect(125).complains("there is no ssh configuration missing");

@@ -1,5 +1,6 @@
 //! What goes wrong inside: one line, and never Rust's exit code for a panic, 101.
 
+use std::path::PathBuf;
 use std::process::Command;
 
 use super::host::Host;
@@ -16,16 +17,22 @@ int clock_gettime(clockid_t clock, struct timespec *time) {
     return result;
 }";
 
+/// Builds a library that programs are started with in the host's home; `None` where that can't be done.
+pub(super) fn library(host: &Host, name: &str, code: &str) -> Option<PathBuf> {
+    let (source, library) = (host.home().join(format!("{name}.c")), host.home().join(format!("{name}.so")));
+    std::fs::write(&source, code).expect("written");
+    let built = Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source).status();
+    let built = built.is_ok_and(|status| status.success());
+    if !built {
+        eprintln!("skipped: there is no `cc` to build a library with");
+    }
+    built.then_some(library)
+}
+
 #[test]
 fn a_clock_before_1970_is_no_panic_that_a_user_sees() {
     let host = Host::start();
-    let (source, library) = (host.home().join("clock.c"), host.home().join("clock.so"));
-    std::fs::write(&source, BEFORE_1970).expect("written");
-    let built = Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source).status();
-    if !built.is_ok_and(|status| status.success()) {
-        eprintln!("skipped: there is no `cc` to build a clock with");
-        return;
-    }
+    let Some(library) = library(&host, "clock", BEFORE_1970) else { return };
     for log in [None, Some("debug")] {
         let mut client = host.exec_command(&[], ["echo", "ok"]).env("LD_PRELOAD", &library);
         if let Some(level) = log {

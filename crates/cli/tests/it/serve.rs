@@ -133,7 +133,7 @@ fn files_without_a_root_are_warned_about() {
         server.signal(Signal::TERM);
         server.finish().expect(0).stderr
     };
-    let warning = "WARN event=\"unconfined_files\" why=\"--allow files without --root is no boundary";
+    let warning = "WARN event=\"unconfined_files\" why=\"--allow files without --root is not a boundary";
     assert!(log(&["--allow", "files"]).contains(warning));
     for flags in [&["--allow", "files", "--root", "."][..], &[]] {
         assert!(!log(flags).contains("unconfined"), "{flags:?}");

@@ -143,6 +143,8 @@ fn from_one_server_to_another_through_this_machine() {
     fs::set_permissions(host.root().join("one/a/b"), Permissions::from_mode(0o755)).expect("set");
     host.cp(["-rp", "127.0.0.1:one", "127.0.0.1:two"]).expect(0);
     same_by_rsync(&host.root().join("one"), &host.root().join("two"), "-rlpniO");
+    host.cp(["-rp", "--compress", "zstd:3", "127.0.0.1:one", "127.0.0.1:packed"]).expect(0);
+    same_by_rsync(&host.root().join("one"), &host.root().join("packed"), "-rlpniO");
     host.cp(["127.0.0.1:one/a/small", "127.0.0.1:three"]).expect(0);
     assert_eq!(fs::read(host.root().join("three")).expect("there"), b"small");
     host.cp(["127.0.0.1:one", "127.0.0.1:four"]).expect(1).complains("it is a directory");

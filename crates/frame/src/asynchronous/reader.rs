@@ -121,9 +121,13 @@ pub struct Raw<'a, R, K> {
 
 impl<R: Unpin, K: Reads<R>> Raw<'_, R, K> {
     fn poll(&mut self, context: &mut Context<'_>, space: &mut [u8]) -> Poll<io::Result<usize>> {
-        let there = self.reader.deframer.copy_raw(space);
-        if there > 0 {
-            return Poll::Ready(Ok(there));
+        loop {
+            match self.reader.deframer.copy_raw(space) {
+                Some(0) => break,
+                Some(there) => return Poll::Ready(Ok(there)),
+                None if !ready!(self.reader.poll_fill(context))? => return Poll::Ready(Ok(0)),
+                None => {}
+            }
         }
         let bytes = ready!(K::poll_read(Pin::new(&mut self.reader.inner), context, space))?;
         self.reader.deframer.passed(bytes);

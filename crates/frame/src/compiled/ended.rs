@@ -1,7 +1,7 @@
 //! Frames that end with a delimiter.
 
 use super::{
-    Limits, Lost, Measure, Miss, Span, Until,
+    Limits, Lost, Measure, Miss, Opened, Span, Until,
     stuffing::{self, END, ESC},
     until::Hit,
 };
@@ -96,20 +96,28 @@ impl Ended {
     /// The same for a stuffed frame that has its data in one piece: nothing need be taken out.
     fn unchanged(&self, bytes: &[u8]) -> Result<Span, Miss> {
         let window = &bytes[..bytes.len().min(self.until.window)];
-        let (head, end) = match self.style {
-            // An escape may come first.
-            Style::Slip => (0, find_any(&[END, ESC], window).ok_or(Miss::NoDelimiter)?),
-            _ => (1, find(&[0], window).ok_or(Miss::NoDelimiter)?),
+        let (head, end, whole) = match self.style {
+            Style::Slip => {
+                // An escape may come first.
+                let first = find_any(&[END, ESC], window).ok_or(Miss::NoDelimiter)?;
+                let more = match window[first] {
+                    END => 0,
+                    _ => find(&[END], &window[first..]).ok_or(Miss::NoDelimiter)?,
+                };
+                (0, first + more, more == 0)
+            }
+            _ => {
+                let end = find(&[0], window).ok_or(Miss::NoDelimiter)?;
+                (1, end, usize::from(window[0]) == end)
+            }
         };
-        let whole = match self.style {
-            Style::Slip => window[end] == END,
-            _ => usize::from(window[0]) == end,
-        };
-        let data = end.saturating_sub(head);
-        if !whole || data == 0 || data as u64 > self.limits.max {
-            return Err(Miss::Unknown);
+        match end.saturating_sub(head) {
+            0 => Err(Miss::Unknown),
+            // It may be too long, or not once it is decoded.
+            _ if end as u64 > self.limits.max => Err(Miss::Unknown),
+            data if whole => Ok(Span { head, data, total: end + 1, lost: Lost::Nothing }),
+            _ => Err(Miss::Stuffed(end + 1)),
         }
-        Ok(Span { head, data, total: end + 1, lost: Lost::Nothing })
     }
 
     /// The carriage return before the line feed at `at`.
@@ -180,16 +188,19 @@ impl Ended {
         }
     }
 
-    /// Takes the stuffing out of a frame's bytes, up to the most that is allowed if the frame is `cut`.
+    /// Takes the stuffing out of a frame's bytes, up to the most that is allowed if the frame is `cut`. Tells whether the
+    /// data is in `scratch`, or in `bytes` since nothing was escaped.
     pub(crate) fn unstuff<'a>(
         &self,
-        bytes: &[u8],
+        bytes: &'a [u8],
         cut: bool,
         limits: Limits,
         scratch: &mut &'a mut [u8],
-    ) -> Result<&'a [u8], Fault> {
+    ) -> Result<Opened<'a>, Fault> {
         let most = if cut { usize::try_from(limits.max).unwrap_or(usize::MAX) } else { usize::MAX };
+        let plain = self.style == Style::Slip && find(&[ESC], bytes).is_none();
         let len = match self.style {
+            _ if plain => bytes.len().min(most),
             Style::Cobs => stuffing::cobs_decode(bytes, most, scratch)?,
             _ => stuffing::slip_decode(bytes, most, scratch)?,
         };
@@ -197,8 +208,11 @@ impl Ended {
         if len == 0 && !limits.empty {
             return Err(Fault::Empty);
         }
+        if plain {
+            return Ok((&bytes[..len], false));
+        }
         let (data, rest) = core::mem::take(scratch).split_at_mut(len);
         *scratch = rest;
-        Ok(data)
+        Ok((data, true))
     }
 }

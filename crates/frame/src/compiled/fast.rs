@@ -16,14 +16,25 @@ pub(crate) enum Fast {
     VarintIn(Plan),
 }
 
-/// A length of four bytes, most significant first, or a varint, and then the data: these are looked for before all others.
-/// No length is in the range if the framing is another.
+/// A length and then the data, with nothing to check: these are looked for before all others. No length is in the range if
+/// the framing is another.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Hot {
     /// The smallest length, and how many more are good.
     low: u64,
     room: u64,
-    varint: bool,
+    way: Way,
+}
+
+/// How the length is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// It is the first four bytes, most significant first, and the header.
+    Four,
+    /// It is a varint, and the header.
+    Varint,
+    /// It has a fixed width, and stands in a header with other numbers: the plan says where.
+    Planned,
 }
 
 /// A frame at the front of some bytes, and what follows it.
@@ -35,58 +46,87 @@ pub(crate) struct Cut<'b> {
 }
 
 impl Hot {
+    /// The plan of a framing whose header it finds by one.
+    pub(super) fn plan(kind: &Kind) -> Plan {
+        match kind {
+            Kind::Head(Head { fast: Some(Fast::Fixed(plan)), .. }) => *plan,
+            _ => Plan::default(),
+        }
+    }
+
     /// Finds nothing.
-    pub(crate) const NONE: Hot = Hot { low: u64::MAX, room: 0, varint: false };
+    pub(crate) const NONE: Hot = Hot { low: u64::MAX, room: 0, way: Way::Four };
 
     pub(super) fn of(kind: &Kind) -> Hot {
         match kind {
             Kind::Head(head) => match head.fast {
-                Some(Fast::U32Be { low, room }) => Hot { low, room, varint: false },
-                Some(Fast::Varint { low, room }) => Hot { low, room, varint: true },
+                Some(Fast::U32Be { low, room }) => Hot { low, room, way: Way::Four },
+                Some(Fast::Varint { low, room }) => Hot { low, room, way: Way::Varint },
+                Some(Fast::Fixed(plan)) if plan.tail == 0 && !head.checked => {
+                    Hot { low: plan.low, room: plan.room, way: Way::Planned }
+                }
                 _ => Hot::NONE,
             },
             _ => Hot::NONE,
         }
     }
 
-    /// The frame that `bytes` begin with, if it is whole and valid.
+    /// The frame that `bytes` begin with, if it is whole and valid. The plan isn't in `self`, which stays in registers.
     #[inline(always)]
-    pub(crate) fn cut<'b>(&self, bytes: &'b [u8]) -> Option<Cut<'b>> {
-        if self.varint {
-            let (&first, behind) = bytes.split_first()?;
-            if first < 0x80 {
-                return self.data(1, first.into(), behind);
+    pub(crate) fn cut<'b>(&self, plan: &Plan, bytes: &'b [u8]) -> Option<Cut<'b>> {
+        match self.way {
+            Way::Four => {
+                let (header, behind) = bytes.split_first_chunk::<4>()?;
+                self.data(4, u32::from_be_bytes(*header).into(), 0, behind)
             }
-            // Two bytes or three, the last neither padding nor followed by another.
-            let (&second, behind) = behind.split_first()?;
-            let length = u64::from(first & 0x7f) | u64::from(second & 0x7f) << 7;
-            if (1..0x80).contains(&second) {
-                return self.data(2, length, behind);
+            Way::Varint => self.cut_varint(bytes),
+            Way::Planned => {
+                let length = plan.fixed(bytes)?;
+                self.data(plan.head, length, plan.adjust, bytes.get(plan.head..)?)
             }
-            let (&third, behind) = behind.split_first()?;
-            return match third {
-                1..0x80 if second >= 0x80 => self.data(3, length | u64::from(third) << 14, behind),
-                _ => None,
-            };
         }
-        let (header, behind) = bytes.split_first_chunk::<4>()?;
-        self.data(4, u32::from_be_bytes(*header).into(), behind)
+    }
+
+    #[inline(always)]
+    fn cut_varint<'b>(&self, bytes: &'b [u8]) -> Option<Cut<'b>> {
+        let (&first, behind) = bytes.split_first()?;
+        if first < 0x80 {
+            return self.data(1, first.into(), 0, behind);
+        }
+        // Two bytes or three, the last neither padding nor followed by another.
+        let (&second, behind) = behind.split_first()?;
+        let length = u64::from(first & 0x7f) | u64::from(second & 0x7f) << 7;
+        if (1..0x80).contains(&second) {
+            return self.data(2, length, 0, behind);
+        }
+        let (&third, behind) = behind.split_first()?;
+        match third {
+            1..0x80 if second >= 0x80 => self.data(3, length | u64::from(third) << 14, 0, behind),
+            _ => None,
+        }
     }
 
     /// The span of a valid frame whose first bytes these are, if they tell, and if there are more.
-    pub(crate) fn begun(&self, bytes: &[u8]) -> Option<Span> {
-        let (head, length) = match bytes.first_chunk::<4>() {
-            Some(header) if !self.varint => (4, u32::from_be_bytes(*header).into()),
-            Some([first @ 0x80..=0xff, second @ 1..=0x7f, ..]) if self.varint => {
-                (2, u64::from(*first & 0x7f) | u64::from(*second) << 7)
+    pub(crate) fn begun(&self, plan: &Plan, bytes: &[u8]) -> Option<Span> {
+        let (head, length, adjust) = match self.way {
+            Way::Four => (4, u32::from_be_bytes(*bytes.first_chunk()?).into(), 0),
+            Way::Varint => {
+                let bytes = &bytes[..bytes.len().min(3)];
+                // As in `cut`: what is padded, or goes on, is left to others.
+                let last = bytes.iter().position(|byte| *byte < 0x80).filter(|last| *last == 0 || bytes[*last] > 0)?;
+                let length = bytes[..=last].iter().rev().fold(0, |value, byte| value << 7 | u64::from(byte & 0x7f));
+                (last + 1, length, 0)
             }
-            _ => return None,
+            // As for others, nothing is known of a frame before its header is there.
+            Way::Planned if bytes.len() >= plan.head => (plan.head, plan.fixed(bytes)?, plan.adjust),
+            Way::Planned => return None,
         };
-        let (data, total) = (length as usize, (length as usize).checked_add(head)?);
-        (self.allows(length) && total > bytes.len()).then_some(Span { head, data, total, lost: Lost::Nothing })
+        let data = length.wrapping_add(adjust) as usize;
+        let total = data.checked_add(head).filter(|total| self.allows(length) && *total > bytes.len())?;
+        Some(Span { head, data, total, lost: Lost::Nothing })
     }
 
-    /// Whether it finds any frames. They have no more than a length and the data.
+    /// Whether it finds any frames. They have no more than a header and the data, and nothing to check.
     #[inline]
     pub(crate) fn is_any(&self) -> bool {
         self.low != u64::MAX
@@ -99,12 +139,12 @@ impl Hot {
     }
 
     #[inline(always)]
-    fn data<'b>(&self, head: usize, length: u64, behind: &'b [u8]) -> Option<Cut<'b>> {
+    fn data<'b>(&self, head: usize, length: u64, adjust: u64, behind: &'b [u8]) -> Option<Cut<'b>> {
         if !self.allows(length) {
             return None;
         }
         // Good lengths are sizes of memory.
-        let (data, rest) = behind.split_at_checked(length as usize)?;
+        let (data, rest) = behind.split_at_checked(length.wrapping_add(adjust) as usize)?;
         Some(Cut { head, data, rest })
     }
 }
@@ -117,10 +157,12 @@ pub(crate) enum Miss {
     Unknown,
     /// The delimiter isn't in these bytes, as far as it may lie in them.
     NoDelimiter,
+    /// So many bytes are a whole stuffed frame with its delimiter, not too long, whose data has to be decoded.
+    Stuffed(usize),
 }
 
 /// Where the length stands, and what follows from it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Plan {
     /// The bytes before the length.
     at: usize,

@@ -1,6 +1,9 @@
 //! Layouts: header, data, and what stands behind.
 
-use super::{Fast, Limits, Measure, Miss, Span, stores::Stores};
+use super::{
+    Fast, Limits, Measure, Miss, Span,
+    stores::{Packed, Stores},
+};
 use crate::{
     Checksum, Fault, Int, Layout, Looks, TooLong,
     checksum::Over,
@@ -36,7 +39,7 @@ pub(crate) struct Head {
     /// The fixed bytes before the data, without a varint length.
     least_head: usize,
     /// Whether bytes are fixed, or summed up.
-    checked: bool,
+    pub(super) checked: bool,
     /// How the header is written, where that is simple.
     pub(crate) stores: Option<Stores>,
     /// The data's fewest bytes that can be written, and how many more can.
@@ -100,6 +103,7 @@ impl Head {
         };
         let tail: usize = behind.iter().map(least_width).sum();
         let room = tail + before.iter().map(most_width).sum::<usize>();
+        let stores = Stores::new(&before);
         let mut head = Head {
             fields: Vec::new(),
             fields_before: 0,
@@ -113,7 +117,7 @@ impl Head {
             fast: None,
             least_head: before.iter().map(|part| fixed_width(part).unwrap_or(0)).sum(),
             checked: before.iter().chain(&behind).any(|part| matches!(part, Part::Literal(_) | Part::Check(_))),
-            stores: Stores::new(&before),
+            stores,
             fewest: 0,
             more: 0,
             before,
@@ -239,6 +243,12 @@ impl Head {
     /// A varint of the data's bytes, then the data, and no more.
     pub(crate) fn is_varint(&self) -> bool {
         matches!(self.fast, Some(Fast::Varint { .. }))
+    }
+
+    /// How frames are written that have no more than a short header before the data.
+    pub(crate) fn packed(&self) -> Option<Packed> {
+        let stores = self.stores.as_ref().filter(|_| self.behind.is_empty() && self.scale == 1)?;
+        Some(Packed::new(stores)?.fitting(self.adjust as u64, self.fitting()))
     }
 
     /// The data's fewest bytes that can be written, and how many more can.

@@ -85,3 +85,111 @@ impl Stores {
         Some(())
     }
 }
+
+/// How a header of at most sixteen bytes before the data, with nothing behind it, is written: as one number, of which the
+/// fields are bits.
+#[derive(Clone, Debug)]
+pub(crate) struct Packed {
+    /// The bytes that are always the same.
+    fixed: u128,
+    length: Bits,
+    /// The fields, in order; the others aren't used.
+    fields: [Bits; Packed::FIELDS],
+    count: usize,
+    little: bool,
+    /// The header's bytes.
+    len: usize,
+    /// What is subtracted from the data's bytes, modulo 2^64, to give the length.
+    adjust: u64,
+    /// The data's fewest bytes that can be written, and how many more can.
+    fewest: u64,
+    more: u64,
+}
+
+/// A number's place among a header's bits: as it is once it is rotated, in either half.
+#[derive(Clone, Copy, Debug, Default)]
+struct Bits {
+    rotate: u32,
+    low: u64,
+    high: u64,
+    /// What doesn't fit.
+    over: u64,
+}
+
+impl Bits {
+    /// The bits of a number of so many bytes, from this one on.
+    fn new(from: u32, bytes: usize) -> Bits {
+        let most = u64::MAX >> (64 - 8 * bytes);
+        let place = u128::from(most) << from;
+        Bits { rotate: from % 64, low: place as u64, high: (place >> 64) as u64, over: !most }
+    }
+
+    /// Adds a number that fits.
+    #[inline(always)]
+    fn add(&self, value: u64, (low, high): (u64, u64)) -> (u64, u64) {
+        let rotated = value.rotate_left(self.rotate);
+        (low | rotated & self.low, high | rotated & self.high)
+    }
+}
+
+impl Packed {
+    const FIELDS: usize = 6;
+
+    /// The same as these stores, where they are few, and all numbers have one byte order.
+    /// The sizes of the data follow.
+    pub(super) fn new(stores: &Stores) -> Option<Packed> {
+        let (bytes, len) = (size_of::<u128>(), stores.len);
+        let numbers =
+            || stores.list.iter().filter(|store| store.width > 1 && !matches!(store.source, Source::Fixed(_)));
+        let little = numbers().any(|store| !store.big);
+        if len > bytes || little && numbers().any(|store| store.big) {
+            return None;
+        }
+        let fields = [Bits::default(); Packed::FIELDS];
+        let mut packed =
+            Packed { fixed: 0, length: Bits::default(), fields, count: 0, little, len, adjust: 0, fewest: 1, more: 0 };
+        let mut at = 0;
+        for store in &stores.list {
+            let width = usize::from(store.width);
+            let from = 8 * if little { at } else { bytes - at - width } as u32;
+            match store.source {
+                Source::Length => packed.length = Bits::new(from, width),
+                Source::Field(_) => {
+                    *packed.fields.get_mut(packed.count)? = Bits::new(from, width);
+                    packed.count += 1;
+                }
+                Source::Fixed(value) => {
+                    let value = if little { value.swap_bytes() >> (64 - 8 * width) } else { value };
+                    packed.fixed |= u128::from(value) << from;
+                }
+            }
+            at += width;
+        }
+        Some(packed)
+    }
+
+    /// Takes data of these sizes.
+    pub(super) fn fitting(self, adjust: u64, (fewest, more): (u64, u64)) -> Packed {
+        Packed { adjust, fewest, more, ..self }
+    }
+
+    /// The header before so many bytes of data, and how many of these bytes it has. `None` if fields or data don't fit.
+    #[inline(always)]
+    pub(crate) fn head(&self, fields: &[u64], data: u64) -> Option<([u8; 16], usize)> {
+        if fields.len() != self.count || data.wrapping_sub(self.fewest) > self.more {
+            return None;
+        }
+        let fixed = (self.fixed as u64, (self.fixed >> 64) as u64);
+        let (mut halves, mut over) = (self.length.add(data.wrapping_sub(self.adjust), fixed), 0);
+        for (bits, value) in self.fields.iter().zip(fields) {
+            over |= value & bits.over;
+            halves = bits.add(*value, halves);
+        }
+        if over > 0 {
+            return None;
+        }
+        let number = u128::from(halves.0) | u128::from(halves.1) << 64;
+        let bytes = if self.little { number.to_le_bytes() } else { number.to_be_bytes() };
+        Some((bytes, self.len))
+    }
+}

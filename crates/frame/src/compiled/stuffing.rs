@@ -1,5 +1,6 @@
 //! COBS and SLIP: the delimiter never stands in the data, since it is taken out or escaped.
 
+use super::blocks::copy_until;
 use crate::{
     Fault, Output,
     find::{find, find_any},
@@ -21,14 +22,13 @@ pub(crate) fn cobs_bound(data: u64) -> u64 {
 pub(super) fn cobs_decode(bytes: &[u8], most: usize, out: &mut [u8]) -> Result<usize, Fault> {
     let (mut at, mut len) = (0, 0);
     while at < bytes.len() && len < most {
-        let code = usize::from(bytes[at]);
-        let there =
-            bytes.get(at + 1..at + code).or_else(|| bytes.get(at + 1..).filter(|rest| len + rest.len() >= most));
-        let Some(block) = there else {
+        let (code, rest) = (usize::from(bytes[at]), &bytes[at + 1..]);
+        let run = code.wrapping_sub(1);
+        if run > rest.len() && len + rest.len() < most {
             return Err(Fault::CobsBlock { at: at as u64, runs: code as u64, have: (bytes.len() - at) as u64 });
-        };
-        out[len..len + block.len()].copy_from_slice(block);
-        len += block.len();
+        }
+        copy_run(rest, run.min(rest.len()), &mut out[len..]);
+        len += run.min(rest.len());
         at += code;
         if code < 255 && at < bytes.len() {
             out[len] = 0;
@@ -36,6 +36,17 @@ pub(super) fn cobs_decode(bytes: &[u8], most: usize, out: &mut [u8]) -> Result<u
         }
     }
     Ok(len.min(most))
+}
+
+/// Copies the first `run` bytes. Those behind them may change in `to`.
+#[inline(always)]
+fn copy_run(from: &[u8], run: usize, to: &mut [u8]) {
+    const SHORT: usize = 32;
+    match (from.first_chunk::<SHORT>(), to.first_chunk_mut::<SHORT>()) {
+        // A copy whose size is known takes less.
+        (Some(from), Some(to)) if run <= SHORT => *to = *from,
+        _ => to[..run].copy_from_slice(&from[..run]),
+    }
 }
 
 /// How many bytes COBS decodes to. What runs beyond the end counts as far as it is there.
@@ -82,21 +93,21 @@ pub(crate) fn cobs_encode(data: &[u8], out: &mut impl Output) {
 
 /// Decodes SLIP, without its END, at most `most` bytes. `out` is as long as `bytes` at least. Gives the number of bytes.
 pub(super) fn slip_decode(bytes: &[u8], most: usize, out: &mut [u8]) -> Result<usize, Fault> {
+    let most = most.min(out.len());
     let (mut at, mut len) = (0, 0);
     loop {
-        let plain = find(&[ESC], &bytes[at..]).unwrap_or(bytes.len() - at);
-        let some = plain.min(most - len);
-        out[len..len + some].copy_from_slice(&bytes[at..at + some]);
-        len += some;
+        let plain = copy_until(ESC, ESC, &bytes[at..], &mut out[len..most]);
+        len += plain;
         at += plain;
         if at == bytes.len() || len == most {
             return Ok(len);
         }
-        out[len] = match bytes.get(at + 1) {
-            Some(&ESC_END) => END,
-            Some(&ESC_ESC) => ESC,
-            got => return Err(Fault::SlipEscape { at: at as u64, got: got.copied() }),
-        };
+        let got = bytes.get(at + 1).copied();
+        if !matches!(got, Some(ESC_END | ESC_ESC)) {
+            return Err(Fault::SlipEscape { at: at as u64, got });
+        }
+        // Without a branch, which would be guessed wrongly half of the time.
+        out[len] = if got == Some(ESC_END) { END } else { ESC };
         len += 1;
         at += 2;
     }

@@ -3,7 +3,7 @@
 use super::state::{Found, Need, State};
 use crate::{
     DecodeError, Fault, Limits,
-    compiled::{Compiled, Lost, Measure},
+    compiled::{Compiled, Lost, Measure, Span},
     custom::Custom,
 };
 use alloc::vec::Vec;
@@ -14,6 +14,15 @@ const TASTE: usize = 4096;
 
 /// A rule that said `More` must not find the frame's end within the bytes that it was shown then.
 const EARLY: Fault = Fault::Rule { at: 0, reason: "the rule ended a frame within bytes that it wanted more of" };
+
+/// The bytes of a frame, those of its rest included if it was cut: the rule may have looked at some of these.
+fn whole_size(span: Span) -> usize {
+    let rest = match span.lost {
+        Lost::Bytes(rest) => usize::try_from(rest).unwrap_or(usize::MAX),
+        Lost::Nothing | Lost::Until => 0,
+    };
+    span.total.saturating_add(rest)
+}
 
 impl State {
     /// Goes on with the frame that earlier chunks began, up to the next thing that its rule finds out. False if that
@@ -39,7 +48,7 @@ impl State {
             }
             Measure::Known(span) => {
                 self.need = Need::Span(span);
-                span.total.min(have)
+                whole_size(span).min(have)
             }
             Measure::Skip(Lost::Bytes(bytes)) => usize::try_from(bytes).unwrap_or(usize::MAX).min(have),
             // The rule has not asked for more of what stands behind: a frame may end in it.
@@ -88,7 +97,7 @@ impl State {
         let measured = custom.end(memory, self.stash.joined(), &rule.limits).map_err(|fault| self.fail(fault))?;
         let have = self.stash.len();
         match measured {
-            Some(Measure::Known(span)) if span.total == have => {
+            Some(Measure::Known(span)) if whole_size(span) == have => {
                 self.stash.swap(whole);
                 self.from_kept = true;
                 self.hand_out(rule, whole, span, scratch).map(Some)

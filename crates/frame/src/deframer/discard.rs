@@ -73,6 +73,15 @@ impl Discard {
         Discard { way: Way::Past(Box::new((Until::new(pattern, u64::MAX), Seek::new(0)))), why: Why::Asked }
     }
 
+    /// The same, where the framing changes: its delimiter goes on to be the one that it was.
+    pub(super) fn beyond(self, until: Option<&Until>) -> Discard {
+        let way = match (self.way, until) {
+            (Way::Until(seek), Some(until)) => Way::Past(Box::new((until.clone(), seek))),
+            (way, _) => way,
+        };
+        Discard { way, ..self }
+    }
+
     /// Drops bytes of `input`. At the end it gives how many they were in all, and why.
     pub(super) fn drop_from(&mut self, until: Option<&Until>, input: &mut &[u8]) -> Option<(u64, Why)> {
         let total = match &mut self.way {

@@ -2,7 +2,7 @@
 
 use super::{discard::Discard, state::State};
 use crate::{
-    DecodeError, MAX_DELIMITER,
+    DecodeError, Fault, MAX_DELIMITER,
     compiled::{Compiled, Kind, Lost, Measure, Opened, Span},
 };
 
@@ -165,6 +165,9 @@ impl State {
             _ => None,
         };
         if peek.is_none() {
+            if let Some(at) = rule.bare_line_feed(rest.iter()) {
+                return Err(DecodeError { offset: self.offset, fault: Fault::LineEnd { at } });
+            }
             let need = known.span.map(|span| span.total as u64);
             self.must_not_end(rest.len() as u64, need)?;
         }

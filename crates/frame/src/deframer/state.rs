@@ -67,8 +67,8 @@ impl State {
         !self.busy
     }
 
-    pub(super) fn settle(&mut self) {
-        let drops = self.discard.is_some() || self.dropped > 0 || !self.ahead.is_empty();
+    pub(crate) fn settle(&mut self) {
+        let drops = self.drops() || self.dropped > 0;
         self.busy = drops || !self.stash.is_empty() || self.body.is_some() || self.failed.is_some();
     }
 
@@ -109,9 +109,9 @@ impl State {
         scratch: &mut &'a mut [u8],
         miss: Miss,
     ) -> Found<'a> {
-        if let Some(span) = self.complete(rule, input) {
-            self.from_kept = true;
-            self.stash.swap(whole);
+        if let Some((span, rest)) = self.complete(rule, input) {
+            *input = rest;
+            self.lend(whole);
             return Ok(Some(Frame::plain(whole, span, self.pass(span.total), rule)));
         }
         let whole_span = self.resume(rule, input)?;
@@ -136,14 +136,11 @@ impl State {
         scratch: &mut &'a mut [u8],
         miss: Miss,
     ) -> Found<'a> {
-        if let Some(span) = rule.hot.begun(input).filter(|_| !self.busy) {
-            self.busy = true;
-            return self.keep(input, Need::Span(span));
+        if let Some(span) = rule.hot.begun(&rule.plan, input).filter(|_| !self.busy) {
+            self.begin(span, mem::take(input));
+            return Ok(None);
         }
-        if !self.busy
-            && miss != Miss::NoDelimiter
-            && let Some(bytes) = rule.stuffed_frame(input)
-        {
+        if let Miss::Stuffed(bytes) = miss {
             return self.unstuff(rule, bytes, input, scratch).map(Some);
         }
         let found = self.look_at(rule, input, scratch, miss);
@@ -285,12 +282,19 @@ impl State {
         kept
     }
 
-    /// The same place in the stream, for another framing.
-    pub(crate) fn switch(&mut self, rule: &Compiled) {
+    /// The same place in the stream, for another framing than `old`. A frame that is left out, or was cut, is still dropped to
+    /// its end.
+    pub(crate) fn switch(&mut self, old: &Compiled, rule: &Compiled) {
         let State { offset, skipped, closed, .. } = *self;
+        let discard = self.discard.take().map(|discard| discard.beyond(old.until()));
         let ahead = mem::take(&mut self.ahead);
-        *self = State { offset, skipped, closed, ahead, ..State::new(rule) };
+        *self = State { offset, skipped, closed, discard, ahead, ..State::new(rule) };
         self.settle();
+    }
+
+    /// Whether bytes are to be dropped before others count.
+    pub(crate) fn drops(&self) -> bool {
+        self.discard.is_some() || !self.ahead.is_empty()
     }
 
     /// Whether an error was given.
@@ -437,7 +441,7 @@ impl State {
         if let Some(error) = self.failed {
             return Err(error);
         }
-        if let Some(at) = rule.bare_line_feed(self.stash.head()) {
+        if let Some(at) = rule.bare_line_feed(self.stash.bytes()) {
             return Err(DecodeError { offset: self.offset, fault: Fault::LineEnd { at } });
         }
         let need = match self.need {

@@ -117,9 +117,13 @@ pub struct Raw<'a, R> {
 
 impl<R: Read> Read for Raw<'_, R> {
     fn read(&mut self, space: &mut [u8]) -> io::Result<usize> {
-        let there = self.reader.deframer.copy_raw(space);
-        if there > 0 {
-            return Ok(there);
+        loop {
+            match self.reader.deframer.copy_raw(space) {
+                Some(0) => break,
+                Some(there) => return Ok(there),
+                None if !self.reader.fill()? => return Ok(0),
+                None => {}
+            }
         }
         let bytes = self.reader.inner.read(space)?;
         self.reader.deframer.passed(bytes);

@@ -56,7 +56,8 @@ impl Scan for Resp {
             }
         }
         match self.part {
-            Part::Bytes { left, .. } => Ok(Scanned::More(left)),
+            // Up to the carriage return behind them: it may be wrong.
+            Part::Bytes { left, .. } => Ok(Scanned::More(left.saturating_sub(1).max(1))),
             _ => Ok(Scanned::More(1)),
         }
     }

@@ -288,6 +288,9 @@ fn a_maximum_near_the_largest_number() {
         }
         let _ = Enframer::new(framing(notation)).header(&[], u64::MAX, &mut Vec::new());
     }
+    let largest = framing("u64be(max=18446744073709551614, toolong=cut)");
+    let error = run(&largest, [&[0xff; 8][..]], WAYS[0]).end.unwrap_err();
+    assert_eq!(error.fault, Fault::TooLong { got: u64::MAX, limit: u64::MAX - 1, looks: None });
 }
 
 #[test]

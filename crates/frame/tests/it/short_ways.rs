@@ -70,6 +70,31 @@ fn shared_bytes_are_those_that_others_give() {
 }
 
 #[test]
+fn a_frame_that_is_cut_or_left_out_is_so_wherever_chunks_end() {
+    let lengths =
+        ["u8", "u16le", "u32be", "u64be", "varint", "a:u8 len:u32be b:u8 data[len]", "len:u16be b:u8 data[len-1]"];
+    for length in lengths {
+        for (option, want) in [("skip", &[&b"ab"[..], b"cd"][..]), ("cut", &[b"ab", b"too", b"cd"])] {
+            let wide = Enframer::new(framing(length));
+            let fields: Vec<u64> = framing(length).field_names().map(|_| 7).collect();
+            let mut wire = Vec::new();
+            for message in [&b"ab"[..], b"too long, by far", b"cd"] {
+                wide.encode(&fields, message, &mut wire).unwrap();
+            }
+            let notation = match length.contains(' ') {
+                true => format!("{length} (max=3, toolong={option})"),
+                false => format!("{length}(max=3, toolong={option})"),
+            };
+            for chunk in 1..=wire.len() {
+                let got = frames(&notation, &wire, chunk);
+                let data: Vec<&[u8]> = got.iter().map(|[data, ..]| &data[..]).collect();
+                assert_eq!(data, want, "{notation}, chunks of {chunk} bytes");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_varint_is_no_longer_than_its_framing_allows() {
     let wire = [&b"\x80\x80\x01"[..], &[b'x'; 1 << 14]].concat();
     assert_eq!(frames("varint(3)", &wire, wire.len())[0][0].len(), 1 << 14);

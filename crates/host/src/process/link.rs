@@ -6,25 +6,24 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::fs::MemfdFlags;
 use rustix::io::Errno;
 use tokio::io::Interest;
-use tokio::net::UnixDatagram;
+use tokio::io::unix::AsyncFd;
 
-use super::socket;
 use super::wire::{self, MESSAGE_MAX, NOTICE_SIZE, Notice};
+use super::{socket, sys};
 
 /// A supervisor, as the server holds it. Dropping it makes the supervisor kill what it runs, and end.
 ///
-/// tokio knows no `SOCK_SEQPACKET`; its datagram socket waits for one just as well, and the messages are our own calls.
+/// It is watched for messages only: watched for room, it would wake the server whenever the supervisor reads one.
 #[derive(Debug)]
 pub(super) struct Link {
-    socket: UnixDatagram,
+    socket: AsyncFd<OwnedFd>,
     ready: bool,
 }
 
 impl Link {
     /// Takes a socket of [`socket::pair`]. Must be called within the runtime.
     pub(super) fn new(socket: OwnedFd) -> io::Result<Self> {
-        rustix::io::ioctl_fionbio(&socket, true)?;
-        Ok(Self { socket: UnixDatagram::from_std(socket.into())?, ready: false })
+        Ok(Self { socket: sys::watched(socket)?, ready: false })
     }
 
     /// Sends a small request. Some hundreds fit the queue of a supervisor that doesn't read; the next is `EAGAIN`.
@@ -49,7 +48,7 @@ impl Link {
     }
 
     /// The socket itself. Dropping it still ends the supervisor, unless that has become a keeper.
-    pub(super) fn into_socket(self) -> UnixDatagram {
+    pub(super) fn into_socket(self) -> AsyncFd<OwnedFd> {
         self.socket
     }
 
@@ -65,7 +64,7 @@ impl Link {
     pub(super) async fn notice(&mut self) -> io::Result<Option<Notice>> {
         loop {
             let mut buffer = [0; NOTICE_SIZE];
-            let receive = || Ok(socket::receive(&self.socket, &mut buffer)?);
+            let receive = |socket: &OwnedFd| Ok(socket::receive(socket, &mut buffer)?);
             let received = self.socket.async_io(Interest::READABLE, receive).await?;
             match Notice::decode(&buffer[..received.length]) {
                 Some(Notice::Ready) => self.ready = true,

@@ -9,6 +9,9 @@ use std::ptr;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
 /// The highest signal number of Linux.
 pub(super) const SIGNAL_MAX: c_int = 64;
 
@@ -18,6 +21,16 @@ pub(super) enum Streams<'a> {
     Given([Option<BorrowedFd<'a>>; 3]),
     /// The terminal with this path, which becomes its controlling terminal, and it the foreground process group.
     Terminal(&'a CStr),
+}
+
+/// Registers a socket with the event loop, for what can be read from it. It doesn't block from now on. Must be called within the
+/// runtime.
+pub(super) fn watched(socket: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    rustix::io::ioctl_fionbio(&socket, true)?;
+    // SAFETY: the `AsyncFd` owns the descriptor, which stays open until it is taken out of the event loop. What it gives out are
+    // shared references, through which the descriptor can't be closed or replaced.
+    let watched = unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) };
+    watched.map_err(io::Error::from)
 }
 
 /// Starts `program` in a session of its own, with default dispositions, an empty mask and these streams.

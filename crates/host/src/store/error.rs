@@ -11,6 +11,7 @@ use crate::errno;
 
 /// What the store was doing when it failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Op {
     /// Opening the root or the home.
     OpenStore,
@@ -142,6 +143,8 @@ pub enum Problem {
     UnusableName,
     /// Source and destination are one and the same file.
     SameFile,
+    /// Another transfer that may be resumed writes to this destination.
+    KeptInUse,
     /// The announced size is more than the file system has left.
     NoSpace {
         /// The announced size.
@@ -333,6 +336,9 @@ impl StoreError {
             Problem::DanglingLink => "remove the link, or create what it points to",
             Problem::UnusableName => "give the destination's full path, with a name",
             Problem::SameFile => "nothing needs to be copied",
+            Problem::KeptInUse => {
+                "wait for it to end, which takes 30 s if its connection was lost; or copy it without --resume"
+            }
             Problem::NoSpace { .. } => "free some space there, or choose another directory",
             Problem::NoInodes { .. } => {
                 "remove files there (df -i shows how many there are), or choose another directory"
@@ -386,6 +392,7 @@ impl StoreError {
             | Problem::Appeared
             | Problem::SameFile => Code::PathRefused,
             Problem::Changed(_) | Problem::Length { .. } => Code::SourceChanged,
+            Problem::KeptInUse => Code::Busy,
             _ => Code::System,
         }
     }
@@ -477,6 +484,7 @@ impl fmt::Display for Problem {
             Problem::DanglingLink => f.write_str("it is a symbolic link to something that doesn't exist"),
             Problem::UnusableName => f.write_str("this can't be the name of a file in a directory"),
             Problem::SameFile => f.write_str("source and destination are the same file"),
+            Problem::KeptInUse => f.write_str("another copy with --resume is writing to it"),
             Problem::NoSpace { needed, available } => {
                 write!(f, "{needed} bytes are needed, {available} are free (ENOSPC)")
             }

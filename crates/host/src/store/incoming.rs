@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::Write as _;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, Stat, fsync};
@@ -16,9 +17,9 @@ use super::partials::Partials;
 use super::place::{self, Place};
 use super::protected::Protected;
 use super::reach::Reach;
-use super::temporary::{self, Temporary};
+use super::temporary::{self, Kept, Temporary};
 use super::writeback::Writeback;
-use super::{FileId, space};
+use super::{FileId, Owner, space};
 
 /// What a file is when it is complete.
 #[derive(Debug, Clone, Copy, Default)]
@@ -38,12 +39,16 @@ pub struct WriteOptions {
     pub in_place: bool,
     /// How many bytes will come, as far as is known: used to refuse early what can't fit.
     pub size: Option<u64>,
+    /// Whether what came stays beside the destination if the transfer breaks off, so that the next one can go on from there:
+    /// for 24 hours after the last write, in a temporary file of the store's [owner](super::Store::owned_by). It needs
+    /// [`Partials`].
+    pub resume: bool,
     /// The source, if it lies on this machine: writing onto it is refused.
     pub source: Option<FileId>,
 }
 
 /// A file on its way in. Dropping it discards what came and leaves the destination as it was; what was written in place
-/// stays.
+/// stays, and so does the temporary file of a transfer that may be [resumed](WriteOptions::resume).
 #[derive(Debug)]
 pub struct Incoming {
     path: PathBuf,
@@ -51,6 +56,8 @@ pub struct Incoming {
     target: Target,
     options: WriteOptions,
     written: u64,
+    /// What an earlier transfer left in the temporary file.
+    kept: u64,
     writeback: Writeback,
     limit: Option<u64>,
 }
@@ -71,7 +78,7 @@ impl Incoming {
         partials: Option<&Partials>,
         protected: &Protected,
         path: &Path,
-        options: WriteOptions,
+        (options, owner): (WriteOptions, Owner),
     ) -> Result<Incoming, StoreError> {
         let resolve = |problem: Problem| StoreError::new(Op::Resolve, path, problem);
         let create = |problem: Problem| StoreError::new(Op::Create, path, problem);
@@ -80,15 +87,15 @@ impl Incoming {
             return Err(resolve(Problem::SameFile));
         }
         protected.check_write(&place.dir, &place.name, place.replaces.as_ref()).map_err(resolve)?;
-        let (target, file) = match options.in_place {
+        let (target, file, kept) = match options.in_place {
             true => {
                 let (file, in_place) = InPlace::open(place, mode_of(&options)).map_err(create)?;
-                (Target::InPlace(in_place), file)
+                (Target::InPlace(in_place), file, 0)
             }
             false => {
                 place.may_replace().map_err(resolve)?;
                 space::check(&place.dir, options.size.unwrap_or(0)).map_err(create)?;
-                beside(reach, partials, place, &options, path)?
+                beside(reach, partials, place, (&options, owner), path)?
             }
         };
         Ok(Incoming {
@@ -97,7 +104,8 @@ impl Incoming {
             target,
             options,
             written: 0,
-            writeback: Writeback::default(),
+            kept,
+            writeback: Writeback::beyond(kept),
             limit: space::file_size_limit(),
         })
     }
@@ -105,6 +113,44 @@ impl Incoming {
     /// Bytes written so far.
     pub fn written(&self) -> u64 {
         self.written
+    }
+
+    /// How many bytes an earlier transfer left in the temporary file. They have not been compared with anything.
+    pub fn kept(&self) -> u64 {
+        self.kept
+    }
+
+    /// Another handle, to read what was kept or written.
+    pub(super) fn reader(&self) -> Result<File, StoreError> {
+        self.file.try_clone().map_err(|error| self.failed(Op::Read, Errno::from_io_error(&error).unwrap_or(Errno::IO)))
+    }
+
+    /// Throws away what an earlier transfer left: [`write_all`](Self::write_all) begins with an empty file.
+    pub fn restart(&mut self) -> Result<(), StoreError> {
+        if self.kept > 0 {
+            self.cut(0)?;
+            self.kept = 0;
+        }
+        Ok(())
+    }
+
+    /// Gives the file this length.
+    pub(super) fn cut(&mut self, length: u64) -> Result<(), StoreError> {
+        let cut = self.file.set_len(length);
+        cut.map_err(|error| self.failed(Op::Write, Errno::from_io_error(&error).unwrap_or(Errno::IO)))
+    }
+
+    /// Writes all of `bytes` at an offset, instead of what was kept there. After an error the file can only be discarded.
+    pub fn write_at(&mut self, bytes: &[u8], offset: u64) -> Result<(), StoreError> {
+        let needed = offset + bytes.len() as u64;
+        if let Some(limit) = self.limit.filter(|&limit| needed > limit) {
+            return Err(self.failed(Op::Write, Problem::TooLarge { needed, limit }));
+        }
+        self.written += bytes.len() as u64;
+        let written = self.file.write_all_at(bytes, offset);
+        written.map_err(|error| self.failed(Op::Write, Errno::from_io_error(&error).unwrap_or(Errno::IO)))?;
+        self.writeback.advance(&self.file, needed);
+        Ok(())
     }
 
     /// Appends all of `bytes`. After an error the file can only be discarded.
@@ -152,8 +198,12 @@ impl Incoming {
         }
     }
 
-    /// Throws away what came; the same as dropping it.
-    pub fn discard(self) {}
+    /// Throws away what came. The same as dropping it, but for a transfer that may be resumed.
+    pub fn discard(mut self) {
+        if let Target::Beside { temporary, .. } = &mut self.target {
+            temporary.remove();
+        }
+    }
 
     fn set_attributes(&self) -> Result<(), Problem> {
         let exact = self.options.keep_mode.then(|| mode_of(&self.options));
@@ -189,27 +239,38 @@ fn beside(
     reach: &Reach,
     partials: Option<&Partials>,
     place: Place,
-    options: &WriteOptions,
+    (options, owner): (&WriteOptions, Owner),
     path: &Path,
-) -> Result<(Target, File), StoreError> {
-    let Place { dir, parent, name, replaces } = place;
-    let failed = |errno: Errno| {
-        let problem = match errno {
-            Errno::ACCESS if replaces.is_some() => Problem::DirectoryClosed,
-            errno => Problem::System(errno),
+) -> Result<(Target, File, u64), StoreError> {
+    let Place { mut dir, parent, name, replaces } = place;
+    let failed = |problem: Problem| {
+        let problem = match problem {
+            Problem::System(Errno::ACCESS) if replaces.is_some() => Problem::DirectoryClosed,
+            problem => problem,
         };
         StoreError::new(Op::Create, path, problem)
-    };
-    let temporary_name = temporary::name(&dir, &name).map_err(failed)?;
-    let record = match partials {
-        Some(partials) => Some(partials.enter(reach, &parent, &temporary_name)?),
-        None => None,
     };
     // Where the final mode isn't known yet, nobody else reads a part: they might not be allowed to read the whole.
     let known = replaces.is_none() && !options.keep_mode;
     let mode = if known { mode_of(options) } else { Mode::RUSR | Mode::WUSR };
-    let (temporary, file) = Temporary::create(dir, temporary_name, mode, record).map_err(failed)?;
-    Ok((Target::Beside { temporary, name, replaces: replaces.map(Box::new) }, file))
+    if let Some(partials) = partials.filter(|_| options.resume) {
+        let kept_name = temporary::kept_name(&dir, &name, owner);
+        let record = partials.enter_kept(reach, &parent, &kept_name)?.ok_or(Problem::KeptInUse).map_err(failed)?;
+        match Temporary::keep(dir, kept_name, (mode, known), record).map_err(failed)? {
+            Ok(Kept { temporary, file, length }) => {
+                return Ok((Target::Beside { temporary, name, replaces: replaces.map(Box::new) }, file, length));
+            }
+            Err(given_back) => dir = given_back,
+        }
+    }
+    let temporary_name = temporary::name(&dir, &name).map_err(|errno| failed(errno.into()))?;
+    let record = match partials {
+        Some(partials) => Some(partials.enter(reach, &parent, &temporary_name)?),
+        None => None,
+    };
+    let (temporary, file) =
+        Temporary::create(dir, temporary_name, mode, record).map_err(|errno| failed(errno.into()))?;
+    Ok((Target::Beside { temporary, name, replaces: replaces.map(Box::new) }, file, 0))
 }
 
 fn mode_of(options: &WriteOptions) -> Mode {

@@ -84,11 +84,11 @@ use rustix::fs::{OFlags, Stat};
 use rustix::io::Errno;
 
 use disk::Threads;
-pub use disk::{DiskSink, DiskSource};
+pub use disk::{BlockSink, BlockSource, DiskSink, DiskSource, Part, Prover};
 pub use error::{Cause, Change, Op, Problem, StoreError};
 pub use files::Entries;
 pub use incoming::{Incoming, WriteOptions};
-pub use partials::{Partials, Swept};
+pub use partials::{KEPT_FOR, Partials, Swept};
 pub use protected::Protected;
 use reach::Reach;
 pub use reading::Reading;
@@ -108,12 +108,24 @@ impl FileId {
     }
 }
 
+/// Whose interrupted transfers are resumed: two owners never get each other's temporary files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owner([u8; 32]);
+
+impl Owner {
+    /// The one that has this name.
+    pub fn named(name: &[u8]) -> Owner {
+        Owner(blake3::hash(name).into())
+    }
+}
+
 /// A local store. Cheap to clone; any number of files may be read and written at once, from any thread.
 #[derive(Debug, Clone)]
 pub struct Store {
     reach: Arc<Reach>,
     partials: Option<Partials>,
     protected: Arc<Protected>,
+    owner: Owner,
     threads: Threads,
 }
 
@@ -130,7 +142,13 @@ impl Store {
 
     fn new(reach: Result<Reach, Problem>, top: &Path) -> Result<Store, StoreError> {
         let reach = reach.map_err(|problem| StoreError::new(Op::OpenStore, top, problem))?;
-        Ok(Store { reach: Arc::new(reach), partials: None, protected: Arc::default(), threads: Threads::new() })
+        let (owner, threads) = (Owner::named(b""), Threads::new());
+        Ok(Store { reach: Arc::new(reach), partials: None, protected: Arc::default(), owner, threads })
+    }
+
+    /// Resumes the interrupted transfers of `owner`.
+    pub fn owned_by(self, owner: Owner) -> Store {
+        Store { owner, ..self }
     }
 
     /// Records every temporary file in `partials`, so that a sweep finds it if this process dies.
@@ -158,6 +176,22 @@ impl Store {
         let created = self.threads.run(move || store.write(&store.destination(&path_, &name)?, options)).await;
         let created = created.unwrap_or_else(|errno| Err(StoreError::new(Op::Create, path, errno)));
         Ok(DiskSink::new(self.threads.clone(), created?))
+    }
+
+    /// Opens a regular file of which blocks are sent, in any order. A dropped call has no effect.
+    pub async fn blocks(&self, path: &Path) -> Result<BlockSource, StoreError> {
+        let (store, path_) = (self.clone(), path.to_owned());
+        let opened = self.threads.run(move || store.read(&path_)).await;
+        let opened = opened.unwrap_or_else(|errno| Err(StoreError::new(Op::Open, path, errno)));
+        Ok(BlockSource::new(self.threads.clone(), opened?))
+    }
+
+    /// Opens the regular file that a file called `name` would replace at `path`; nothing if there is none that can be
+    /// read. A dropped call has no effect.
+    pub async fn replaced(&self, path: &Path, name: &OsStr) -> Option<BlockSource> {
+        let (store, path, name) = (self.clone(), path.to_owned(), name.to_owned());
+        let opened = self.threads.run(move || store.read(&store.destination(&path, &name)?)).await;
+        Some(BlockSource::new(self.threads.clone(), opened.ok()?.ok()?))
     }
 
     /// Waits until nothing is being read, written or removed any more, and what was dropped half-way is discarded. Call it
@@ -196,6 +230,6 @@ impl Store {
 
     /// Begins to write a file, to be complete with [`Incoming::commit`]. The directory must be there. Blocks.
     pub fn write(&self, path: &Path, options: WriteOptions) -> Result<Incoming, StoreError> {
-        Incoming::create(&self.reach, self.partials.as_ref(), &self.protected, path, options)
+        Incoming::create(&self.reach, self.partials.as_ref(), &self.protected, path, (options, self.owner))
     }
 }

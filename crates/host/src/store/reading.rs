@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -111,13 +112,35 @@ impl Reading {
     /// Errors: [`Problem::Changed`], with the difference. It is as strict as `tar`'s "file changed as we read it".
     pub fn finish(self) -> Result<u64, StoreError> {
         let after = fstat(&self.file).map_err(|errno| self.failed(errno))?;
-        match self.change(&after) {
+        match self.change(&after, self.read) {
             None => Ok(self.read),
             Some(change) => Err(self.failed(Problem::Changed(change))),
         }
     }
 
-    fn change(&self, after: &Stat) -> Option<Change> {
+    /// Fills `buffer` with the bytes from an offset on, wherever [`read`](Self::read) is.
+    ///
+    /// Errors: [`Problem::Changed`] if the file ends before.
+    pub fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> Result<(), StoreError> {
+        self.file.read_exact_at(buffer, offset).map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => {
+                let to = fstat(&self.file).map_or(offset, |stat| stat.st_size as u64);
+                self.failed(Problem::Changed(Change::Shrank { from: self.size(), to }))
+            }
+            _ => self.failed(Errno::from_io_error(&error).unwrap_or(Errno::IO)),
+        })
+    }
+
+    /// [`finish`](Self::finish) for a file that was read by [`read_exact_at`](Self::read_exact_at).
+    pub fn unchanged(&self) -> Result<(), StoreError> {
+        let after = fstat(&self.file).map_err(|errno| self.failed(errno))?;
+        match self.change(&after, self.size()) {
+            None => Ok(()),
+            Some(change) => Err(self.failed(Problem::Changed(change))),
+        }
+    }
+
+    fn change(&self, after: &Stat, read: u64) -> Option<Change> {
         let (from, to) = (self.size(), after.st_size as u64);
         if self.made_up {
             return None;
@@ -125,8 +148,8 @@ impl Reading {
         if to > from {
             return Some(Change::Grew { from, to });
         }
-        if to.min(self.read) < from {
-            return Some(Change::Shrank { from, to: to.min(self.read) });
+        if to.min(read) < from {
+            return Some(Change::Shrank { from, to: to.min(read) });
         }
         if mtime(&self.before) == mtime(after) && ctime(&self.before) == ctime(after) {
             return None;

@@ -44,6 +44,15 @@ pub trait Sink: Send {
 
     /// Throws away what came, and returns when that is done. A dropped call still throws it away.
     fn discard(self) -> impl Future<Output = ()> + Send;
+
+    /// The transfer broke off, and what came is not known to be wrong. A sink that keeps it for the next transfer does so;
+    /// any other one discards it. A dropped call still does it.
+    fn set_aside(self) -> impl Future<Output = ()> + Send
+    where
+        Self: Sized,
+    {
+        self.discard()
+    }
 }
 
 /// Passes the bytes on to an [`AsyncWrite`].

@@ -5,10 +5,16 @@ use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
-use rustix::fs::{AtFlags, Mode, OFlags, fstatvfs, openat, renameat, unlinkat};
+use rustix::fs::{
+    AtFlags, FileType, FlockOperation, Mode, OFlags, fchmod, flock, fstat, fstatvfs, openat, renameat, statat, unlinkat,
+};
 use rustix::io::Errno;
+use rustix::process::geteuid;
+use unglue_proto::blocks::BLOCK;
 
-use super::partials::Record;
+use super::Owner;
+use super::error::Problem;
+use super::partials::{Record, is_too_old};
 
 /// What stands between the name and the random end.
 const MARK: &[u8] = b".unglue-";
@@ -22,15 +28,26 @@ pub(super) const ALPHABET: &[u8; 32] = b"0123456789abcdefghijklmnopqrstuv";
 /// The longest name on Linux' own file systems, in bytes.
 const NAME_MAX: usize = 255;
 
-/// A temporary file's name and place; dropping it removes the file, then its record.
+/// A temporary file's name and place; dropping it removes the file, then its record, unless the file stays.
 #[derive(Debug)]
 pub(super) struct Temporary {
     dir: OwnedFd,
     name: OsString,
     /// Whether there is a file to remove.
     exists: bool,
+    /// Whether the file and its record stay when this is dropped, for a later transfer.
+    stays: bool,
     /// Removed after the file, by its own drop.
-    _record: Option<Record>,
+    record: Option<Record>,
+}
+
+/// A temporary file for a transfer that may be resumed.
+#[derive(Debug)]
+pub(super) struct Kept {
+    pub(super) temporary: Temporary,
+    pub(super) file: File,
+    /// How many bytes an earlier transfer left in it.
+    pub(super) length: u64,
 }
 
 impl Temporary {
@@ -45,7 +62,60 @@ impl Temporary {
     ) -> Result<(Temporary, File), Errno> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = openat(&dir, &name, flags, mode)?;
-        Ok((Temporary { dir, name, exists: true, _record: record }, File::from(file)))
+        Ok((Temporary { dir, name, exists: true, stays: false, record }, File::from(file)))
+    }
+
+    /// Opens the file that an earlier transfer left, or creates it; it stays when this is dropped. The file is locked.
+    ///
+    /// Gives the directory back if the name can't be used, because a link or another user's file has it.
+    ///
+    /// Errors: [`Problem::KeptInUse`] if another transfer writes to it.
+    pub(super) fn keep(
+        dir: OwnedFd,
+        name: OsString,
+        (mode, known): (Mode, bool),
+        record: Record,
+    ) -> Result<Result<Kept, OwnedFd>, Problem> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = match openat(&dir, &name, flags, mode) {
+            Ok(file) => File::from(file),
+            Err(Errno::LOOP | Errno::ISDIR | Errno::ACCESS | Errno::NXIO) => return Ok(Err(dir)),
+            Err(errno) => return Err(errno.into()),
+        };
+        let stat = fstat(&file)?;
+        let ours = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
+            && stat.st_nlink == 1
+            && stat.st_uid == geteuid().as_raw();
+        match ours.then(|| flock(&file, FlockOperation::NonBlockingLockExclusive)) {
+            Some(Ok(())) => {}
+            None => return Ok(Err(dir)),
+            Some(Err(Errno::WOULDBLOCK)) => return Err(Problem::KeptInUse),
+            Some(Err(errno)) => return Err(errno.into()),
+        }
+        if is_too_old(&stat) {
+            file.set_len(0).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+        }
+        // Only what the new transfer allows, too. Where the final mode isn't known yet, nobody else reads a part.
+        let allowed = if known { mode } else { Mode::RUSR | Mode::WUSR };
+        if stat.st_mode & 0o777 & !allowed.bits() != 0 {
+            fchmod(&file, Mode::from_raw_mode(stat.st_mode & 0o777) & allowed)?;
+        }
+        let length = fstat(&file)?.st_size as u64;
+        Ok(Ok(Kept {
+            temporary: Temporary { dir, name, exists: true, stays: true, record: Some(record) },
+            file,
+            length,
+        }))
+    }
+
+    /// A part of a block would be sent again in any case.
+    fn is_worth_keeping(&self) -> bool {
+        statat(&self.dir, &self.name, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|stat| stat.st_size as u64 >= BLOCK)
+    }
+
+    /// Has the file removed when this is dropped.
+    pub(super) fn remove(&mut self) {
+        self.stays = false;
     }
 
     /// Gives the file its final name, in place of whatever has it.
@@ -66,6 +136,12 @@ impl Drop for Temporary {
         if !self.exists {
             return;
         }
+        if self.stays && self.is_worth_keeping() {
+            if let Some(record) = &mut self.record {
+                record.leave();
+            }
+            return;
+        }
         if let Err(errno) = unlinkat(&self.dir, &self.name, AtFlags::empty())
             && errno != Errno::NOENT
         {
@@ -79,6 +155,19 @@ impl Drop for Temporary {
 pub(super) fn name(dir: &OwnedFd, name: &OsStr) -> Result<OsString, Errno> {
     let longest = fstatvfs(dir).map_or(NAME_MAX, |fs| usize::try_from(fs.f_namemax).unwrap_or(NAME_MAX));
     Ok(named(name, longest.min(NAME_MAX), &random_characters::<RANDOM>()?))
+}
+
+/// The same for every transfer of this owner to `name`: the end of it is a digest of both.
+pub(super) fn kept_name(dir: &OwnedFd, name: &OsStr, owner: Owner) -> OsString {
+    let longest = fstatvfs(dir).map_or(NAME_MAX, |fs| usize::try_from(fs.f_namemax).unwrap_or(NAME_MAX));
+    let mut hasher = blake3::Hasher::new_derive_key("unglue resumable file");
+    hasher.update(&owner.0).update(name.as_bytes());
+    let digest = hasher.finalize();
+    let mut end = [0; RANDOM];
+    for (character, byte) in end.iter_mut().zip(digest.as_bytes()) {
+        *character = ALPHABET[usize::from(byte % 32)];
+    }
+    named(name, longest.min(NAME_MAX), &end)
 }
 
 /// [`name`] with these characters at its end, where names have at most `longest` bytes.

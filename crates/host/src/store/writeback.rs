@@ -18,12 +18,20 @@ pub(super) struct Writeback {
 }
 
 impl Writeback {
+    /// For a file whose first `bytes` bytes were written before.
+    pub(super) fn beyond(bytes: u64) -> Writeback {
+        Writeback { asked: bytes }
+    }
+
     /// Asks the kernel to begin writing what came since the last time, once that is [`STEP`] bytes or more; `written`
     /// is the file's size so far. It doesn't wait for the device.
     ///
     /// A hint: what fails here is reported by `fsync`, which is still to come.
     pub(super) fn advance(&mut self, file: &File, written: u64) {
-        let (Ok(from), Ok(length)) = (i64::try_from(self.asked), i64::try_from(written - self.asked)) else { return };
+        let (Ok(from), Ok(length)) = (i64::try_from(self.asked), i64::try_from(written.saturating_sub(self.asked)))
+        else {
+            return;
+        };
         if length < STEP as i64 {
             return;
         }

@@ -6,6 +6,7 @@ mod store;
 mod store_atomic;
 mod store_changing;
 mod store_full;
+mod store_kept;
 mod store_partials;
 mod store_paths;
 mod store_power;

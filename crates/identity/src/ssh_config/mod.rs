@@ -99,6 +99,7 @@ impl Files {
 
 /// Which agent is asked.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum AgentChoice {
     /// The one of `SSH_AUTH_SOCK`.
     #[default]

@@ -8,6 +8,8 @@
 
 mod emulator;
 mod modes;
+mod shown;
+mod symbols;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,7 +19,8 @@ use unglue_host::process::{Resized, SpoolReader, Trimmed, terminal_sizes};
 use unglue_proto::life::Output;
 use unglue_proto::message::exec::TerminalSize;
 
-use emulator::Emulator;
+pub use emulator::Emulator;
+pub use shown::{Cell, Shown};
 
 /// What is kept of a terminal's output at least, in bytes.
 pub const RETAINED: u64 = 4 << 20;
@@ -61,7 +64,7 @@ pub async fn picture(directory: PathBuf, viewer: TerminalSize, holds: bool) -> i
 /// The output can't be read, or the state can't be written.
 pub(crate) async fn note_state(directory: PathBuf, before: u64) -> io::Result<Trimmed> {
     on_thread(move || {
-        let (emulator, before) = draw(&directory, before, false)?;
+        let (mut emulator, before) = draw(&directory, before, false)?;
         let trimmed = Trimmed { before, size: emulator.size(), state: emulator.state() };
         trimmed.write(&directory)?;
         Ok(trimmed)
@@ -81,7 +84,7 @@ fn draw(directory: &Path, upto: u64, history: bool) -> io::Result<(Emulator, u64
     let spool = SpoolReader::open(directory, Output::Stdout)?;
     let mut at = trimmed.as_ref().map_or(0, |trimmed| trimmed.before);
     let size = trimmed.as_ref().map(|trimmed| trimmed.size).or(sizes.first().map(|first| first.size));
-    let mut emulator = Emulator::new(size.unwrap_or(TerminalSize { rows: 24, columns: 80 }), history)?;
+    let mut emulator = Emulator::new(size.unwrap_or(TerminalSize { rows: 24, columns: 80 }), history);
     if let Some(trimmed) = &trimmed {
         emulator.feed(&trimmed.state);
     }
@@ -97,7 +100,7 @@ fn draw(directory: &Path, upto: u64, history: bool) -> io::Result<(Emulator, u64
         let piece = spool.read_now(at, wanted)?;
         unfinished = !piece.is_empty() && at + (piece.len() as u64) < upto;
         at += match unfinished {
-            false => emulator.feed_last(&piece) as u64,
+            false => emulator.feed_last(&piece, !history) as u64,
             true => {
                 emulator.feed(&piece);
                 piece.len() as u64

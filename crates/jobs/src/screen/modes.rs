@@ -1,18 +1,28 @@
-//! What a program has set in its terminal besides what is drawn: mouse, keyboard, title. And where its control sequences begin and
+//! What a program has set in its terminal besides what is drawn: mouse, keyboard, title, colours, a link. And where its control sequences begin and
 //! end, so that nothing is cut inside of one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::symbols::Link;
 
 /// Private modes (`CSI ? n h`) that change what the terminal sends or how it looks as a whole. Those that change how it draws are the
 /// emulator's. A mode that has the terminal answer at once is not among them.
 const MODES: &[u16] = &[5, 9, 12, 66, 1000, 1001, 1002, 1003, 1004, 1005, 1006, 1007, 1015, 1016, 2004];
-/// The longest control sequence, and the longest title, that is looked at.
-const LONGEST: usize = 1024;
+/// The longest control sequence that is looked at, and the longest title.
+const LONGEST: usize = 4096;
+const TITLE: usize = 1024;
+/// The longest name of a colour.
+const COLOUR: usize = 64;
+/// The colours that a program may change (OSC): those of the palette, and those of text, background, cursor, and so on.
+const PALETTE: u16 = 4;
+const SPECIAL: std::ops::RangeInclusive<u16> = 10..=19;
+/// Added to them, the sequence sets the colour back.
+const BACK: u16 = 100;
 /// How deep the settings of the keyboard are stacked.
 const STACK: usize = 16;
 
 /// Reads a terminal's output, and remembers what it has set.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Modes {
     state: State,
     body: Vec<u8>,
@@ -26,6 +36,9 @@ pub(super) struct Modes {
     keyboard: [Vec<u16>; 2],
     alternate: bool,
     title: Vec<u8>,
+    /// By the number of the sequence, and by the number in the palette.
+    colours: BTreeMap<(u16, u16), Vec<u8>>,
+    link: Option<Link>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,14 +65,29 @@ impl Modes {
         let mut outside = None;
         for (at, &byte) in bytes.iter().enumerate() {
             self.byte(byte);
-            if self.state == State::Ground && self.missing == 0 {
+            if self.is_between() {
                 outside = Some(at + 1);
             }
         }
         outside
     }
 
-    fn byte(&mut self, byte: u8) {
+    /// Whether what comes next is text or begins a sequence.
+    pub(super) fn is_outside(&self) -> bool {
+        self.state == State::Ground
+    }
+
+    /// Whether this is outside of all sequences and characters.
+    pub(super) fn is_between(&self) -> bool {
+        self.is_outside() && self.missing == 0
+    }
+
+    /// The link that text belongs to now.
+    pub(super) fn link(&self) -> Option<&Link> {
+        self.link.as_ref()
+    }
+
+    pub(super) fn byte(&mut self, byte: u8) {
         match (self.state, byte) {
             // Cancel and substitute end every sequence.
             (state, 0x18 | 0x1a) if state != State::Ground => self.state = State::Ground,
@@ -92,7 +120,7 @@ impl Modes {
         self.body.clear();
     }
 
-    /// A byte beyond the longest makes the whole mean nothing; a title is cut.
+    /// A byte beyond the longest makes the whole mean nothing.
     fn keep(&mut self, byte: u8) {
         if self.body.len() < LONGEST {
             self.body.push(byte);
@@ -121,8 +149,48 @@ impl Modes {
     fn end_string(&mut self, osc: bool) {
         let body = std::mem::take(&mut self.body);
         self.state = State::Ground;
-        if let (true, Some(title)) = (osc, body.strip_prefix(b"0;").or_else(|| body.strip_prefix(b"2;"))) {
-            self.title = title.iter().copied().filter(|byte| !byte.is_ascii_control()).collect();
+        if osc && body.len() < LONGEST {
+            self.command(&body);
+        }
+    }
+
+    /// A command of the operating system (OSC).
+    fn command(&mut self, body: &[u8]) {
+        let (number, rest) = split(body);
+        match numbers(number).next().unwrap_or(0) {
+            0 | 2 if !number.is_empty() => {
+                self.title = rest.iter().copied().filter(|byte| !byte.is_ascii_control()).take(TITLE).collect();
+            }
+            // None of the others has control characters.
+            _ if body.iter().any(u8::is_ascii_control) => {}
+            8 => self.link = (!split(rest).1.is_empty()).then(|| rest.into()),
+            PALETTE => {
+                let (mut index, mut rest) = split(rest);
+                while !index.is_empty() {
+                    let (colour, after) = split(rest);
+                    self.colour((PALETTE, numbers(index).next().unwrap_or(u16::MAX)), colour);
+                    (index, rest) = split(after);
+                }
+            }
+            // Each further one is the next number's.
+            first if SPECIAL.contains(&first) => {
+                let colours = rest.split(|&byte| byte == b';');
+                (first..=*SPECIAL.end()).zip(colours).for_each(|(number, colour)| self.colour((number, 0), colour));
+            }
+            number if number == BACK + PALETTE => {
+                let all = rest.is_empty();
+                let which: BTreeSet<u16> = numbers(rest).collect();
+                self.colours.retain(|(number, index), _| *number != PALETTE || !(all || which.contains(index)));
+            }
+            number if number >= BACK => drop(self.colours.remove(&(number - BACK, 0))),
+            _ => {}
+        }
+    }
+
+    /// One colour; a question changes none.
+    fn colour(&mut self, which: (u16, u16), colour: &[u8]) {
+        if which.1 < 256 && (1..=COLOUR).contains(&colour.len()) && colour != b"?" {
+            self.colours.insert(which, colour.to_vec());
         }
     }
 
@@ -208,14 +276,31 @@ impl Modes {
             out.extend(&self.title);
             out.push(0x07);
         }
+        for ((number, index), colour) in &self.colours {
+            let index = if *number == PALETTE { format!("{index};") } else { String::new() };
+            out.extend(format!("\x1b]{number};{index}").bytes());
+            out.extend(colour);
+            out.extend(b"\x1b\\");
+        }
+        if let Some(link) = &self.link {
+            out.extend(b"\x1b]8;");
+            out.extend(link.iter());
+            out.extend(b"\x1b\\");
+        }
     }
 
     /// What unsets all of it in a terminal in which something may be set.
     pub(super) fn unset(out: &mut Vec<u8>) {
-        out.extend(b"\x1b>");
+        out.extend(b"\x1b>\x1b]8;;\x1b\\");
         let modes: Vec<_> = MODES.iter().map(u16::to_string).collect();
         out.extend(format!("\x1b[?{}l", modes.join(";")).bytes());
     }
+}
+
+/// What lies before the first semicolon, and behind it.
+fn split(body: &[u8]) -> (&[u8], &[u8]) {
+    let at = body.iter().position(|&byte| byte == b';').unwrap_or(body.len());
+    (&body[..at], body.get(at + 1..).unwrap_or_default())
 }
 
 /// The numbers of a sequence, separated by semicolons; one that is left out is 0.
@@ -257,6 +342,19 @@ mod tests {
         assert_eq!(shown(b"\x1b]0;one\x07\x1b]2;t\xc3\xa4st\x1b\\\x1b[>4;2m"), "^[>4;2m^]2;t\u{e4}st\u{7}");
         assert_eq!(shown(b"\x1b[?1049h\x1b[>1u\x1b[>5u\x1b[<u\x1b[=8;2u"), "^[>9u");
         assert_eq!(shown(b"\x1b[?1000h\x1b]2;gone\x07\x1bc"), "", "a full reset");
+    }
+
+    #[test]
+    fn colours_and_an_open_link_are_set_again() {
+        assert_eq!(shown(b"\x1b]4;1;rgb:ff/00/00;2;#0f0\x07"), "^]4;1;rgb:ff/00/00^\\^]4;2;#0f0^\\");
+        assert_eq!(shown(b"\x1b]4;1;red;2;green\x07\x1b]104;1\x07"), "^]4;2;green^\\");
+        assert_eq!(shown(b"\x1b]4;1;red;2;green\x07\x1b]104\x07"), "");
+        assert_eq!(shown(b"\x1b]10;white;black\x1b\\\x1b]12;red\x07\x1b]110\x07"), "^]11;black^\\^]12;red^\\");
+        assert_eq!(shown(b"\x1b]4;1;?\x07\x1b]4;999;red\x07\x1b]4;1\x07\x1b]4\x07\x1b]\x07"), "");
+        assert_eq!(shown(b"\x1b]8;id=1;http://h/\x1b\\text"), "^]8;id=1;http://h/^\\");
+        assert_eq!(shown(b"\x1b]8;;http://h/\x1b\\text\x1b]8;;\x1b\\"), "");
+        let long = format!("\x1b]8;;http://h/{}\x07", "x".repeat(5000));
+        assert_eq!(shown(long.as_bytes()), "", "one that is too long is none");
     }
 
     #[test]

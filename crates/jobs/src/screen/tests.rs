@@ -23,7 +23,7 @@ fn job(sizes: &[(u64, u16, u16)], output: &[u8]) -> TempDir {
 const SIZE: TerminalSize = TerminalSize { rows: 6, columns: 30 };
 
 fn drawn(directory: &TempDir, upto: u64) -> (Vec<u8>, u64) {
-    let (emulator, from) = draw(directory.path(), upto, true).expect("it is drawn");
+    let (mut emulator, from) = draw(directory.path(), upto, true).expect("it is drawn");
     (emulator.picture(SIZE), from)
 }
 
@@ -38,7 +38,7 @@ fn a_picture_of_the_rest_is_that_of_the_whole() {
     let directory = job(&[(0, 6, 30)], &output);
     let whole = drawn(&directory, output.len() as u64);
     for before in [0, 1, 17, 4099, output.len() as u64 / 2, output.len() as u64 - 3] {
-        let (emulator, before) = draw(directory.path(), before, false).expect("it is drawn");
+        let (mut emulator, before) = draw(directory.path(), before, false).expect("it is drawn");
         let trimmed = Trimmed { before, size: emulator.size(), state: emulator.state() };
         trimmed.write(directory.path()).expect("written");
         let mut rest = output.clone();
@@ -55,12 +55,15 @@ fn each_part_is_laid_out_for_its_own_size() {
     let widened = job(&[(0, 6, 30), (output.len() as u64, 6, 10)], output);
     let wide = job(&[(0, 6, 30)], output);
     let drawn = [&narrow, &widened, &wide].map(|directory| draw(directory.path(), output.len() as u64, true));
-    let [narrow, widened, wide] = drawn.map(|drawn| drawn.expect("it is drawn").0);
+    let [mut narrow, mut widened, mut wide] = drawn.map(|drawn| drawn.expect("it is drawn").0);
     assert_eq!(narrow.size(), widened.size());
     let lines =
-        |emulator: &Emulator| String::from_utf8_lossy(&emulator.picture(SIZE)).matches("1234567890\r\n").count();
+        |emulator: &mut Emulator| String::from_utf8_lossy(&emulator.picture(SIZE)).matches("1234567890\r\n").count();
     // One of its three lines may have scrolled out.
-    assert!(lines(&narrow) >= 1 && lines(&widened) >= 1, "a line is laid out anew when the terminal becomes narrow");
+    assert!(
+        lines(&mut narrow) >= 1 && lines(&mut widened) >= 1,
+        "a line is laid out anew when the terminal becomes narrow"
+    );
     assert_ne!(widened.picture(SIZE), wide.picture(SIZE));
 }
 

@@ -131,7 +131,7 @@ impl FromStr for Dialect {
         let all = Dialect::ALL;
         let known = || all.map(Dialect::name).join(", ");
         let found = all.into_iter().find(|dialect| dialect.name() == name);
-        found.ok_or_else(|| LabError::misuse(format!("`{name}` is no dialect"), format!("the lab has {}", known())))
+        found.ok_or_else(|| LabError::misuse(format!("`{name}` is not a dialect"), format!("the lab has {}", known())))
     }
 }
 

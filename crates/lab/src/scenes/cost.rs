@@ -179,5 +179,5 @@ fn framed(session: &mut ServedConnection<'_>) -> Result<(), LabError> {
 }
 
 fn undecodable(error: unglue_frame::DecodeError) -> LabError {
-    LabError::malformed(format!("what is no frame ({error})"), "the peer lost its place")
+    LabError::malformed(format!("what is not a frame ({error})"), "the peer lost its place")
 }

@@ -125,7 +125,7 @@ impl Settings {
         match Family::of(address) == self.family {
             true => Ok(()),
             false => Err(LabError::misuse(
-                format!("{address} is no address of the family {:?}", self.family),
+                format!("{address} is not an address of the family {:?}", self.family),
                 "set Settings::family to Family::of(address)",
             )),
         }

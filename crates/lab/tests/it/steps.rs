@@ -125,7 +125,7 @@ fn an_address_that_cannot_be_had_is_told() {
     let other =
         TcpServer::new(Settings::default()).and_then(|server| server.bind("[::1]:0".parse().expect("an address")));
     let error = other.expect_err("another family").to_string();
-    assert!(error.contains("is no address of the family V4; set Settings::family"), "{error}");
+    assert!(error.contains("is not an address of the family V4; set Settings::family"), "{error}");
 }
 
 #[test]

@@ -11,10 +11,10 @@ use unglue_proto::PROTOCOL;
 use unglue_proto::limits::{AUTH_MESSAGE, AUTH_TRIES};
 use unglue_proto::message::auth::{CertificatesWanted, FromClient, FromServer, Hello, Offer, Proof, Sign, Welcome};
 
-use super::{AGENT, message};
+use super::{AGENT, accepts, message, takes_zstd};
 use crate::LOGIN_STEPS;
 use crate::error::LinkError;
-use crate::link::OpeningExchange;
+use crate::link::{Opened, OpeningExchange};
 use crate::opening::{inbox, protocol};
 use crate::threads::on_thread;
 
@@ -105,7 +105,13 @@ pub(crate) fn hello_without_proof(user: Option<String>) -> Result<Vec<u8>, LinkE
 }
 
 fn hello(user: Option<String>, proof: Option<Proof>) -> Result<Vec<u8>, LinkError> {
-    message(&FromClient::Hello(Hello { protocol: PROTOCOL.into(), agent: AGENT.into(), user, proof }))
+    message(&FromClient::Hello(Hello {
+        protocol: PROTOCOL.into(),
+        agent: AGENT.into(),
+        user,
+        proof,
+        accepts: accepts(),
+    }))
 }
 
 /// What a client's driver does with the first bytes: the server's welcome goes to `welcome`, everything behind it to the
@@ -114,9 +120,9 @@ pub(crate) fn welcome_exchange(welcome: oneshot::Sender<Welcome>) -> OpeningExch
     let mut messages = Some(inbox());
     let mut welcome = Some(welcome);
     Box::new(move |plain| {
-        let Some(open) = messages.as_mut() else { return Ok(Some(plain.to_vec())) };
+        let Some(open) = messages.as_mut() else { return Ok(Some(Opened { behind: plain.to_vec(), zstd: false })) };
         open.feed(plain);
-        match open.next().map_err(protocol)? {
+        let zstd = match open.next().map_err(protocol)? {
             None => return Ok(None),
             Some(FromServer::Denied(fault)) => {
                 tracing::debug!(event = "denied", why = %fault.what);
@@ -132,10 +138,14 @@ pub(crate) fn welcome_exchange(welcome: oneshot::Sender<Welcome>) -> OpeningExch
                 tracing::debug!(event = "welcome", user = text.user, agent = text.agent);
                 let allowed = text.allow.join(" and ");
                 tracing::debug!(target: LOGIN_STEPS, "logged in as {} at {}; allowed: {allowed}", text.user, text.agent);
+                let zstd = takes_zstd(&text.accepts);
                 // Nobody may be waiting for it.
-                let _ = welcome.take().map(|sender| sender.send(text));
+                if let Some(sender) = welcome.take() {
+                    let _ = sender.send(text);
+                }
+                zstd
             }
-        }
-        Ok(messages.take().map(|open| open.into_rest()))
+        };
+        Ok(messages.take().map(|open| Opened { behind: open.into_rest(), zstd }))
     })
 }

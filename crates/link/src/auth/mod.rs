@@ -17,12 +17,23 @@ pub(crate) use server::{Answer, Examiner, Reconsiderations, denial, examine_trus
 
 use unglue_proto::PROTOCOL;
 use unglue_proto::control::encode;
+use unglue_proto::message::auth::ZSTD;
 
 use crate::error::LinkError;
 use crate::opening::protocol;
 
 /// The name and version of this program, for the other end's log.
 const AGENT: &str = concat!("unglue ", env!("CARGO_PKG_VERSION"));
+
+/// What this end takes beyond the first version's frames.
+fn accepts() -> Vec<String> {
+    vec![ZSTD.to_owned()]
+}
+
+/// Whether the peer takes compressed blocks.
+pub(crate) fn takes_zstd(accepts: &[String]) -> bool {
+    accepts.iter().any(|what| what == ZSTD)
+}
 
 fn message<T: serde::Serialize>(message: &T) -> Result<Vec<u8>, LinkError> {
     let mut out = Vec::new();

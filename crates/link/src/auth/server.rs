@@ -12,7 +12,7 @@ use unglue_proto::limits::AUTH_TRIES;
 use unglue_proto::message::auth::{FromClient, FromServer, Hello, HostCertificates, Offer, Sign, Welcome};
 use unglue_proto::{Code, Fault};
 
-use super::{LoginError, check_protocol, message};
+use super::{LoginError, accepts, check_protocol, message};
 use crate::error::LinkError;
 use crate::threads::{ThreadError, ThreadPool};
 
@@ -220,14 +220,14 @@ pub(crate) fn examine_trusted(message: FromClient, principal: &Principal) -> Res
 pub(crate) fn reply(answer: &Answer) -> Result<Vec<u8>, LinkError> {
     message(&match answer {
         Answer::Sign(sign) => FromServer::Sign(sign.clone()),
-        Answer::Welcome(welcome, ..) => FromServer::Welcome((**welcome).clone()),
+        Answer::Welcome(welcome, ..) => FromServer::Welcome(Welcome { accepts: accepts(), ..(**welcome).clone() }),
         Answer::Certificates(certificates) => FromServer::Certificates(certificates.clone()),
     })
 }
 
 /// The welcome of a client that its transport has authenticated.
 pub(crate) fn welcome(welcome: Welcome) -> Result<Vec<u8>, LinkError> {
-    message(&FromServer::Welcome(welcome))
+    message(&FromServer::Welcome(Welcome { accepts: accepts(), ..welcome }))
 }
 
 /// The control message that ends an unauthenticated connection. What exactly was wrong is for the log alone; the client
@@ -267,7 +267,14 @@ mod tests {
     impl Gatekeeper for Keys {
         fn welcome(&self, principal: &Principal) -> Welcome {
             let (protocol, agent) = (PROTOCOL.into(), "test".into());
-            Welcome { protocol, agent, user: principal.user.clone(), allow: Vec::new(), journal: None }
+            Welcome {
+                protocol,
+                agent,
+                user: principal.user.clone(),
+                allow: Vec::new(),
+                journal: None,
+                accepts: Vec::new(),
+            }
         }
 
         fn authorise(&self, login: &Login) -> Result<Principal, Denial> {
@@ -298,7 +305,13 @@ mod tests {
     fn hello(claimed: &PrivateKey, signing: &PrivateKey) -> FromClient {
         let signature = STANDARD.encode(proof::prove(signing, b"", &EXPORTER).expect("a signature"));
         let proof = Some(Proof { key: claimed.public_key().to_openssh(), signature });
-        FromClient::Hello(Hello { protocol: PROTOCOL.into(), agent: "test".into(), user: None, proof })
+        FromClient::Hello(Hello {
+            protocol: PROTOCOL.into(),
+            agent: "test".into(),
+            user: None,
+            proof,
+            accepts: Vec::new(),
+        })
     }
 
     fn offer(keys: &[PrivateKey]) -> FromClient {

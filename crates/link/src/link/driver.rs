@@ -13,10 +13,9 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio::time::Sleep;
 use unglue_proto::Blame;
-use unglue_proto::mux::Role;
-use unglue_proto::mux::{Gather, Output as _};
+use unglue_proto::mux::{Gather, Output as _, Role, Wait};
 
-use super::Shared;
+use super::{Shared, packing};
 use crate::config::LinkConfig;
 use crate::error::LinkError;
 use crate::opening::protocol;
@@ -43,10 +42,20 @@ pub(crate) struct Start {
     /// What takes the peer's first bytes, before the streams, until when, and how long that is: a client waits for its
     /// welcome here.
     pub(crate) exchange: Option<(OpeningExchange, (tokio::time::Instant, Duration))>,
+    /// The peer is known to take compressed blocks.
+    pub(crate) zstd: bool,
 }
 
 /// Takes the peer's opening message off the front of its bytes. `Some` once it is through, with what lies behind it.
-pub(crate) type OpeningExchange = Box<dyn FnMut(&[u8]) -> Result<Option<Vec<u8>>, LinkError> + Send>;
+pub(crate) type OpeningExchange = Box<dyn FnMut(&[u8]) -> Result<Option<Opened>, LinkError> + Send>;
+
+/// The opening messages are through.
+pub(crate) struct Opened {
+    /// Plain bytes behind them.
+    pub(crate) behind: Vec<u8>,
+    /// The peer takes compressed blocks.
+    pub(crate) zstd: bool,
+}
 
 /// The future that moves a link's bytes until the link ends; its output is how it ended.
 pub struct Driver {
@@ -64,6 +73,8 @@ pub struct Driver {
     ran: Instant,
     /// How long the process did not run before, if it was long, and when it came back.
     paused: Option<(Duration, Instant)>,
+    /// What it waits for, and since when.
+    waits: Option<(Wait, Instant)>,
 }
 
 enum Phase {
@@ -96,7 +107,11 @@ impl Driver {
             silence: config.mux.silence,
             ran: Instant::now(),
             paused: None,
+            waits: None,
         };
+        if start.zstd {
+            driver.shared.lock().mux.allow_compression();
+        }
         if !start.unread.is_empty() {
             let result = deliver(&driver.shared, &mut driver.exchange, &start.unread);
             if let Err(error) = result {
@@ -122,8 +137,7 @@ impl Driver {
         state.dispatch_events();
         drop(state);
         if !self.plain.is_empty() {
-            self.wire.seal(&mut self.plain.slices())?;
-            self.plain.clear();
+            self.wire.seal_gathered(&mut self.plain)?;
         }
         Ok(self.wire.wants_write())
     }
@@ -131,16 +145,20 @@ impl Driver {
 
 /// Gives plain bytes to the streams, or to the opening exchange as long as there is one.
 fn deliver(shared: &Shared, exchange: &mut Option<OpeningExchange>, plain: &[u8]) -> Result<(), LinkError> {
-    let behind = match exchange {
+    let opened = match exchange {
         None => None,
         Some(open) => match open(plain)? {
             None => return Ok(()),
-            Some(behind) => Some(behind),
+            Some(opened) => Some(opened),
         },
     };
     *exchange = None;
     let mut state = shared.lock();
-    let result = state.mux.handle_input(behind.as_deref().unwrap_or(plain), Instant::now());
+    if opened.as_ref().is_some_and(|opened| opened.zstd) {
+        state.mux.allow_compression();
+    }
+    let plain = opened.as_ref().map_or(plain, |opened| &opened.behind);
+    let result = state.mux.handle_input(plain, Instant::now());
     state.dispatch_events();
     result.map_err(protocol)
 }
@@ -148,6 +166,7 @@ fn deliver(shared: &Shared, exchange: &mut Option<OpeningExchange>, plain: &[u8]
 impl Driver {
     /// Writes until the socket is full or nothing is left; after a long output the other direction has its turn.
     fn send(&mut self, cx: &mut Context<'_>) -> Step {
+        self.end_wait();
         let mut sent = 0;
         while self.wire.wants_write() || self.refill(cx)? {
             match self.wire.write_to(&mut Socket { io: &mut self.io, cx }) {
@@ -160,7 +179,27 @@ impl Driver {
                 break;
             }
         }
+        self.begin_wait();
         Ok(sent > 0)
+    }
+
+    /// Measures what the link waits for, from here on, and has blocks compressed meanwhile.
+    fn begin_wait(&mut self) {
+        let mut state = self.shared.lock();
+        let wait = match self.wire.wants_write() {
+            true => Some(Wait::Socket),
+            false => state.mux.is_packing().then_some(Wait::Packing),
+        };
+        let blocks: Vec<_> = std::iter::from_fn(|| state.mux.poll_block()).collect();
+        drop(state);
+        self.waits = wait.map(|wait| (wait, Instant::now()));
+        blocks.into_iter().for_each(|block| packing::pack(&self.shared, block));
+    }
+
+    fn end_wait(&mut self) {
+        if let Some((wait, since)) = self.waits.take() {
+            self.shared.lock().mux.waited(wait, since.elapsed());
+        }
     }
 
     /// Reads once.
@@ -231,7 +270,7 @@ impl Driver {
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<LinkError> {
         loop {
             let state = self.shared.lock();
-            if state.closing && !self.wire.wants_write() && !state.mux.has_output() {
+            if state.closing && !self.wire.wants_write() && !state.mux.has_output() && !state.mux.has_blocks() {
                 return Poll::Ready(LinkError::Closed);
             }
             let due = state.mux.poll_timeout();

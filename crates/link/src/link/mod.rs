@@ -20,6 +20,7 @@
 //! ```
 
 mod driver;
+mod packing;
 mod stream;
 mod waiters;
 
@@ -32,7 +33,7 @@ use unglue_proto::mux::{Direction, Event, Mux, Role, StreamId};
 use unglue_proto::{Code, Fault};
 
 pub use driver::Driver;
-pub(crate) use driver::{OpeningExchange, Start};
+pub(crate) use driver::{Opened, OpeningExchange, Start};
 pub use stream::{Held, RecvStream, SendStream, StreamError};
 
 use crate::config::LinkConfig;
@@ -355,9 +356,10 @@ pub fn memory() -> (Link, Link) {
 /// The same with settings of their own.
 pub(crate) fn memory_with(config: &LinkConfig) -> (Link, Link) {
     let (a, b) = tokio::io::duplex(64 * 1024);
-    let (client, driver) = Link::new(Role::Client, Box::new(a), Wire::plain(), Start::default(), config);
+    let start = || Start { zstd: true, ..Start::default() };
+    let (client, driver) = Link::new(Role::Client, Box::new(a), Wire::plain(), start(), config);
     tokio::spawn(driver);
-    let (server, driver) = Link::new(Role::Server, Box::new(b), Wire::plain(), Start::default(), config);
+    let (server, driver) = Link::new(Role::Server, Box::new(b), Wire::plain(), start(), config);
     tokio::spawn(driver);
     (client, server)
 }

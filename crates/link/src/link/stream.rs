@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use unglue_proto::mux::{Read, StreamId};
+use unglue_proto::mux::{Compression, Read, StreamId};
 use unglue_proto::{Code, Fault};
 
 use super::{Shared, StreamWakers, wake};
 use crate::error::LinkError;
 
-/// Why a stream can't go on.
+/// Why a stream can't go on. The protocol has no third way.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StreamError {
     /// The peer gave this stream up, or this end did; the link goes on.
@@ -44,11 +44,12 @@ pub struct SendStream {
     shared: Arc<Shared>,
     id: StreamId,
     done: bool,
+    compression: Compression,
 }
 
 impl SendStream {
     pub(super) fn new(shared: Arc<Shared>, id: StreamId) -> SendStream {
-        SendStream { shared, id, done: false }
+        SendStream { shared, id, done: false, compression: Compression::Off }
     }
 
     /// Its number, to be named in a control message.
@@ -94,6 +95,17 @@ impl SendStream {
     /// Keeps little of what is written on its way ([`Mux::narrow`](unglue_proto::mux::Mux::narrow)).
     pub fn narrow(&self) {
         self.shared.lock().mux.narrow(self.id);
+    }
+
+    /// Compresses what is written from now on, if the peer takes that. The reader gets the same bytes.
+    pub fn compress(&mut self, compression: Compression) {
+        self.compression = compression;
+        self.shared.lock().mux.compress(self.id, compression);
+    }
+
+    /// How it is compressed.
+    pub fn compression(&self) -> Compression {
+        self.compression
     }
 
     /// Waits until the reader gives the stream up, or the link has ended. Cancelling it loses nothing.

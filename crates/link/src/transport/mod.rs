@@ -2,6 +2,7 @@
 //! memory. All of them share the driver; only how they are opened and who authenticates differs.
 
 mod process;
+mod room;
 mod stdio;
 pub(crate) mod tcp;
 pub(crate) mod tls;
@@ -13,7 +14,7 @@ use std::net::{IpAddr, SocketAddr};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 pub use process::ChildProcess;
-pub use stdio::stdio;
+pub use stdio::{Descriptors, stdio};
 
 /// A connection, whatever it is made of. Calling it through a pointer costs nothing beside the system call behind it.
 pub trait Io: AsyncRead + AsyncWrite + Unpin + Send {}

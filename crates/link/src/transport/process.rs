@@ -11,6 +11,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::unix::pipe;
 use tokio::time::{Instant, Sleep, sleep};
 
+use super::room::widen;
+
 /// How long a process that has closed its output may take to exit.
 const EXIT: Duration = Duration::from_secs(1);
 /// How often its end is looked for meanwhile.
@@ -58,6 +60,8 @@ impl ChildProcess {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let pipes = (child.stdin.take(), child.stdout.take());
         let (Some(input), Some(output)) = pipes else { return Err(io::Error::other("the child has no pipes")) };
+        widen(&input);
+        widen(&output);
         let input = Some(pipe::Sender::from_owned_fd(OwnedFd::from(input))?);
         let output = pipe::Receiver::from_owned_fd(OwnedFd::from(output))?;
         Ok(ChildProcess { name, input, output, child: Some(child), status: None, waiting: None })

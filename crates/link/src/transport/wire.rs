@@ -6,15 +6,20 @@
 use std::collections::VecDeque;
 use std::io::{self, BufRead as _, IoSlice, Write};
 
+use bytes::{Buf as _, Bytes};
 use rustls::Connection;
 use unglue_proto::Blame;
+use unglue_proto::mux::Gather;
 
 use crate::error::LinkError;
+
+/// Pieces that are written at once.
+const PIECES: usize = 32;
 
 /// The two ways in which plain bytes travel, each with what is still to be sent.
 pub(crate) enum Wire {
     /// As they are.
-    Plain(VecDeque<u8>),
+    Plain(VecDeque<Bytes>),
     /// In TLS 1.3 records.
     Tls(Box<Connection>),
 }
@@ -37,7 +42,7 @@ impl Wire {
     /// Takes plain bytes to be sent, in pieces that follow each other; they are encrypted at once.
     pub(crate) fn seal(&mut self, mut pieces: &mut [IoSlice<'_>]) -> Result<(), LinkError> {
         match self {
-            Wire::Plain(queue) => pieces.iter().for_each(|piece| queue.extend(&piece[..])),
+            Wire::Plain(queue) => queue.extend(pieces.iter().map(|piece| Bytes::copy_from_slice(piece))),
             Wire::Tls(tls) => {
                 while !pieces.is_empty() {
                     let taken = tls.writer().write_vectored(pieces);
@@ -46,6 +51,17 @@ impl Wire {
                 }
             }
         }
+        Ok(())
+    }
+
+    /// Takes all plain bytes of `gathered`, which is empty then. Bytes that travel as they are, are not copied.
+    pub(crate) fn seal_gathered(&mut self, gathered: &mut Gather) -> Result<(), LinkError> {
+        if let Wire::Plain(queue) = self {
+            queue.extend(gathered.take());
+            return Ok(());
+        }
+        self.seal(&mut gathered.slices())?;
+        gathered.clear();
         Ok(())
     }
 
@@ -60,12 +76,7 @@ impl Wire {
     /// Writes some of what is to be sent, and returns how much `io` took.
     pub(crate) fn write_to(&mut self, io: &mut dyn Write) -> io::Result<usize> {
         match self {
-            Wire::Plain(queue) => {
-                let (front, _) = queue.as_slices();
-                let taken = io.write(front)?;
-                queue.drain(..taken);
-                Ok(taken)
-            }
+            Wire::Plain(queue) => write_plain(queue, io),
             Wire::Tls(tls) => tls.write_tls(io),
         }
     }
@@ -115,6 +126,21 @@ impl Wire {
     pub(crate) fn needs_close(&self) -> bool {
         matches!(self, Wire::Tls(_))
     }
+}
+
+fn write_plain(queue: &mut VecDeque<Bytes>, io: &mut dyn Write) -> io::Result<usize> {
+    let slices: Vec<IoSlice<'_>> = queue.iter().take(PIECES).map(|piece| IoSlice::new(piece)).collect();
+    let taken = io.write_vectored(&slices)?;
+    let mut left = taken;
+    while let Some(front) = queue.front_mut() {
+        if left < front.len() {
+            front.advance(left);
+            break;
+        }
+        left -= front.len();
+        queue.pop_front();
+    }
+    Ok(taken)
 }
 
 fn deliver_all(

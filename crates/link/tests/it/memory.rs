@@ -14,7 +14,7 @@ struct NoKeys;
 impl Gatekeeper for NoKeys {
     fn welcome(&self, principal: &Principal) -> Welcome {
         let (protocol, agent) = (PROTOCOL.into(), "test".into());
-        Welcome { protocol, agent, user: principal.user.clone(), allow: Vec::new(), journal: None }
+        Welcome { protocol, agent, user: principal.user.clone(), allow: Vec::new(), journal: None, accepts: Vec::new() }
     }
 
     fn authorise(&self, _: &Login) -> Result<Principal, unglue_identity::Denial> {

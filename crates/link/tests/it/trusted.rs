@@ -18,7 +18,14 @@ struct NoKeys;
 impl Gatekeeper for NoKeys {
     fn welcome(&self, principal: &Principal) -> Welcome {
         let (protocol, agent) = (PROTOCOL.into(), "test".into());
-        Welcome { protocol, agent, user: principal.user.clone(), allow: vec!["files".into()], journal: None }
+        Welcome {
+            protocol,
+            agent,
+            user: principal.user.clone(),
+            allow: vec!["files".into()],
+            journal: None,
+            accepts: Vec::new(),
+        }
     }
 
     fn authorise(&self, _: &Login) -> Result<Principal, Denial> {
@@ -76,7 +83,7 @@ async fn refused(message: &FromClient) -> Refusal {
 async fn what_does_not_belong_there_is_refused() {
     let hello = |user: Option<&str>, proof| {
         let user = user.map(str::to_owned);
-        FromClient::Hello(Hello { protocol: PROTOCOL.into(), agent: "test".into(), user, proof })
+        FromClient::Hello(Hello { protocol: PROTOCOL.into(), agent: "test".into(), user, proof, accepts: Vec::new() })
     };
     let key = PrivateKey::from_seed(&[2; 32]).public_key().to_openssh();
     let proof = Proof { key: key.clone(), signature: String::new() };

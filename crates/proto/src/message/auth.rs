@@ -18,6 +18,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::Fault;
 
+/// In `accepts`: the end takes compressed blocks, frames of the kind zstd.
+pub const ZSTD: &str = "zstd";
+
 /// From the client.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -92,6 +95,9 @@ pub struct Hello {
     /// Left out on transports that authenticate by themselves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proof: Option<Proof>,
+    /// What this end takes beyond the first version's frames: [`ZSTD`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accepts: Vec<String>,
 }
 
 /// A signature over this very connection.
@@ -117,4 +123,7 @@ pub struct Welcome {
     /// The name of the journal in which this server records the ids of commands; left out where it records none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub journal: Option<String>,
+    /// What the server takes beyond the first version's frames: [`ZSTD`]. Set by the link, not by the gatekeeper.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accepts: Vec<String>,
 }

@@ -28,7 +28,7 @@ use std::marker::PhantomData;
 use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Tally, Time, named, tagged};
+use super::{Compress, Tally, Time, named, tagged};
 use crate::{Fault, Octets};
 
 /// What an `exec` may require of a server of this version.
@@ -45,6 +45,7 @@ pub const KNOWN: &[&str] = &[
     "exited",
     "lease",
     "terminal",
+    "compress",
 ];
 
 /// The most arguments, and the most variables, of a command: more than Linux can pass, whose limit of 2 MiB counts ten bytes
@@ -123,6 +124,9 @@ pub struct Exec {
     /// Present where the request may have been made before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub again: Option<Again>,
+    /// How the server compresses what it sends; not at all where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compress: Option<Compress>,
     /// The fields that an old server must not ignore.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub require: Vec<String>,

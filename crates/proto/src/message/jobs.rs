@@ -208,6 +208,9 @@ pub struct Entry {
     /// Whether what it printed can be read.
     #[serde(default, skip_serializing_if = "super::is_false")]
     pub kept: bool,
+    /// Whether it has a terminal, or had one.
+    #[serde(default, skip_serializing_if = "super::is_false")]
+    pub terminal: bool,
 }
 
 named! {

@@ -12,6 +12,7 @@
 //!   know it refuses the request ([`check_required`]).
 
 pub mod auth;
+mod compress;
 pub mod exec;
 pub mod files;
 pub mod forward;
@@ -20,6 +21,7 @@ mod tagged;
 pub mod transfer;
 pub mod tree;
 
+pub use compress::{Compress, Level};
 pub use tagged::Unknown;
 pub(crate) use tagged::{named, tagged};
 pub use transfer::Time;

@@ -8,19 +8,23 @@
 //!                          ◀─  outcome                               ◀─  outcome {bytes, blake3}
 //! ```
 //!
+//! With `resume`, the receiver first says what it has: a server in `have`, before the data of a `put`; a client in `have`,
+//! after `file`.
+//!
 //! The receiver compares count and digest before it renames its temporary file to the final name, and a `put`'s
 //! outcome is `done` only after file and directory are synced (promise P7). Either side may send `failed` instead.
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Tally, tagged};
+use super::{Compress, Tally, tagged};
 use crate::{Fault, Octets};
 
 /// What a `put` may require of a server of this version.
-pub const PUT_KNOWN: &[&str] = &["path", "name", "size", "mode", "keep_mode", "modified", "in_place", "data"];
+pub const PUT_KNOWN: &[&str] =
+    &["path", "name", "size", "mode", "keep_mode", "modified", "in_place", "data", "resume", "delta"];
 
 /// What a `get` may require of a server of this version.
-pub const GET_KNOWN: &[&str] = &["path"];
+pub const GET_KNOWN: &[&str] = &["path", "compress", "resume", "delta"];
 
 /// A file to write on the server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +50,14 @@ pub struct Put {
     /// Whether the file is overwritten where it is, instead of being replaced when the new one is complete.
     #[serde(default, skip_serializing_if = "super::is_false")]
     pub in_place: bool,
+    /// Whether the server keeps what came if the transfer breaks off, and goes on from there the next time. It answers with
+    /// [`FromServer::Have`] then, and the client waits for that before it sends data.
+    #[serde(default, skip_serializing_if = "super::is_false")]
+    pub resume: bool,
+    /// Whether the server may offer the file that is to be replaced, in [`FromServer::Have`], so that only what changed is
+    /// sent. The client waits for that, too.
+    #[serde(default, skip_serializing_if = "super::is_false")]
+    pub delta: bool,
     /// The client's stream that carries the bytes.
     pub data: u64,
     /// The fields that an old server must not ignore.
@@ -54,15 +66,52 @@ pub struct Put {
 }
 
 /// A file of the server to read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Get {
     /// The operation's id, chosen by the client.
     pub id: String,
     /// Where from.
     pub path: Octets,
+    /// How the server compresses what it sends; not at all where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compress: Option<Compress>,
+    /// Whether the client may have a part of the file already. It answers `file` with [`FromClient::Have`] then, and the
+    /// server waits for that before it sends data.
+    #[serde(default, skip_serializing_if = "super::is_false")]
+    pub resume: bool,
+    /// Whether the client may offer the file that is to be replaced, in [`FromClient::Have`]. The server waits for that, too.
+    #[serde(default, skip_serializing_if = "super::is_false")]
+    pub delta: bool,
     /// The fields that an old server must not ignore.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub require: Vec<String>,
+}
+
+/// What the receiver of a file has of it already: the beginning, from an interrupted transfer.
+///
+/// If there are any bytes, the data are [blocks](crate::blocks), and the receiver sends the digests of those that it has while
+/// the sender sends what is missing. Otherwise, without `old`, the data are the file's bytes, as without `resume`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Have {
+    /// How many bytes: whole blocks of the file only.
+    pub bytes: u64,
+    /// The receiver's stream with the digests of these blocks, 32 bytes for each. Absent if there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digests: Option<u64>,
+    /// The file that is to be replaced. Absent if there are digests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub old: Option<Old>,
+}
+
+/// A file that is to be replaced. The data are records of a [delta](crate::delta) then.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Old {
+    /// How many bytes it has.
+    pub size: u64,
+    /// The length of its blocks ([`coarse`](crate::delta::coarse)).
+    pub block: u32,
+    /// The receiver's stream with the sums of its blocks, and then those that the sender asks for.
+    pub sums: u64,
 }
 
 /// What a `get` is about to send.
@@ -108,11 +157,13 @@ fn below_a_second<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::
 }
 
 tagged! {
-    /// From the client of a `put`, after the request.
+    /// From the client, after the request.
     pub enum FromClient {
-        /// Everything was sent; this is what it was.
+        /// A `get` that may be resumed goes on from here.
+        "have" => Have(Have),
+        /// A `put`: everything was sent; this is what it was.
         "sent" => Sent(Tally),
-        /// The source failed: discard what came.
+        /// A `put`: the source failed, discard what came.
         "failed" => Failed(Fault),
     }
 }
@@ -120,6 +171,8 @@ tagged! {
 tagged! {
     /// From the server.
     pub enum FromServer {
+        /// A `put` that may be resumed goes on from here.
+        "have" => Have(Have),
         /// A `get` found its file.
         "file" => File(File),
         /// The final message of a transfer that was accepted.

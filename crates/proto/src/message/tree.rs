@@ -13,15 +13,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{named, tagged};
+use super::{Compress, named, tagged};
 use crate::tree::Rule;
 use crate::{Fault, Octets};
 
 /// What a `tree` may require of a server of this version.
-pub const KNOWN: &[&str] = &["way", "sources", "to", "layout", "options", "data", "atomic"];
+pub const KNOWN: &[&str] = &["way", "sources", "to", "layout", "options", "data", "atomic", "compress"];
 
 /// A tree to move.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Tree {
     /// The operation's id, chosen by the client.
     pub id: String,
@@ -40,6 +40,9 @@ pub struct Tree {
     pub options: TreeOptions,
     /// The client's stream: records for a `push`, answers for a `pull`.
     pub data: u64,
+    /// How the server compresses what it sends; not at all where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compress: Option<Compress>,
     /// The fields that an old server must not ignore.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub require: Vec<String>,

@@ -11,6 +11,7 @@ impl Mux {
     /// whether anything was appended. One frame may overshoot the budget.
     pub fn poll_output(&mut self, out: &mut impl Output, budget: usize, now: Instant) -> bool {
         let start = out.len();
+        self.pilot.tick(now);
         self.emit_link_frames(out);
         while out.len() - start < budget {
             let Some(id) = self.control.pop_front().or_else(|| self.data.pop_front()) else { break };
@@ -55,7 +56,13 @@ impl Mux {
         }
         let mut more = false;
         if let Some(send) = stream.send.as_mut() {
+            let before = send.sent();
             more = send.emit(id, &self.writer, &mut self.memory.unsent, out);
+            if send.is_compressed() {
+                self.pilot.sent((send.sent() - before) as usize);
+                // Its next blocks are cut.
+                more = true;
+            }
             if send.takes_again() {
                 self.events.push_back(Event::Writable(id));
             }
@@ -69,6 +76,9 @@ impl Mux {
     /// Puts a stream in line if it has something to send.
     pub(super) fn schedule(&mut self, id: StreamId) {
         let Some(stream) = self.streams.get_mut(&id) else { return };
+        if let Some(send) = stream.send.as_mut() {
+            send.cut(id, &mut self.pilot, &mut self.blocks);
+        }
         if stream.scheduled || !stream.has_output() {
             return;
         }

@@ -28,12 +28,16 @@ pub(super) enum Kind {
     Streams = 7,
     /// The answer to the ping with this number, a `u64`, and to all before it.
     Pong = 8,
+    /// Bytes of a stream, packed: how many they are, a `u32`, and one zstd frame.
+    Zstd = 9,
 }
 
 impl Kind {
     fn from_wire(number: u64) -> Option<Kind> {
         use Kind::*;
-        [Data, Fin, Reset, Stop, Window, Ping, GoAway, Streams, Pong].into_iter().find(|kind| *kind as u64 == number)
+        [Data, Fin, Reset, Stop, Window, Ping, GoAway, Streams, Pong, Zstd]
+            .into_iter()
+            .find(|kind| *kind as u64 == number)
     }
 }
 

@@ -51,7 +51,7 @@ impl Mux {
                     return Ok(());
                 }
                 match kind {
-                    Kind::Data | Kind::Fin => self.handle_data(id, frame.data, kind == Kind::Fin),
+                    Kind::Data | Kind::Fin | Kind::Zstd => self.handle_data(id, frame.data, kind),
                     Kind::Reset => self.handle_reset(id, frame.code()?),
                     Kind::Stop => self.handle_stop(id, frame.code()?),
                     _ => self.handle_window(id, frame.number()?),
@@ -99,13 +99,17 @@ impl Mux {
         }
     }
 
-    fn handle_data(&mut self, id: StreamId, data: &[u8], fin: bool) -> Result<(), Fault> {
+    fn handle_data(&mut self, id: StreamId, data: &[u8], kind: Kind) -> Result<(), Fault> {
         let Some(stream) = self.streams.get_mut(&id) else { return Ok(()) };
         let Some(recv) = stream.recv.as_mut() else {
             return Err(Fault::peer(Code::BadFrame, format!("data on {id}, which only this end writes")));
         };
         let was_readable = recv.is_readable();
-        if !recv.receive(id, data, fin, &mut self.memory)? {
+        let has_room = match kind {
+            Kind::Zstd => recv.receive_packed(id, data, &mut self.unpacker, &mut self.memory)?,
+            kind => recv.receive(id, data, kind == Kind::Fin, &mut self.memory)?,
+        };
+        if !has_room {
             self.refuse(id);
             return Ok(());
         }

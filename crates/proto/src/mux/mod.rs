@@ -7,6 +7,8 @@
 //! - After any call that may have made something to send, take it with [`Mux::poll_output`] and send all of it.
 //! - When [`Mux::poll_timeout`] has passed, first give it the bytes that have arrived meanwhile, then call
 //!   [`Mux::handle_timeout`]. So an end that was stopped and goes on does not declare its peer dead.
+//! - After any call, take what is to be compressed with [`Mux::poll_block`], [pack](Block::pack) it on whatever thread, and
+//!   give it back with [`Mux::packed`]. Without compressed streams there is none.
 //! - Streams are opened with [`Mux::open`] or by the peer ([`Event::Opened`]), and used with [`Mux::write`],
 //!   [`Mux::finish`], [`Mux::read`], [`Mux::reset`] and [`Mux::stop`]. Nothing blocks: a call that can't go on now returns at once, and
 //!   an event follows when it can.
@@ -27,10 +29,14 @@ mod heartbeat;
 mod input;
 mod memory;
 mod output;
+mod pack;
+mod pilot;
+mod pipeline;
 mod quota;
 mod recv;
 mod send;
 mod stream;
+mod unread;
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -44,6 +50,11 @@ use heartbeat::Heartbeat;
 use memory::Accounts;
 pub use memory::{Memory, SharedMemory};
 pub use output::{Gather, Output};
+use pack::Unpacker;
+pub use pack::{Block, Packed, Packer};
+use pilot::Pilot;
+pub use pilot::Wait;
+pub use pipeline::{Compression, ZSTD_LEVELS};
 use quota::{Admission, Opening};
 pub use recv::Read;
 use recv::RecvHalf;
@@ -102,6 +113,12 @@ pub struct Mux {
     memory: Accounts,
     go_away: GoAway,
     peer_left: Option<Code>,
+    pilot: Pilot,
+    /// To be compressed.
+    blocks: VecDeque<Block>,
+    /// Blocks that were given out to be compressed.
+    packing: usize,
+    unpacker: Unpacker,
 }
 
 /// Our own go-away.
@@ -133,6 +150,10 @@ impl Mux {
             memory: Accounts::new(&config.memory),
             go_away: GoAway::None,
             peer_left: None,
+            pilot: Pilot::new(now),
+            blocks: VecDeque::new(),
+            packing: 0,
+            unpacker: Unpacker::default(),
         }
     }
 
@@ -303,6 +324,54 @@ impl Mux {
             self.events.push_back(Event::Writable(id));
         }
         self.schedule(id);
+    }
+
+    /// The peer takes compressed blocks: it has said so in its hello or welcome. Until then every stream is sent plain.
+    pub fn allow_compression(&mut self) {
+        self.pilot.allow();
+    }
+
+    /// Compresses what is written to a stream from now on, where the peer takes that. It is for the caller to know that
+    /// nobody else chooses a part of the bytes: the lengths of compressed blocks tell something about their content.
+    pub fn compress(&mut self, id: StreamId, compression: Compression) {
+        if let Some(send) = self.streams.get_mut(&id).and_then(|stream| stream.send.as_mut()) {
+            send.compress(compression);
+        }
+    }
+
+    /// The next block to be compressed. The stream that it belongs to goes on with [`Mux::packed`].
+    pub fn poll_block(&mut self) -> Option<Block> {
+        let block = self.blocks.pop_front()?;
+        self.packing += 1;
+        Some(block)
+    }
+
+    /// Whether blocks are being compressed, or are to be.
+    pub fn has_blocks(&self) -> bool {
+        self.packing > 0 || !self.blocks.is_empty()
+    }
+
+    /// Whether there is nothing to send, since a stream's blocks are all still being compressed.
+    pub fn is_packing(&self) -> bool {
+        self.packing > 0
+            && !self.has_output()
+            && self.streams.values().filter_map(|stream| stream.send.as_ref()).any(SendHalf::is_behind)
+    }
+
+    /// The link waited so long: `auto` learns from it.
+    pub fn waited(&mut self, wait: Wait, time: Duration) {
+        self.pilot.waited(wait, time);
+    }
+
+    /// Takes a block back from compression.
+    pub fn packed(&mut self, packed: Packed) {
+        self.packing = self.packing.saturating_sub(1);
+        self.pilot.packed(&packed);
+        let id = packed.stream;
+        if let Some(send) = self.streams.get_mut(&id).and_then(|stream| stream.send.as_mut()) {
+            send.packed(packed);
+            self.schedule(id);
+        }
     }
 
     /// What this link holds in memory, by account: unread, windows, unsent.

@@ -52,6 +52,8 @@ const COPIED: usize = 2 * 1024;
 /// mux.poll_output(&mut out, usize::MAX, Instant::now());
 /// assert_eq!(out.slices().iter().map(|slice| slice.len()).collect::<Vec<_>>(), [9, 10_000]);
 /// assert_eq!(out.len(), 10_009);
+/// assert_eq!(out.take().iter().map(|piece| piece.len()).collect::<Vec<_>>(), [9, 10_000]);
+/// assert!(out.is_empty());
 /// ```
 #[derive(Debug, Default)]
 pub struct Gather {
@@ -81,6 +83,22 @@ impl Gather {
         slices.push(IoSlice::new(&self.short[from..]));
         slices.retain(|slice| !slice.is_empty());
         slices
+    }
+
+    /// Moves the pieces out, in order and without a copy; it is empty then.
+    pub fn take(&mut self) -> Vec<Bytes> {
+        let mut short = Bytes::from(std::mem::take(&mut self.short));
+        let mut pieces = Vec::with_capacity(2 * self.long.len() + 1);
+        let mut from = 0;
+        for (at, data) in self.long.drain(..) {
+            pieces.push(short.split_to(at - from));
+            pieces.push(data);
+            from = at;
+        }
+        pieces.push(short);
+        self.len = 0;
+        pieces.retain(|piece| !piece.is_empty());
+        pieces
     }
 }
 

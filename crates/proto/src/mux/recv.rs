@@ -1,9 +1,11 @@
 //! The reading half of a stream.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::frame::{FrameWriter, Kind};
 use super::memory::Accounts;
+use super::pack::Unpacker;
+use super::unread::Unread;
 use super::{Output, StreamId};
 use crate::limits::{INITIAL_WINDOW, MAX_WINDOW, NARROW_WINDOW};
 use crate::{Code, Fault};
@@ -26,7 +28,7 @@ pub enum Read {
 
 /// What arrived and was not yet read, and how much more may arrive.
 pub(super) struct RecvHalf {
-    buffer: BytesMut,
+    buffer: Unread,
     received: u64,
     granted: u64,
     window: u64,
@@ -59,7 +61,7 @@ enum Stop {
 impl RecvHalf {
     pub(super) fn new() -> RecvHalf {
         RecvHalf {
-            buffer: BytesMut::new(),
+            buffer: Unread::default(),
             received: 0,
             granted: INITIAL_WINDOW,
             window: INITIAL_WINDOW,
@@ -94,20 +96,48 @@ impl RecvHalf {
         fin: bool,
         memory: &mut Accounts,
     ) -> Result<bool, Fault> {
-        self.expect_open(id)?;
-        self.received += data.len() as u64;
-        if self.received > self.granted {
-            let (received, granted) = (self.received, self.granted);
-            let what = format!("{received} bytes on {id}, which had credit for {granted}");
-            return Err(Fault::peer(Code::LimitExceeded, what));
-        }
+        self.use_credit(id, data.len())?;
         if self.stop == Stop::No {
-            self.buffer.extend_from_slice(data);
+            self.buffer.push(data, self.flows());
         }
         if fin {
             self.end = End::Finished;
         }
         Ok(self.charge(memory))
+    }
+
+    /// The same of a compressed block. Its plain bytes are what counts, and there are no more of them than it announces and
+    /// has credit for.
+    pub(super) fn receive_packed(
+        &mut self,
+        id: StreamId,
+        block: &[u8],
+        unpacker: &mut Unpacker,
+        memory: &mut Accounts,
+    ) -> Result<bool, Fault> {
+        let (len, zstd) = Unpacker::announced(id, block)?;
+        self.use_credit(id, len)?;
+        if self.stop == Stop::No {
+            let plain = unpacker.unpack(id, zstd, len)?;
+            self.buffer.push(plain, self.flows());
+        }
+        Ok(self.charge(memory))
+    }
+
+    /// The window of a stream in full flow.
+    fn flows(&self) -> Option<u64> {
+        (self.window > INITIAL_WINDOW).then_some(self.window)
+    }
+
+    fn use_credit(&mut self, id: StreamId, len: usize) -> Result<(), Fault> {
+        self.expect_open(id)?;
+        self.received += len as u64;
+        if self.received > self.granted {
+            let (received, granted) = (self.received, self.granted);
+            let what = format!("{received} bytes on {id}, which had credit for {granted}");
+            return Err(Fault::peer(Code::LimitExceeded, what));
+        }
+        Ok(())
     }
 
     pub(super) fn receive_reset(&mut self, id: StreamId, code: Code, memory: &mut Accounts) -> Result<(), Fault> {
@@ -125,7 +155,7 @@ impl RecvHalf {
 
     /// Drops what is buffered, and gives back everything that it was charged for. No more is granted afterwards.
     pub(super) fn release(&mut self, memory: &mut Accounts) {
-        self.buffer = BytesMut::new();
+        self.buffer = Unread::default();
         memory.unread.give_back(std::mem::take(&mut self.held));
         memory.windows.give_back(self.window - INITIAL_WINDOW);
         self.window = INITIAL_WINDOW;
@@ -144,7 +174,7 @@ impl RecvHalf {
             return Read::Reset(self.stopped_with);
         }
         if !self.buffer.is_empty() {
-            let data = self.take(max);
+            let data = self.buffer.take(max);
             // Less is charged than before: there is room.
             let _ = self.charge(memory);
             return Read::Data(data);
@@ -157,14 +187,6 @@ impl RecvHalf {
             End::Reset(code) => Read::Reset(code),
             _ => Read::Finished,
         }
-    }
-
-    /// An emptied buffer keeps its memory for the next bytes only where its window was charged for.
-    fn take(&mut self, max: usize) -> Bytes {
-        if self.buffer.len() <= max && self.window == INITIAL_WINDOW {
-            return std::mem::take(&mut self.buffer).freeze();
-        }
-        self.buffer.split_to(self.buffer.len().min(max)).freeze()
     }
 
     pub(super) fn stop(&mut self, code: Code, memory: &mut Accounts) {

@@ -6,9 +6,12 @@ use bytes::{Bytes, BytesMut};
 
 use super::frame::{FrameWriter, Kind};
 use super::memory::Account;
-use super::{Output, StreamId};
+use super::pack::{Block, Packed};
+use super::pilot::Pilot;
+use super::pipeline::{Pipeline, Ready};
+use super::{Compression, Output, StreamId};
 use crate::Code;
-use crate::limits::{FRAME_PAYLOAD, INITIAL_WINDOW, SEND_BUFFER, SEND_RESERVE};
+use crate::limits::{FRAME_PAYLOAD, INITIAL_WINDOW, PACKED_BUFFER, SEND_BUFFER, SEND_RESERVE};
 
 /// Shorter writes are copied together: a line must not keep the block that it was cut from, nor cost an entry.
 const COPIED: usize = 16 * 1024;
@@ -28,6 +31,8 @@ pub(super) struct SendHalf {
     sent: u64,
     credit: u64,
     state: State,
+    /// The front of the queue, on its way through compression.
+    pipeline: Option<Pipeline>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -55,12 +60,59 @@ impl SendHalf {
             sent: 0,
             credit: INITIAL_WINDOW,
             state: State::Open,
+            pipeline: None,
         }
     }
 
     /// Queues no more than its reserve from now on.
     pub(super) fn narrow(&mut self) {
         self.most = SEND_RESERVE;
+    }
+
+    /// Compresses what is written from now on, or no longer does.
+    pub(super) fn compress(&mut self, compression: Compression) {
+        // What is on its way goes first; a stream that was compressed keeps its blocks, and only their level changes.
+        if self.pipeline.as_ref().is_none_or(Pipeline::is_empty) {
+            self.pipeline = Pipeline::new(compression);
+            if self.pipeline.is_some() {
+                self.most = PACKED_BUFFER;
+            }
+        }
+    }
+
+    pub(super) fn is_compressed(&self) -> bool {
+        self.pipeline.is_some()
+    }
+
+    /// Whether everything that could be sent is still being compressed.
+    pub(super) fn is_behind(&self) -> bool {
+        self.pipeline.as_ref().is_some_and(Pipeline::is_behind)
+    }
+
+    /// Cuts blocks from the queue. Short ones only where nothing else is on its way, so that what is written meanwhile comes
+    /// together.
+    pub(super) fn cut(&mut self, id: StreamId, pilot: &mut Pilot, blocks: &mut VecDeque<Block>) {
+        let Some(mut pipeline) = self.pipeline.take() else { return };
+        while matches!(self.state, State::Open | State::Finishing) && !pipeline.is_full() {
+            let waiting = self.queued - pipeline.held();
+            let credit = usize::try_from(self.credit - self.sent).unwrap_or(usize::MAX) - pipeline.held();
+            let len = waiting.min(credit).min(FRAME_PAYLOAD);
+            let last = self.state == State::Finishing && len == waiting;
+            if len == 0 || len < FRAME_PAYLOAD && !last && !pipeline.is_empty() {
+                break;
+            }
+            let mut plain = Vec::with_capacity(1);
+            self.split(len, |piece| plain.push(piece));
+            blocks.extend(pipeline.push(id, plain, len, pilot));
+        }
+        self.pipeline = Some(pipeline);
+    }
+
+    /// Takes a block back from compression.
+    pub(super) fn packed(&mut self, packed: Packed) {
+        if let Some(pipeline) = &mut self.pipeline {
+            pipeline.packed(packed);
+        }
     }
 
     /// Takes what there is room for, and gives back the rest.
@@ -118,6 +170,7 @@ impl SendHalf {
             self.queue = VecDeque::new();
             self.tail = BytesMut::new();
             self.queued = 0;
+            self.pipeline.iter_mut().for_each(Pipeline::clear);
             self.settle(unsent);
         }
         open
@@ -134,6 +187,11 @@ impl SendHalf {
         again
     }
 
+    /// Bytes sent so far.
+    pub(super) fn sent(&self) -> u64 {
+        self.sent
+    }
+
     pub(super) fn is_flushed(&self) -> bool {
         self.queued == 0 && !matches!(self.state, State::Finishing | State::Resetting(_))
     }
@@ -144,10 +202,17 @@ impl SendHalf {
 
     pub(super) fn has_output(&self) -> bool {
         match self.state {
-            State::Open => self.sendable() > 0,
-            State::Finishing => self.queued == 0 || self.sendable() > 0,
+            State::Open => self.has_data(),
+            State::Finishing => self.queued == 0 || self.has_data(),
             State::Resetting(_) => true,
             State::Finished | State::Reset(_) => false,
+        }
+    }
+
+    fn has_data(&self) -> bool {
+        match &self.pipeline {
+            None => self.sendable() > 0,
+            Some(pipeline) => pipeline.is_ready(),
         }
     }
 
@@ -172,11 +237,15 @@ impl SendHalf {
             self.state = State::Reset(code);
             return false;
         }
-        let len = self.sendable();
-        let fin = self.state == State::Finishing && len == self.queued;
-        let kind = if fin { Kind::Fin } else { Kind::Data };
-        writer.write_head(kind, id, len, out);
-        self.take(len, out);
+        let fin = match self.pipeline.as_mut().and_then(Pipeline::pop) {
+            Some(ready) => self.emit_block(ready, id, writer, out),
+            None => {
+                let len = if self.pipeline.is_some() { 0 } else { self.sendable() };
+                let fin = self.write_head(len, id, writer, out);
+                self.split(len, |piece| out.data(piece));
+                fin
+            }
+        };
         self.settle(unsent);
         if fin {
             self.state = State::Finished;
@@ -184,9 +253,37 @@ impl SendHalf {
         self.has_output()
     }
 
-    fn take(&mut self, mut len: usize, out: &mut impl Output) {
+    /// Begins a frame of `len` plain bytes, which leave the queue. Returns whether they are the last.
+    fn write_head(&mut self, len: usize, id: StreamId, writer: &FrameWriter, out: &mut impl Output) -> bool {
+        let fin = self.state == State::Finishing && len == self.queued;
+        writer.write_head(if fin { Kind::Fin } else { Kind::Data }, id, len, out);
+        self.account(len);
+        fin
+    }
+
+    fn account(&mut self, len: usize) {
         self.sent += len as u64;
         self.queued -= len;
+    }
+
+    fn emit_block(&mut self, ready: Ready, id: StreamId, writer: &FrameWriter, out: &mut impl Output) -> bool {
+        match ready {
+            Ready::Plain(plain, len) => {
+                let fin = self.write_head(len, id, writer, out);
+                plain.into_iter().for_each(|piece| out.data(piece));
+                fin
+            }
+            Ready::Packed(data, len) => {
+                writer.write_head(Kind::Zstd, id, data.len(), out);
+                out.data(data);
+                self.account(len);
+                false
+            }
+        }
+    }
+
+    /// Takes bytes off the front of the queue, piece by piece.
+    fn split(&mut self, mut len: usize, mut piece: impl FnMut(Bytes)) {
         while len > 0 {
             if self.queue.is_empty() {
                 self.close_tail();
@@ -197,7 +294,7 @@ impl SendHalf {
             if chunk.is_empty() {
                 self.queue.pop_front();
             }
-            out.data(taken);
+            piece(taken);
         }
     }
 }

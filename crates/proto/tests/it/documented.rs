@@ -54,6 +54,7 @@ fn missing<'a>(document: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<
 const KINDS: &[&[&str]] = &[
     Request::KINDS,
     exec::Lease::KINDS,
+    message::Compress::KINDS,
     exec::FromClient::KINDS,
     exec::FromServer::KINDS,
     exec::Exit::KINDS,

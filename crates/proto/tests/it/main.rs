@@ -2,6 +2,7 @@
 
 mod amplification;
 mod chunking;
+mod compressed;
 mod corpus;
 mod documented;
 mod foreign;

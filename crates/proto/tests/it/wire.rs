@@ -11,6 +11,7 @@ pub(crate) const PING: u8 = 5;
 pub(crate) const GO_AWAY: u8 = 6;
 pub(crate) const STREAMS: u8 = 7;
 pub(crate) const PONG: u8 = 8;
+pub(crate) const ZSTD: u8 = 9;
 
 /// The bytes before a frame's data.
 pub(crate) const HEADER: usize = 9;

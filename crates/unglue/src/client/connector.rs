@@ -8,14 +8,35 @@ use tokio::net::UnixStream;
 use unglue_link::{BoxedIo, ChildProcess};
 use unglue_proto::{Code, Fault};
 
+/// Why a connector made no connection.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotConnected {
+    /// Another attempt may make one.
+    #[error("{}", .0.what)]
+    Passing(Fault),
+    /// Another attempt would fail in the same way.
+    #[error("{}", .0.what)]
+    Lasting(Fault),
+}
+
+impl From<NotConnected> for Fault {
+    fn from(error: NotConnected) -> Fault {
+        match error {
+            NotConnected::Passing(fault) | NotConnected::Lasting(fault) => fault,
+        }
+    }
+}
+
 /// A connection that is being made.
-pub type Connecting<'a> = Pin<Box<dyn Future<Output = Result<BoxedIo, Fault>> + Send + 'a>>;
+pub type Connecting<'a> = Pin<Box<dyn Future<Output = Result<BoxedIo, NotConnected>> + Send + 'a>>;
 
 /// Makes connections to one server that authenticate both ends by themselves: each call makes another one. A client uses it
 /// again when a link is lost under a command that goes on.
 ///
 /// ```
-/// use unglue::client::{Connecting, Connector};
+/// use unglue::client::{Connecting, Connector, NotConnected};
+/// use unglue::{Code, Fault};
 ///
 /// /// What a proxy on this machine listens on.
 /// struct Proxy(std::path::PathBuf);
@@ -24,8 +45,8 @@ pub type Connecting<'a> = Pin<Box<dyn Future<Output = Result<BoxedIo, Fault>> + 
 ///     fn connect(&self) -> Connecting<'_> {
 ///         Box::pin(async move {
 ///             let stream = tokio::net::UnixStream::connect(&self.0).await;
-///             let stream = stream.map_err(|error| unglue::Fault::system(unglue::Code::Unreachable, error.to_string()))?;
-///             Ok(Box::new(stream) as _)
+///             let away = |error: std::io::Error| NotConnected::Passing(Fault::system(Code::Unreachable, error.to_string()));
+///             Ok(Box::new(stream.map_err(away)?) as _)
 ///         })
 ///     }
 /// }
@@ -44,8 +65,9 @@ impl<F: Fn() -> Command + Send + Sync> Connector for Spawning<F> {
             let command = (self.0)();
             let name = command.get_program().to_owned();
             let process = ChildProcess::spawn(command).map_err(|error| {
-                Fault::system(Code::Unreachable, format!("{} could not be started: {error}", name.display()))
-                    .advise("check that the program is there and may be executed")
+                let what = format!("{} could not be started: {error}", name.display());
+                let fault = Fault::system(Code::Unreachable, what);
+                NotConnected::Passing(fault.advise("check that the program is there and may be executed"))
             })?;
             Ok(Box::new(process) as BoxedIo)
         })
@@ -67,16 +89,17 @@ impl Connector for UnixSocket {
 }
 
 /// A server of another user could take what it is sent. Root may connect to any user's.
-fn trusted(path: &Path, server: u32) -> Result<(), Fault> {
+fn trusted(path: &Path, server: u32) -> Result<(), NotConnected> {
     let own = rustix::process::geteuid().as_raw();
     if own == 0 || server == own || server == 0 {
         return Ok(());
     }
     let what = format!("the server at unix:{} is of the user with the number {server}, not yours", path.display());
-    Err(Fault::user(Code::UntrustedHost, what).advise("connect to a server of your own, or of root"))
+    let fault = Fault::user(Code::UntrustedHost, what).advise("connect to a server of your own, or of root");
+    Err(NotConnected::Lasting(fault))
 }
 
-fn unreachable(path: &Path, error: &std::io::Error) -> Fault {
+fn unreachable(path: &Path, error: &std::io::Error) -> NotConnected {
     use std::io::ErrorKind::{ConnectionRefused, InvalidInput, NotFound, PermissionDenied};
     let advice = match error.kind() {
         NotFound => "check the path, and that unglue serve --listen unix:PATH runs there",
@@ -89,5 +112,6 @@ fn unreachable(path: &Path, error: &std::io::Error) -> Fault {
         InvalidInput => "the path of a unix socket has 107 bytes at most: use a shorter one, or a symbolic link",
         _ => "check that unglue serve --listen unix:PATH runs there",
     };
-    Fault::system(Code::Unreachable, format!("can't connect to unix:{}: {error}", path.display())).advise(advice)
+    let what = format!("can't connect to unix:{}: {error}", path.display());
+    NotConnected::Passing(Fault::system(Code::Unreachable, what).advise(advice))
 }

@@ -7,10 +7,10 @@ use unglue_identity::PublicKey;
 use unglue_link::auth::Credentials;
 use unglue_link::threads::on_thread;
 use unglue_link::{ConnectError, Connected, HostTrust, LOGIN_STEPS, Link, LinkConfig, LinkError, Reached};
-use unglue_proto::Fault;
 use unglue_proto::message::auth::Welcome;
 
 use super::connector::Connector;
+use super::failed::Failed;
 use super::{Address, ClientOptions};
 
 /// Finds the link that there is, or makes another one; for commands that outlive their link.
@@ -35,7 +35,7 @@ impl Way {
     ///
     /// # Errors
     /// There is none, for the reason given.
-    pub(super) async fn dial(&self) -> Result<Connected, Fault> {
+    pub(super) async fn dial(&self) -> Result<Connected, Failed> {
         match self {
             Way::Tcp(address, options) => Ok(dial(address, None, options).await?),
             Way::By(connector, user, config) => {
@@ -61,7 +61,7 @@ impl Dialler {
     ///
     /// # Errors
     /// It has ended, and there is no other one.
-    pub(crate) async fn link(&self, again: bool) -> Result<Link, Fault> {
+    pub(crate) async fn link(&self, again: bool) -> Result<Link, Failed> {
         let mut current = self.current.lock().await;
         let Some(ended) = current.link.is_ended() else { return Ok(current.link.clone()) };
         let Some(way) = self.way.as_ref().filter(|_| again) else { return Err(ended.into()) };
@@ -85,7 +85,7 @@ impl Dialler {
     ///
     /// # Errors
     /// There was no welcome.
-    pub(crate) async fn journal(&self) -> Result<Option<String>, Fault> {
+    pub(crate) async fn journal(&self) -> Result<Option<String>, LinkError> {
         let connection = self.current.lock().await.clone();
         connection.welcome().await.map(|welcome| welcome.journal)
     }
@@ -99,7 +99,7 @@ impl Connection {
         (Connection { link: connected.link, welcome }, connected.host_key)
     }
 
-    pub(super) async fn welcome(&self) -> Result<Welcome, Fault> {
+    pub(super) async fn welcome(&self) -> Result<Welcome, LinkError> {
         let mut state = self.welcome.lock().await;
         if let WelcomeState::Awaited(receiver) = &mut *state {
             *state = match receiver.await {
@@ -109,7 +109,7 @@ impl Connection {
         }
         match &*state {
             WelcomeState::Came(welcome) => Ok(welcome.clone()),
-            _ => Err(self.link.ended().await.into()),
+            _ => Err(self.link.ended().await),
         }
     }
 }

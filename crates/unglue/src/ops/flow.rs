@@ -5,6 +5,7 @@
 
 use std::future::Future;
 
+use bytes::Bytes;
 use tokio::time::timeout;
 use unglue_host::store::{Sink, Source, StoreError};
 use unglue_link::{RecvStream, SendStream, StreamError};
@@ -26,6 +27,19 @@ pub(crate) enum SendError {
     /// The reader wants no more, or the link has ended.
     #[error(transparent)]
     Stream(#[from] StreamError),
+    /// The receiver reported something that makes no sense.
+    #[error("{0}")]
+    Receiver(Fault),
+}
+
+impl From<SendError> for Fault {
+    fn from(error: SendError) -> Fault {
+        match error {
+            SendError::Source(error) => error.into(),
+            SendError::Stream(error) => error.into(),
+            SendError::Receiver(fault) => fault,
+        }
+    }
 }
 
 /// Sends a whole source, and finishes the stream. `progress` is called with the bytes sent so far.
@@ -46,19 +60,42 @@ pub(crate) async fn send(
             // A source may wait for its bytes for as long as it likes.
             error = stream.stopped() => return Err(error.into()),
         };
-        let Some(mut piece) = piece else { break };
-        while !piece.is_empty() {
-            pace.ready().await;
-            let part = piece.split_to(pace.piece(piece.len()));
-            pace.spend(part.len());
-            sent += part.len() as u64;
-            stream.write_all(part).await?;
+        let Some(piece) = piece else { break };
+        write(&mut stream, piece, pace, |bytes| {
+            sent += bytes;
             progress(sent);
-        }
+        })
+        .await?;
     }
     let tally = source.finish().await?;
     stream.finish();
     Ok(tally)
+}
+
+/// Writes a piece, at the pace that is set. `passed` is called with the bytes of each part.
+pub(super) async fn write(
+    stream: &mut SendStream,
+    mut piece: Bytes,
+    pace: &Pace,
+    mut passed: impl FnMut(u64),
+) -> Result<(), StreamError> {
+    while !piece.is_empty() {
+        pace.ready().await;
+        let part = piece.split_to(pace.piece(piece.len()));
+        let bytes = part.len();
+        pace.spend(bytes);
+        stream.write_all(part).await?;
+        passed(bytes as u64);
+    }
+    Ok(())
+}
+
+/// Reads at most `most` bytes, at the pace that is set.
+pub(super) async fn read(stream: &mut RecvStream, pace: &Pace, most: usize) -> Result<Option<Bytes>, StreamError> {
+    pace.ready().await;
+    let data = stream.read(pace.piece(most.min(PIECE))).await?;
+    pace.spend(data.as_ref().map_or(0, Bytes::len));
+    Ok(data)
 }
 
 /// Why a sink was not filled. `E` is why the sender didn't send all of it.
@@ -84,8 +121,15 @@ pub(crate) enum ReceiveError<E> {
     Mismatch(Fault),
 }
 
+impl<E> ReceiveError<E> {
+    /// Whether the transfer only broke off: what came may be kept for the next one.
+    pub(super) fn broke_off(&self) -> bool {
+        matches!(self, ReceiveError::Stream(_) | ReceiveError::Sender(_) | ReceiveError::Unsaid)
+    }
+}
+
 /// Receives the whole stream, waits for the sender's figures, and commits the sink if both agree. In every other
-/// case the sink is discarded before this returns.
+/// case the sink is discarded before this returns, or set aside if the transfer only broke off.
 ///
 /// `most` bytes may come at most. `progress` is called with the bytes received so far.
 pub(crate) async fn receive<K: Sink, E>(
@@ -95,13 +139,25 @@ pub(crate) async fn receive<K: Sink, E>(
     progress: impl FnMut(u64),
     sent: impl Future<Output = Result<Tally, E>>,
 ) -> Result<Tally, ReceiveError<E>> {
-    match verified(&mut sink, (stream, pace), most, progress, sent).await {
+    let verified = verified(&mut sink, (stream, pace), most, progress, sent).await;
+    conclude(sink, verified).await
+}
+
+/// Commits a sink whose content is verified; otherwise discards it, or sets it aside if the transfer only broke off.
+pub(super) async fn conclude<E>(
+    sink: impl Sink,
+    verified: Result<Tally, ReceiveError<E>>,
+) -> Result<Tally, ReceiveError<E>> {
+    match verified {
         Ok(tally) => {
             sink.commit().await?;
             Ok(tally)
         }
         Err(error) => {
-            sink.discard().await;
+            match error.broke_off() {
+                true => sink.set_aside().await,
+                false => sink.discard().await,
+            }
             Err(error)
         }
     }
@@ -119,10 +175,15 @@ async fn verified<E>(
         Err(stopped @ ReceiveError::Stream(_)) => Err(stopped),
         received => Ok(received?),
     };
-    let sent = timeout(FINAL_MESSAGE, sent).await.map_err(|_| ReceiveError::Unsaid)?.map_err(ReceiveError::Sender)?;
+    let sent = reported(sent).await?;
     let received = received?;
     received.verify(&sent, "the file").map_err(ReceiveError::Mismatch)?;
     Ok(received)
+}
+
+/// The sender's figures, which must come soon after the data.
+pub(super) async fn reported<E>(sent: impl Future<Output = Result<Tally, E>>) -> Result<Tally, ReceiveError<E>> {
+    timeout(FINAL_MESSAGE, sent).await.map_err(|_| ReceiveError::Unsaid)?.map_err(ReceiveError::Sender)
 }
 
 async fn fill<E>(
@@ -133,9 +194,7 @@ async fn fill<E>(
 ) -> Result<Tally, ReceiveError<E>> {
     let mut received = 0;
     loop {
-        pace.ready().await;
-        let Some(data) = stream.read(pace.piece(PIECE)).await? else { break };
-        pace.spend(data.len());
+        let Some(data) = read(stream, pace, PIECE).await? else { break };
         received += data.len() as u64;
         if received > most {
             return Err(ReceiveError::TooMany(most));

@@ -4,10 +4,15 @@
 //! destination runs `flow::receive`.
 
 mod client;
+mod delta;
 mod ends;
+mod offer;
+mod resume;
 mod server;
 #[cfg(test)]
 mod tests;
+
+use unglue_proto::mux::Compression;
 
 use super::pace::Pace;
 pub(crate) use client::{get, get_into, put, put_source};
@@ -48,8 +53,11 @@ pub type Progress = Box<dyn FnMut(Moved) + Send>;
 pub struct TransferOptions {
     preserve: bool,
     in_place: bool,
+    resume: bool,
+    whole_file: bool,
     progress: Option<Progress>,
     pace: Pace,
+    compression: Compression,
 }
 
 impl TransferOptions {
@@ -65,6 +73,19 @@ impl TransferOptions {
         TransferOptions { in_place, ..self }
     }
 
+    /// Go on where an earlier transfer of this file broke off, and keep what comes if this one does, for 24 hours after the
+    /// last write. It is for files of more than 16 MiB: blocks of 16 MiB that are there already, and have the right digest,
+    /// are not sent again. What is kept is a hidden file beside the destination. Without effect for readers, writers and
+    /// [`in_place`](Self::in_place), and where the receiver's store has no [`Partials`](crate::Partials).
+    pub fn resume(self, resume: bool) -> TransferOptions {
+        TransferOptions { resume, ..self }
+    }
+
+    /// Send the whole file. Otherwise, if a large file replaces another one, only what changed is sent.
+    pub fn whole_file(self, whole_file: bool) -> TransferOptions {
+        TransferOptions { whole_file, ..self }
+    }
+
     /// Call this as the transfer goes on.
     pub fn progress(self, progress: Option<Progress>) -> TransferOptions {
         TransferOptions { progress, ..self }
@@ -73,6 +94,11 @@ impl TransferOptions {
     /// At most as fast as this. Several transfers may share one.
     pub fn pace(self, pace: Pace) -> TransferOptions {
         TransferOptions { pace, ..self }
+    }
+
+    /// Compress the bytes on their way, in both directions. Off by default.
+    pub fn compress(self, compression: Compression) -> TransferOptions {
+        TransferOptions { compression, ..self }
     }
 
     fn reporter(&mut self, size: Option<u64>) -> impl FnMut(u64) + use<> {

@@ -1,5 +1,5 @@
-//! Carrying bytes between a pair of descriptors and the owner's socket, whatever they mean. Two threads and no runtime: a
-//! process that only carries bytes must start within a millisecond.
+//! Carrying bytes between a pair of descriptors and the socket of an owner that is of an earlier version: later ones take the
+//! descriptors. Two threads and no runtime: a process that only carries bytes must start within a millisecond.
 
 use std::io;
 use std::net::Shutdown;
@@ -17,7 +17,7 @@ const PIECE: usize = 128 * 1024;
 ///
 /// # Errors
 /// The system has no thread. A connection that breaks is an end like any other: the link's own messages say why.
-pub fn carry(input: BorrowedFd<'static>, output: BorrowedFd<'_>, owner: UnixStream) -> io::Result<()> {
+pub(super) fn carry(input: BorrowedFd<'static>, output: BorrowedFd<'_>, owner: UnixStream) -> io::Result<()> {
     let up = owner.try_clone()?;
     // It may wait for input that never comes: it ends with the process.
     std::thread::Builder::new().name("unglue-up".into()).spawn(move || {

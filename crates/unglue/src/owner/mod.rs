@@ -3,14 +3,15 @@
 //! A user's server may be reached in several ways: over the network, by a unix socket, by ssh. One process holds the journal
 //! and the jobs, whichever way a request comes: the owner. It is the server that runs as a daemon; if there is none, it is a
 //! *resident*, which the first `unglue serve --stdio` starts and which ends by itself. The owner listens on the unix socket
-//! `STATE/machines/MACHINE/socket`. A process that another way leads to connects there ([`connect`]), and carries
-//! bytes both ways ([`carry`]).
+//! `STATE/machines/MACHINE/socket`. A process that another way leads to connects there ([`connect`]), passes its input and output
+//! on, and stays until the link has ended ([`Served::carry`]).
 //!
 //! A connection begins with eight bytes, which say what it is for, and an answer of one byte. Nothing else in it depends on
 //! the versions of the two programs. See PROTOCOL.md.
 
 mod carry;
 mod connect;
+mod passed;
 mod preface;
 
 use std::path::PathBuf;
@@ -18,9 +19,9 @@ use std::path::PathBuf;
 use unglue_host::process::own_home;
 use unglue_proto::{Code, Fault};
 
-pub use carry::carry;
 pub(crate) use connect::ask_to_hand_over;
-pub use connect::{Connected, connect};
+pub use connect::{Served, connect};
+pub(crate) use passed::Passed;
 pub(crate) use preface::{ACCEPTED, Preface, REFUSED};
 
 /// The state directory of this process's user: `~/.local/state/unglue`.

@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::watch;
 use tokio::task::{self, JoinError, JoinSet};
@@ -23,7 +24,7 @@ use super::session::Session;
 use super::shard::{Name, Resident};
 use super::{Shared, Stage, system, unix};
 use crate::ops::exec::Runner;
-use crate::owner::{ACCEPTED, Preface, REFUSED};
+use crate::owner::{ACCEPTED, Passed, Preface, REFUSED};
 
 /// Dropped, it ends them all.
 pub(super) struct Connections {
@@ -106,20 +107,18 @@ impl Connections {
             if let Err(fault) = admitted {
                 return tracing::warn!(event = "refused", %peer, stage = "owner", why = %fault);
             }
-            let preface = timeout(PREFACE, preface(&mut stream)).await.ok().flatten();
-            let answer = match (preface, resident) {
-                (Some(Preface::Link), _) => ACCEPTED,
-                (Some(Preface::HandOver), Some(resident)) => {
+            let preface = timeout(PREFACE, Preface::receive(&stream)).await.ok().flatten();
+            match (preface, resident) {
+                (Some((Preface::Link, _)), _) => context.serve_carried(stream, peer).await,
+                (Some((Preface::Descriptors, descriptors)), _) => {
+                    context.serve_passed(descriptors, stream, peer).await;
+                }
+                (Some((Preface::HandOver, _)), Some(resident)) => {
                     tracing::info!(event = "handing_over", %peer);
                     resident.hand_over(&context.shared.registry, &name).await;
-                    ACCEPTED
+                    let _ = stream.write_all(&[ACCEPTED]).await;
                 }
-                _ => REFUSED,
-            };
-            if stream.write_all(&[answer]).await.is_ok() && preface == Some(Preface::Link) {
-                let user = context.shared.own_user(&context.realm);
-                let accepted = context.shared.acceptor.accept_trusted(stream, peer, user).await;
-                context.serve(peer, accepted).await;
+                _ => drop(stream.write_all(&[REFUSED]).await),
             }
         });
     }
@@ -160,13 +159,6 @@ fn admission(stream: &UnixStream) -> (Peer, Result<(), Fault>) {
     }
 }
 
-/// What a connection is for; nothing where it ends before it says so, or says something that this version doesn't know.
-async fn preface(stream: &mut UnixStream) -> Option<Preface> {
-    let mut bytes = [0; Preface::LEN];
-    stream.read_exact(&mut bytes).await.ok()?;
-    Preface::of(bytes)
-}
-
 impl Context {
     /// What runs commands; nothing where none may be run.
     fn runner(&self) -> io::Result<Option<Runner>> {
@@ -179,6 +171,34 @@ impl Context {
         let supervisors = Supervisors::new(self.shared.supervisor.clone(), Limits::default())?;
         let (environment, top) = (self.shared.environment.clone(), self.realm.top.clone());
         Ok(Some(self.runner.get_or_init(|| Runner { supervisors, environment, top }).clone()))
+    }
+
+    /// Serves a link that another process carries.
+    async fn serve_carried(self, mut stream: UnixStream, peer: Peer) {
+        if stream.write_all(&[ACCEPTED]).await.is_ok() {
+            self.serve_own_user(stream, peer).await;
+        }
+    }
+
+    /// Serves a link on the descriptors that another process has passed on.
+    async fn serve_passed(self, descriptors: Vec<OwnedFd>, stream: UnixStream, peer: Peer) {
+        match Passed::new(descriptors, stream) {
+            Ok(mut passed) => {
+                if passed.answer(ACCEPTED).await.is_ok() {
+                    self.serve_own_user(passed, peer).await;
+                }
+            }
+            Err((error, mut stream)) => {
+                tracing::warn!(event = "refused", %peer, stage = "owner", why = %error);
+                let _ = stream.write_all(&[REFUSED]).await;
+            }
+        }
+    }
+
+    async fn serve_own_user(self, io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, peer: Peer) {
+        let user = self.shared.own_user(&self.realm);
+        let accepted = self.shared.acceptor.accept_trusted(io, peer, user).await;
+        self.serve(peer, accepted).await;
     }
 
     async fn serve(self, peer: Peer, accepted: Result<Accepted, Refusal>) {

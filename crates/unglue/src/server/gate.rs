@@ -41,6 +41,7 @@ impl Gatekeeper for Gate {
             user: principal.user.clone(),
             allow: allowed.iter().filter(|(_, allowed)| *allowed).map(|(name, _)| (*name).to_owned()).collect(),
             journal: self.journal.clone(),
+            accepts: Vec::new(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! What a principal may use: the one place where its policy decides about the server's commands, environment, files and
 //! limits.
 
-use unglue_host::store::Store;
+use unglue_host::store::{Owner, Store};
 use unglue_identity::Principal;
 use unglue_proto::{Code, Fault};
 
@@ -24,7 +24,8 @@ impl Grant {
         let policy = &principal.policy;
         Grant {
             runner: runner.filter(|_| policy.exec),
-            store: realm.store.clone().filter(|_| policy.files),
+            // Another principal's interrupted transfers are not this one's to resume.
+            store: realm.store.clone().filter(|_| policy.files).map(|store| store.owned_by(owner(principal))),
             slots: realm.slots.of_link(),
             ports: realm.ports.of_link(policy.forward.clone(), policy.exec.then_some(&*realm.top)),
         }
@@ -61,6 +62,10 @@ impl Grant {
     pub(super) fn slots(&self) -> &Slots {
         &self.slots
     }
+}
+
+fn owner(principal: &Principal) -> Owner {
+    Owner::named(principal.to_string().as_bytes())
 }
 
 fn not_allowed(what: &str, name: &str) -> Fault {

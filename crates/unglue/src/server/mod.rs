@@ -232,13 +232,13 @@ fn registry(options: &ServerOptions, account: &Account, state: Option<&Path>) ->
     }
     for _ in 0..HAND_OVERS {
         match Registry::open(state) {
-            Err(fault) if fault.code == Code::Busy && options.resident.is_none() && owner::ask_to_hand_over(state) => {
+            Err(_) if options.resident.is_none() && owner::ask_to_hand_over(state) => {
                 tracing::info!(event = "taken_over", state = %state.display());
             }
-            opened => return opened,
+            opened => return Ok(opened?),
         }
     }
-    Registry::open(state)
+    Ok(Registry::open(state)?)
 }
 
 pub(crate) fn account() -> Result<Account, Fault> {

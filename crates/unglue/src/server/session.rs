@@ -264,7 +264,7 @@ impl Context {
                 Request::Jobs(jobs) => jobs::serve_jobs(about, jobs, control).await,
                 Request::Signal(signal) => jobs::serve_signal(about, signal, control).await,
                 Request::Remove(remove) => jobs::serve_remove(about, remove, control).await,
-                other => Err(Fault::us(format!("{:?} is no request about jobs", other.kind()))),
+                other => Err(Fault::us(format!("{:?} is not a request about jobs", other.kind()))),
             },
         };
         let why = done.err().map(|fault| fault.what);

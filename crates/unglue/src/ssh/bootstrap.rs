@@ -11,7 +11,6 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 use unglue_link::threads::on_thread;
 use unglue_link::{BoxedIo, ChildProcess, LOGIN_STEPS};
-use unglue_proto::Fault;
 
 use super::Ssh;
 use super::child::attended;
@@ -20,6 +19,7 @@ use super::conversation::{Break, Conversation};
 use super::failure::{Failure, Retry, Scene, Stage};
 use super::program::{Packed, Packing, Program, Programs};
 use super::stderr::Stderr;
+use crate::client::NotConnected;
 
 /// The script that receives the program.
 const UPLOAD: &str = include_str!("upload.sh");
@@ -35,7 +35,7 @@ const ANSWER: Duration = Duration::from_secs(30);
 const LAST_LINE: Duration = Duration::from_millis(50);
 
 /// Connects: at most three sessions, where the first ones find a restricted shell or a damaged program.
-pub(super) async fn connect(ssh: &Ssh) -> Result<BoxedIo, Fault> {
+pub(super) async fn connect(ssh: &Ssh) -> Result<BoxedIo, NotConnected> {
     let until = ssh.options.limit.map(|limit| Instant::now() + limit);
     let programs = Programs::new(&ssh.options);
     let (mut start, mut again) = (Start::ByPath, false);
@@ -50,7 +50,7 @@ pub(super) async fn connect(ssh: &Ssh) -> Result<BoxedIo, Fault> {
         match failure.retry {
             Some(Retry::ByName) if start == Start::ByPath => start = Start::ByName,
             Some(Retry::Again) if !again => again = true,
-            _ => return Err(failure.into_fault(&ssh.name())),
+            _ => return Err(failure.at(&ssh.name())),
         }
         tracing::debug!(target: LOGIN_STEPS, "ssh is tried again in another way");
     }

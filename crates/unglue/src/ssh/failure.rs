@@ -6,6 +6,7 @@ use std::process::ExitStatus;
 use unglue_proto::{Code, Fault};
 
 use super::conversation::Break;
+use crate::client::NotConnected;
 
 /// The stages of a connection by ssh, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +68,16 @@ impl Failure {
     }
 
     /// With the name of the other side.
+    pub(super) fn at(self, name: &str) -> NotConnected {
+        match self.code {
+            // The network, the other machine, or what ssh does not tell.
+            Code::Unreachable | Code::TimedOut | Code::LinkLost | Code::System => {
+                NotConnected::Passing(self.into_fault(name))
+            }
+            _ => NotConnected::Lasting(self.into_fault(name)),
+        }
+    }
+
     pub(super) fn into_fault(self, name: &str) -> Fault {
         let stage = self.stage.name();
         Fault::system(self.code, format!("ssh to {name}, {stage}: {}", self.what)).advise(self.advice)

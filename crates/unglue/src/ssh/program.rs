@@ -50,6 +50,10 @@ impl Program {
             _ => format!("the program does not run on the other side (status {code}): {text}"),
         };
         let advice = match self.path == Path::new(OWN) {
+            false if text.contains("GLIBC_") => format!(
+                "{} needs a newer C library than the other side has: put the static program (scripts/static makes it) in its place",
+                self.path.display()
+            ),
             true => format!(
                 "its C library may be older than this machine's: put the static program {} (scripts/static makes it) beside this one, or into a directory that UNGLUE_PROGRAMS names",
                 file_name(machine)

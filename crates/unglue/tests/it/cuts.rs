@@ -4,7 +4,9 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use unglue::{Client, Code, ConnectError, Download, Exec, Fault, Outcome, StreamEnd, Upload};
+use unglue::{
+    Client, Code, Compression, ConnectError, Download, Exec, Fault, Outcome, StreamEnd, TransferOptions, Upload,
+};
 use unglue_testkit::Prng;
 use unglue_testkit::relay::{Break, Relay, Towards};
 
@@ -153,6 +155,37 @@ fn a_cut_get_leaves_the_old_file_or_the_new_one() {
             let succeeded = judge(get.await, label);
             whole(&site.local(), b"old", &new, succeeded, label).await;
             succeeded
+        })
+        .await;
+    });
+}
+
+/// The same of files that are compressed on their way: the cuts fall into compressed blocks.
+#[test]
+fn a_cut_compressed_transfer_leaves_the_old_file_or_the_new_one() {
+    within(90, async || {
+        let site = Site::new();
+        let serving = site.serve();
+        let new: Vec<u8> = (0u32..).flat_map(|line| format!("line {line}\n").into_bytes()).take(100_000).collect();
+        fs::write(site.local().join("source"), &new).expect("a source");
+        fs::create_dir(site.root().join("there")).expect("a directory");
+        fs::create_dir(site.local().join("here")).expect("a directory");
+        cut_everywhere(serving.address(), 5, async |address, label| {
+            let options = || TransferOptions::default().compress(Compression::Zstd(3));
+            fs::write(site.root().join("there/file"), "old").expect("an old file");
+            fs::write(site.local().join("here/file"), "old").expect("an old file");
+            let both = async {
+                let client = connect(&site, address, label).await?;
+                let store = site.local_store();
+                let put = client.put(Upload::file(&store, "source"), "there/file", options()).await;
+                let got = client.get("there/file", Download::file(&store, "here/file"), options()).await;
+                Some((put, got))
+            };
+            let (put, got) = both.await.unzip();
+            let (put, got) = (judge(put, label), judge(got, label));
+            whole(&site.root().join("there"), b"old", &new, put, label).await;
+            whole(&site.local().join("here"), b"old", &new, got, label).await;
+            put && got
         })
         .await;
     });

@@ -24,6 +24,7 @@ impl Gatekeeper for Own {
             user: principal.user.clone(),
             allow: Vec::new(),
             journal: None,
+            accepts: Vec::new(),
         }
     }
 

@@ -2,6 +2,7 @@
 //!
 //! `UNGLUE_SOAK=1` runs what takes minutes.
 
+mod compressed;
 mod credentials;
 mod crowds;
 mod cuts;

@@ -14,12 +14,18 @@ use crate::tree::Mark;
 
 const SIZE: TerminalSize = TerminalSize { rows: 24, columns: 80 };
 
+/// Answers each line that is typed, and tells each new size at once: a trap runs when a `wait` is interrupted. (A `read` with a
+/// timeout loses a byte now and then.)
+const TYPED_OR_RESIZED: &str = "trap 'stty size' WINCH
+{ while read line; do echo \"<$line>\"; done; } <&0 &
+echo ready; while kill -0 $!; do wait $!; done";
+
 /// A command with a terminal, as a person would have it.
 fn on_terminal(mark: &Mark, script: &str) -> Exec {
     mark.on(Exec::shell(script)).terminal(SIZE).env("TERM", "xterm").lease(Lease::Keep(Duration::from_secs(60)))
 }
 
-/// The same in bash, whose `read` has a timeout: a trap runs after it.
+/// The same in bash.
 fn in_bash(script: &str) -> String {
     format!("exec bash -c '{}'", script.replace('\'', r"'\''"))
 }

@@ -50,7 +50,7 @@ fn every_kind_of_misbehaviour_is_refused_in_time_and_logged() {
 pub(crate) fn hello(key: &PrivateKey, exporter: &[u8; EXPORTER_LEN]) -> FromClient {
     let signature = STANDARD.encode(proof::prove(key, b"", exporter).expect("a signature"));
     let proof = Some(Proof { key: key.public_key().to_openssh(), signature });
-    FromClient::Hello(Hello { protocol: PROTOCOL.into(), agent: "test".into(), user: None, proof })
+    FromClient::Hello(Hello { protocol: PROTOCOL.into(), agent: "test".into(), user: None, proof, accepts: Vec::new() })
 }
 
 pub(crate) fn offer(keys: usize, key: &PrivateKey) -> FromClient {
@@ -82,8 +82,13 @@ fn what_is_no_good_hello_is_refused_at_once() {
     within(60, async || {
         let site = Site::new();
         let daemon = Daemon::start(&site);
-        let proofless =
-            FromClient::Hello(Hello { protocol: PROTOCOL.into(), agent: "test".into(), user: None, proof: None });
+        let proofless = FromClient::Hello(Hello {
+            protocol: PROTOCOL.into(),
+            agent: "test".into(),
+            user: None,
+            proof: None,
+            accepts: Vec::new(),
+        });
         let other = FromClient::Offer(Offer { protocol: "unglue/2".into(), user: None, keys: Vec::new() });
         let wire = |message: &FromClient| {
             let mut wire = Vec::new();

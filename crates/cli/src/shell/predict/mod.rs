@@ -17,10 +17,9 @@
 mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-use vt100::{Cell, Color, Screen};
+use unglue::screen::{Cell, Shown};
 
 /// Echoes that are this quick need no prediction.
 const SHOWN_FROM: Duration = Duration::from_millis(20);
@@ -62,11 +61,11 @@ struct Drawn {
 
 impl Predictor {
     /// Takes what was typed. The screen is the one without predictions.
-    pub(super) fn typed(&mut self, keys: &[u8], screen: &Screen, now: Instant) {
+    pub(super) fn typed(&mut self, keys: &[u8], screen: Shown<'_>, now: Instant) {
         let Ok(keys) = std::str::from_utf8(keys) else { return self.close() };
         for key in keys.chars() {
             if self.pending.is_empty() {
-                (self.closed, self.base) = (false, screen.cursor_position());
+                (self.closed, self.base) = (false, screen.cursor());
             }
             if self.closed || self.pending.len() >= MOST {
                 return self.close();
@@ -80,24 +79,24 @@ impl Predictor {
     }
 
     /// What the line is after this key; `None` if that can't be known.
-    fn after(&self, key: char, screen: &Screen) -> Option<(u16, BTreeMap<u16, char>)> {
+    fn after(&self, key: char, screen: Shown<'_>) -> Option<(u16, BTreeMap<u16, char>)> {
         let (cursor, mut cells) = match self.pending.last() {
             Some(last) => (last.cursor, last.cells.clone()),
             None => (self.base.1, BTreeMap::new()),
         };
-        let shown = |column: u16| screen.cell(self.base.0, column).filter(|cell| is_plain(cell));
+        let shown = |column: u16| screen.cell(self.base.0, column).filter(Cell::is_plain);
         match key {
             '\x7f' | '\x08' => {
                 let column = cursor.checked_sub(1)?;
                 // Only at the end of a line: what stands behind it would move.
-                (is_blank(shown(cursor)?) || cells.get(&cursor) == Some(&' ')).then_some(())?;
+                (shown(cursor)?.shows(' ') || cells.get(&cursor) == Some(&' ')).then_some(())?;
                 shown(column)?;
                 cells.insert(column, ' ');
                 Some((column, cells))
             }
             key if is_narrow(key) => {
-                let last = screen.size().1.get() - 1;
-                let free = is_blank(shown(cursor)?) || cells.get(&cursor) == Some(&' ');
+                let last = screen.size().1 - 1;
+                let free = shown(cursor)?.shows(' ') || cells.get(&cursor) == Some(&' ');
                 (free && cursor < last).then(|| {
                     cells.insert(cursor, key);
                     (cursor + 1, cells)
@@ -108,11 +107,11 @@ impl Predictor {
     }
 
     /// The screen has taken output.
-    pub(super) fn output(&mut self, screen: &Screen, now: Instant) {
-        let cursor = screen.cursor_position();
+    pub(super) fn output(&mut self, screen: Shown<'_>, now: Instant) {
+        let cursor = screen.cursor();
         let is_true = |key: &Key| {
             let holds = |(&column, &expected): (&u16, &char)| {
-                screen.cell(self.base.0, column).is_some_and(|cell| shows(cell, expected))
+                screen.cell(self.base.0, column).is_some_and(|cell| cell.shows(expected))
             };
             cursor == (self.base.0, key.cursor) && key.cells.iter().all(holds)
         };
@@ -133,11 +132,11 @@ impl Predictor {
     }
 
     /// Whether nothing else was printed where something is expected.
-    fn is_untouched(&self, screen: &Screen) -> bool {
+    fn is_untouched(&self, screen: Shown<'_>) -> bool {
         let Some(last) = self.pending.last() else { return true };
         let as_before = |(&column, &expected): (&u16, &char)| {
-            let cell = screen.cell(self.base.0, column).filter(|cell| is_plain(cell));
-            cell.is_some_and(|cell| expected == ' ' || is_blank(cell) || shows(cell, expected))
+            let cell = screen.cell(self.base.0, column).filter(Cell::is_plain);
+            cell.is_some_and(|cell| expected == ' ' || cell.shows(' ') || cell.shows(expected))
         };
         last.cells.iter().all(as_before)
     }
@@ -170,45 +169,39 @@ impl Predictor {
     }
 
     /// The bytes that show the predictions.
-    pub(super) fn draw(&mut self, screen: &Screen) -> String {
+    pub(super) fn draw(&mut self, screen: Shown<'_>) -> Vec<u8> {
         let worth = self.round_trip() >= SHOWN_FROM;
-        let Some(last) = self.pending.last().filter(|_| self.confirmed && worth) else { return String::new() };
+        let Some(last) = self.pending.last().filter(|_| self.confirmed && worth) else { return Vec::new() };
         let differs = |(column, expected): &(&u16, &char)| {
-            !screen.cell(self.base.0, **column).is_some_and(|cell| shows(cell, **expected))
+            !screen.cell(self.base.0, **column).is_some_and(|cell| cell.shows(**expected))
         };
         let mut columns = last.cells.iter().filter(differs).map(|(column, _)| *column);
-        let Some(from) = columns.next() else { return String::new() };
+        let Some(from) = columns.next() else { return Vec::new() };
         let to = columns.next_back().unwrap_or(from);
         // What has a style of its own could not be shown again.
-        if !(from..=to).all(|column| screen.cell(self.base.0, column).is_some_and(is_plain)) {
-            return String::new();
+        if !(from..=to).all(|column| screen.cell(self.base.0, column).is_some_and(|cell| cell.is_plain())) {
+            return Vec::new();
         }
-        let mut text = step(self.base.1, from);
-        text += "\x1b[0;4m";
-        text.extend((from..=to).map(|column| last.cells.get(&column).copied().unwrap_or(' ')));
-        text += &screen.attributes_formatted();
-        text += &step(to + 1, last.cursor);
+        let shown: String = (from..=to).map(|column| last.cells.get(&column).copied().unwrap_or(' ')).collect();
+        let mut bytes = format!("{}\x1b[0;4m{shown}", step(self.base.1, from)).into_bytes();
+        bytes.extend(screen.style());
+        bytes.extend(step(to + 1, last.cursor).bytes());
         self.drawn = Some(Drawn { cells: (from, to), cursor: last.cursor });
-        text
+        bytes
     }
 
     /// The bytes that remove what is drawn, and leave the cursor where the program believes it to be. The screen is the one
     /// without predictions.
-    pub(super) fn erase(&mut self, screen: &Screen) -> String {
-        let Some(Drawn { cells: (from, to), cursor }) = self.drawn.take() else { return String::new() };
-        let (row, column) = screen.cursor_position();
-        let mut text = step(cursor, from);
-        text += "\x1b[0m";
-        let shown = |column| screen.cell(row, column).filter(|cell| cell.has_contents());
+    pub(super) fn erase(&mut self, screen: Shown<'_>) -> Vec<u8> {
+        let Some(Drawn { cells: (from, to), cursor }) = self.drawn.take() else { return Vec::new() };
+        let (row, column) = screen.cursor();
+        let shown = |column| screen.cell(row, column).filter(|cell| !cell.shows(' '));
         let filled = (from..=to).rev().find(|&column| shown(column).is_some()).map_or(from, |last| last + 1);
-        for column in from..filled {
-            text += shown(column).map_or(" ", Cell::contents);
-        }
-        if filled <= to {
-            let _ = write!(text, "\x1b[{}X", to + 1 - filled);
-        }
-        text += &step(filled, column);
-        text + &screen.attributes_formatted()
+        let text: String = (from..filled).map(|column| shown(column).map_or(" ".into(), |cell| cell.text())).collect();
+        let rest = if filled <= to { format!("\x1b[{}X", to + 1 - filled) } else { String::new() };
+        let mut bytes = format!("{}\x1b[0m{text}{rest}{}", step(cursor, from), step(filled, column)).into_bytes();
+        bytes.extend(screen.style());
+        bytes
     }
 }
 
@@ -224,23 +217,4 @@ fn step(from: u16, to: u16) -> String {
 /// Whether a character takes one column in every terminal. Others are rare in a line that is being typed.
 fn is_narrow(key: char) -> bool {
     matches!(key, ' '..='~' | '\u{a1}'..='\u{ac}' | '\u{ae}'..='\u{2ff}' | '\u{370}'..='\u{373}' | '\u{391}'..='\u{3c9}' | '\u{410}'..='\u{44f}')
-}
-
-/// Whether a cell can be shown again without knowing its style.
-fn is_plain(cell: &Cell) -> bool {
-    let styled = cell.bold() || cell.dim() || cell.italic() || cell.underline() || cell.inverse();
-    let wide = cell.is_wide() || cell.is_wide_continuation();
-    cell.fgcolor() == Color::Default && cell.bgcolor() == Color::Default && !styled && !wide
-}
-
-fn is_blank(cell: &Cell) -> bool {
-    matches!(cell.contents(), "" | " ")
-}
-
-fn shows(cell: &Cell, expected: char) -> bool {
-    let mut buffer = [0; 4];
-    match expected {
-        ' ' => is_blank(cell),
-        expected => cell.contents() == expected.encode_utf8(&mut buffer),
-    }
 }

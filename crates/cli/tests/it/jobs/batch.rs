@@ -111,8 +111,10 @@ fn lines_of_standard_input_run_as_they_arrive() {
     type_line(json!({"argv": ["touch", "ran"], "needs": ["c"]}));
     type_line(json!({"argv": ["touch", "ran"]}));
     drop(list);
-    let done =
-        client.finish().expect(125).complains("standard input, line 3: it needs \"c\", which is no earlier line's id");
+    let done = client
+        .finish()
+        .expect(125)
+        .complains("standard input, line 3: it needs \"c\", which is not an earlier line's id");
     assert_eq!(objects(&done).len(), 2, "what runs goes on to its end");
     assert!(!host.root().join("ran").exists());
 }

@@ -5,7 +5,7 @@ use std::sync::mpsc::channel;
 use std::thread::{self, JoinHandle};
 
 use tokio::sync::oneshot;
-use unglue_testkit::relay::{Break, Relay};
+use unglue_testkit::relay::{Break, Relay, Towards};
 
 use crate::host::Host;
 use crate::run::finish;
@@ -42,6 +42,16 @@ impl Link {
     /// `127.0.0.1:PORT`.
     pub(crate) fn target(&self) -> String {
         self.relay().address().to_string()
+    }
+
+    /// Resets the first connection that has carried so many bytes in one direction.
+    pub(crate) fn cut_after(&self, towards: Towards, bytes: u64) {
+        self.relay().break_after(towards, bytes, Break::Reset);
+    }
+
+    /// Bytes that went in this direction, over all connections.
+    pub(crate) fn carried(&self, towards: Towards) -> u64 {
+        self.relay().carried(towards)
     }
 
     /// Resets all connections; the next ones are carried again.

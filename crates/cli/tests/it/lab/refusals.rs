@@ -16,7 +16,7 @@ fn others_are_not_served_by_accident() {
         for (address, ip) in [("0.0.0.0:0", "0.0.0.0"), ("[::]:0", "::"), ("192.0.2.1:0", "192.0.2.1")] {
             let done = unglue(&["lab", "serve", dialect, "--listen", address]).expect(125);
             assert!(done.stdout.is_empty(), "{done:?}");
-            let what = format!("{ip} is no loopback address, and this dialect {does} for anyone who connects");
+            let what = format!("{ip} is not a loopback address, and this dialect {does} for anyone who connects");
             assert!(done.stderr.contains("--i-know-this-runs-commands-for-anyone"), "{done:?}");
             done.complains(&what);
         }
@@ -58,12 +58,12 @@ fn where_nobody_listens_a_client_says_so() {
 #[test]
 fn wrong_usage_is_one_line() {
     let cases: [(&[&str], &str); 13] = [
-        (&["serve", "tcp"], "`tcp` is no dialect; the lab has raw, udp, ack, len32, header"),
-        (&["connect", "tcp", "127.0.0.1:1"], "`tcp` is no dialect"),
+        (&["serve", "tcp"], "`tcp` is not a dialect; the lab has raw, udp, ack, len32, header"),
+        (&["connect", "tcp", "127.0.0.1:1"], "`tcp` is not a dialect"),
         (&["serve"], "<DIALECT>"),
         (&["serve", "raw", "--listen", "127.0.0.1"], "it has no port; write it like 127.0.0.1:8000"),
-        (&["serve", "raw", "--listen", "127.0.0.1:70000"], "it is no address"),
-        (&["serve", "raw", "--encoding", "big5"], "`big5` is no encoding of the lab; it has utf-8 and gbk"),
+        (&["serve", "raw", "--listen", "127.0.0.1:70000"], "it is not an address"),
+        (&["serve", "raw", "--encoding", "big5"], "`big5` is not an encoding of the lab; it has utf-8 and gbk"),
         (&["connect", "raw"], "<ADDR:PORT>"),
         (&["connect", "raw", "127.0.0.1"], "it has no port"),
         (&["connect", "raw", "127.0.0.1:1", "--wait", "0"], "it must be a number of seconds above 0"),

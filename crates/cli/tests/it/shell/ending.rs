@@ -7,6 +7,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::tmux::Tmux;
 use super::{BASH, open};
 use crate::host::{Host, lives};
+use crate::panics::library;
 use crate::run::{finish, until};
 
 /// A window with a shell that writes down the terminal's modes before and after each session.
@@ -24,7 +25,7 @@ impl Window {
         tmux.line("PROMPT_COMMAND='code=$?; stty -g > modes.new; mv modes.new modes; echo $code > code'");
         tmux.line("clear");
         tmux.becomes("an empty screen", |screen| screen == "here>");
-        let modes = fs::read_to_string(host.home().join("modes")).expect("they were written");
+        let modes = until("the modes are written", || fs::read_to_string(host.home().join("modes")).ok());
         let before = (modes, tmux.modes());
         Some(Window { tmux, host, before })
     }
@@ -42,7 +43,8 @@ impl Window {
     #[track_caller]
     fn is_restored(&self, code: i32) {
         self.tmux.becomes("the prompt of this machine", |screen| {
-            screen.lines().next_back().is_some_and(|line| line.starts_with("here>") || line.ends_with("here>"))
+            let last = screen.lines().next_back().unwrap_or_default();
+            (last.starts_with("here>") || last.ends_with("here>")) && !last.ends_with("there>")
         });
         let read = |name: &str| fs::read_to_string(self.host.home().join(name)).unwrap_or_default();
         until("the exit code", || (read("code").trim() == code.to_string()).then_some(()));
@@ -86,6 +88,37 @@ fn by_itself() {
     window.is_restored(137);
 }
 
+/// A library whose clock fails once when the file `now` is there: Rust's standard library panics then.
+const STOPPED_CLOCK: &str = "#define _GNU_SOURCE
+#include <time.h>
+#include <unistd.h>
+#include <sys/syscall.h>
+int clock_gettime(clockid_t clock, struct timespec *time) {
+    static int stopped;
+    if (!stopped && clock == CLOCK_MONOTONIC && !access(\"now\", F_OK)) return stopped = 1, -1;
+    return syscall(SYS_clock_gettime, clock, time);
+}";
+
+#[test]
+fn by_a_bug() {
+    let Some(window) = Window::open() else { return };
+    let Some(library) = library(&window.host, "clock", STOPPED_CLOCK) else { return };
+    window.tmux.line(&format!("U=\"env LD_PRELOAD={} $U\"; clear", library.display()));
+    window.spoil("--name work");
+    fs::write(window.host.home().join("now"), "").expect("written");
+    // It looks at its clock for a key, if not before.
+    window.tmux.types("\r");
+    window.is_restored(125);
+    window.tmux.shows("a bug in unglue, at ");
+    // The program has done nothing wrong.
+    fs::remove_file(window.host.home().join("now")).expect("removed");
+    window.job_becomes("running");
+    window.tmux.line("clear; $U shell $T --attach work");
+    window.tmux.types("\x15printf '\\033c'; stty isig\r");
+    window.tmux.line("echo he''re; exit 3");
+    window.is_restored(3);
+}
+
 #[test]
 fn by_leaving() {
     let Some(window) = Window::open() else { return };
@@ -99,7 +132,11 @@ fn by_leaving() {
     window.tmux.types("\r~.");
     window.is_restored(0);
     window.tmux.shows("--attach work");
-    assert_eq!(window.job()["state"], "running");
+    assert_eq!((&window.job()["state"], &window.job()["terminal"]), (&"running".into(), &true.into()));
+    let listed = finish(window.host.client(["jobs", &window.host.target()])).expect(0);
+    let lines: Vec<&str> = listed.text().lines().collect();
+    assert!(lines[1].contains(" ended, terminal "), "{lines:?}");
+    assert!(lines[2].contains(" running, terminal "), "{lines:?}");
 }
 
 #[test]

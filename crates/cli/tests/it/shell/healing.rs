@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
+use unglue_testkit::relay::Towards;
 
 use super::open;
 use super::tmux::Tmux;
@@ -40,6 +41,50 @@ fn cuts_change_nothing() {
     tmux.line("exit 3");
     tmux.ends_with("here>");
     assert!(!tmux.screen().contains("unglue:"), "a link that is back at once needs no line");
+}
+
+/// The same without pauses: a few kilobytes, on the other screen, too.
+const QUICK: &str = "stty -echo; clear; for i in $(seq 60); do printf '\\033[%d;%dH\\033[3%dmx%d\\033[0m' $((i/3+1)) $((i*7%70+1)) $((i%8)) $i; done; printf '\\033[?1049h\\033[2Jother\\033[?1049l\\033[22;1H'; stty echo; echo pain''ted";
+
+/// How many places a cut is tried at in each direction; with `UNGLUE_SOAK=1` many more.
+fn places() -> u64 {
+    if std::env::var_os("UNGLUE_SOAK").is_some_and(|value| value == "1") { 60 } else { 3 }
+}
+
+#[test]
+fn a_cut_at_any_byte_leaves_the_same_screen() {
+    let host = Host::start();
+    let Some(tmux) = Tmux::start(&host) else { return };
+    // A session whose link is cut when so many bytes more have gone in this direction: its screen, and whether there was a cut.
+    let session = |cut: Option<(Towards, u64)>| {
+        let link = Link::to(&host);
+        let before = [Towards::Server, Towards::Client].map(|towards| link.carried(towards));
+        tmux.line(&format!("T={}; clear", link.target()));
+        tmux.becomes("an empty screen", |screen| screen == "here>");
+        open(&tmux, "");
+        if let Some((towards, bytes)) = cut {
+            link.cut_after(towards, link.carried(towards) - before[towards as usize] + bytes);
+        }
+        let connections = link.connections();
+        tmux.line(QUICK);
+        tmux.shows("painted");
+        tmux.ends_with("there>");
+        let (screen, was_cut) = (tmux.settled(), link.connections() > connections);
+        tmux.line("exit 3");
+        let is_prompt = |screen: &str| screen.lines().next_back().is_some_and(|line| line.starts_with("here>"));
+        tmux.becomes("the prompt of this machine", is_prompt);
+        (screen, was_cut)
+    };
+    let (whole, _) = session(None);
+    // So much the session takes at least; it takes more if it goes in smaller pieces.
+    for (towards, least) in [(Towards::Client, 900), (Towards::Server, QUICK.len() as u64)] {
+        for number in 0..places() {
+            let place = least * number / places();
+            let (screen, was_cut) = session(Some((towards, place)));
+            assert_eq!(screen, whole, "{towards:?}, cut at {place}");
+            assert!(was_cut, "{towards:?}: there was no cut at {place}");
+        }
+    }
 }
 
 #[test]

@@ -1,8 +1,12 @@
 //! A person at the terminal: what ssh asks, and Ctrl-C at each stage.
 
+use std::net::TcpListener;
+
+use rustix::process::Signal;
+
 use super::super::pty::OnTerminal;
 use super::super::run::{UNGLUE, until};
-use super::site::{Account, Site, mode, possible};
+use super::site::{Account, Site, mode, possible, socket_with_a_full_queue, start_client};
 
 #[test]
 fn a_password_is_asked_on_the_terminal() {
@@ -94,6 +98,78 @@ fn ctrl_c_during_the_upload_leaves_nothing() {
     site.quiet("ada");
     let left = std::fs::read_dir(site.cache("ada")).into_iter().flatten().count();
     assert_eq!(left, 0);
+}
+
+/// A port that doesn't answer, and one whose owner takes the connection and says nothing.
+#[test]
+fn ctrl_c_while_ssh_connects_leaves_nothing() {
+    if !possible() {
+        return;
+    }
+    let site = Site::start(&[Account::named("ada")]);
+    let (full, _held) = socket_with_a_full_queue();
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let silent = silent.local_addr().expect("an address").port();
+    for port in [full, silent] {
+        let option = format!("Port={port}");
+        let words = ["exec", "--transport", "ssh", "--ssh-option", &option, "ada@box", "true"];
+        interrupted(&site, &words, |_| until("ssh", || (!site.processes("ada").is_empty()).then_some(())));
+        site.quiet("ada");
+    }
+}
+
+/// The program is there and does not get to its first word.
+#[test]
+fn ctrl_c_while_the_program_starts_leaves_nothing() {
+    if !possible() {
+        return;
+    }
+    let site = Site::start(&[Account::named("ada")]);
+    let program = site.version("ada").join("unglue");
+    std::fs::remove_file(&program).expect("it was there");
+    std::fs::write(&program, "#!/bin/sh\ntouch ~/begun; exec cat >/dev/null\n").expect("written");
+    mode(&program, 0o755);
+    let begun = site.home("ada").join("begun");
+    let words = ["exec", "--transport", "ssh", "ada@box", "true"];
+    interrupted(&site, &words, |_| until("the program", || begun.exists().then_some(())));
+    site.quiet("ada");
+}
+
+/// A client that ends otherwise takes its ssh with it, too.
+#[test]
+fn a_client_that_is_killed_while_ssh_connects_leaves_nothing() {
+    if !possible() {
+        return;
+    }
+    let site = Site::start(&[Account::named("ada")]);
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let option = format!("Port={}", silent.local_addr().expect("an address").port());
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP, Signal::KILL] {
+        let client =
+            start_client(site.client(["exec", "--transport", "ssh", "--ssh-option", &option, "ada@box", "true"]));
+        until("ssh", || (!site.processes("ada").is_empty()).then_some(()));
+        client.signal(signal);
+        assert_eq!(client.finish().code, 128 + signal.as_raw());
+        site.quiet("ada");
+    }
+}
+
+#[test]
+fn an_unknown_host_key_that_is_not_accepted_ends_it() {
+    if !possible() {
+        return;
+    }
+    let site = Site::start(&[Account::named("ada")]);
+    let hosts = format!("UserKnownHostsFile={}", site.path("new_hosts").display());
+    let mut command = site.client(["exec", "--transport", "ssh", "--ssh-option", &hosts]);
+    command.args(["--ssh-option", "StrictHostKeyChecking=ask", "ada@box", "true"]);
+    let mut terminal = OnTerminal::start(UNGLUE, &command);
+    terminal.shows("Are you sure you want to continue connecting", 0);
+    terminal.types("no\n");
+    let (code, screen, restored) = terminal.ended();
+    assert!(code == 125 && restored && screen.contains("Host key verification failed"), "{code} {screen}");
+    assert!(!site.path("new_hosts").exists());
+    site.quiet("ada");
 }
 
 /// Once the command runs, Ctrl-C is the command's.

@@ -1,6 +1,7 @@
 //! unglue by way of ssh, against a real sshd on loopback whose accounts, homes and shells are made for the test.
 
 mod arriving;
+mod daemon;
 mod failures;
 mod homes;
 mod keyboard;

@@ -54,6 +54,42 @@ fn files_and_trees_are_copied_and_listed() {
 }
 
 #[test]
+fn the_other_side_s_files_are_managed() {
+    if !possible() {
+        return;
+    }
+    let site = Site::start(&[Account::named("ada")]);
+    let run = |words: &[&str], code| finish(site.client([words[0]]).args(WAY).args(&words[1..])).expect(code);
+    let home = site.home("ada");
+    run(&["mkdir", "-p", "ada@box:deep/er"], 0);
+    fs::write(home.join("deep/er/file"), "contents").expect("written");
+    run(&["mv", "ada@box:deep/er/file", "ada@box:deep/moved"], 0);
+    assert_eq!(fs::read_to_string(home.join("deep/moved")).expect("it is there"), "contents");
+    let facts = run(&["stat", "--json", "ada@box:deep/moved"], 0).json();
+    assert_eq!((facts["kind"].as_str(), facts["size"].as_u64()), (Some("file"), Some(8)), "{facts}");
+    let hash = run(&["hash", "ada@box:deep/moved"], 0);
+    let digest = blake3::hash(b"contents").to_hex();
+    assert!(hash.text().starts_with(digest.as_str()), "{}", hash.text());
+    run(&["rm", "-r", "ada@box:deep"], 0);
+    assert!(!home.join("deep").exists());
+    let missing = run(&["stat", "ada@box:deep"], 1);
+    assert!(missing.stderr.contains("deep"), "{}", missing.stderr);
+}
+
+#[test]
+fn lines_of_a_repl_have_their_replies() {
+    if !possible() {
+        return;
+    }
+    let site = Site::start(&[Account::named("ada")]);
+    let script = "mkdir sub\ncd sub\npwd\nexit 3\nseq 3\n";
+    let done = finish_with(site.client(["repl"]).args(WAY).arg("ada@box"), script.as_bytes()).expect(0);
+    assert_eq!(done.text(), format!("{}/sub\n1\n2\n3\n", site.home("ada").display()));
+    assert_eq!(done.stderr, "unglue: exit status 3\n");
+    assert_eq!(site.log().matches("Accepted publickey for ada").count(), 1);
+}
+
+#[test]
 fn many_commands_run_on_one_session() {
     if !possible() {
         return;
@@ -65,25 +101,50 @@ fn many_commands_run_on_one_session() {
     assert_eq!(site.log().matches("Accepted publickey for ada").count(), 1);
 }
 
-#[test]
-fn ports_are_forwarded() {
-    if !possible() {
-        return;
-    }
-    let site = Site::start(&[Account::named("ada")]);
-    let service = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let (here, there) = (free_port(), service.local_addr().expect("an address").port());
-    let forward = format!("{here}:127.0.0.1:{there}");
-    let client = start_client(site.client(["forward", "--transport", "ssh", "-L", &forward, "ada@box"]));
-    let mut near = until("the forwarded port", || TcpStream::connect(("127.0.0.1", here)).ok());
+/// Sends a line through `near`, which the client or the server accepted, to a connection that `service` takes.
+#[track_caller]
+fn carries(mut near: TcpStream, service: &TcpListener) {
     let (mut far, _) = service.accept().expect("a connection");
     near.write_all(b"by ssh").expect("written");
     let mut read = [0; 6];
     far.read_exact(&mut read).expect("read");
     assert_eq!(&read, b"by ssh");
+    far.write_all(b"back").expect("written");
+    near.read_exact(&mut read[..4]).expect("read");
+    assert_eq!(&read[..4], b"back");
+}
+
+#[test]
+fn ports_are_forwarded_both_ways_and_by_a_proxy() {
+    if !possible() {
+        return;
+    }
+    let site = Site::start(&[Account::named("ada")]);
+    let service = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let target = service.local_addr().expect("an address").port();
+    let (here, there, proxy) = (free_port(), free_port(), free_port());
+    let (local, remote) = (format!("{here}:127.0.0.1:{target}"), format!("{there}:127.0.0.1:{target}"));
+    let mut command = site.client(["forward"]);
+    command.args(WAY).args(["-L", &local, "-R", &remote, "-D", &proxy.to_string(), "ada@box"]);
+    let client = start_client(command);
+    let reached = |port: u16| until("the forwarded port", || TcpStream::connect(("127.0.0.1", port)).ok());
+    carries(reached(here), &service);
+    carries(reached(there), &service);
+    let mut near = reached(proxy);
+    near.write_all(&[5, 1, 0]).expect("written");
+    let mut reply = [0; 10];
+    near.read_exact(&mut reply[..2]).expect("read");
+    let [high, low] = target.to_be_bytes();
+    near.write_all(&[5, 1, 0, 1, 127, 0, 0, 1, high, low]).expect("written");
+    near.read_exact(&mut reply).expect("read");
+    assert_eq!(reply[..2], [5, 0], "{reply:?}");
+    carries(near, &service);
+    // One session carries all of them, and nothing listens any more when it has ended.
+    assert_eq!(site.log().matches("Accepted publickey for ada").count(), 1);
     client.signal(Signal::INT);
     client.finish();
     until("the end of ssh", || site.processes("ada").iter().all(|line| !line.starts_with("ssh ")).then_some(()));
+    until("the end of the listener", || TcpStream::connect(("127.0.0.1", there)).is_err().then_some(()));
 }
 
 fn free_port() -> u16 {
@@ -129,6 +190,30 @@ fn a_detached_command_is_found_by_the_next_session() {
     assert_eq!(run("logs", 0).text(), "done\n");
     let jobs = finish(site.client(["jobs"]).args(WAY).arg("ada@box")).expect(0);
     assert!(jobs.text().contains(&id), "{}", jobs.text());
+}
+
+#[test]
+fn a_command_is_attached_to_and_signalled() {
+    if !possible() {
+        return;
+    }
+    let site = Site::start(&[Account::named("ada")]);
+    let run = |words: &[&str]| finish(site.client([words[0]]).args(WAY).args(&words[1..]));
+    let text = "trap 'echo caught; exit 6' TERM; echo one; while :; do sleep 0.1; done";
+    let started = run(&["exec", "--detach", "ada@box", "-c", text]).expect(0);
+    let id = started.text().trim();
+    let watcher = start_client({
+        let mut command = site.client(["attach"]);
+        command.args(WAY).args(["--from-start", "ada@box", id]);
+        command
+    });
+    watcher.shown("one");
+    run(&["signal", "ada@box", id, "TERM"]).expect(0);
+    assert_eq!(watcher.finish().expect(6).text(), "one\ncaught\n");
+    run(&["wait", "ada@box", id]).expect(6);
+    run(&["rm", "ada@box", id]).expect(0);
+    let gone = run(&["logs", "ada@box", id]).expect(125);
+    assert!(gone.stderr.contains(id), "{}", gone.stderr);
 }
 
 fn ssh_of(site: &Site) -> rustix::process::Pid {

@@ -361,3 +361,24 @@ fn place(from: &Path, to: &Path) {
 pub(super) fn start_client(mut command: Command) -> super::super::run::Running {
     start(command.stdin(Stdio::null()))
 }
+
+/// A port that does not answer: its listener's queue is full as long as the descriptors are held.
+pub(super) fn socket_with_a_full_queue() -> (u16, Vec<std::os::fd::OwnedFd>) {
+    use rustix::net::{AddressFamily, SocketType, bind, connect, listen, socket};
+    use std::net::SocketAddrV4;
+    let any: SocketAddrV4 = "127.0.0.1:0".parse().expect("an address");
+    let tcp = || socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
+    let listener = tcp();
+    bind(&listener, &any).expect("bound");
+    listen(&listener, 0).expect("it listens");
+    let address = rustix::net::getsockname(&listener).expect("an address");
+    let address = SocketAddrV4::try_from(address).expect("IPv4");
+    let mut held = vec![listener];
+    for _ in 0..4 {
+        let one = tcp();
+        rustix::io::ioctl_fionbio(&one, true).expect("it doesn't block");
+        let _ = connect(&one, &address);
+        held.push(one);
+    }
+    (address.port(), held)
+}

@@ -2,10 +2,13 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::process::Stdio;
+
+use rustix::process::Signal;
 
 use super::super::host::Host;
-use super::super::run::finish;
-use super::site::{Account, Site, possible};
+use super::super::run::{finish, until};
+use super::site::{Account, Site, possible, socket_with_a_full_queue, start_client};
 
 /// A port at which nothing listens.
 fn closed_port() -> String {
@@ -104,26 +107,6 @@ fn a_port_that_does_not_answer_is_given_up_after_two_seconds_and_remembered() {
     assert!(second.took + std::time::Duration::from_secs(1) < first.took, "{:?} {:?}", second.took, first.took);
 }
 
-fn socket_with_a_full_queue() -> (u16, Vec<std::os::fd::OwnedFd>) {
-    use rustix::net::{AddressFamily, SocketType, bind, connect, listen, socket};
-    use std::net::SocketAddrV4;
-    let any: SocketAddrV4 = "127.0.0.1:0".parse().expect("an address");
-    let tcp = || socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
-    let listener = tcp();
-    bind(&listener, &any).expect("bound");
-    listen(&listener, 0).expect("it listens");
-    let address = rustix::net::getsockname(&listener).expect("an address");
-    let address = SocketAddrV4::try_from(address).expect("IPv4");
-    let mut held = vec![listener];
-    for _ in 0..4 {
-        let one = tcp();
-        rustix::io::ioctl_fionbio(&one, true).expect("it doesn't block");
-        let _ = connect(&one, &address);
-        held.push(one);
-    }
-    (address.port(), held)
-}
-
 #[test]
 fn the_configuration_decides_for_a_host() {
     if !possible() {
@@ -143,4 +126,59 @@ fn the_configuration_decides_for_a_host() {
     assert!(!done.stderr.contains("ssh to"), "{}", done.stderr);
     write("transprot = \"tcp\"\n");
     exec().expect(125).complains("config.toml, line 1: unknown field `transprot`");
+}
+
+/// The commands of README's section "Two machines", as they are printed there: nothing listens on the other side but sshd.
+#[test]
+fn the_first_commands_of_the_readme_need_only_sshd() {
+    if !possible() {
+        return;
+    }
+    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md")).expect("it is there");
+    let section = readme.split("## Two machines").nth(1).and_then(|rest| rest.split("```").nth(1));
+    let section = section.expect("a block of commands");
+    let commands: Vec<&str> = section.lines().filter_map(|line| line.strip_prefix("unglue ")).collect();
+    assert_eq!(commands.len(), 3, "{section}");
+    let site = Site::start(&[Account::named("ada").fresh()]);
+    site.configure("Host build.example\n User ada\n");
+    fs::create_dir(site.path("client/project")).expect("a directory");
+    fs::write(site.path("client/project/file"), "contents").expect("written");
+    fs::write(site.path("client/release.tar"), "a release").expect("written");
+    let outputs =
+        commands.iter().map(|command| finish(&mut site.client(command.split(' '))).expect(0).text().to_owned());
+    let outputs: Vec<String> = outputs.collect();
+    assert!(outputs[0].starts_with("Linux "), "{outputs:?}");
+    assert_eq!(fs::read_to_string(site.home("ada").join("release.tar")).expect("it is there"), "a release");
+    assert_eq!(fs::read_to_string(site.home("ada").join("project/file")).expect("it is there"), "contents");
+}
+
+/// docs/from-ssh.md: a forwarded agent is not seen, and what it says to do instead.
+#[test]
+fn an_agent_is_seen_only_where_its_socket_is_forwarded() {
+    if !possible() {
+        return;
+    }
+    let site = Site::start(&[Account::named("ada")]);
+    let socket = site.path("agent");
+    let agent = std::process::Command::new("ssh-agent").arg("-D").arg("-a").arg(&socket).stdout(Stdio::null()).spawn();
+    let mut agent = agent.expect("it starts");
+    until("the agent", || socket.exists().then_some(()));
+    let client = |words: &[&str]| {
+        let mut command = site.client([words[0], "--transport", "ssh"]);
+        command.args(&words[1..]).env("SSH_AUTH_SOCK", &socket);
+        command
+    };
+    let option = ["exec", "--ssh-option", "ForwardAgent=yes", "ada@box", "-c", "echo ${SSH_AUTH_SOCK-none}"];
+    assert_eq!(finish(&mut client(&option)).expect(0).text(), "none\n");
+    let there = site.home("ada").join("agent");
+    let forward = format!("{}:{}", there.display(), socket.display());
+    let forwarding = start_client(client(&["forward", "-R", &forward, "ada@box"]));
+    until("the socket", || there.exists().then_some(()));
+    let set = format!("SSH_AUTH_SOCK={}", there.display());
+    let listed = finish(&mut client(&["exec", "--env", &set, "ada@box", "ssh-add", "-l"]));
+    assert!(listed.text().contains("The agent has no identities"), "{listed:?}");
+    forwarding.signal(Signal::INT);
+    forwarding.finish();
+    let _ = agent.kill();
+    let _ = agent.wait();
 }

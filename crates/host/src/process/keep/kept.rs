@@ -1,5 +1,6 @@
 //! A server's connection with a keeper.
 
+use std::cell::RefCell;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -7,45 +8,46 @@ use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use tokio::io::Interest;
-use tokio::net::UnixDatagram;
+use tokio::io::unix::AsyncFd;
 use unglue_proto::Fault;
 use unglue_proto::message::exec::{Outcome, Report, TerminalSize};
 
 use super::found::{Look, look};
-use super::{FEED, FEED_TAG, FromKeeper, KeptEvent, Progress, SpoolLimit, ToKeeper};
+use super::{FEED, FEED_TAG, FromKeeper, KeptEvent, Progress, SpoolLimit, ToKeeper, UNSEEN};
 use crate::process::error::JobError;
 use crate::process::socket;
-use crate::process::sys::SIGNAL_MAX;
+use crate::process::sys::{self, SIGNAL_MAX};
 use crate::process::wire::MESSAGE_MAX;
 
 /// How long the end of a connection may precede the end of its keeper.
 const LEAVING: Duration = Duration::from_secs(2);
 const AGAIN: Duration = Duration::from_millis(5);
+/// How long after a progress `seen` is sent. It wakes the keeper, which has time: it may send more meanwhile.
+const SEEN: Duration = Duration::from_millis(2);
 
 /// A job under a keeper, as a server holds it. Dropping it leaves the job alone: nobody holds it then.
 ///
 /// The requests don't wait. Some hundreds fit the queue of a keeper that doesn't read; the next one is an error.
 #[derive(Debug)]
 pub struct Kept {
-    socket: UnixDatagram,
+    socket: AsyncFd<OwnedFd>,
     directory: PathBuf,
     /// The exit was given.
     exited: bool,
     progress: Option<Progress>,
-    /// The keeper waits for `seen`: it is sent when the next event is asked for.
-    owes_seen: bool,
+    /// So many progresses are to be answered with `seen`, and when.
+    owed: Option<(u32, Instant)>,
 }
 
 impl Kept {
     /// Takes a connected socket. Must be called within the runtime.
     pub(in crate::process) fn new(socket: OwnedFd, directory: PathBuf) -> io::Result<Self> {
-        rustix::io::ioctl_fionbio(&socket, true)?;
-        Ok(Self::over(UnixDatagram::from_std(socket.into())?, directory))
+        Ok(Self::over(sys::watched(socket)?, directory))
     }
 
     /// Takes the connection over which the job was started.
-    pub(in crate::process) fn over(socket: UnixDatagram, directory: PathBuf) -> Self {
-        Self { socket, directory, exited: false, progress: None, owes_seen: false }
+    pub(in crate::process) fn over(socket: AsyncFd<OwnedFd>, directory: PathBuf) -> Self {
+        Self { socket, directory, exited: false, progress: None, owed: None }
     }
 
     /// The job's directory.
@@ -193,13 +195,11 @@ impl Kept {
     /// What the keeper sends next; `None` once the connection has ended.
     async fn receive(&mut self) -> Option<FromKeeper> {
         loop {
-            if self.owes_seen {
-                self.owes_seen = matches!(self.ask(&ToKeeper::Seen {}), Err(JobError::System { .. }));
-            }
-            let received = self.socket.async_io(Interest::READABLE, || receive_now(&self.socket));
-            let received = match self.owes_seen {
-                false => received.await,
-                true => match tokio::time::timeout(AGAIN, received).await {
+            self.answer(Instant::now());
+            let received = self.socket.async_io(Interest::READABLE, receive_now);
+            let received = match self.owed {
+                None => received.await,
+                Some((_, due)) => match tokio::time::timeout_at(due.into(), received).await {
                     Ok(received) => received,
                     Err(_) => continue,
                 },
@@ -208,10 +208,20 @@ impl Kept {
                 Received::End => return None,
                 Received::Other => {}
                 Received::Message(message) => {
-                    self.owes_seen = true;
+                    let (owed, due) = self.owed.unwrap_or((0, Instant::now() + SEEN));
+                    self.owed = Some((owed + 1, due));
                     return Some(message);
                 }
             }
+        }
+    }
+
+    /// Sends `seen`, if it is time.
+    fn answer(&mut self, now: Instant) {
+        let Some((owed @ 1.., due)) = self.owed else { return };
+        if due <= now || owed >= UNSEEN / 2 {
+            let refused = matches!(self.ask(&ToKeeper::Seen { more: owed - 1 }), Err(JobError::System { .. }));
+            self.owed = refused.then_some((owed, now + AGAIN));
         }
     }
 
@@ -240,13 +250,18 @@ enum Received {
     End,
 }
 
-fn receive_now(socket: &UnixDatagram) -> io::Result<Received> {
-    let mut buffer = [0; MESSAGE_MAX];
-    let received = socket::receive(socket, &mut buffer)?;
-    Ok(match FromKeeper::decode(&buffer[..received.length]) {
-        Some(message) => Received::Message(message),
-        None if received.length == 0 => Received::End,
-        None => Received::Other,
+fn receive_now(socket: &OwnedFd) -> io::Result<Received> {
+    thread_local! {
+        /// For all jobs of a thread: most messages are short, and a new one would be cleared each time.
+        static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; MESSAGE_MAX]);
+    }
+    BUFFER.with_borrow_mut(|buffer| {
+        let received = socket::receive(socket, buffer)?;
+        Ok(match FromKeeper::decode(&buffer[..received.length]) {
+            Some(message) => Received::Message(message),
+            None if received.length == 0 => Received::End,
+            None => Received::Other,
+        })
     })
 }
 

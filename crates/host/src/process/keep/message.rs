@@ -3,7 +3,8 @@
 //! An upgraded server finds keepers of its former version, so the messages are JSON with one key, and both ends ignore what they
 //! don't know. Only input is binary: [`FEED_TAG`], the offset (u64, little endian), and the bytes.
 //!
-//! The keeper sends its [`Progress`], and after that no further one until the server has sent `seen`: so a command that prints quickly doesn't fill the socket of a server that is slow. The end of the connection
+//! The keeper sends its [`Progress`], and no further one when [`UNSEEN`] were sent and not answered with `seen`: so a command that
+//! prints quickly doesn't fill the socket of a server that is slow. The end of the connection
 //! says that the job has ended, or that its keeper was killed: the `outcome` in the directory tells the two apart.
 
 use std::ffi::OsStr;
@@ -21,12 +22,18 @@ use super::{Keep, Progress, SpoolLimit};
 /// Begins a message with input; no JSON begins so.
 pub(in crate::process) const FEED_TAG: u8 = 0;
 
+/// So many progresses are on their way at once.
+pub(in crate::process) const UNSEEN: u32 = 4;
+
 /// What a server asks of a keeper.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(in crate::process) enum ToKeeper {
-    /// The last progress has arrived: the next one may be sent.
-    Seen {},
+    /// A progress has arrived, and so many more: as many may be sent again.
+    Seen {
+        #[serde(default)]
+        more: u32,
+    },
     /// Send this signal to the command's process group.
     Signal { number: i32 },
     /// Kill the command, for this reason, unless it has ended.
@@ -135,7 +142,7 @@ mod tests {
     fn messages_come_back_and_later_ones_are_ignored() {
         let fault = Fault::user(Code::Cancelled, "enough");
         for message in [
-            ToKeeper::Seen {},
+            ToKeeper::Seen { more: 2 },
             ToKeeper::Signal { number: 15 },
             ToKeeper::Cancel(Box::new(fault)),
             ToKeeper::Hold { held: true },
@@ -147,7 +154,7 @@ mod tests {
         ] {
             assert_eq!(ToKeeper::decode(&message.encode()), Some(message));
         }
-        assert_eq!(ToKeeper::decode(br#"{"seen":{"from_the_future":1}}"#), Some(ToKeeper::Seen {}));
+        assert_eq!(ToKeeper::decode(br#"{"seen":{"from_the_future":1}}"#), Some(ToKeeper::Seen { more: 0 }));
         assert_eq!(ToKeeper::decode(br#"{"dance":{}}"#), None);
     }
 }

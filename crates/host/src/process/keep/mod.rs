@@ -40,7 +40,7 @@ use super::command::Command;
 pub(super) use directory::{Claimed, JobDirectory};
 pub use found::Found;
 pub use kept::Kept;
-pub(super) use message::{FEED_TAG, FromKeeper, KeepRequest, ToKeeper};
+pub(super) use message::{FEED_TAG, FromKeeper, KeepRequest, ToKeeper, UNSEEN};
 pub use reader::SpoolReader;
 pub(super) use sizes::Sizes;
 pub use sizes::{Resized, terminal_sizes};

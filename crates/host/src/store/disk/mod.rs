@@ -1,9 +1,11 @@
 //! The local disk as a [`Source`](super::Source) and a [`Sink`](super::Sink): blocking calls on threads of their own.
 
+mod blocks;
 mod sink;
 mod source;
 mod threads;
 
+pub use blocks::{BlockSink, BlockSource, Part, Prover};
 pub use sink::DiskSink;
 pub use source::DiskSource;
 pub(super) use threads::Threads;

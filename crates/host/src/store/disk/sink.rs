@@ -4,8 +4,10 @@ use std::mem;
 
 use bytes::Bytes;
 use unglue_proto::Meter;
+use unglue_proto::blocks::Blocks;
 use unglue_proto::message::Tally;
 
+use super::blocks::BlockSink;
 use super::threads::{Done, Threads};
 use crate::store::error::{Op, StoreError};
 use crate::store::incoming::Incoming;
@@ -95,6 +97,37 @@ impl DiskSink {
         StoreError::nowhere(Op::Write, self.threads.missing())
     }
 
+    /// Ends without a file under its name. A batch that fails drops the file by itself.
+    async fn end(&mut self, end: impl FnOnce(Incoming) + Send + 'static) {
+        if self.rest().await.is_ok()
+            && let State::Resting(writer) = mem::replace(&mut self.writer, State::Failed)
+        {
+            // Where there is no thread left, it is done here and now.
+            let _ = self.threads.run(move || end(writer.file)).await;
+        }
+    }
+
+    /// The bytes that an earlier transfer left, of which the whole blocks can be used by [`into_blocks`](Self::into_blocks).
+    pub fn kept(&self) -> u64 {
+        match &self.writer {
+            State::Resting(writer) => writer.file.kept(),
+            _ => 0,
+        }
+    }
+
+    /// Takes blocks in any order, before anything was written.
+    ///
+    /// # Errors
+    /// Something was written, or the system gives no handle.
+    pub fn into_blocks(mut self, blocks: Blocks) -> Result<BlockSink, StoreError> {
+        match mem::replace(&mut self.writer, State::Failed) {
+            State::Resting(writer) if self.waiting.is_empty() => {
+                BlockSink::new(self.threads.clone(), writer.file, blocks)
+            }
+            _ => Err(self.lost()),
+        }
+    }
+
     /// The file, with everything written.
     async fn whole(&mut self) -> Result<Box<Writer>, StoreError> {
         self.rest().await?;
@@ -133,20 +166,22 @@ impl Sink for DiskSink {
     }
 
     async fn commit(mut self) -> Result<(), StoreError> {
-        let writer = self.whole().await?;
-        let committed = self.threads.run(move || writer.file.commit()).await;
+        let mut writer = self.whole().await?;
+        let committed = self.threads.run(move || writer.file.restart().and_then(|()| writer.file.commit())).await;
         committed.unwrap_or_else(|errno| Err(StoreError::nowhere(Op::Sync, errno)))
     }
 
     async fn discard(mut self) {
         self.waiting.clear();
-        // A batch that fails discards the file by itself.
-        if self.rest().await.is_ok()
-            && let State::Resting(writer) = mem::replace(&mut self.writer, State::Failed)
-        {
-            // Where there is no thread left, it is done here and now.
-            let _ = self.threads.run(move || writer.file.discard()).await;
+        self.end(|file| file.discard()).await;
+    }
+
+    async fn set_aside(mut self) {
+        // What waits has come, too.
+        if self.rest().await.is_ok() {
+            self.start();
         }
+        self.end(drop).await;
     }
 }
 
@@ -155,13 +190,14 @@ impl Drop for DiskSink {
     /// takes it back.
     fn drop(&mut self) {
         if let State::Resting(writer) = mem::replace(&mut self.writer, State::Failed) {
-            drop(self.threads.start(move || writer.file.discard()));
+            drop(self.threads.start(move || drop(writer)));
         }
     }
 }
 
 impl Writer {
     fn write(mut self: Box<Self>, batch: Vec<Bytes>) -> Result<Box<Writer>, StoreError> {
+        self.file.restart()?;
         for bytes in batch {
             self.meter.pass(&bytes);
             self.file.write_all(&bytes)?;

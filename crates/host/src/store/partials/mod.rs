@@ -5,6 +5,9 @@
 //! free and removes exactly the files that they name. Several processes may share one directory.
 //!
 //! Records are not synced: they are for processes that die, not for machines.
+//!
+//! The file of a transfer that may be resumed stays when its process dies, and so does its record. A sweep removes both
+//! once nothing has been written to the file for [`KEPT_FOR`].
 
 mod record;
 mod sweep;
@@ -16,8 +19,9 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rustix::fs::{CWD, Mode, OFlags, fstat, openat};
+use rustix::fs::{CWD, Mode, OFlags, Stat, fstat, openat};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
@@ -30,6 +34,16 @@ pub use sweep::Swept;
 
 /// The directory below the state directory.
 const DIRECTORY: &str = "partials";
+
+/// How long the file of an interrupted transfer that may be resumed stays after the last write to it.
+pub const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Whether nothing was written to a file for [`KEPT_FOR`].
+pub(super) fn is_too_old(stat: &Stat) -> bool {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let written = u64::try_from(stat.st_mtime).unwrap_or(0);
+    now.saturating_sub(written) > KEPT_FOR.as_secs()
+}
 
 /// The records of one state directory.
 #[derive(Debug, Clone)]
@@ -63,12 +77,20 @@ impl Partials {
 
     /// Records that a temporary file `name` is about to be made in `parent`, until the record is dropped.
     pub(super) fn enter(&self, reach: &Reach, parent: &Path, name: &OsStr) -> Result<Record, StoreError> {
-        let entry = record::Entry {
-            root: reach.root().map(Path::to_owned),
-            dir: reach.recorded(parent),
-            name: name.to_owned(),
-        };
+        let entry = entry(reach, parent, name, false);
         let entered = self.dir().and_then(|dir| Record::enter(&dir, &entry));
+        entered.map_err(|errno| StoreError::new(Op::Record, &self.path, errno))
+    }
+
+    /// Records that the temporary file `name` in `parent` is used, and stays. Nothing, if another transfer uses it.
+    ///
+    /// Files that have stayed for too long are removed first.
+    pub(super) fn enter_kept(&self, reach: &Reach, parent: &Path, name: &OsStr) -> Result<Option<Record>, StoreError> {
+        if let Err(error) = self.sweep() {
+            tracing::debug!(%error, "temporary files were not removed");
+        }
+        let entry = entry(reach, parent, name, true);
+        let entered = self.dir().and_then(|dir| Record::enter_kept(&dir, &entry));
         entered.map_err(|errno| StoreError::new(Op::Record, &self.path, errno))
     }
 
@@ -83,6 +105,11 @@ impl Partials {
         });
         entered.map_err(|errno| StoreError::new(Op::Record, &self.path, errno))
     }
+}
+
+fn entry(reach: &Reach, parent: &Path, name: &OsStr, kept: bool) -> record::Entry {
+    let root = reach.root().map(Path::to_owned);
+    record::Entry { root, dir: reach.recorded(parent), name: name.to_owned(), kept }
 }
 
 fn open(path: &Path) -> Result<OwnedFd, Errno> {

@@ -19,6 +19,9 @@ pub(super) const ENDING: &str = ".record";
 /// The first line of this version's records.
 const VERSION: &[u8] = b"unglue partial 1";
 
+/// The first line of records of files that stay for a while after their transfer broke off.
+const VERSION_KEPT: &[u8] = b"unglue resumable 1";
+
 /// Two processes that start at once may meet a few times, not often.
 const TRIES: usize = 16;
 
@@ -31,13 +34,16 @@ pub(super) struct Entry {
     pub(super) dir: PathBuf,
     /// The temporary file's name in it.
     pub(super) name: OsString,
+    /// Whether the file stays for a while, so that its transfer can be resumed.
+    pub(super) kept: bool,
 }
 
 impl Entry {
     /// The version, the root (empty if there is none), the directory and the name, each followed by a NUL.
     fn encode(&self) -> Vec<u8> {
         let root = self.root.as_deref().map_or(OsStr::new(""), Path::as_os_str);
-        let fields = [VERSION, root.as_bytes(), self.dir.as_os_str().as_bytes(), self.name.as_bytes()];
+        let version = if self.kept { VERSION_KEPT } else { VERSION };
+        let fields = [version, root.as_bytes(), self.dir.as_os_str().as_bytes(), self.name.as_bytes()];
         fields.into_iter().flat_map(|field| field.iter().copied().chain([0])).collect()
     }
 
@@ -45,12 +51,15 @@ impl Entry {
     pub(super) fn decode(bytes: &[u8]) -> Option<Entry> {
         let mut fields = bytes.strip_suffix(&[0])?.split(|&byte| byte == 0);
         let mut field = || fields.next().map(OsStr::from_bytes);
-        (field()?.as_bytes() == VERSION).then_some(())?;
+        let version = field()?.as_bytes();
+        let kept = version == VERSION_KEPT;
+        (kept || version == VERSION).then_some(())?;
         let root = field().map(PathBuf::from)?;
         let entry = Entry {
             root: (!root.as_os_str().is_empty()).then_some(root),
             dir: field()?.into(),
             name: field()?.to_owned(),
+            kept,
         };
         field().is_none().then_some(entry)
     }
@@ -79,6 +88,29 @@ impl Record {
             if let Some(mut record) = Record::create(dir)? {
                 record.write(bytes)?;
                 return Ok(record);
+            }
+        }
+        Err(Errno::AGAIN)
+    }
+
+    /// Makes and locks the record of a file that stays: one for each file, whichever transfers write to it.
+    ///
+    /// Nothing, if another transfer has it.
+    pub(super) fn enter_kept(dir: &Arc<OwnedFd>, entry: &Entry) -> Result<Option<Record>, Errno> {
+        let bytes = entry.encode();
+        let name = format!("{}{ENDING}", &blake3::hash(&bytes).to_hex()[..32]);
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        for _ in 0..TRIES {
+            let file = File::from(openat(dir, &name, flags, Mode::RUSR | Mode::WUSR)?);
+            if lock(&file)? {
+                let mut record = Record { dir: dir.clone(), name, file, stays: false };
+                // Until the file is there, it is found as one that is not.
+                record.file.set_len(0).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+                record.write(&bytes)?;
+                return Ok(Some(record));
+            }
+            if fstat(&file)?.st_nlink > 0 {
+                return Ok(None);
             }
         }
         Err(Errno::AGAIN)
@@ -139,13 +171,14 @@ mod tests {
             root: Some("/srv/ro\not".into()),
             dir: "a/b".into(),
             name: OsStr::from_bytes(b".\xff.unglue-01234567").to_owned(),
+            kept: true,
         };
         let bytes = entry.encode();
         assert_eq!(Entry::decode(&bytes), Some(entry));
         for end in 0..bytes.len() {
             assert_eq!(Entry::decode(&bytes[..end]), None, "the first {end} bytes");
         }
-        let home = Entry { root: None, dir: "/tmp/".into(), name: "n".into() };
+        let home = Entry { root: None, dir: "/tmp/".into(), name: "n".into(), kept: false };
         assert_eq!(Entry::decode(&home.encode()), Some(home));
     }
 }

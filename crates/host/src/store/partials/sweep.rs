@@ -10,8 +10,8 @@ use rustix::fs::{AtFlags, Mode, OFlags, openat, statat, unlinkat};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
-use super::Partials;
 use super::record::{ENDING, Entry, lock};
+use super::{Partials, is_too_old};
 use crate::store::error::{Op, Problem, StoreError};
 use crate::store::place::regular;
 use crate::store::reach::Reach;
@@ -28,6 +28,8 @@ pub struct Swept {
     pub removed: Vec<PathBuf>,
     /// Records of living processes, left alone.
     pub living: usize,
+    /// Files of interrupted transfers that may still be resumed, left alone.
+    pub kept: usize,
     /// What it could not remove. The records stay, and the next sweep tries again.
     pub failed: Vec<StoreError>,
 }
@@ -35,6 +37,7 @@ pub struct Swept {
 /// What became of one record.
 enum Fate {
     Living,
+    Kept,
     Removed(Vec<PathBuf>),
     Nothing,
 }
@@ -57,6 +60,7 @@ impl Partials {
             }
             match self.sweep_record(&dir, &item) {
                 Ok(Fate::Living) => swept.living += 1,
+                Ok(Fate::Kept) => swept.kept += 1,
                 Ok(Fate::Removed(paths)) => swept.removed.extend(paths),
                 Ok(Fate::Nothing) => {}
                 Err(error) => swept.failed.push(error),
@@ -78,7 +82,10 @@ impl Partials {
         let mut bytes = Vec::new();
         (&file).take(RECORD_MAX).read_to_end(&mut bytes).map_err(|error| self.failed(&item.path(), error))?;
         let fate = match Entry::decode(&bytes) {
-            Some(entry) => remove(&entry)?,
+            Some(entry) => match remove(&entry)? {
+                Fate::Kept => return Ok(Fate::Kept),
+                fate => fate,
+            },
             None if bytes.starts_with(VERSION) => Fate::Removed(sweep_journal(&bytes)?),
             // Its owner died between making the record and writing it, before there was a file.
             None if !bytes.ends_with(&[0]) => Fate::Nothing,
@@ -100,13 +107,15 @@ impl Partials {
 fn remove(entry: &Entry) -> Result<Fate, StoreError> {
     let path = entry.root.as_deref().unwrap_or(Path::new("")).join(&entry.dir).join(&entry.name);
     match try_remove(entry) {
-        Ok(()) => Ok(Fate::Removed(vec![path])),
+        Ok(true) => Ok(Fate::Removed(vec![path])),
+        Ok(false) => Ok(Fate::Kept),
         Err(Problem::System(Errno::NOENT | Errno::NOTDIR)) => Ok(Fate::Nothing),
         Err(problem) => Err(StoreError::new(Op::Sweep, &path, problem)),
     }
 }
 
-fn try_remove(entry: &Entry) -> Result<(), Problem> {
+/// Doesn't (and gives `false`) if the file may still be used.
+fn try_remove(entry: &Entry) -> Result<bool, Problem> {
     if !temporary::is_ours(entry.name.as_bytes()) || entry.name.as_bytes().contains(&b'/') {
         return Err(Problem::BadRecord);
     }
@@ -121,5 +130,9 @@ fn try_remove(entry: &Entry) -> Result<(), Problem> {
     if stat.st_uid != user.as_raw() && !user.is_root() {
         return Err(Problem::System(Errno::PERM));
     }
-    Ok(unlinkat(&dir, &entry.name, AtFlags::empty())?)
+    if entry.kept && !is_too_old(&stat) {
+        return Ok(false);
+    }
+    unlinkat(&dir, &entry.name, AtFlags::empty())?;
+    Ok(true)
 }

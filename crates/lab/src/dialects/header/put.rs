@@ -143,7 +143,7 @@ fn open(path: &Path) -> Result<(File, &str, u64), LabError> {
     }
     let name = path.file_name().and_then(|name| name.to_str());
     let name =
-        name.ok_or_else(|| refused("has a name that is no text".into(), "a JSON header can't carry it; rename it"))?;
+        name.ok_or_else(|| refused("has a name that is not text".into(), "a JSON header can't carry it; rename it"))?;
     Ok((file, name, metadata.len()))
 }
 

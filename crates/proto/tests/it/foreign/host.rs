@@ -74,6 +74,7 @@ impl Host {
                 user: "ada".into(),
                 allow,
                 journal: None,
+                accepts: vec![],
             }));
             behind = inbox.into_rest();
         }

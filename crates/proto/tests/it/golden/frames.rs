@@ -19,7 +19,7 @@ struct Vector {
     take: fn(&mut Pair, &[u8]),
 }
 
-const VECTORS: [Vector; 11] = [
+const VECTORS: [Vector; 12] = [
     Vector {
         name: "frames/data",
         meaning: "data: the client sends \"hello\" on stream 2, its first unidirectional stream",
@@ -177,6 +177,19 @@ const VECTORS: [Vector; 11] = [
             assert_eq!(events(&mut pair.client), [Event::Openable(Direction::Unidirectional)]);
             let opened = std::iter::from_fn(|| pair.client.open(Direction::Unidirectional)).last();
             assert_eq!(opened, Some(StreamId(24_578)));
+        },
+    },
+    Vector {
+        name: "frames/zstd",
+        meaning: "zstd: 100 times \"a\" on stream 2, compressed; how well an end compresses is its own affair",
+        // A frame of one segment, its size in a byte; one last block, a run; RFC 8878 section 3.1.1.
+        send: |_| {
+            let zstd = [0x28, 0xb5, 0x2f, 0xfd, 0x20, 100, 0x23, 0x03, 0x00, b'a'];
+            frame(ZSTD, CLIENT_UNI, &[&100u32.to_be_bytes()[..], &zstd].concat())
+        },
+        take: |pair, wire| {
+            given(&mut pair.server, wire);
+            assert_eq!(read_all(&mut pair.server, CLIENT_UNI), (vec![b'a'; 100], Read::Blocked));
         },
     },
 ];

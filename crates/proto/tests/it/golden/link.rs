@@ -20,7 +20,7 @@ fn message<T: serde::Serialize>(message: &T) -> Vec<u8> {
 
 fn hello() -> auth::FromClient {
     let (protocol, agent) = (unglue_proto::PROTOCOL.into(), "example 1.0".into());
-    auth::FromClient::Hello(auth::Hello { protocol, agent, user: None, proof: None })
+    auth::FromClient::Hello(auth::Hello { protocol, agent, user: None, proof: None, accepts: vec![] })
 }
 
 fn welcome() -> auth::FromServer {
@@ -31,6 +31,7 @@ fn welcome() -> auth::FromServer {
         user: "ada".into(),
         allow: vec!["exec".into()],
         journal: None,
+        accepts: vec![],
     })
 }
 

@@ -7,7 +7,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use unglue_proto::control::{Inbox, encode};
 use unglue_proto::limits::CONTROL_MESSAGE;
-use unglue_proto::message::{Request, Tally, Time, Unknown, auth, exec, files, forward, jobs, transfer, tree};
+use unglue_proto::message::{
+    Compress, Request, Tally, Time, Unknown, auth, exec, files, forward, jobs, transfer, tree,
+};
+use unglue_proto::mux::Compression;
 use unglue_proto::{Code, Fault, Octets};
 
 use super::check;
@@ -62,11 +65,18 @@ fn authentication() {
     same("auth-offer", "client: which of these keys is authorised?", FromClient::Offer(offer));
     same("auth-sign", "server: sign with this key", FromServer::Sign(Sign { key: KEY.into() }));
     let proof = Proof { key: KEY.into(), signature: "U1NIU0lH".into() };
-    let hello =
-        Hello { protocol: protocol(), agent: "unglue 0.1.0".into(), user: Some("ada".into()), proof: Some(proof) };
+    let hello = Hello {
+        protocol: protocol(),
+        agent: "unglue 0.1.0".into(),
+        user: Some("ada".into()),
+        proof: Some(proof),
+        accepts: vec![],
+    };
     same("auth-hello", "client: its proof (the signature is cut short here)", FromClient::Hello(hello));
-    let hello = Hello { protocol: protocol(), agent: "unglue 0.1.0".into(), user: None, proof: None };
-    same("auth-hello-least", "client, on a transport that authenticates by itself", FromClient::Hello(hello));
+    let hello = Hello { protocol: protocol(), agent: "unglue 0.1.0".into(), user: None, proof: None, accepts: vec![] };
+    same("auth-hello-least", "client, on a transport that authenticates by itself", FromClient::Hello(hello.clone()));
+    let hello = Hello { accepts: vec![auth::ZSTD.into()], ..hello };
+    same("auth-hello-zstd", "the same of a client that takes compressed blocks", FromClient::Hello(hello));
     let allow = vec!["exec".into(), "files".into()];
     let welcome = Welcome {
         protocol: protocol(),
@@ -74,8 +84,11 @@ fn authentication() {
         user: "ada".into(),
         allow,
         journal: Some(JOURNAL.into()),
+        accepts: vec![],
     };
-    same("auth-welcome", "server: come in", FromServer::Welcome(welcome));
+    same("auth-welcome", "server: come in", FromServer::Welcome(welcome.clone()));
+    let welcome = Welcome { accepts: vec![auth::ZSTD.into()], ..welcome };
+    same("auth-welcome-zstd", "server: come in, compressed blocks are welcome", FromServer::Welcome(welcome));
     let fault = Fault::user(Code::Denied, "the server did not accept your key");
     same("auth-denied", "server: no", FromServer::Denied(fault));
 }
@@ -97,6 +110,7 @@ fn execution() {
         output_limit: None,
         terminal: None,
         again: None,
+        compress: None,
         require: vec![],
     };
     let most = Exec {
@@ -114,9 +128,12 @@ fn execution() {
         output_limit: Some(1 << 30),
         terminal: Some(SIZE),
         again: Some(Again { journal: Some(JOURNAL.into()), stdout: 4096, stderr: 12 }),
+        compress: None,
         require: vec!["timeout_ms".into(), "lease".into(), "terminal".into()],
     };
-    same("exec-least", "client: run `true`", Request::Exec(Box::new(least)));
+    same("exec-least", "client: run `true`", Request::Exec(Box::new(least.clone())));
+    let compressed = Exec { compress: Compress::request(Compression::Auto), ..least };
+    same("exec-compressed", "client: run `true`, and compress its outputs", Request::Exec(Box::new(compressed)));
     same("exec", "client: run a command, with every field", Request::Exec(Box::new(most)));
     same("exec-signal", "client: send a signal", FromClient::Signal("SIGINT".into()));
     same("exec-resize", "client: the terminal has this size now", FromClient::Resize(SIZE));
@@ -217,8 +234,11 @@ fn listing() {
         held: true,
         stalled: true,
         kept: true,
+        terminal: false,
     };
-    same("jobs-entry", "server: a command, with every field", Reply::Entry(Box::new(entry)));
+    same("jobs-entry", "server: a command, with every field", Reply::Entry(Box::new(entry.clone())));
+    let terminal = Entry { terminal: true, ..entry };
+    same("jobs-entry-terminal", "server: a command with a terminal", Reply::Entry(Box::new(terminal)));
     let least = Entry {
         id: "i".into(),
         name: None,
@@ -234,6 +254,7 @@ fn listing() {
         held: false,
         stalled: false,
         kept: false,
+        terminal: false,
     };
     same("jobs-entry-least", "server: a command that is about to start", Reply::Entry(Box::new(least)));
     same("jobs-done", "server: that was the last", Reply::Done(exec::Nothing {}));
@@ -253,7 +274,7 @@ fn later_versions() {
 }
 
 fn transfers() {
-    use transfer::{File, FromClient, FromServer, Get, Outcome, Put, Time};
+    use transfer::{File, FromClient, FromServer, Get, Have, Old, Outcome, Put, Time};
     let put = Put {
         id: "c".into(),
         path: "backup/".into(),
@@ -263,14 +284,37 @@ fn transfers() {
         keep_mode: true,
         modified: Some(Time { seconds: -2, nanoseconds: 999_999_999 }),
         in_place: true,
+        resume: true,
+        delta: true,
         data: 2,
         require: vec!["modified".into(), "in_place".into()],
     };
     same("put", "client: a file comes on stream 2, with every field", Request::Put(put));
     same("put-sent", "client: that was all of it", FromClient::Sent(tally()));
     same("put-failed", "client: the source failed", FromClient::Failed(fault()));
-    let get = Get { id: "d".into(), path: "notes.txt".into(), require: vec![] };
-    same("get", "client: send me this file", Request::Get(get));
+    let get =
+        Get { id: "d".into(), path: "notes.txt".into(), compress: None, resume: false, delta: false, require: vec![] };
+    same("get", "client: send me this file", Request::Get(get.clone()));
+    let get = Get { compress: Compress::request(Compression::Auto), ..get };
+    same("get-compressed", "client: send me this file, compressed", Request::Get(get));
+    let get = Get {
+        id: "d".into(),
+        path: "disk.img".into(),
+        compress: None,
+        resume: true,
+        delta: true,
+        require: vec!["resume".into()],
+    };
+    same("get-resume", "client: send me this file, of which I may have a part", Request::Get(get));
+    let nothing = Have { bytes: 0, digests: None, old: None };
+    same("get-have-nothing", "client: I have nothing of it", FromClient::Have(nothing));
+    let have = Have { bytes: 32 << 20, digests: Some(2), old: None };
+    same("get-have", "client: I have two blocks, their digests come on stream 2", FromClient::Have(have.clone()));
+    let have = Have { digests: Some(3), ..have };
+    same("put-have", "server: I have two blocks, their digests come on stream 3", FromServer::Have(have));
+    let old = Some(Old { size: 1 << 20, block: 2048, sums: 3 });
+    let have = FromServer::Have(Have { bytes: 0, digests: None, old });
+    same("put-have-old", "server: I have an old file, the sums of its blocks come on stream 3", have);
     let file = File { data: 3, size: Some(5), mode: 0o644, modified: Time { seconds: 1_700_000_000, nanoseconds: 5 } };
     same("get-file", "server: it comes on stream 3", FromServer::File(file));
     same("transfer-refused", "server: nothing was done", FromServer::Refused(fault()));
@@ -340,6 +384,7 @@ fn trees() {
         layout: Layout::Into,
         options,
         data: 2,
+        compress: None,
         require: vec!["options".into()],
     };
     same("tree-push", "client: a tree comes on stream 2, with every option", Request::Tree(Box::new(push)));
@@ -351,9 +396,12 @@ fn trees() {
         layout: Layout::Copy,
         options: TreeOptions::default(),
         data: 6,
+        compress: None,
         require: vec![],
     };
-    same("tree-pull", "client: send me a tree, answers come on stream 6", Request::Tree(Box::new(pull)));
+    same("tree-pull", "client: send me a tree, answers come on stream 6", Request::Tree(Box::new(pull.clone())));
+    let pull = Tree { compress: Compress::request(Compression::Zstd(3)), require: vec!["compress".into()], ..pull };
+    same("tree-pull-compressed", "the same, compressed at level 3 of zstd's", Request::Tree(Box::new(pull)));
     same("tree-accepted", "server: it comes on stream 3", FromServer::Accepted(Accepted { data: 3 }));
     let summary = Summary {
         entries: 7,

@@ -3,8 +3,9 @@
 use std::ffi::{OsStr, OsString};
 use std::time::Duration;
 
-use unglue_proto::message::Request;
 use unglue_proto::message::exec::{self as wire, Descendants, TerminalSize};
+use unglue_proto::message::{Compress, Request};
+use unglue_proto::mux::Compression;
 
 /// A command to run on the server: exactly these bytes, no shell.
 ///
@@ -31,6 +32,7 @@ pub struct Exec {
     output_limit: Option<u64>,
     terminal: Option<TerminalSize>,
     retry: Option<Option<String>>,
+    compression: Compression,
 }
 
 /// How long a command may live without a client that holds it.
@@ -65,6 +67,7 @@ impl Exec {
             output_limit: None,
             terminal: None,
             retry: None,
+            compression: Compression::Off,
         }
     }
 
@@ -138,6 +141,21 @@ impl Exec {
     pub fn output_limit(mut self, bytes: u64) -> Exec {
         self.output_limit = Some(bytes);
         self
+    }
+
+    /// Compresses its input and its outputs on their way. Off by default: the lengths of what is sent then tell something
+    /// about the content, where somebody else chooses a part of it.
+    pub fn compress(mut self, compression: Compression) -> Exec {
+        self.compression = compression;
+        self
+    }
+
+    /// How its streams are compressed. Those of a terminal are not.
+    pub fn compression(&self) -> Compression {
+        match self.terminal {
+            None => self.compression,
+            Some(_) => Compression::Off,
+        }
     }
 
     /// Sets a variable on top of the login environment.
@@ -232,6 +250,7 @@ impl Exec {
             output_limit: self.output_limit,
             terminal: self.terminal,
             again,
+            compress: Compress::request(self.compression()),
             require,
         }))
     }

@@ -83,7 +83,11 @@ pub(crate) async fn start(link: &Link, exec: &Exec) -> Result<Running, Fault> {
 async fn begin(link: Link, exec: Exec) -> Result<Running, Fault> {
     let Control { mut sender, receiver } = Control::new(link.open_bidirectional().await?);
     let stdin = match exec.stdin {
-        true => Some(link.open_unidirectional().await?),
+        true => {
+            let mut stdin = link.open_unidirectional().await?;
+            stdin.compress(exec.compression());
+            Some(stdin)
+        }
         false => None,
     };
     let id = exec.next_id();

@@ -16,7 +16,9 @@ use unglue_jobs::{
 };
 use unglue_link::{Link, RecvStream, SendStream};
 use unglue_proto::life::Terms;
+use unglue_proto::message::Compress;
 use unglue_proto::message::exec::{self as wire, Exec, FromClient, FromServer, Lease, Outcome, Report, StreamEnd};
+use unglue_proto::mux::Compression;
 use unglue_proto::{Code, Fault, signal};
 
 use crate::ops::job::{Beginning, Jobs, Wants, attend, not_kept, without_output};
@@ -221,7 +223,10 @@ async fn run(
         Err(Outcome::Refused(fault)) => return refuse(sender, fault).await,
         Err(outcome) => return conclude(sender, began, Report::of(outcome)).await,
     };
-    let (stdout, stderr) = (link.open_unidirectional().await?, link.open_unidirectional().await?);
+    let (mut stdout, mut stderr) = (link.open_unidirectional().await?, link.open_unidirectional().await?);
+    for stream in [&mut stdout, &mut stderr] {
+        stream.compress(Compress::asked(exec.compress.as_ref()));
+    }
     let (pid, numbers) = (started.pid(), (stdout.number(), stderr.number()));
     let message =
         wire::Started { pid, stdout: numbers.0, stderr: Some(numbers.1), taken: 0, since: None, screen: None, from: 0 };
@@ -250,7 +255,12 @@ async fn hold(
     };
     let again = exec.again.clone().unwrap_or_default();
     let stderr = exec.terminal.is_none().then_some(again.stderr);
-    let wants = Wants { stdin, outputs: [Some(again.stdout), stderr], screen: None, follow: true };
+    // Little of a terminal's output may be on its way.
+    let compression = match exec.terminal {
+        None => Compress::asked(exec.compress.as_ref()),
+        Some(_) => Compression::Off,
+    };
+    let wants = Wants { stdin, outputs: [Some(again.stdout), stderr], screen: None, follow: true, compression };
     attend(link, known, hold, wants, control, |mut sender, beginning| async move {
         let Beginning { pid, since, taken, streams, view } = beginning;
         let [stdout, stderr] = streams;

@@ -16,8 +16,8 @@ use super::local::serve_local;
 use super::place::{Forward, Listening, Place};
 use super::remote::{self, serve_remote};
 use super::resolve::Resolver;
-use crate::client::Dialler;
-use crate::ops::job::{is_passing, pause};
+use crate::client::{Dialler, Failed};
+use crate::ops::job::pause;
 use crate::ops::slots::Slots;
 use crate::ops::{Control, ControlReceiver};
 
@@ -177,15 +177,15 @@ async fn another(dialler: &Dialler, patience: Duration) -> Result<Link, Fault> {
             dialler.journal().await?;
             Ok(link)
         };
-        let fault: Fault = match dialled.await {
+        let failed: Failed = match dialled.await {
             Ok(link) => return Ok(link),
-            Err(fault) => fault,
+            Err(failed) => failed,
         };
-        if !is_passing(&fault) {
-            return Err(fault);
+        if !failed.is_passing() {
+            return Err(failed.into());
         }
         if since.elapsed() >= patience {
-            let seconds = patience.as_secs();
+            let (seconds, fault) = (patience.as_secs(), Fault::from(failed));
             return Err(Fault { what: format!("{}; no new link for {seconds} s", fault.what), ..fault });
         }
         sleep(pause(since.elapsed())).await;

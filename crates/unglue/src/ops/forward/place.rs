@@ -10,6 +10,7 @@ use unglue_proto::{Code, Fault, Side};
 
 /// The end of a connection: a TCP port or a unix socket.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Place {
     /// A TCP port.
     Tcp {

@@ -8,16 +8,16 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
-use unglue_link::{Link, RecvStream, SendStream, StreamError};
+use unglue_link::{Link, LinkError, RecvStream, SendStream, StreamError};
 use unglue_proto::limits::START;
 use unglue_proto::message::exec::{Again, FromClient, FromServer, Outcome, Report, Started, TerminalSize};
 use unglue_proto::message::{Request, Tally, jobs};
 use unglue_proto::{Code, Fault, Meter, Side};
 
 use super::replay::Replay;
-use crate::client::Dialler;
+use crate::client::{Dialler, Failed};
 use crate::ops::exec::Exec;
-use crate::ops::{Control, ControlReceiver, ControlSender};
+use crate::ops::{Control, ControlError, ControlReceiver, ControlSender};
 
 /// Pieces of an output that wait for their reader.
 const PIECES: usize = 8;
@@ -188,30 +188,39 @@ impl Follower {
         loop {
             let attempt = match self.dialler.link(lost.is_some()).await {
                 Ok(link) => self.attempt(&link).await,
-                Err(fault) => Err(fault),
+                Err(failed) => Err(failed),
             };
-            let fault = match attempt {
-                Ok(Answer::Final(message)) => return self.conclude(message).await,
+            let failed = match attempt {
+                Ok(Answer::Final(message)) => {
+                    self.state.send_replace(LinkState::Up);
+                    return self.conclude(message).await;
+                }
                 Ok(Answer::Attached(attached)) => {
                     lost = None;
                     self.state.send_replace(LinkState::Up);
                     match self.carry(*attached).await {
                         Ok(()) => return,
-                        Err(fault) => fault,
+                        Err(failed) => failed,
                     }
                 }
-                Err(fault) => fault,
+                Err(failed) => failed,
             };
-            if !is_passing(&fault) || !self.dialler.can_dial() || self.messages.is_closed() {
-                return self.conclude(FromServer::Outcome(Box::new(Report::of(self.given_up(fault))))).await;
+            let goes_on = failed.is_passing() && self.dialler.can_dial() && !self.messages.is_closed();
+            if !goes_on {
+                return self.give_up(failed, |fault| fault).await;
             }
-            let (since, first) = lost.get_or_insert_with(|| (Instant::now(), fault.clone())).clone();
-            self.state.send_replace(LinkState::Lost(since, first));
+            let (since, first) = match lost.take() {
+                Some(lost) => lost,
+                None => (Instant::now(), failed.clone().into()),
+            };
             if since.elapsed() >= self.patience {
                 let seconds = self.patience.as_secs();
-                let fault = Fault { what: format!("{}; no new link for {seconds} s", fault.what), ..fault };
-                return self.conclude(FromServer::Outcome(Box::new(Report::of(self.given_up(fault))))).await;
+                let waited =
+                    |fault: Fault| Fault { what: format!("{}; no new link for {seconds} s", fault.what), ..fault };
+                return self.give_up(failed, waited).await;
             }
+            lost = Some((since, first.clone()));
+            self.state.send_replace(LinkState::Lost(since, first));
             tokio::select! {
                 () = sleep(pause(since.elapsed())) => {}
                 () = self.messages.closed() => return,
@@ -219,16 +228,20 @@ impl Follower {
         }
     }
 
-    /// What a command comes to that can't be followed any more.
-    fn given_up(&self, fault: Fault) -> Outcome {
+    /// Follows the command no longer.
+    async fn give_up(&mut self, failed: Failed, told: impl FnOnce(Fault) -> Fault) {
         let id = match &self.ask {
             Ask::Exec(_, id) => id,
             Ask::Attach(attach) => &attach.job,
         };
-        match fault.code {
-            Code::BadMessage => Outcome::Failed(fault),
-            _ => Outcome::LinkLost(fault.advise(format!("the command may run on: unglue attach HOST {id}"))),
-        }
+        let outcome = match failed.is_protocol() {
+            true => Outcome::Failed(told(failed.into())),
+            false => {
+                let advice = format!("the command may run on: unglue attach HOST {id}");
+                Outcome::LinkLost(told(failed.into()).advise(advice))
+            }
+        };
+        self.conclude(FromServer::Outcome(Box::new(Report::of(outcome)))).await;
     }
 
     async fn conclude(&mut self, message: FromServer) {
@@ -247,17 +260,22 @@ impl Follower {
     }
 
     /// Asks on this link.
-    async fn attempt(&mut self, link: &Link) -> Result<Answer, Fault> {
+    async fn attempt(&mut self, link: &Link) -> Result<Answer, Failed> {
         let Control { mut sender, mut receiver } = Control::new(link.open_bidirectional().await?);
         let stdin = match &self.input {
-            Some(_) => Some(link.open_unidirectional().await?),
+            Some(_) => {
+                let mut stdin = link.open_unidirectional().await?;
+                if let Ask::Exec(exec, _) = &self.ask {
+                    stdin.compress(exec.compression());
+                }
+                Some(stdin)
+            }
             None => None,
         };
         sender.send(&self.request(stdin.as_ref().map(SendStream::number))).await?;
         self.tries += 1;
         let answer = timeout(START, self.answer(link, &mut receiver)).await;
-        let silent = || Fault::peer(Code::TimedOut, format!("the server did not answer within {} s", START.as_secs()));
-        Ok(match answer.unwrap_or_else(|_| Err(silent()))? {
+        Ok(match answer.unwrap_or(Err(Failed::Silent(START)))? {
             Ok((streams, taken)) => {
                 // A command that runs already may have the size of an earlier client, or of before the link was lost.
                 if let Some(size) = self.size {
@@ -301,7 +319,7 @@ impl Follower {
         &mut self,
         link: &Link,
         receiver: &mut ControlReceiver,
-    ) -> Result<Result<(Streams, u64), FromServer>, Fault> {
+    ) -> Result<Result<(Streams, u64), FromServer>, Failed> {
         loop {
             let (streams, picture, started) = match &self.ask {
                 Ask::Exec(..) => match receiver.expect().await? {
@@ -342,10 +360,10 @@ impl Follower {
             };
             let mut outputs = [None, None];
             for (output, number) in outputs.iter_mut().zip(streams) {
-                *output = number.map(|number| link.claim(number)).transpose()?;
+                *output = number.map(|number| claimed(link, number)).transpose()?;
             }
             let picture = match picture {
-                Some((number, from)) => Some((link.claim(number)?, from)),
+                Some((number, from)) => Some((claimed(link, number)?, from)),
                 None => None,
             };
             if let (Some(_), Some(stdout)) = (self.terminal.get(), &outputs[0]) {
@@ -367,7 +385,7 @@ impl Follower {
     ///
     /// # Errors
     /// The link was lost first.
-    async fn carry(&mut self, attached: Attached) -> Result<(), Fault> {
+    async fn carry(&mut self, attached: Attached) -> Result<(), Failed> {
         let Some((last, moved)) = self.until_last(attached).await? else { return Ok(()) };
         for (lane, moved) in self.lanes.iter_mut().zip(&moved) {
             if let (Some(lane), Moved::Cut(error)) = (lane, moved) {
@@ -381,7 +399,7 @@ impl Follower {
 
     /// Passes on what comes until the last message, which it gives with what came of the outputs; `None` if the client has
     /// gone.
-    async fn until_last(&mut self, attached: Attached) -> Result<Option<(FromServer, [Moved; 2])>, Fault> {
+    async fn until_last(&mut self, attached: Attached) -> Result<Option<(FromServer, [Moved; 2])>, Failed> {
         let Attached { mut sender, mut receiver, streams, stdin } = attached;
         let Streams { outputs: [stdout, stderr], picture } = streams;
         let [out_lane, err_lane] = &mut self.lanes;
@@ -390,7 +408,7 @@ impl Follower {
             if let (Some(lane), Some((stream, from))) = (out_lane.as_mut(), picture) {
                 *pictured |= show(lane, stream, from).await?;
             }
-            pass(out_lane, stdout).await
+            Ok::<_, Failed>(pass(out_lane, stdout).await?)
         };
         let mut moving = pin!(async { tokio::join!(stdout, pass(err_lane, stderr)) });
         let (input, mut feeding) = (self.input.clone(), true);
@@ -447,7 +465,7 @@ fn checked(message: FromServer, moved: &[Moved; 2]) -> FromServer {
 }
 
 /// The next message, as an exec has it.
-async fn message(ask: &Ask, receiver: &mut ControlReceiver) -> Result<FromServer, Fault> {
+async fn message(ask: &Ask, receiver: &mut ControlReceiver) -> Result<FromServer, ControlError> {
     loop {
         return match ask {
             Ask::Exec(..) => Ok(receiver.expect().await?),
@@ -473,7 +491,7 @@ async fn replayed(input: Option<&Replay>, stdin: Option<(SendStream, u64)>) {
 }
 
 /// Passes a picture on to the reader of the output that follows it; whether all of it came.
-async fn show(lane: &mut Lane, mut stream: RecvStream, from: u64) -> Result<bool, Fault> {
+async fn show(lane: &mut Lane, mut stream: RecvStream, from: u64) -> Result<bool, StreamError> {
     loop {
         let Ok(place) = lane.sender.reserve().await else { return Ok(false) };
         match stream.read(READ).await {
@@ -482,13 +500,13 @@ async fn show(lane: &mut Lane, mut stream: RecvStream, from: u64) -> Result<bool
                 lane.offset = from;
                 return Ok(true);
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(error),
         }
     }
 }
 
 /// Passes an output on to its reader.
-async fn pass(lane: &mut Option<Lane>, stream: Option<RecvStream>) -> Result<Moved, Fault> {
+async fn pass(lane: &mut Option<Lane>, stream: Option<RecvStream>) -> Result<Moved, LinkError> {
     let (Some(lane), Some(mut stream)) = (lane.as_mut().filter(|lane| !lane.ended), stream) else {
         return Ok(Moved::Unwanted);
     };
@@ -511,24 +529,10 @@ async fn pass(lane: &mut Option<Lane>, stream: Option<RecvStream>) -> Result<Mov
                 place.send(Piece::End);
                 return Ok(Moved::Whole(meter.tally()));
             }
-            Err(StreamError::Lost(error)) => return Err(error.into()),
+            Err(StreamError::Lost(error)) => return Err(error),
             Err(error @ StreamError::Reset(_)) => return Ok(Moved::Cut(error)),
         }
     }
-}
-
-/// Whether another link may bring what this one did not.
-pub(crate) fn is_passing(fault: &Fault) -> bool {
-    matches!(
-        fault.code,
-        Code::LinkLost
-            | Code::Unreachable
-            | Code::TimedOut
-            | Code::GoingAway
-            | Code::Busy
-            | Code::System
-            | Code::Cancelled
-    )
 }
 
 /// Longer and longer, and not the same for all clients of a server.
@@ -538,6 +542,10 @@ pub(crate) fn pause(lost: Duration) -> Duration {
     (lost / 4).clamp(least, most) + Duration::from_millis(jitter.into())
 }
 
-fn early() -> Fault {
-    Fault::peer(Code::BadMessage, "a command ended before it started")
+fn early() -> Failed {
+    Failed::Protocol(Fault::peer(Code::BadMessage, "a command ended before it started"))
+}
+
+fn claimed(link: &Link, number: u64) -> Result<RecvStream, Failed> {
+    link.claim(number).map_err(Failed::Protocol)
 }

@@ -21,7 +21,7 @@ mod terminal;
 pub use client::AttachOptions;
 pub(crate) use client::{attach, list, remove, signal, start_kept};
 pub use follow::LinkState;
-pub(crate) use follow::{Followed, Piece, is_passing, pause};
+pub(crate) use follow::{Followed, Piece, pause};
 pub(crate) use replay::{End, Replay};
 
 pub(crate) use requests::{serve_attach, serve_jobs, serve_remove, serve_signal};

@@ -162,16 +162,18 @@ impl Replay {
     /// What is kept from this offset on, up to the end of a piece; and how the writer has ended.
     fn piece(&self, at: u64) -> (Option<Bytes>, Option<End>) {
         let state = self.lock();
-        let mut offset = state.base;
-        for piece in &state.pieces {
-            let next = offset + piece.len() as u64;
-            if at < next {
-                let skip = usize::try_from(at.saturating_sub(offset)).unwrap_or(usize::MAX);
-                return (Some(piece.slice(skip.min(piece.len())..)), state.end);
-            }
-            offset = next;
-        }
-        (None, state.end)
+        let at = at.max(state.base);
+        let mut offset = state.base + state.len as u64;
+        // From the end, which is near: only after a lost link are the first ones wanted again.
+        let wanted = state.pieces.iter().rev().take_while(|piece| {
+            let wanted = at < offset;
+            offset -= if wanted { piece.len() as u64 } else { 0 };
+            wanted
+        });
+        let piece = wanted.last();
+        let piece =
+            piece.map(|piece| piece.slice(usize::try_from(at - offset).unwrap_or(usize::MAX).min(piece.len())..));
+        (piece, state.end)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -223,6 +225,7 @@ mod tests {
         assert_eq!(kept(&replay, 8), b"three");
         replay.taken(3);
         assert_eq!(kept(&replay, 6), b"o three", "less than before changes nothing");
+        assert_eq!(kept(&replay, 13), b"");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use unglue_jobs::{Ended, Known, Order};
 use unglue_link::Link;
 use unglue_proto::message::exec::{Nothing, Report};
 use unglue_proto::message::jobs::{Attach, Attached, From, FromServer, Jobs as List, Placed, Remove, Reply, Signal};
+use unglue_proto::mux::Compression;
 use unglue_proto::{Code, Fault, signal};
 
 use super::serve::{Beginning, Jobs, Wants, attend, has_output};
@@ -40,7 +41,7 @@ pub(crate) async fn serve_attach(
     };
     // Only a holder feeds the job.
     let stdin = stdin.filter(|_| hold.is_some());
-    let wants = Wants { stdin, outputs, screen: attach.screen, follow: attach.follow };
+    let wants = Wants { stdin, outputs, screen: attach.screen, follow: attach.follow, compression: Compression::Off };
     let leaving = match &known {
         Known::Live(job) if job.lease.is_kill() => None,
         _ => Some(jobs.leaving),
@@ -117,7 +118,7 @@ pub(crate) async fn serve_jobs(jobs: Jobs<'_>, request: List, control: Control) 
 pub(crate) async fn serve_signal(jobs: Jobs<'_>, request: Signal, control: Control) -> Result<(), Fault> {
     let done = match (signal::number(&request.signal), jobs.registry.find(jobs.asking, &request.job)) {
         (_, Err(fault)) => Err(fault),
-        (None, _) => Err(Fault::user(Code::BadMessage, format!("{:?} is no signal of this system", request.signal))
+        (None, _) => Err(Fault::user(Code::BadMessage, format!("{:?} is not a signal of this system", request.signal))
             .advise("signal(7) lists them: TERM, KILL, INT, …")),
         (Some(_), Ok(Known::Ended(ended))) => {
             Err(Fault::user(Code::NoSuchJob, format!("the command {} has ended", ended.id)).advise("nothing was done"))

@@ -12,12 +12,17 @@ use unglue_proto::life::Output;
 use unglue_proto::message::exec::{FromClient, Nothing, Outcome, Report, Sent, StreamEnd, TerminalSize};
 use unglue_proto::message::jobs::FromServer;
 use unglue_proto::message::{Tally, Time};
+use unglue_proto::mux::Compression;
 use unglue_proto::{Code, Fault, signal};
 
 use super::spooled::Spooled;
 use super::terminal::{self, View};
 use crate::ops::{Control, ControlReceiver, ControlSender};
 use crate::server::Leaving;
+
+/// The client is told when so much more of the input was taken: until then it keeps that, to send it again after a lost link. A message
+/// for each key would come between the key and its echo.
+const TAKEN: u64 = 1024;
 
 /// What requests about jobs are served from.
 pub(crate) struct Jobs<'a> {
@@ -40,6 +45,8 @@ pub(crate) struct Wants {
     pub(crate) screen: Option<TerminalSize>,
     /// Whether to go on until the job has ended.
     pub(crate) follow: bool,
+    /// How the outputs are compressed.
+    pub(crate) compression: Compression,
 }
 
 /// What the client is told first.
@@ -80,7 +87,9 @@ where
     }
     let mut streams = [None, None];
     for (stream, _) in streams.iter_mut().zip(wants.outputs).filter(|(_, from)| from.is_some()) {
-        *stream = Some(link.open_unidirectional().await?);
+        let mut output = link.open_unidirectional().await?;
+        output.compress(wants.compression);
+        *stream = Some(output);
     }
     let numbers = streams.each_ref().map(|stream| stream.as_ref().map(unglue_link::SendStream::number));
     let view = seen.map(|size| {
@@ -240,7 +249,7 @@ impl Attendance<'_> {
             let now = watch.borrow_and_update();
             (now.exit.clone(), now.stdin)
         };
-        if stdin > self.taken && self.hold.is_some() {
+        if stdin >= self.taken + TAKEN && self.hold.is_some() {
             self.taken = stdin;
             self.sender.send(&FromServer::Taken(stdin)).await?;
         }

@@ -18,6 +18,9 @@ const READ: usize = 256 * 1024;
 /// Bytes of a terminal's output that are sent at once.
 const SHOWN: usize = 16 * 1024;
 
+/// A smaller piece is all that was printed just now: a flood brings larger ones.
+const ECHO: usize = 1024;
+
 /// Why not all of an output was sent.
 enum Stopped {
     ByClient,
@@ -66,13 +69,16 @@ impl Spooled<'_> {
         };
         let mut offset = self.from;
         let most = self.shown.as_ref().map_or(READ, |_| SHOWN);
-        if let Some(shown) = &self.shown {
+        if let Some(shown) = &mut self.shown {
             self.stream.narrow();
             shown.has_room(offset).await;
         }
         loop {
             // Looked at before the file is: what was printed before the end is in there.
-            let ended = watch.as_mut().is_none_or(|watch| watch.borrow_and_update().report.is_some());
+            let (ended, written) = watch.as_mut().map_or((true, 0), |watch| {
+                let now = watch.borrow_and_update();
+                (now.report.is_some(), [now.stdout, now.stderr][self.output as usize])
+            });
             let data = match reader.read_at(offset, most).await {
                 Ok(data) => data,
                 Err(error) => {
@@ -84,19 +90,28 @@ impl Spooled<'_> {
                 shown.is_kept(offset).map_err(Stopped::TooSlow)?;
             }
             if !data.is_empty() {
-                offset += data.len() as u64;
+                let len = data.len();
+                offset += len as u64;
                 meter.pass(&data);
                 self.stream.write_all(data).await.map_err(|_| Stopped::ByClient)?;
-                if let Some(shown) = &self.shown {
+                if let Some(shown) = &mut self.shown {
                     shown.has_room(offset).await;
                 }
-            } else if ended {
-                return Ok(true);
-            } else if let Some(watch) = watch
-                && watch.changed().await.is_err()
-            {
+                // An echo was all there is: looking for more would only delay the next.
+                if !ended && len < ECHO && offset >= written && !changed(watch).await {
+                    return Ok(true);
+                }
+            } else if ended || !changed(watch).await {
                 return Ok(true);
             }
         }
+    }
+}
+
+/// Waits for news of the job; `false` if there will be none.
+async fn changed(watch: &mut Option<watch::Receiver<Snapshot>>) -> bool {
+    match watch {
+        Some(watch) => watch.changed().await.is_ok(),
+        None => false,
     }
 }

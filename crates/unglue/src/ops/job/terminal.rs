@@ -15,6 +15,8 @@ use super::serve::Wants;
 /// Output that a holder is sent beyond what went out on its link. A terminal that prints more waits, as long as it is held: when
 /// its person interrupts the program, no more than this, and what the link holds, is still to come.
 const AHEAD: u64 = 64 * 1024;
+/// The keeper learns of so much more room at once: each order wakes it.
+const ROOM_STEP: u64 = AHEAD / 4;
 
 /// A job's terminal, as a client sees it.
 pub(crate) struct View {
@@ -30,13 +32,17 @@ pub(super) struct Shown {
     job: Arc<Job>,
     /// The client's hold, if it has one: the terminal waits for it.
     turn: Option<Turn>,
+    /// The offset up to which the keeper knows of room.
+    upto: u64,
 }
 
 impl Shown {
     /// The client was sent the output up to this offset.
-    pub(super) async fn has_room(&self, at: u64) {
-        if let Some(turn) = self.turn {
-            self.job.order(Order::Room(turn, at + AHEAD)).await;
+    pub(super) async fn has_room(&mut self, at: u64) {
+        let upto = at + AHEAD;
+        if let Some(turn) = self.turn.filter(|_| upto >= self.upto + ROOM_STEP) {
+            self.upto = upto;
+            self.job.order(Order::Room(turn, upto)).await;
         }
     }
 
@@ -66,7 +72,7 @@ pub(super) fn directory(known: &Known) -> Option<&Path> {
 /// How the output of a job that runs is sent, if it has a terminal.
 pub(super) fn shown(known: &Known, hold: Option<&Hold>, is_terminal: bool) -> Option<Shown> {
     match known {
-        Known::Live(job) if is_terminal => Some(Shown { job: job.clone(), turn: hold.map(Hold::turn) }),
+        Known::Live(job) if is_terminal => Some(Shown { job: job.clone(), turn: hold.map(Hold::turn), upto: 0 }),
         _ => None,
     }
 }

@@ -3,13 +3,14 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use unglue_host::store::{Source as _, Store, StoreError, WriteOptions};
+use unglue_host::store::{Store, StoreError, WriteOptions};
 use unglue_link::{Link, StreamError};
-use unglue_proto::Fault;
-use unglue_proto::message::transfer::{File, FromClient, FromServer, Get, Outcome, Put};
-use unglue_proto::message::{Tally, Time};
+use unglue_proto::message::transfer::{File, FromClient, FromServer, Get, Have, Outcome, Put};
+use unglue_proto::message::{Compress, Tally, Time};
+use unglue_proto::{Code, Fault};
 
-use crate::ops::flow::{self, ReceiveError, SendError};
+use super::offer::{Offer, Taken};
+use crate::ops::flow::{ReceiveError, SendError};
 use crate::ops::pace::Pace;
 use crate::ops::slots::Slots;
 use crate::ops::{Control, ControlError, ControlReceiver, ControlSender, refuse};
@@ -22,7 +23,7 @@ pub(crate) async fn serve_put(
     put: Put,
     control: Control,
 ) -> Result<Tally, Fault> {
-    let Control { sender, mut receiver } = control;
+    let Control { mut sender, mut receiver } = control;
     let _slot = match slots.take() {
         Ok(slot) => slot,
         Err(fault) => {
@@ -32,7 +33,7 @@ pub(crate) async fn serve_put(
             return Err(fault);
         }
     };
-    let result = receive(link, store, put, &mut receiver).await;
+    let result = receive(link, store, put, (&mut sender, &mut receiver)).await;
     conclude(sender, result.map_err(Fault::from)).await
 }
 
@@ -40,7 +41,7 @@ async fn receive(
     link: &Link,
     store: &Store,
     put: Put,
-    receiver: &mut ControlReceiver,
+    (sender, receiver): (&mut ControlSender, &mut ControlReceiver),
 ) -> Result<Tally, ReceiveError<Fault>> {
     let mut data = link.claim(put.data).map_err(ReceiveError::Sender)?;
     let options = WriteOptions {
@@ -49,12 +50,25 @@ async fn receive(
         modified: put.modified,
         in_place: put.in_place,
         size: put.size,
+        resume: put.resume && put.size.is_some(),
         source: None,
     };
     let (path, name) = (PathBuf::from(OsString::from(put.path)), OsString::from(put.name));
     let sink = store.sink(&path, &name, options).await?;
-    let sent = sent(receiver);
-    flow::receive(sink, (&mut data, &Pace::default()), put.size.unwrap_or(u64::MAX), |_| (), sent).await
+    let pace = Pace::default();
+    let offer = match put.resume || put.delta {
+        true => {
+            let old = match put.delta && !put.in_place {
+                true => store.replaced(&path, &name).await,
+                false => None,
+            };
+            let (have, offer) = Offer::find(link, &sink, put.size, old).await?;
+            sender.send(&FromServer::Have(have)).await.map_err(|error| ReceiveError::Sender(error.into()))?;
+            offer
+        }
+        false => Offer::Nothing,
+    };
+    offer.receive(sink, put.size.unwrap_or(u64::MAX), (&mut data, &pace), |_| (), sent(receiver)).await
 }
 
 /// What the client reports as sent.
@@ -63,6 +77,9 @@ async fn sent(receiver: &mut ControlReceiver) -> Result<Tally, Fault> {
         match receiver.expect().await? {
             FromClient::Sent(tally) => return Ok(tally),
             FromClient::Failed(fault) => return Err(fault),
+            FromClient::Have(_) => {
+                return Err(Fault::peer(Code::BadMessage, "the client that sends a file says what it has of it"));
+            }
             FromClient::Unknown(unknown) => tracing::debug!(kind = unknown.kind, "an unknown event is ignored"),
         }
     }
@@ -76,7 +93,7 @@ pub(crate) async fn serve_get(
     get: Get,
     control: Control,
 ) -> Result<Tally, Fault> {
-    let Control { mut sender, receiver: _listener } = control;
+    let Control { mut sender, mut receiver } = control;
     let _slot = match slots.take() {
         Ok(slot) => slot,
         Err(fault) => {
@@ -84,7 +101,7 @@ pub(crate) async fn serve_get(
             return Err(fault);
         }
     };
-    let result = send(link, store, get, &mut sender).await;
+    let result = send(link, store, get, (&mut sender, &mut receiver)).await;
     conclude(sender, result.map_err(Fault::from)).await
 }
 
@@ -97,6 +114,8 @@ enum GetError {
     Stream(#[from] StreamError),
     #[error(transparent)]
     Control(#[from] ControlError),
+    #[error("{0}")]
+    Client(Fault),
 }
 
 impl From<SendError> for GetError {
@@ -104,6 +123,7 @@ impl From<SendError> for GetError {
         match error {
             SendError::Source(error) => GetError::Store(error),
             SendError::Stream(error) => GetError::Stream(error),
+            SendError::Receiver(fault) => GetError::Client(fault),
         }
     }
 }
@@ -114,18 +134,47 @@ impl From<GetError> for Fault {
             GetError::Store(error) => error.into(),
             GetError::Stream(error) => error.into(),
             GetError::Control(error) => error.into(),
+            GetError::Client(fault) => fault,
         }
     }
 }
 
-async fn send(link: &Link, store: &Store, get: Get, sender: &mut ControlSender) -> Result<Tally, GetError> {
-    let source = store.source(&PathBuf::from(OsString::from(get.path))).await?;
+async fn send(
+    link: &Link,
+    store: &Store,
+    get: Get,
+    (sender, receiver): (&mut ControlSender, &mut ControlReceiver),
+) -> Result<Tally, GetError> {
+    let compression = Compress::asked(get.compress.as_ref());
+    let source = store.blocks(&PathBuf::from(OsString::from(get.path))).await?;
     let facts = source.facts();
-    let data = link.open_unidirectional().await?;
+    let mut data = link.open_unidirectional().await?;
+    data.compress(compression);
     let modified = facts.modified.unwrap_or(Time { seconds: 0, nanoseconds: 0 });
     let file = File { data: data.number(), size: facts.size, mode: facts.mode, modified };
     sender.send(&FromServer::File(file)).await?;
-    Ok(flow::send(source, data, &Pace::default(), |_| ()).await?)
+    let taken = match get.resume || get.delta {
+        true => Taken::of(link, client_has(receiver).await?, facts.size).map_err(GetError::Client)?,
+        false => Taken::Nothing,
+    };
+    Ok(taken.send(source, data, &Pace::default(), |_| ()).await?)
+}
+
+/// What a client has of the file that it gets.
+async fn client_has(receiver: &mut ControlReceiver) -> Result<Have, GetError> {
+    loop {
+        match receiver.expect().await? {
+            FromClient::Have(have) => return Ok(have),
+            FromClient::Unknown(unknown) => tracing::debug!(kind = unknown.kind, "an unknown event is ignored"),
+            FromClient::Sent(_) => {
+                return Err(GetError::Client(Fault::peer(
+                    Code::BadMessage,
+                    "the client says that it sent what it gets",
+                )));
+            }
+            FromClient::Failed(fault) => return Err(GetError::Client(fault)),
+        }
+    }
 }
 
 /// Sends the final message of a transfer that was accepted.

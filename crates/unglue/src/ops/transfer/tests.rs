@@ -1,5 +1,8 @@
 //! Both halves against a peer that lies.
 
+mod changed;
+mod resumed;
+
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -84,6 +87,8 @@ fn put_request(data: &SendStream, size: Option<u64>) -> Put {
         keep_mode: false,
         modified: None,
         in_place: false,
+        resume: false,
+        delta: false,
         data: data.number(),
         require: Vec::new(),
     }

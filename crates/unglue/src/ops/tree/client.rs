@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use unglue_host::store::Store;
 use unglue_link::Link;
-use unglue_proto::message::Request;
 use unglue_proto::message::tree::{Accepted, FromServer, Outcome, Summary, Tree, Way};
+use unglue_proto::message::{Compress, Request};
 use unglue_proto::{Code, Fault, Side};
 
 use super::{Broken, TreeListener, TreeMove, receiver, sender};
@@ -26,7 +26,8 @@ pub(crate) async fn push(
     let (from, paths, options) = (store.clone(), sources.to_vec(), tree.options.clone());
     let source = store.work(move || from.tree_source(&paths, options)).await??;
     let Control { mut sender, mut receiver } = Control::new(link.open_bidirectional().await?);
-    let flow = link.open_unidirectional().await?;
+    let mut flow = link.open_unidirectional().await?;
+    flow.compress(tree.compression);
     let request = Tree { to: Some(to.into()), ..request(tree, Way::Push, flow.number()) };
     sender.send(&Request::Tree(Box::new(request))).await?;
     // The records don't wait for the server's first message.
@@ -52,7 +53,8 @@ pub(crate) async fn pull(
     let Control { mut sender, mut receiver } = Control::new(link.open_bidirectional().await?);
     let answers = link.open_unidirectional().await?;
     let sources = sources.iter().map(|source| source.as_os_str().into()).collect();
-    let request = Tree { sources, ..request(tree, Way::Pull, answers.number()) };
+    let compress = Compress::request(tree.compression);
+    let request = Tree { sources, compress, ..request(tree, Way::Pull, answers.number()) };
     sender.send(&Request::Tree(Box::new(request))).await?;
     let accepted = accepted(&mut receiver).await.map_err(|fault| fault.on(Side::Server))?;
     let flow = link.claim(accepted.data)?;
@@ -70,6 +72,7 @@ pub(super) fn request(tree: &TreeMove, way: Way, data: u64) -> Tree {
         layout: tree.layout.clone(),
         options: tree.options.clone(),
         data,
+        compress: None,
         // A server of before would replace one file after the other.
         require: if tree.options.atomic { vec!["atomic".to_owned()] } else { Vec::new() },
     }

@@ -22,6 +22,7 @@ use unglue_host::store::tree::{Moving, TreeEvent};
 use unglue_link::{RecvStream, SendStream, StreamError};
 use unglue_proto::Fault;
 use unglue_proto::message::tree::{Layout, TreeOptions};
+use unglue_proto::mux::Compression;
 
 use super::pace::Pace;
 pub(crate) use client::{pull, push};
@@ -58,17 +59,24 @@ pub struct TreeMove {
     pub options: TreeOptions,
     /// How fast at most. This end keeps to it, whichever way the tree goes.
     pub pace: Pace,
+    /// How the files are compressed on their way.
+    pub compression: Compression,
 }
 
 impl TreeMove {
     /// With these options.
     pub fn new(layout: Layout, options: TreeOptions) -> TreeMove {
-        TreeMove { layout, options, pace: Pace::default() }
+        TreeMove { layout, options, pace: Pace::default(), compression: Compression::Off }
     }
 
     /// At most as fast as this.
     pub fn pace(self, pace: Pace) -> TreeMove {
         TreeMove { pace, ..self }
+    }
+
+    /// Compress the files on their way. Off by default.
+    pub fn compress(self, compression: Compression) -> TreeMove {
+        TreeMove { compression, ..self }
     }
 }
 

@@ -4,9 +4,9 @@ use std::ffi::OsStr;
 use std::path::PathBuf;
 
 use unglue_host::store::tree::{Moving, TreeEvent};
-use unglue_link::{RecvStream, SendStream};
-use unglue_proto::message::Request;
+use unglue_link::{RecvStream, SendStream, StreamError};
 use unglue_proto::message::tree::{Summary, Tree, Way};
+use unglue_proto::message::{Compress, Request};
 use unglue_proto::tree::{Answer, Records};
 use unglue_proto::{Code, Fault, Side};
 
@@ -33,7 +33,8 @@ pub async fn relay(
     // Numbers of streams mean nothing on another link.
     tree.options.beside = false;
     let mut sink = Control::new(to.link().open_bidirectional().await?);
-    let flow_out = to.link().open_unidirectional().await?;
+    let mut flow_out = to.link().open_unidirectional().await?;
+    flow_out.compress(tree.compression);
     let asked = Tree { to: Some(path.into()), ..request(&tree, Way::Push, flow_out.number()) };
     sink.sender.send(&Request::Tree(Box::new(asked))).await?;
     let accepted_there = accepted(&mut sink.receiver).await.map_err(|fault| fault.on(Side::Server))?;
@@ -42,30 +43,59 @@ pub async fn relay(
     let mut source = Control::new(from.link().open_bidirectional().await?);
     let answers_out = from.link().open_unidirectional().await?;
     let sources = sources.iter().map(|source| source.as_os_str().into()).collect();
-    let asked = Tree { sources, ..request(&tree, Way::Pull, answers_out.number()) };
+    let compress = Compress::request(tree.compression);
+    let asked = Tree { sources, compress, ..request(&tree, Way::Pull, answers_out.number()) };
     source.sender.send(&Request::Tree(Box::new(asked))).await?;
     let accepted_here = accepted(&mut source.receiver).await.map_err(|fault| fault.on(Side::Server))?;
     let flow_in = from.link().claim(accepted_here.data)?;
 
     let mut watch = Watch { records: Records::default(), listener: &mut listener };
     let unpaced = Pace::default();
-    let passed = tokio::try_join!(
-        pass(flow_in, flow_out, &tree.pace, |_| Ok(())),
-        pass(answers_in, answers_out, &unpaced, |bytes| watch.look(bytes))
-    );
-    // Whoever failed reports the reason; the other end has only seen a stream break off.
+    let there = async {
+        let passed = pass(flow_in, flow_out, &tree.pace, |_| Ok(())).await;
+        passed.map_err(|broke| broke.between(End::Source, End::Sink))
+    };
+    let back = async {
+        let passed = pass(answers_in, answers_out, &unpaced, |bytes| watch.look(bytes)).await;
+        passed.map_err(|broke| broke.between(End::Sink, End::Source))
+    };
+    let passed = tokio::try_join!(there, back);
+    // The end that broke off first says why; the other one has only seen a stream break off.
     let (sent, stored) = tokio::join!(outcome(&mut source.receiver), outcome(&mut sink.receiver));
-    match (sent, stored, passed) {
-        (Ok(_), Ok(stored), Ok(_)) => Ok(stored),
-        (Err(fault), _, _) if !is_echo(&fault) => Err(fault),
-        (_, Err(fault), _) | (Err(fault), _, _) => Err(fault),
-        (_, _, Err(fault)) => Err(fault),
+    match passed {
+        Ok(_) => sent.and(stored),
+        Err((End::Here, fault)) => Err(fault),
+        Err((End::Source, fault)) => Err(sent.and(stored).err().unwrap_or(fault)),
+        Err((End::Sink, fault)) => Err(stored.and(sent).err().unwrap_or(fault)),
     }
 }
 
-/// Whether a fault only says that the other end broke off.
-fn is_echo(fault: &Fault) -> bool {
-    fault.code == Code::Cancelled
+/// Who broke off.
+enum End {
+    Source,
+    Sink,
+    Here,
+}
+
+/// Why a stream is passed on no further.
+enum Broke {
+    /// It can't be read.
+    Read(StreamError),
+    /// It can't be written.
+    Write(StreamError),
+    /// What was read is wrong.
+    Content(Fault),
+}
+
+impl Broke {
+    /// With the end that broke off: the stream comes from `from`, and goes to `to`.
+    fn between(self, from: End, to: End) -> (End, Fault) {
+        match self {
+            Broke::Read(error) => (from, error.into()),
+            Broke::Write(error) => (to, error.into()),
+            Broke::Content(fault) => (End::Here, fault),
+        }
+    }
 }
 
 async fn pass(
@@ -73,10 +103,10 @@ async fn pass(
     mut to: SendStream,
     pace: &Pace,
     mut look: impl FnMut(&[u8]) -> Result<(), Fault>,
-) -> Result<(), Fault> {
-    while let Some(bytes) = read_some(&mut from, READ, pace).await? {
-        look(&bytes)?;
-        to.write_all(bytes).await?;
+) -> Result<(), Broke> {
+    while let Some(bytes) = read_some(&mut from, READ, pace).await.map_err(Broke::Read)? {
+        look(&bytes).map_err(Broke::Content)?;
+        to.write_all(bytes).await.map_err(Broke::Write)?;
     }
     to.finish();
     Ok(())

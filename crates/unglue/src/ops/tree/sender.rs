@@ -140,7 +140,8 @@ impl Sending<'_> {
                 self.stirred = true;
             }
             Produced::Beside(entry, content) => {
-                let stream = self.link.open_unidirectional().await?;
+                let mut stream = self.link.open_unidirectional().await?;
+                stream.compress(self.flow.compression());
                 let mut record = Vec::new();
                 Record::Beside { entry, stream: stream.number() }.encode(&mut record);
                 self.pieces.push_back(record.into());

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use unglue_host::store::Store;
 use unglue_link::Link;
+use unglue_proto::message::Compress;
 use unglue_proto::message::tree::{Accepted, FromServer, Outcome, Summary, Tree, Way};
 use unglue_proto::{Code, Fault};
 
@@ -55,10 +56,12 @@ async fn receive(link: &Link, store: &Store, tree: Tree, sender: &mut ControlSen
 
 async fn send(link: &Link, store: &Store, tree: Tree, sender: &mut ControlSender) -> Result<Summary, Fault> {
     let answers = link.claim(tree.data)?;
+    let compression = Compress::asked(tree.compress.as_ref());
     let paths: Vec<PathBuf> = tree.sources.into_iter().map(|path| PathBuf::from(OsString::from(path))).collect();
     let (from, options) = (store.clone(), tree.options);
     let source = store.work(move || from.tree_source(&paths, options)).await??;
-    let flow = link.open_unidirectional().await?;
+    let mut flow = link.open_unidirectional().await?;
+    flow.compress(compression);
     sender.send(&FromServer::Accepted(Accepted { data: flow.number() })).await?;
     let answers = sender::Answers::Here(answers);
     Ok(sender::send(link, store, source, (flow, answers, &Pace::default()), true, Box::new(|_| ())).await?)

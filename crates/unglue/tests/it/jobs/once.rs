@@ -61,6 +61,7 @@ fn a_killed_server_leaves_it_open_how_a_command_without_a_lease_ended() {
         let client = site.connect(daemon.address()).await;
         let exec = mark.on(Exec::shell("echo x >> starts; sleep 300")).id("long");
         let running = client.exec(&exec).await.expect("it starts");
+        eventually(5, "its first line", || starts(&site) == 1).await;
         let address = daemon.address();
         daemon.kill();
         drop(running);

@@ -76,8 +76,7 @@ fn it_survives_the_death_of_its_server() {
         let daemon = Daemon::start(&site);
         let address = daemon.address();
         let client = site.connect(address).await;
-        let script = "trap 'stty size' WINCH; echo ready; while :; do read -t 0.05 line && echo \"<$line>\"; done";
-        let mut session = Session::start(&client, &on_terminal(&mark, &in_bash(script))).await;
+        let mut session = Session::start(&client, &on_terminal(&mark, &in_bash(super::TYPED_OR_RESIZED))).await;
         session.until("ready").await;
         session.running.resize(unglue::TerminalSize::new(30, 90)).await.expect("sent");
         session.until("30 90").await;

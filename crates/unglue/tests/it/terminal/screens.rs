@@ -54,7 +54,7 @@ fn several_watch_one_types_and_who_takes_it_over_gives_it_their_size() {
         let (site, mark) = (Site::new(), Mark::new());
         let serving = site.serve();
         let client = site.connect(serving.address()).await;
-        let script = "trap 'stty size' WINCH; echo ready; while :; do read -t 0.05 line && echo \"<$line>\"; done";
+        let script = super::TYPED_OR_RESIZED;
         let mut first = Session::start(&client, &on_terminal(&mark, &in_bash(script)).id("shell")).await;
         first.until("ready").await;
         let small = TerminalSize::new(10, 40);

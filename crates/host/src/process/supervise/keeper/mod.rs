@@ -212,6 +212,7 @@ impl Keeper {
         let Keeper { life, started, pid, exit, outputs, input, lease, terminal, listener, place } = self;
         let has_stderr = terminal.is_none();
         let connection = Connection::new(listener, control, Progress { pid, ..Progress::default() });
+        let connection = if has_stderr { connection } else { connection.of_terminal() };
         let _ = rustix::thread::set_name(c"unglue-keeper");
         let buffer = vec![0; READ];
         let hang_up = None;
@@ -482,7 +483,7 @@ impl Running<'_> {
                 ToKeeper::Room { upto } if self.exit.is_none() => self.outputs.set_room(Some(upto)),
                 ToKeeper::Cancel(why) => self.cancel(*why, now),
                 ToKeeper::Limit(limit) => self.outputs.set_limit(limit),
-                ToKeeper::Room { .. } | ToKeeper::Seen {} | ToKeeper::FinishStdin { .. } => {}
+                ToKeeper::Room { .. } | ToKeeper::Seen { .. } | ToKeeper::FinishStdin { .. } => {}
             }
         }
         if gone {

@@ -19,6 +19,8 @@ pub(super) const BOTH: [Output; 2] = [Output::Stdout, Output::Stderr];
 const BUSY: usize = 64 * 1024;
 /// Bytes of a terminal that are put together.
 const TOGETHER: usize = 64 * 1024;
+/// A piece of a terminal that is smaller is mostly all there is.
+const PART: usize = 1024;
 /// How long to wait for room on the disk before writing is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -303,7 +305,7 @@ fn read(pipe: &OwnedFd, buffer: &mut [u8], terminal: bool) -> Result<usize, Errn
     loop {
         match rustix::io::read(pipe, &mut buffer[filled..most]) {
             Ok(0) | Err(Errno::IO) => return Ok(filled),
-            Ok(read) if filled + read < most => filled += read,
+            Ok(read) if read >= PART && filled + read < most => filled += read,
             Ok(read) => return Ok(filled + read),
             // What ended it comes again.
             Err(_) if filled > 0 => return Ok(filled),

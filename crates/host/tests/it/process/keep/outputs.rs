@@ -167,7 +167,8 @@ fn a_server_that_never_reads_delays_nothing() {
         while !matches!(kept.event().await.expect("it goes on"), unglue_host::process::KeptEvent::Ended(_)) {
             events += 1;
         }
-        assert!(events <= 2, "{events} events were waiting");
+        // Four are on their way at once, and the last one brings the exit, too.
+        assert!(events <= 5, "{events} events were waiting");
         assert!(spool(directory.path(), "stdout").len() > 20_000_000);
     });
 }
