@@ -3,13 +3,13 @@
 use std::fs::{self, File, Permissions};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, PermissionsExt as _, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
 
 use super::host::Host;
-use super::run::{Finished, finish};
+use super::run::{Finished, finish, start, until};
 
 impl Host {
     fn unglue(&self, words: &[&str]) -> Finished {
@@ -42,6 +42,36 @@ fn plant(top: &Path) {
     File::open(top.join("a")).expect("opened").set_modified(far).expect("set");
 }
 
+/// What a program prints about everything in a directory; `None` if it isn't installed.
+fn seen_by(program: &str, arguments: &[&str], top: &Path) -> Option<String> {
+    let Ok(output) = Command::new(program).args(arguments).arg(".").current_dir(top).output() else {
+        eprintln!("skipped: {program} is not installed");
+        return None;
+    };
+    assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+    let mut lines: Vec<_> =
+        output.stdout.split(|byte| *byte == b'\n').map(|line| line.escape_ascii().to_string()).collect();
+    // getfattr and getfacl write a paragraph for each entry, in the order of the directory.
+    lines.sort();
+    Some(lines.join("\n"))
+}
+
+/// Fails unless programs that aren't ours see the same in two trees: contents, attributes, lists, modes, blocks on the disk.
+#[track_caller]
+fn same_by_others(one: &Path, other: &Path) {
+    let diff = Command::new("diff").args(["-r", "--no-dereference"]).args([one, other]).output().expect("diff runs");
+    assert!(diff.status.success(), "diff: {}", String::from_utf8_lossy(&diff.stdout));
+    let programs: [(&str, &[&str]); 4] = [
+        ("getfattr", &["-R", "-h", "-d", "-m", "-", "--absolute-names"]),
+        ("getfacl", &["-R", "-P", "-n"]),
+        ("du", &["-a", "-l"]),
+        ("find", &[]),
+    ];
+    for (program, arguments) in programs {
+        assert_eq!(seen_by(program, arguments, one), seen_by(program, arguments, other), "{program}");
+    }
+}
+
 /// Fails unless rsync finds nothing to do between two trees.
 #[track_caller]
 fn same_by_rsync(one: &Path, other: &Path, flags: &str) {
@@ -65,6 +95,8 @@ fn a_tree_goes_there_and_back_with_everything_that_it_has() {
     same_by_rsync(&from, &host.root().join("there"), "-aHAXniO");
     host.unglue(&["sync", "-a", "127.0.0.1:there/", "back"]).expect(0);
     same_by_rsync(&from, &host.home().join("back"), "-aHAXniO");
+    same_by_others(&from, &host.root().join("there"));
+    same_by_others(&from, &host.home().join("back"));
     let times = |path: &Path| fs::metadata(path).map(|stat| (stat.mtime(), stat.mtime_nsec())).expect("there");
     assert_eq!(times(&host.home().join("back/a")), (9_300_000_000, 123_456_789));
     let blocks = fs::metadata(host.home().join("back/sparse")).expect("there").blocks();
@@ -270,6 +302,7 @@ fn a_directory_is_replaced_as_a_whole() {
         }
     }
     same_by_rsync(&host.root().join("there"), &host.home().join("back"), "-aHAXni");
+    same_by_others(&host.root().join("there"), &host.home().join("back"));
     for top in [host.root(), host.home()] {
         let left = fs::read_dir(top).expect("a directory").map(|entry| entry.expect("an entry").file_name());
         assert!(left.into_iter().all(|name| !name.to_string_lossy().contains(".unglue-")));
@@ -289,12 +322,15 @@ fn a_rate_is_kept_both_ways() {
     for name in ["one", "two"] {
         fs::write(host.home().join("d").join(name), vec![7; 150_000]).expect("written");
     }
-    let kinds: [&[&str]; 5] = [
+    let kinds: [&[&str]; 7] = [
         &["sync", "--limit", "300KB", "d/", "127.0.0.1:there"],
         &["sync", "--limit", "300KB", "127.0.0.1:there/", "back"],
         &["cp", "-r", "--limit", "300KB", "d", "127.0.0.1:copy"],
         &["cp", "--limit", "300KB", "d/one", "d/two", "127.0.0.1:"],
         &["cp", "--limit", "300KB", "127.0.0.1:one", "127.0.0.1:two", "."],
+        // Between two servers: this end passes the bytes on, and keeps the rate.
+        &["cp", "-r", "--limit", "300KB", "127.0.0.1:there", "127.0.0.1:between"],
+        &["cp", "--limit", "300KB", "127.0.0.1:one", "127.0.0.1:two", "127.0.0.1:copy"],
     ];
     for words in kinds {
         let began = std::time::Instant::now();
@@ -303,4 +339,63 @@ fn a_rate_is_kept_both_ways() {
         assert!(began.elapsed() > std::time::Duration::from_millis(790), "{words:?}: {:?}", began.elapsed());
     }
     host.unglue(&["sync", "--limit", "fast", "d/", "127.0.0.1:there"]).expect(125).complains("is not a rate");
+}
+
+/// Whether a temporary name is anywhere below a directory.
+fn has_temporary(top: &Path) -> bool {
+    let found = Command::new("find").arg(top).args(["-name", ".*.unglue-*"]).output().expect("find runs");
+    !found.stdout.is_empty()
+}
+
+/// What was complete stays, what was not is removed, the message says how to go on, and the next run does.
+#[test]
+fn an_interrupt_leaves_what_was_finished_and_nothing_else() {
+    let host = Host::start();
+    for number in 0..60 {
+        for top in [host.home(), host.root()] {
+            fs::create_dir_all(top.join("d/sub")).expect("made");
+            fs::write(top.join(format!("d/sub/f{number:02}")), vec![number; 100_000]).expect("written");
+        }
+    }
+    let kinds: [(&[&str], PathBuf, bool); 4] = [
+        (&["cp", "-r", "d", "127.0.0.1:up"], host.root(), false),
+        (&["sync", "-a", "127.0.0.1:d/", "down"], host.home(), false),
+        (&["sync", "-a", "--atomic", "d/", "127.0.0.1:whole"], host.root(), true),
+        (&["sync", "-a", "--atomic", "127.0.0.1:d/", "whole"], host.home(), true),
+    ];
+    for (words, top, atomic) in kinds {
+        let limited = [&words[..1], &["--limit", "1MB"], &words[1..]].concat();
+        let to = top.join(words[words.len() - 1].trim_start_matches("127.0.0.1:"));
+        let client = start(host.client([limited[0], "-P", &host.port.to_string()]).args(&limited[1..]));
+        match atomic {
+            // Bundles that come slowly are put in place every two seconds.
+            false => until("the first files", || to.join("sub/f00").exists().then_some(())),
+            true => until("the first files", || has_temporary(&top).then_some(())),
+        }
+        client.signal(rustix::process::Signal::INT);
+        let done = client.finish().expect(130).complains("interrupted");
+        assert!(done.stderr.contains("run it again to go on"), "{done:?}");
+        if top == host.root() {
+            until("the server's removal of what came", || (!has_temporary(&top)).then_some(()));
+        }
+        assert!(!has_temporary(&top), "{words:?}: something is left");
+        let names = fs::read_dir(to.join("sub"))
+            .map_or_else(|_| Vec::new(), |entries| entries.map(|entry| entry.expect("one").path()).collect());
+        assert!(
+            if atomic { names.is_empty() } else { (1..60).contains(&names.len()) },
+            "{words:?}: {} files",
+            names.len()
+        );
+        for path in &names {
+            assert_eq!(fs::read(path).expect("there").len(), 100_000, "{path:?}");
+        }
+        if !atomic {
+            let again = host.unglue(words).expect(0);
+            assert!(again.stderr.is_empty(), "{again:?}");
+            let missing = (0..60).find(|number| {
+                !to.join(format!("sub/f{number:02}")).exists() && !to.join(format!("d/sub/f{number:02}")).exists()
+            });
+            assert_eq!(missing, None, "{words:?}");
+        }
+    }
 }
