@@ -13,6 +13,11 @@ pub const WORK: u64 = 4;
 /// After a block that has changed, so many further ones are looked for where they would be if its length were the same.
 const AHEAD: u32 = 4;
 
+/// After so many bytes of which nothing was found, only one window in [`SELDOM`] is searched: a file that has nothing in common
+/// with the old one costs little more than one that is sent whole. What is expected where it would be is always looked at.
+const BARREN: u64 = 8 * 1024 * 1024;
+const SELDOM: u64 = 16;
+
 /// A part of the new file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Piece {
@@ -40,12 +45,16 @@ pub struct Scan<'a> {
     cursor: u64,
     /// Bytes that may be digested.
     credit: u64,
+    /// Bytes since the last block that was found.
+    barren: u64,
+    /// Windows since then.
+    windows: u64,
 }
 
 impl<'a> Scan<'a> {
     /// From the beginning of the new file.
     pub fn new(index: &'a Index) -> Scan<'a> {
-        Scan { index, cursor: 0, credit: 64 * index.block() as u64 }
+        Scan { index, cursor: 0, credit: 64 * index.block() as u64, barren: 0, windows: 0 }
     }
 
     /// Divides the next bytes of the new file; gives the pieces, and how many bytes they are. The next window begins after
@@ -55,6 +64,7 @@ impl<'a> Scan<'a> {
     pub fn next(&mut self, window: &[u8], last: bool) -> (Vec<Piece>, usize) {
         let mut pieces = Vec::new();
         let mut at = 0;
+        self.windows += 1;
         while at < window.len() && (last || window.len() - at >= (WINDOW - 2) * self.index.block()) {
             match self.expected(window, at).or_else(|| self.search(window, at, last)) {
                 Some((found, number)) => {
@@ -64,11 +74,13 @@ impl<'a> Scan<'a> {
                     push_old(&mut pieces, offset, length as u64);
                     self.cursor = offset + length as u64;
                     at = found + length;
+                    (self.barren, self.windows) = (0, 0);
                 }
                 None => {
                     // Blocks that begin later may still end in the next window.
                     let end = if last { window.len() } else { window.len() + 1 - self.index.block() };
                     self.push_new(&mut pieces, at..end, None);
+                    self.barren += (end - at) as u64;
                     at = end;
                     break;
                 }
@@ -97,6 +109,9 @@ impl<'a> Scan<'a> {
 
     /// The next block, wherever it was in the old file.
     fn search(&mut self, window: &[u8], at: usize, last: bool) -> Option<(usize, u32)> {
+        if self.barren >= BARREN && !last && !self.windows.is_multiple_of(SELDOM) {
+            return None;
+        }
         let block = self.index.block();
         // The end of the old file, if it is the end of the new one.
         let short = self.index.short().filter(|_| last).and_then(|number| {

@@ -191,3 +191,16 @@ fn a_sum_survives_the_wire() {
     assert_eq!(Sum::decode(&sum.encode()), sum);
     assert_eq!(Sum::of(b"short").anchor, 0);
 }
+
+#[test]
+fn what_follows_many_new_bytes_is_still_found() {
+    let mut random = Random(7);
+    let mut noise = |len| (0..len).map(|_| random.next() as u8).collect::<Vec<u8>>();
+    let old = noise(48 << 20);
+    // 30 MiB of it begin after 20 MiB that the old file doesn't have, where only one window in 16 is searched.
+    let new = [noise(20 << 20), old[10 << 20..40 << 20].to_vec()].concat();
+    let block = coarse(old.len() as u64);
+    let (built, fresh) = rebuild(&old, &new, block, (1 << 20) / block as usize);
+    assert!(built == new);
+    assert!(fresh < 38 << 20, "{fresh} bytes are new");
+}
