@@ -5,6 +5,7 @@ use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -108,13 +109,11 @@ pub(super) async fn serve(link: &Link, store: &Store) {
 /// were there before it began.
 async fn copy(scene: &Scene, up: bool, break_at: Option<u64>) -> (Option<Result<Tally, Fault>>, u64) {
     let (client, server) = unglue_link::memory();
-    let (first, broken) = (Arc::new(AtomicU64::new(u64::MAX)), Arc::new(tokio::sync::Notify::new()));
-    let (seen, notify) = (first.clone(), broken.clone());
+    let (first, latest) = (Arc::new(AtomicU64::new(u64::MAX)), Arc::new(AtomicU64::new(0)));
+    let (seen, last) = (first.clone(), latest.clone());
     let progress = move |moved: Moved| {
         let _ = seen.compare_exchange(u64::MAX, moved.bytes, Ordering::Relaxed, Ordering::Relaxed);
-        if break_at.is_some_and(|at| moved.bytes >= at) {
-            notify.notify_one();
-        }
+        last.store(moved.bytes, Ordering::Relaxed);
     };
     let options = TransferOptions::default().resume(true).progress(Some(Box::new(progress)));
     let copying = async {
@@ -123,10 +122,18 @@ async fn copy(scene: &Scene, up: bool, break_at: Option<u64>) -> (Option<Result<
             false => get(&client, "file".as_ref(), Download::file(&scene.client, "file"), options).await,
         }
     };
+    // A server may be far behind its client: what it has is kept only from one block on.
+    let (_, to) = sides(up);
+    let breaks = || {
+        let landed = || scene.hidden(to).iter().any(|path| fs::metadata(path).is_ok_and(|file| file.len() >= BLOCK));
+        break_at.is_some_and(|at| latest.load(Ordering::Relaxed) >= at) && (!up || landed())
+    };
+    let broken = std::future::poll_fn(|_| if breaks() { Poll::Ready(()) } else { Poll::Pending });
     let cut = async {
         tokio::select! {
+            biased;
+            () = broken => None,
             result = copying => Some(result),
-            () = broken.notified() => None,
         }
     };
     let (result, ()) = tokio::join!(cut, serve(&server, &scene.server));
