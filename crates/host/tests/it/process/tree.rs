@@ -106,7 +106,7 @@ fn a_crowd_and_a_tree_that_keeps_growing_are_killed() {
         assert_eq!(mark.alive(), [0; 0]);
 
         // Each of these starts two more for as long as it lives: born faster than a list is read.
-        let growing = "breed() { while :; do (exec sleep 300) & sleep 0.002; done; }; (breed &); (breed &); sleep 0.3";
+        let growing = "breed() { while :; do (exec sleep 300) & sleep 0.002; done; }; (breed &); (breed &); sleep 1";
         let (command, mark) = marked(shell(growing), "growing");
         let ran = run(&pool, &command).await;
         assert!(matches!(ran.left, Left::Killed(count) if count > 10), "{:?}", ran.left);
