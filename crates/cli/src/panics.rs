@@ -46,7 +46,7 @@ fn report(panic: &PanicHookInfo<'_>) {
         backtrace.to_string().lines().for_each(say);
     }
     if had_terminal {
-        // A panic in a task would leave the others running, and somebody typing at a terminal that is not raw.
+        // A panic in a task would leave the others running, and the user typing at a terminal that is no longer raw.
         std::process::exit(125);
     }
 }

@@ -219,32 +219,18 @@ impl LinkError {
     /// are or what they speak.
     pub fn is_passing(&self) -> bool {
         match self {
+            error if error.is_broken() => true,
             LinkError::Closed
-            | LinkError::ClosedByPeer { .. }
-            | LinkError::Truncated
-            | LinkError::Io { .. }
             | LinkError::Unreachable { .. }
             | LinkError::Unanswered { .. }
-            | LinkError::Paused { .. }
             | LinkError::TimedOut { .. }
-            | LinkError::Thread { .. }
-            | LinkError::ClosedEarly
-            | LinkError::Alert { .. }
-            | LinkError::Silent { .. }
-            | LinkError::Dropped => true,
+            | LinkError::Thread { .. } => true,
             LinkError::Handshake { source, .. } => source.is_passing(),
             // The server's words: its code is all there is to decide by.
             LinkError::Refused { fault } => {
                 matches!(fault.code, Code::GoingAway | Code::Busy | Code::System | Code::TimedOut | Code::LinkLost)
             }
-            LinkError::Tls { .. }
-            | LinkError::Identity { .. }
-            | LinkError::Incompatible { .. }
-            | LinkError::Untrusted { .. }
-            | LinkError::NoKey
-            | LinkError::Login(_)
-            | LinkError::Crowded
-            | LinkError::Protocol { .. } => false,
+            _ => false,
         }
     }
 

@@ -60,7 +60,7 @@ fn once(send: End, receive: End, size: usize, frames: usize) -> f64 {
     started.elapsed().as_secs_f64()
 }
 
-/// As many bytes, written from one buffer and read to another: nobody makes frames, or looks at them.
+/// As many bytes, written from one buffer and read to another: no frames are made or looked for.
 fn bare_send(mut socket: TcpStream, size: usize, frames: usize) {
     let (out, mut left) = (vec![7; CHUNK], frames * (size + 4));
     while left > 0 {

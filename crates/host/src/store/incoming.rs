@@ -250,7 +250,7 @@ fn beside(
         };
         StoreError::new(Op::Create, path, problem)
     };
-    // Where the final mode isn't known yet, nobody else reads a part: they might not be allowed to read the whole.
+    // Where the final mode isn't known yet, only its owner may read a part: others might not be allowed to read the whole.
     let known = replaces.is_none() && !options.keep_mode;
     let mode = if known { mode_of(options) } else { Mode::RUSR | Mode::WUSR };
     if let Some(partials) = partials.filter(|_| options.resume) {

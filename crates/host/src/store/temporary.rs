@@ -95,7 +95,7 @@ impl Temporary {
         if is_too_old(&stat) {
             file.set_len(0).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
         }
-        // Only what the new transfer allows, too. Where the final mode isn't known yet, nobody else reads a part.
+        // Only what the new transfer allows, too. Where the final mode isn't known yet, only its owner may read a part.
         let allowed = if known { mode } else { Mode::RUSR | Mode::WUSR };
         if stat.st_mode & 0o777 & !allowed.bits() != 0 {
             fchmod(&file, Mode::from_raw_mode(stat.st_mode & 0o777) & allowed)?;

@@ -1,4 +1,4 @@
-//! What a transfer that may be resumed leaves: where, for whom, and for how long.
+//! What a transfer that may be resumed leaves: where, for which user, and for how long.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};

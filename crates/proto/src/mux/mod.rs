@@ -332,7 +332,7 @@ impl Mux {
     }
 
     /// Compresses what is written to a stream from now on, where the peer takes that. It is for the caller to know that
-    /// nobody else chooses a part of the bytes: the lengths of compressed blocks tell something about their content.
+    /// no other person chooses a part of the bytes: the lengths of compressed blocks tell something about their content.
     pub fn compress(&mut self, id: StreamId, compression: Compression) {
         if let Some(send) = self.streams.get_mut(&id).and_then(|stream| stream.send.as_mut()) {
             send.compress(compression);

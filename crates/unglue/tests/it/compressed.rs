@@ -161,7 +161,7 @@ fn the_streams_of_a_command_arrive_whole() {
                 }
             }
         }
-        // What nobody asked to be compressed is not.
+        // What was not asked to be compressed is not.
         let before = relay.carried(Towards::Client);
         run(&client, &Exec::new(["seq", "100000"])).await;
         assert!(relay.carried(Towards::Client) - before > 588_895);

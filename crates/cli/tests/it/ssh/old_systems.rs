@@ -136,7 +136,7 @@ fn the_static_program_runs_in_a_root_with_nothing_but_busybox() {
     assert_eq!(fs::read_to_string(there).expect("it is there"), "contents");
 }
 
-/// The machine's own getent(1) knows a user whom no file of the static program's C library has.
+/// The machine's own getent(1) knows a user that the static program's C library finds in no file.
 #[test]
 fn the_static_program_asks_getent_for_users_and_resolves_names() {
     let Some((programs, local)) = busybox(4711, "/home/directory-user") else { return };

@@ -65,18 +65,7 @@ impl BlockSource {
     pub async fn digest(&self, blocks: Blocks, block: u32) -> Result<BlockDigest, StoreError> {
         let file = self.file.clone();
         let range = blocks.range(block).unwrap_or(0..0);
-        let digested = self.threads.run(move || {
-            let mut hashing = Hashing::of(block);
-            let mut buffer = vec![0; PIECE];
-            let mut at = range.start;
-            while at < range.end {
-                let part = part_of(&mut buffer, range.end - at);
-                file.read_exact_at(part, at)?;
-                hashing.pass(part);
-                at += part.len() as u64;
-            }
-            Ok(hashing.digest())
-        });
+        let digested = self.threads.run(move || digest_of(block, range, |part, at| file.read_exact_at(part, at)));
         digested.await.unwrap_or_else(|errno| Err(StoreError::nowhere(Op::Read, errno)))
     }
 
@@ -172,6 +161,24 @@ struct Writer {
     block: Option<(Hashing, u64)>,
 }
 
+/// Reads a block, and digests it.
+fn digest_of<E>(
+    block: u32,
+    range: Range<u64>,
+    read: impl Fn(&mut [u8], u64) -> Result<(), E>,
+) -> Result<BlockDigest, E> {
+    let mut hashing = Hashing::of(block);
+    let mut buffer = vec![0; PIECE];
+    let mut at = range.start;
+    while at < range.end {
+        let part = part_of(&mut buffer, range.end - at);
+        read(part, at)?;
+        hashing.pass(part);
+        at += part.len() as u64;
+    }
+    Ok(hashing.digest())
+}
+
 /// Digests blocks of the temporary file.
 #[derive(Debug, Clone)]
 pub struct Prover {
@@ -187,18 +194,7 @@ impl Prover {
     /// It can't be read.
     pub async fn digest(&self, block: u32) -> Result<BlockDigest, StoreError> {
         let (file, range) = (self.reader.clone(), self.blocks.range(block).unwrap_or(0..0));
-        let digested = self.threads.run(move || {
-            let mut hashing = Hashing::of(block);
-            let mut buffer = vec![0; PIECE];
-            let mut at = range.start;
-            while at < range.end {
-                let part = part_of(&mut buffer, range.end - at);
-                file.read_exact_at(part, at)?;
-                hashing.pass(part);
-                at += part.len() as u64;
-            }
-            Ok(hashing.digest())
-        });
+        let digested = self.threads.run(move || digest_of(block, range, |part, at| file.read_exact_at(part, at)));
         let failed = |error: std::io::Error| Errno::from_io_error(&error).unwrap_or(Errno::IO);
         let digested = digested.await.and_then(|digested| digested.map_err(failed));
         digested.map_err(|errno| StoreError::nowhere(Op::Read, errno))

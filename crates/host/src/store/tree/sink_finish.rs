@@ -146,7 +146,7 @@ impl TreeSink {
                 }
                 self.deleted(path);
             }
-            // Something in it is spared by the rules; or somebody else has removed it.
+            // Something in it is spared by the rules; or another process has removed it.
             Err(Problem::Spared | Problem::System(Errno::NOENT)) => {}
             Err(problem) => self.not_stored(node, name, Op::Delete, problem),
         }

@@ -144,7 +144,7 @@ impl Exec {
     }
 
     /// Compresses its input and its outputs on their way. Off by default: the lengths of what is sent then tell something
-    /// about the content, where somebody else chooses a part of it.
+    /// about the content, where another person chooses a part of it.
     pub fn compress(mut self, compression: Compression) -> Exec {
         self.compression = compression;
         self

@@ -104,7 +104,7 @@ async fn read_sums(
     (mut asked, answer): (mpsc::UnboundedReceiver<usize>, mpsc::UnboundedSender<Vec<Sum>>),
 ) -> Result<(), SendError> {
     let count = usize::try_from(old.size.div_ceil(u64::from(old.block))).unwrap_or(usize::MAX);
-    // Nobody waits for them if the data have failed.
+    // If the data have failed, they are not waited for.
     let _ = first.send(read_some(&mut sums, count).await?);
     while let Some(count) = asked.recv().await {
         let _ = answer.send(read_some(&mut sums, count).await?);

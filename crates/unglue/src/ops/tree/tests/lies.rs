@@ -104,7 +104,7 @@ fn lies() -> Vec<(&'static str, Vec<u8>, End)> {
             listing(vec![file("f", 2)], vec![open(1, 2), Record::Data(b"xy"), close(b"zz")]),
             Reported,
         ),
-        ("content that nobody asked for", listing(vec![], vec![whole(1, b"x")]), BAD),
+        ("content that was not asked for", listing(vec![], vec![whole(1, b"x")]), BAD),
         ("content of a directory", listing(vec![directory()], vec![whole(1, b"x")]), BAD),
         ("content of a link", listing(vec![link("l")], vec![whole(1, b"x")]), BAD),
         ("content twice", listing(vec![file("f", 1)], vec![whole(1, b"x"), whole(1, b"y")]), BAD),
