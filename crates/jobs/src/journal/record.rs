@@ -345,6 +345,11 @@ pub(super) fn is_plausible(bytes: &[u8], tag: u32) -> bool {
     (PROLOGUE..=PAYLOAD).contains(&length) && bytes.get(16..20).is_some_and(|there| there == tag.to_le_bytes())
 }
 
+/// Whether the bytes end before a record of the file with this tag does, and are its beginning as far as they tell.
+pub(super) fn is_beginning(bytes: &[u8], tag: u32) -> bool {
+    matches!(Frame::at(bytes), Frame::Short) && (bytes.len() < 20 || is_plausible(bytes, tag))
+}
+
 /// CRC-32C (RFC 3720, appendix B.4) of the length and the payload.
 fn checksum(length: [u8; 4], payload: &[u8]) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c(&length), payload)

@@ -5,7 +5,7 @@
 
 use std::io::{self, Read};
 
-use super::record::{Frame, HEADER, Header, Line, PAYLOAD, PREFIX, is_plausible};
+use super::record::{Frame, HEADER, Header, Line, PAYLOAD, PREFIX, is_beginning, is_plausible};
 
 /// How much is read at once.
 const CHUNK: usize = 4 << 20;
@@ -106,7 +106,7 @@ fn read(mut window: Window<impl Read>, mut scan: Scan, accept: Accept) -> io::Re
         if rest.is_empty() {
             return Ok(scan);
         }
-        let cut_short = scan.tag.is_some() && matches!(Frame::at(rest), Frame::Short);
+        let cut_short = scan.tag.is_some_and(|tag| is_beginning(rest, tag));
         let at = window.offset();
         let (found, zeros) = seek(&mut window, &mut scan, accept)?;
         let gap = Gap { at, bytes: window.offset() - at };

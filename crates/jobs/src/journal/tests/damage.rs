@@ -176,11 +176,18 @@ fn bytes_of_another_place_or_another_file_are_not_records() {
     assert!(scan.is_damaged(), "a number is missing");
     assert_eq!(scan.gaps, [crate::journal::scan::Gap { at: ends[2] as u64, bytes: 0 }]);
 
-    let (other, ..) = sample();
-    let foreign = [&bytes[..ends[3]], &other[ends[3]..]].concat();
+    let (other, _, _, others) = sample();
+    let foreign = [&bytes[..ends[3]], &other[others[3]..]].concat();
     let (left, scan) = lines(&foreign);
     assert_eq!(left, all[..3], "the other file's records have right checksums and numbers, and another tag");
     assert!(scan.is_damaged());
+
+    // Read from within a record, some bytes name a length that the file doesn't have: that is not the beginning of one.
+    for at in 0..other.len() - 20 {
+        let (left, scan) = lines(&[&bytes[..ends[3]], &other[at..]].concat());
+        assert_eq!(left, all[..3], "the other file from byte {at}");
+        assert!(scan.is_damaged(), "the other file from byte {at}: {:?}", scan.tail);
+    }
 }
 
 /// What opening the journal logs.
