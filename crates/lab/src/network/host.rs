@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::net::Ipv4Addr;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::panic;
 use std::thread;
 use std::time::Duration;
@@ -38,18 +38,32 @@ const PATIENT: Duration = Duration::from_secs(60);
 /// How long any other does (`TCP_RTO_MIN`).
 const HASTY: Duration = Duration::from_millis(200);
 
-/// What is written below `/proc/sys/net`, where it exists (ip-sysctl in the kernel's documentation).
-const SETTINGS: &[(&str, &str)] = &[
+/// What is written below `/proc/sys/net`, where it exists (ip-sysctl in the kernel's documentation), so that nothing depends
+/// on the clock.
+const TIMELESS: &[(&str, &str)] = &[
     // Nothing is sent again, no corked byte is sent, and no probe, because a clock ran out.
     (RTO_MIN, "60000000"),
     ("ipv4/tcp_early_retrans", "0"),
     // Small writes don't wait for earlier ones to leave the device: this one depends on how busy the machine is.
     ("ipv4/tcp_autocorking", "0"),
+];
+
+/// The same for every host.
+const SETTINGS: &[(&str, &str)] = &[
     // A connection learns nothing from those before it.
     ("ipv4/tcp_no_metrics_save", "1"),
     // The device stays silent: no neighbour or router is looked for.
     ("ipv6/conf/default/disable_ipv6", "1"),
 ];
+
+/// When a host's kernel acts of its own accord.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Timers {
+    /// Its timers are set far off, so that every run has the same packets.
+    FarOff,
+    /// As on any machine.
+    Ordinary,
+}
 
 /// One of the two hosts.
 #[derive(Debug)]
@@ -61,9 +75,9 @@ pub struct Host {
 
 impl Host {
     /// Makes a host, and the descriptor that its packets come from and go to.
-    pub(super) fn new(address: Ipv4Addr, mtu: u16) -> Result<(Host, OwnedFd), LabError> {
+    pub(super) fn new(address: Ipv4Addr, mtu: u16, timers: Timers) -> Result<(Host, OwnedFd), LabError> {
         // A namespace belongs to a thread until someone else holds it; this process's own stays where it is.
-        let made = thread::scope(|scope| scope.spawn(|| Host::make(address, mtu)).join());
+        let made = thread::scope(|scope| scope.spawn(|| Host::make(address, mtu, timers)).join());
         let (host, device) = made.unwrap_or_else(|panic| panic::resume_unwind(panic))?;
         // What fails here must not fail in `enter`, which has no error.
         let entered = thread::scope(|scope| scope.spawn(|| host.move_in()).join());
@@ -74,9 +88,9 @@ impl Host {
     }
 
     /// Runs in a thread that ends afterwards.
-    fn make(address: Ipv4Addr, mtu: u16) -> Result<(Host, OwnedFd), LabError> {
+    fn make(address: Ipv4Addr, mtu: u16, timers: Timers) -> Result<(Host, OwnedFd), LabError> {
         kernel::unshare_network().map_err(refused("call unshare(CLONE_NEWNET)", BE_ROOT))?;
-        let patience = settle()?;
+        let patience = settle(timers)?;
         let tun = open_tun()?;
         kernel::make_tun(tun.as_fd(), DEVICE).map_err(refused("call ioctl(TUNSETIFF)", BE_ROOT))?;
         configure(address, mtu).map_err(LabError::io("set up a network device"))?;
@@ -88,6 +102,11 @@ impl Host {
     /// The host's address on the wire.
     pub fn address(&self) -> Ipv4Addr {
         self.address
+    }
+
+    /// Its network namespace: other processes enter it by its path below `/proc` (nsenter(1)).
+    pub fn namespace(&self) -> BorrowedFd<'_> {
+        self.namespace.as_fd()
     }
 
     /// How long this host's kernel waits before it sends anything again, or sends what is corked, by itself.
@@ -118,9 +137,10 @@ impl Host {
 
 /// Writes the settings of the calling thread's namespace: `/proc/sys/net` shows that of whoever opens a file.
 /// Says how long the kernel is now silent.
-fn settle() -> Result<Duration, LabError> {
+fn settle(timers: Timers) -> Result<Duration, LabError> {
     let mut patience = HASTY;
-    for (name, value) in SETTINGS {
+    let timeless = if timers == Timers::FarOff { TIMELESS } else { &[] };
+    for (name, value) in SETTINGS.iter().chain(timeless) {
         match fs::write(format!("/proc/sys/net/{name}"), value) {
             Ok(()) if *name == RTO_MIN => patience = PATIENT,
             Err(error) if error.kind() != io::ErrorKind::NotFound => {

@@ -5,6 +5,9 @@
 //! the kernel's own TCP at work, and happen alike however busy the machine is: packets can be [held](Network::hold), the
 //! kernel's timers are set far off, and what was sent is counted where it enters the wire.
 //!
+//! [`Distant`] is the other kind of wire: one for measurements, with a rate, a queue and losses, on which the kernels' timers are as
+//! on any machine.
+//!
 //! It takes root, or a user namespace: otherwise [`LabError::Unavailable`] says what to do.
 //!
 //! ```no_run
@@ -31,8 +34,11 @@
 //! # }
 //! ```
 
+mod carrier_thread;
 mod device;
+mod distant;
 mod host;
+mod lane;
 mod segment;
 mod wire;
 
@@ -40,8 +46,10 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use crate::LabError;
+use host::Timers;
 use wire::Wire;
 
+pub use distant::{Carried, Distance, Distant};
 pub use host::Host;
 pub use segment::Segment;
 
@@ -83,8 +91,8 @@ impl Network {
     /// # Errors
     /// [`LabError::Unavailable`] where the system doesn't allow it, [`LabError::Io`] where it fails otherwise.
     pub fn new(delay: Duration, mtu: u16) -> Result<Network, LabError> {
-        let (near, near_device) = Host::new(Ipv4Addr::new(10, 7, 0, 1), mtu)?;
-        let (far, far_device) = Host::new(Ipv4Addr::new(10, 7, 0, 2), mtu)?;
+        let (near, near_device) = Host::new(Ipv4Addr::new(10, 7, 0, 1), mtu, Timers::FarOff)?;
+        let (far, far_device) = Host::new(Ipv4Addr::new(10, 7, 0, 2), mtu, Timers::FarOff)?;
         let wire = Wire::between([near_device, far_device], delay);
         let wire = wire.map_err(LabError::io("start the wire"))?;
         Ok(Network { wire, near, far })

@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -13,6 +12,7 @@ use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::Side;
+use super::carrier_thread::CarrierThread;
 use super::segment::{Record, Segment};
 
 /// How many packets are taken from a device before those that are due are given out.
@@ -22,9 +22,7 @@ const BATCH: usize = 64;
 #[derive(Debug)]
 pub(super) struct Wire {
     shared: Arc<Mutex<Shared>>,
-    /// One byte wakes the thread, the end stops it.
-    bell: Option<OwnedFd>,
-    thread: Option<JoinHandle<()>>,
+    thread: CarrierThread,
 }
 
 /// What the thread and its handle both see.
@@ -53,8 +51,7 @@ impl Wire {
             under_way: Default::default(),
             buffer: vec![0; usize::from(u16::MAX)],
         };
-        let thread = thread::Builder::new().name("wire".into()).spawn(move || carrier.run())?;
-        Ok(Wire { shared, bell: Some(bell), thread: Some(thread) })
+        Ok(Wire { shared, thread: CarrierThread::start(bell, move || carrier.run())? })
     }
 
     /// Once this has returned, no packet reaches that side.
@@ -65,10 +62,7 @@ impl Wire {
     /// Gives that side what was kept, in order, and what follows.
     pub(super) fn release(&self, towards: Side) {
         lock(&self.shared).held[towards as usize] = false;
-        if let Some(bell) = &self.bell {
-            // A full pipe wakes the thread just as well.
-            let _ = rustix::io::write(bell, &[0]);
-        }
+        self.thread.ring();
     }
 
     pub(super) fn segments(&self) -> Vec<Segment> {
@@ -77,17 +71,6 @@ impl Wire {
 
     pub(super) fn refused(&self) -> u64 {
         lock(&self.shared).refused
-    }
-}
-
-impl Drop for Wire {
-    fn drop(&mut self) {
-        self.bell = None;
-        if let Some(Err(panic)) = self.thread.take().map(JoinHandle::join)
-            && !thread::panicking()
-        {
-            std::panic::resume_unwind(panic);
-        }
     }
 }
 

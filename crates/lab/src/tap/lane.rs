@@ -58,10 +58,9 @@ impl<'a> Lane<'a> {
                     break None;
                 }
                 Ok(n) => {
-                    let at = Instant::now();
-                    let sent = to.write_all(&buffer[..n]);
-                    self.tell(&buffer[..n], at);
-                    if let Err(error) = sent {
+                    // Told before it goes on: what answers it is told after it.
+                    self.tell(&buffer[..n], Instant::now());
+                    if let Err(error) = to.write_all(&buffer[..n]) {
                         let _ = from.shutdown(Shutdown::Both);
                         break Some(format!("the {} takes no more: {error}", self.towards.other().sender()));
                     }

@@ -2,6 +2,7 @@
 
 mod counts;
 mod dissected;
+mod distant;
 mod examples;
 mod hostile;
 mod infer;

@@ -15,16 +15,16 @@ use crate::site::{Joined, on_network, within};
 
 const MILLION: usize = 1_000_000;
 
-fn bytes(salt: usize, count: usize) -> Vec<u8> {
+pub(crate) fn bytes(salt: usize, count: usize) -> Vec<u8> {
     (0..count).map(|index| (index * 31 + index / 251 + salt) as u8).collect()
 }
 
-fn send(mut from: &TcpStream, sent: &[u8]) {
+pub(crate) fn send(mut from: &TcpStream, sent: &[u8]) {
     from.write_all(sent).expect("it is written");
     from.shutdown(Shutdown::Write).expect("it ends");
 }
 
-fn receive(mut to: &TcpStream) -> Vec<u8> {
+pub(crate) fn receive(mut to: &TcpStream) -> Vec<u8> {
     let mut received = Vec::new();
     to.read_to_end(&mut received).expect("it is read");
     received

@@ -13,6 +13,8 @@ use unglue_lab::dialects::Dialect;
 use unglue_lab::server::{Event, Settings};
 use unglue_lab::shell::Shell;
 
+use crate::site::uninterrupted;
+
 /// How long a test waits for a fact.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -101,7 +103,7 @@ pub(crate) fn scripted(pieces: Vec<Vec<u8>>, closes: bool) -> SocketAddr {
         let (mut stream, _) = listener.accept()?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
-        let _ = stream.read(&mut [0; 1024])?;
+        let _ = uninterrupted(|| stream.read(&mut [0; 1024]))?;
         for piece in pieces {
             stream.write_all(&piece)?;
             // Each piece is received before the next is sent, as far as the kernel can tell.
@@ -113,7 +115,7 @@ pub(crate) fn scripted(pieces: Vec<Vec<u8>>, closes: bool) -> SocketAddr {
         if closes {
             stream.shutdown(Shutdown::Write)?;
         }
-        while stream.read(&mut [0; 1024])? > 0 {}
+        std::io::copy(&mut stream, &mut std::io::sink())?;
         Ok::<(), std::io::Error>(())
     });
     address
@@ -126,11 +128,11 @@ pub(crate) fn paced(length: &'static [u8], rest: &'static [u8]) -> SocketAddr {
     thread::spawn(move || {
         let (mut stream, _) = listener.accept()?;
         stream.set_read_timeout(Some(PATIENCE))?;
-        let _ = stream.read(&mut [0; 1024])?;
+        let _ = uninterrupted(|| stream.read(&mut [0; 1024]))?;
         stream.write_all(length)?;
         stream.read_exact(&mut [0; 10])?;
         stream.write_all(rest)?;
-        while stream.read(&mut [0; 1024])? > 0 {}
+        std::io::copy(&mut stream, &mut std::io::sink())?;
         Ok::<(), std::io::Error>(())
     });
     address

@@ -1,5 +1,6 @@
 //! What the tests stand on: a network, a connection across it, and deadlines.
 
+use std::io::{self, ErrorKind};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
@@ -23,6 +24,17 @@ pub(crate) fn within<T: Send + 'static>(seconds: u64, test: impl FnOnce() -> T +
             Err(panic) => std::panic::resume_unwind(panic),
             Ok(_) => unreachable!("the thread ended without a result"),
         },
+    }
+}
+
+/// Calls again where a signal interrupted the call: one that has a timeout is not restarted (signal(7)), and children that end
+/// send signals.
+pub(crate) fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            result => return result,
+        }
     }
 }
 

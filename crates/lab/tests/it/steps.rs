@@ -15,7 +15,7 @@ use unglue_lab::server::{
 };
 
 use crate::served::PATIENCE;
-use crate::site::within;
+use crate::site::{uninterrupted, within};
 
 fn loopback() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 0))
@@ -171,13 +171,13 @@ fn datagrams_have_the_same_steps() {
         let mirror = Mirror(AtomicUsize::new(0));
         server.handle(&datagram, &mirror, &nothing).expect("it is answered");
         let mut buffer = [0; 10];
-        assert_eq!(client.recv(&mut buffer).expect("the answer"), 4);
+        assert_eq!(uninterrupted(|| client.recv(&mut buffer)).expect("the answer"), 4);
         let (address, stopper) = (server.address(), server.stopper());
         thread::scope(|scope| {
             let running = scope.spawn(|| server.run(&mirror, &nothing));
             for _ in 0..5 {
                 client.send_to(b"", address).expect("it is sent");
-                assert_eq!(client.recv(&mut buffer).expect("the answer"), 0);
+                assert_eq!(uninterrupted(|| client.recv(&mut buffer)).expect("the answer"), 0);
             }
             stopper.shut_down();
             running.join().expect("no panic").expect("it ends in order");

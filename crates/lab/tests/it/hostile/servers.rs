@@ -10,7 +10,7 @@ use unglue_lab::server::Settings;
 use unglue_lab::shell::Shell;
 
 use crate::served::{PATIENCE, Served, is_closed};
-use crate::site::within;
+use crate::site::{uninterrupted, within};
 
 const SHORT: Duration = Duration::from_millis(300);
 const TCP: [Dialect; 4] = [Dialect::Raw, Dialect::Ack, Dialect::Len32, Dialect::Header];
@@ -189,9 +189,9 @@ fn datagrams_of_any_size_are_answered_in_two() {
         let mut buffer = vec![0; 70_000];
         let mut answer = |command: &[u8]| {
             client.send(command).expect("it is sent");
-            let stderr = client.recv(&mut buffer).expect("stderr");
+            let stderr = uninterrupted(|| client.recv(&mut buffer)).expect("stderr");
             let stderr = buffer[..stderr].to_vec();
-            let stdout = client.recv(&mut buffer).expect("stdout");
+            let stdout = uninterrupted(|| client.recv(&mut buffer)).expect("stdout");
             (stderr, buffer[..stdout].to_vec())
         };
         assert_eq!(answer(b""), (Vec::new(), Vec::new()));
@@ -218,8 +218,8 @@ fn one_clients_datagrams_are_answered_in_order() {
         }
         let mut buffer = [0; 1024];
         for number in 0..8 {
-            assert_eq!(client.recv(&mut buffer).expect("stderr"), 0);
-            let stdout = client.recv(&mut buffer).expect("stdout");
+            assert_eq!(uninterrupted(|| client.recv(&mut buffer)).expect("stderr"), 0);
+            let stdout = uninterrupted(|| client.recv(&mut buffer)).expect("stdout");
             assert_eq!(buffer[..stdout], *format!("{number}\n").as_bytes());
         }
     });
@@ -268,7 +268,7 @@ fn a_slow_reader_is_no_stalled_one() {
         let (mut got, began) = (0, std::time::Instant::now());
         // 400 kB/s for 8 s, four times as long as the server waits for one that takes nothing.
         while began.elapsed() < Duration::from_secs(8) {
-            got += slow.read(&mut buffer).expect("it is served");
+            got += uninterrupted(|| slow.read(&mut buffer)).expect("it is served");
             std::thread::sleep(Duration::from_millis(250));
         }
         let rest = std::io::copy(&mut std::io::Read::take(&mut slow, 12_000_004 - got as u64), &mut std::io::sink());
