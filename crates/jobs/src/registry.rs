@@ -173,7 +173,7 @@ impl Registry {
     }
 
     fn of(journal: Result<Journal, Fault>, owner: Option<Owner>, index: Index) -> Registry {
-        let next = 1 + index.iter().filter_map(|entry| entry.job).max().unwrap_or(0);
+        let next = 1 + index.last_job();
         let owned = owner.as_ref().map(|owner| owner.directory().to_owned());
         let next = next.max(owned.as_deref().map_or(0, spools::next));
         let state = State { index, live: HashMap::new(), transfers: HashSet::new(), next, pruned: None };
@@ -271,6 +271,7 @@ impl Registry {
                 None => claim.conclude(Report::of(Outcome::NotKnown(died_with_server(started)))),
             }
         }
+        self.0.owned.as_deref().into_iter().for_each(spools::remove_rests);
         self.prune(&mut self.lock());
         tokio::spawn(prune_from_time_to_time(Arc::downgrade(&self.0), self.released()));
     }

@@ -1,6 +1,7 @@
 //! Where the outputs of jobs are kept, and how much of them.
 
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use crate::journal::{Entry, Index};
 
@@ -20,21 +21,54 @@ pub(crate) fn directory(owned: &Path, number: u64) -> PathBuf {
 
 /// A number beyond those of all directories that are there.
 pub(crate) fn next(owned: &Path) -> u64 {
-    let entries = std::fs::read_dir(owned.join("jobs")).into_iter().flatten().flatten();
+    let entries = fs::read_dir(owned.join("jobs")).into_iter().flatten().flatten();
     1 + entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u64>().ok()).max().unwrap_or(0)
 }
 
+/// What a directory that is being removed is called behind its number.
+const GONE: &str = "gone";
+
 /// Removes a job's directory, on a thread that may wait for the disk.
 pub(crate) fn remove(directory: PathBuf) {
-    let remove = move || match std::fs::remove_dir_all(&directory) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+    on_thread(move || {
+        if let Err(error) = remove_now(&directory) {
             tracing::warn!(event = "job_not_removed", path = %directory.display(), %error);
         }
-        _ => {}
-    };
+    });
+}
+
+/// Its name goes first, and all at once: a keeper that still wants to claim the job must not find the directory without the claim
+/// that says that the command never starts.
+fn remove_now(directory: &Path) -> io::Result<()> {
+    let gone = directory.with_extension(GONE);
+    // Of an earlier job of this number.
+    unless_missing(fs::remove_dir_all(&gone))?;
+    unless_missing(fs::rename(directory, &gone))?;
+    unless_missing(fs::remove_dir_all(&gone))
+}
+
+/// Removes what servers that were killed had begun to remove.
+pub(crate) fn remove_rests(owned: &Path) {
+    let jobs = owned.join("jobs");
+    on_thread(move || {
+        let entries = fs::read_dir(jobs).into_iter().flatten().flatten().map(|entry| entry.path());
+        for path in entries.filter(|path| path.extension().is_some_and(|extension| extension == GONE)) {
+            let _ = fs::remove_dir_all(path);
+        }
+    });
+}
+
+fn on_thread(work: impl FnOnce() + Send + 'static) {
     match tokio::runtime::Handle::try_current() {
-        Ok(runtime) => drop(runtime.spawn_blocking(remove)),
-        Err(_) => remove(),
+        Ok(runtime) => drop(runtime.spawn_blocking(work)),
+        Err(_) => work(),
+    }
+}
+
+fn unless_missing(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
     }
 }
 
@@ -61,4 +95,27 @@ pub(crate) fn surplus(index: &Index) -> Vec<(String, String, u64)> {
 /// What the next job may print.
 pub(crate) fn room(index: &Index) -> u64 {
     ALL.saturating_sub(index.printed()).clamp(LEAST, PER_JOB)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_is_removed_whatever_an_earlier_removal_has_left() {
+        let owned = tempfile::tempdir().expect("a directory");
+        let (job, rest) = (directory(owned.path(), 3), directory(owned.path(), 3).with_extension(GONE));
+        for path in [&job, &rest] {
+            fs::create_dir_all(path).expect("made");
+            fs::write(path.join("claimed"), "never").expect("written");
+        }
+        remove(job.clone());
+        assert!(!job.exists() && !rest.exists());
+        remove(job.clone());
+        fs::create_dir_all(&rest).expect("made");
+        fs::create_dir_all(&job).expect("made");
+        assert_eq!(next(owned.path()), 4, "a rest has no number");
+        remove_rests(owned.path());
+        assert!(job.exists() && !rest.exists());
+    }
 }

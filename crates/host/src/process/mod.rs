@@ -31,12 +31,15 @@ mod account;
 mod command;
 mod detach;
 mod error;
+mod flow;
 mod getent;
+mod inlet;
 mod input;
 mod job;
 mod keep;
 mod link;
 mod output;
+mod pipe;
 mod pool;
 mod socket;
 mod spawner;
@@ -50,6 +53,7 @@ pub use account::{Account, login_environment, own_home};
 pub use command::{Command, Descendants, Exit, Left, Status};
 pub use detach::{close_stdout, leave_session};
 pub use error::{JobError, SpawnError};
+pub use flow::Flow;
 pub use input::{InputEnd, InputSource, feed};
 pub use job::{Job, JobEvent, Pipes};
 pub use keep::{
@@ -57,7 +61,8 @@ pub use keep::{
     terminal_sizes,
 };
 pub use output::{LastCall, OutputPump, OutputSink, Pumped, SinkClosed};
+pub use pipe::{WIDE_PIPE, widen};
 pub use pool::Limits;
 pub use spawner::{SupervisorCommand, supervise_if_asked};
 pub use supervise::supervise_main;
-pub use supervisors::{Supervisors, WIDE_PIPE, widen};
+pub use supervisors::Supervisors;

@@ -5,19 +5,15 @@
 
 use std::future::Future;
 use std::io;
-use std::os::fd::AsFd;
 
-use bytes::{Bytes, BytesMut};
-use rustix::event::{PollFd, PollFlags, Timespec};
+use bytes::Bytes;
 use tokio::net::unix::pipe;
 use tokio::sync::watch;
 use unglue_proto::Meter;
 use unglue_proto::message::exec::{StreamEnd, StreamReport};
 
-use super::supervisors::widen;
-
-/// Bytes that are read from a pipe at once: a pipe's usual capacity.
-const READ: usize = 64 * 1024;
+use super::inlet::{Inlet, READ};
+use super::pipe::is_hung_up;
 
 /// Where an output goes.
 pub trait OutputSink: Send {
@@ -62,7 +58,7 @@ impl Default for LastCall {
 #[derive(Debug)]
 pub struct OutputPump {
     /// `None` once it is closed.
-    pipe: Option<pipe::Receiver>,
+    pipe: Option<Inlet>,
     last_call: watch::Receiver<bool>,
 }
 
@@ -78,7 +74,7 @@ pub struct Pumped {
 impl OutputPump {
     /// A pump for this pipe.
     pub fn new(pipe: pipe::Receiver, last_call: &LastCall) -> OutputPump {
-        OutputPump { pipe: Some(pipe), last_call: last_call.listen() }
+        OutputPump { pipe: Some(Inlet::new(pipe)), last_call: last_call.listen() }
     }
 
     /// Moves everything. The pipe is closed at the end, so that a process that prints on learns it; unless the output
@@ -91,7 +87,7 @@ impl OutputPump {
                 failure: None,
             };
         };
-        let mut pass = Pass { pipe, sink: &mut sink, meter: Meter::default(), widened: false };
+        let mut pass = Pass { pipe, sink: &mut sink, meter: Meter::default() };
         let ended = pass.run(&mut self.last_call).await;
         let tally = pass.meter.tally();
         let (end, failure) = match ended {
@@ -107,10 +103,9 @@ impl OutputPump {
 }
 
 struct Pass<'a, S> {
-    pipe: &'a mut pipe::Receiver,
+    pipe: &'a mut Inlet,
     sink: &'a mut S,
     meter: Meter,
-    widened: bool,
 }
 
 enum Step {
@@ -126,7 +121,7 @@ impl<S: OutputSink> Pass<'_, S> {
                 biased;
                 // First: the end of file that follows when the holders are killed is not the command's.
                 () = announced(last_call) => return self.last().await,
-                readable = self.pipe.readable() => readable?,
+                ready = self.pipe.ready() => ready?,
             }
             if let Step::End(end) = self.step(READ).await? {
                 return Ok(end);
@@ -140,16 +135,9 @@ impl<S: OutputSink> Pass<'_, S> {
 
     /// Moves at most `max` bytes.
     async fn step(&mut self, max: usize) -> io::Result<Step> {
-        let mut buffer = BytesMut::with_capacity(max);
-        match self.pipe.try_read_buf(&mut buffer) {
-            Ok(0) => Ok(Step::End(StreamEnd::Eof)),
-            Ok(len) => {
-                if len == READ && !std::mem::replace(&mut self.widened, true) {
-                    // A refusal is harmless.
-                    let _ = widen(self.pipe.as_fd());
-                }
-                Ok(self.send(buffer.freeze()).await)
-            }
+        match self.pipe.read(max) {
+            Ok(data) if data.is_empty() => Ok(Step::End(StreamEnd::Eof)),
+            Ok(data) => Ok(self.send(data).await),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Step::Empty),
             Err(error) => Err(error),
         }
@@ -168,14 +156,14 @@ impl<S: OutputSink> Pass<'_, S> {
         // Where none is, the rest can't grow: all of it is taken, to the end of file.
         let mut left = match is_hung_up(&*self.pipe)? {
             true => u64::MAX,
-            false => rustix::io::ioctl_fionread(self.pipe.as_fd())?,
+            false => rustix::io::ioctl_fionread(&*self.pipe)?,
         };
         while left > 0 {
             let before = self.meter.bytes();
             match self.step(READ.min(usize::try_from(left).unwrap_or(READ))).await? {
                 Step::More => left -= (self.meter.bytes() - before).min(left),
                 // It holds something; the runtime has not noticed yet.
-                Step::Empty => self.pipe.readable().await?,
+                Step::Empty => self.pipe.ready().await?,
                 Step::End(end) => return Ok(end),
             }
         }
@@ -187,12 +175,4 @@ async fn announced(last_call: &mut watch::Receiver<bool>) {
     if last_call.wait_for(|last| *last).await.is_err() {
         std::future::pending().await
     }
-}
-
-/// Whether every writer has closed the pipe, though it may still hold bytes (poll(2), POLLHUP).
-pub(super) fn is_hung_up(pipe: impl AsFd) -> io::Result<bool> {
-    let mut watched = [PollFd::new(&pipe, PollFlags::empty())];
-    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-    rustix::io::retry_on_intr(|| rustix::event::poll(&mut watched, Some(&now)))?;
-    Ok(watched[0].revents().contains(PollFlags::HUP))
 }

@@ -1,7 +1,7 @@
 //! Starting commands.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use rustix::io::Errno;
@@ -218,17 +218,4 @@ impl OurEnds {
             stderr: pipe::Receiver::from_owned_fd(self.stderr)?,
         })
     }
-}
-
-/// The size that [`widen`] asks for, in bytes; the most that an ordinary user gets by default
-/// (`/proc/sys/fs/pipe-max-size`).
-pub const WIDE_PIPE: usize = 1 << 20;
-
-/// Makes a busy pipe hold a megabyte instead of 64 KiB, so that a command that prints a lot is woken less often;
-/// returns the size it then has.
-///
-/// Not for every pipe: an ordinary user's pipes share 64 MiB (`pipe-user-pages-soft`), and beyond that each new one
-/// of theirs, in whatever program, holds two pages only. A refusal (`EPERM`) is harmless.
-pub fn widen(pipe: impl AsFd) -> io::Result<usize> {
-    Ok(rustix::pipe::fcntl_setpipe_size(pipe, WIDE_PIPE)?)
 }

@@ -23,13 +23,13 @@ pub(super) enum Streams<'a> {
     Terminal(&'a CStr),
 }
 
-/// Registers a socket with the event loop, for what can be read from it. It doesn't block from now on. Must be called within the
+/// Registers a descriptor with the event loop, for what can be read from it. It doesn't block from now on. Must be called within the
 /// runtime.
-pub(super) fn watched(socket: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
-    rustix::io::ioctl_fionbio(&socket, true)?;
+pub(super) fn watched(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    rustix::io::ioctl_fionbio(&descriptor, true)?;
     // SAFETY: the `AsyncFd` owns the descriptor, which stays open until it is taken out of the event loop. What it gives out are
     // shared references, through which the descriptor can't be closed or replaced.
-    let watched = unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) };
+    let watched = unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE) };
     watched.map_err(io::Error::from)
 }
 

@@ -33,6 +33,8 @@ pub struct Index {
     ended: BTreeSet<(i64, u64)>,
     /// The next one's place in the order.
     next: u64,
+    /// The largest number of a directory, those of jobs that are not remembered included.
+    last_job: u64,
     weight: usize,
     printed: u64,
     records: usize,
@@ -192,6 +194,11 @@ impl Index {
         self.entries.is_empty()
     }
 
+    /// The largest number that a job's directory has had, as far as the journal says; 0 for none.
+    pub fn last_job(&self) -> u64 {
+        self.last_job
+    }
+
     /// How many bytes all ended jobs with a directory have printed.
     pub fn printed(&self) -> u64 {
         self.printed
@@ -247,6 +254,7 @@ impl Index {
             user.names.entry(name.clone()).or_default().insert(order);
         }
         self.count(&entry, true);
+        self.last_job = self.last_job.max(entry.job.unwrap_or(0));
         self.entries.insert(order, Box::new(entry));
     }
 

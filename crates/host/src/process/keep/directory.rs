@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rustix::fs::{AtFlags, FallocateFlags, FlockOperation, Mode, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, FallocateFlags, FlockOperation, Mode, OFlags, RenameFlags, Stat};
 use rustix::io::{Errno, Result};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use unglue_proto::life::Output;
@@ -122,6 +122,12 @@ impl JobDirectory {
             }
             result => result,
         }
+    }
+
+    /// Whether it still has this path. It has not where it is being removed.
+    pub(in crate::process) fn is_at(&self, path: &Path) -> bool {
+        let same = |there: &Stat, this: &Stat| (there.st_dev, there.st_ino) == (this.st_dev, this.st_ino);
+        rustix::fs::stat(path).is_ok_and(|there| rustix::fs::fstat(self).is_ok_and(|this| same(&there, &this)))
     }
 
     /// Who has claimed the job.
@@ -289,4 +295,26 @@ fn write_whole(file: impl AsFd, mut bytes: &[u8]) -> Result<()> {
         offset += written as u64;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_claim_that_was_removed_may_be_made_again_but_not_where_it_counts() {
+        let jobs = tempfile::tempdir().expect("a directory");
+        let (path, gone) = (jobs.path().join("7"), jobs.path().join("7.gone"));
+        std::fs::create_dir(&path).expect("made");
+        // A keeper that is slow has it open when a server decides that the command never starts, and removes it.
+        let late = JobDirectory::open(&path).expect("it is there");
+        late.claim_never().expect("it is the first");
+        assert!(late.is_at(&path) && late.claim().is_err());
+        std::fs::rename(&path, &gone).expect("renamed");
+        std::fs::remove_file(gone.join(CLAIMED)).expect("removed");
+        assert!(late.claim().is_ok() && !late.is_at(&path));
+        // Another job of this number is another one.
+        std::fs::create_dir(&path).expect("made");
+        assert!(!late.is_at(&path));
+    }
 }

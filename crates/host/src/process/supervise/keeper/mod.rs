@@ -99,6 +99,10 @@ pub(super) fn start(
         None => None,
     };
     let claimed = directory.claim().map_err(in_directory)?;
+    // Where a server is removing it, another claim may have been here, which said that the command never starts.
+    if !directory.is_at(&terms.directory()) {
+        return Err(in_directory(Errno::NOENT));
+    }
     let place = Place { directory, room, durable: terms.durable, claimed };
     match place.start(command, terms, stdin) {
         Ok((listener, pipes, pid)) => {
@@ -355,11 +359,13 @@ impl Running<'_> {
                 .watched()
                 .map(|(fd, more)| (Source::Input, fd, if more { PollFlags::OUT } else { PollFlags::empty() })),
         );
-        let outputs = BOTH.iter().filter_map(|&output| Some((Source::Output(output), self.outputs.watched(output)?)));
+        let now = Instant::now();
+        let outputs =
+            BOTH.iter().filter_map(|&output| Some((Source::Output(output), self.outputs.watched(output, now)?)));
         watched.extend(outputs.map(|(source, fd)| (source, fd, PollFlags::IN)));
         let mut fds: Vec<PollFd<'_>> =
             watched.iter().map(|&(_, fd, flags)| PollFd::from_borrowed_fd(fd, flags)).collect();
-        let time = self.time(Instant::now());
+        let time = self.time(now);
         let time = time.map(|time| Timespec { tv_sec: time.as_secs() as _, tv_nsec: time.subsec_nanos().into() });
         match poll(&mut fds, time.as_ref()) {
             Ok(_) => {}
@@ -378,7 +384,8 @@ impl Running<'_> {
             return Some(Duration::ZERO);
         }
         let hang_up = self.hang_up.as_ref().map(|(_, due)| *due);
-        let due = [self.life.poll_timeout(), self.lease.due(), self.outputs.due(), self.connection.due(), hang_up];
+        let outputs = [self.outputs.due(), self.outputs.next_look(now)].into_iter().flatten().min();
+        let due = [self.life.poll_timeout(), self.lease.due(), outputs, self.connection.due(), hang_up];
         let due = due.into_iter().flatten().map(|due| due.saturating_duration_since(now));
         due.chain(self.processes.command().map(|_| LOST_EVENT)).min()
     }

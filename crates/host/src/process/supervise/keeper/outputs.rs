@@ -9,9 +9,9 @@ use unglue_proto::message::exec::{StreamEnd, StreamReport};
 use unglue_proto::{Code, Fault, Meter};
 
 use crate::errno;
+use crate::process::flow::Flow;
 use crate::process::keep::SpoolLimit;
-use crate::process::output::is_hung_up;
-use crate::process::supervisors::widen;
+use crate::process::pipe::{is_hung_up, widen};
 
 pub(super) const BOTH: [Output; 2] = [Output::Stdout, Output::Stderr];
 
@@ -51,7 +51,11 @@ struct Spool {
     /// So much is still to be read, if the end is near.
     rest: Option<u64>,
     end: Option<StreamEnd>,
-    widened: bool,
+    /// Whether the pipe was made wider, once that was tried.
+    wide: Option<bool>,
+    flow: Flow,
+    /// In full flow, and not to be looked at before.
+    pauses: Option<Instant>,
 }
 
 /// What one step has brought.
@@ -77,7 +81,9 @@ impl Outputs {
             waiting: Vec::new(),
             rest: None,
             end: None,
-            widened: false,
+            wide: None,
+            flow: Flow::new(Instant::now()),
+            pauses: None,
         };
         let [out, err] = pipes;
         let [out_file, err_file] = files;
@@ -134,16 +140,22 @@ impl Outputs {
     }
 
     /// The pipe that is to be read now.
-    pub(super) fn watched(&self, output: Output) -> Option<BorrowedFd<'_>> {
+    pub(super) fn watched(&self, output: Output, now: Instant) -> Option<BorrowedFd<'_>> {
         let spool = &self.spools[output as usize];
         let stops = || self.is_at_stall() || self.waits_for_holder();
-        let waits = spool.end.is_some() || !spool.waiting.is_empty() || (spool.rest.is_none() && stops());
+        let pauses = spool.pauses.is_some_and(|until| now < until);
+        let waits = pauses || spool.end.is_some() || !spool.waiting.is_empty() || (spool.rest.is_none() && stops());
         spool.pipe.as_ref().filter(|_| !waits).map(AsFd::as_fd)
     }
 
     /// When to call [`Outputs::retry`].
     pub(super) fn due(&self) -> Option<Instant> {
         self.retry.filter(|_| self.spools.iter().any(|spool| !spool.waiting.is_empty()))
+    }
+
+    /// When to look at a pipe in full flow that is left alone now.
+    pub(super) fn next_look(&self, now: Instant) -> Option<Instant> {
+        self.spools.iter().filter_map(|spool| spool.pauses).filter(|&until| now < until).min()
     }
 
     /// Reads some of a pipe that is readable, by this buffer.
@@ -159,6 +171,7 @@ impl Outputs {
         }
         let spool = &mut self.spools[output as usize];
         let (Some(pipe), None) = (&spool.pipe, &spool.end) else { return Step::More };
+        spool.pauses = None;
         // Whether there is more than the limit allows is found out by one byte.
         let shown = self.room.map_or(u64::MAX, |upto| upto.saturating_sub(spool.meter.bytes()).max(1));
         let max = room.max(1).min(shown).min(spool.rest.unwrap_or(u64::MAX)).min(buffer.len() as u64) as usize;
@@ -169,9 +182,12 @@ impl Outputs {
             (Err(Errno::AGAIN | Errno::INTR), _) => return Step::More,
             (Err(error), _) => return spool.fail(read_failed(output, error)),
         };
-        if read >= BUSY && !self.terminal && !std::mem::replace(&mut spool.widened, true) {
-            // A refusal is harmless.
-            let _ = widen(pipe);
+        spool.flow.count(read, now);
+        let flows = spool.flow.is_full();
+        // A pipe that can't be made wider would keep its writer waiting between two looks.
+        let wide = !self.terminal && (read >= BUSY || flows) && *spool.wide.get_or_insert_with(|| widen(pipe));
+        if flows && wide && read < max && spool.rest.is_none() {
+            spool.pauses = Some(now + Flow::TICK);
         }
         spool.rest = spool.rest.map(|rest| rest - (read as u64).min(rest));
         let (written, result) = spool.write(&buffer[..read]);
@@ -213,6 +229,7 @@ impl Outputs {
     pub(super) fn last_call(&mut self, output: Output) -> Step {
         let spool = &mut self.spools[output as usize];
         let (Some(pipe), None) = (&spool.pipe, &spool.end) else { return Step::More };
+        spool.pauses = None;
         // Where no writer is left, the rest can't grow: all of it is taken, to the end of file.
         let rest = match is_hung_up(pipe) {
             Ok(true) => Ok(u64::MAX),
@@ -223,6 +240,7 @@ impl Outputs {
             Ok(0) if spool.waiting.is_empty() => spool.end(StreamEnd::HeldOpen),
             Ok(rest) => {
                 spool.rest = Some(rest);
+                spool.pauses = None;
                 Step::More
             }
             Err(error) => spool.fail(read_failed(output, error)),
@@ -330,4 +348,35 @@ fn write_failed(output: Output, at: u64, error: Errno) -> Fault {
     let what =
         format!("the command's {} could not be stored after {at} bytes: {}", name(output), errno::describe(error));
     Fault::system(Code::System, what).errno(errno::name(error)).advise("the command was killed: the rest of it is lost")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    #[test]
+    fn a_pipe_in_full_flow_is_left_alone_for_a_moment() {
+        let (reader, mut writer) = std::io::pipe().expect("a pipe");
+        let (unused, _writer) = std::io::pipe().expect("a pipe");
+        let file = || OwnedFd::from(tempfile::tempfile().expect("a file"));
+        let mut outputs = Outputs::new([reader.into(), unused.into()], [file(), file()], SpoolLimit::Stall(u64::MAX));
+        let (began, mut buffer) = (Instant::now(), vec![0; BUSY]);
+        writer.write_all(b"slow").expect("a reader");
+        assert_eq!(outputs.step(Output::Stdout, &mut buffer, began), Step::More);
+        assert_eq!(outputs.next_look(began), None);
+        assert!(outputs.watched(Output::Stdout, began).is_some());
+
+        // As if so much had been read in one period.
+        let now = began + Duration::from_millis(2);
+        outputs.spools[0].flow.count(1 << 20, now);
+        writer.write_all(b"full flow").expect("a reader");
+        assert_eq!(outputs.step(Output::Stdout, &mut buffer, now), Step::More);
+        let look = outputs.next_look(now).expect("a pause");
+        assert!(outputs.watched(Output::Stdout, now).is_none());
+        assert!(outputs.watched(Output::Stdout, look).is_some());
+        assert_eq!(outputs.next_look(look), None, "it is waited for like any other");
+        assert_eq!(outputs.written(Output::Stdout), 13);
+    }
 }
