@@ -55,6 +55,7 @@ class Copy:
     """A file copied over another, up or down."""
 
     verb = "cp"
+    new, old = NEW, OLD
 
     def __init__(self, tool, direction):
         self.tool, self.direction = tool, direction
@@ -65,8 +66,8 @@ class Copy:
 
     def prepare(self):
         self.place.mkdir(exist_ok=True)
-        self.source.write_bytes(NEW)
-        self.target.write_bytes(OLD)
+        self.source.write_bytes(self.new)
+        self.target.write_bytes(self.old)
 
     def argv(self):
         return getattr(self.tool, self.direction)(self.source, self.target)
@@ -78,9 +79,9 @@ class Copy:
             held = None
         if held is None:
             verdict.add("lost file", "neither the old nor the new one is there")
-        elif held not in (OLD, NEW):
-            verdict.add("torn file", f"{len(held)} bytes of {len(NEW)}")
-        if code == 0 and held != NEW:
+        elif held not in (self.old, self.new):
+            verdict.add("torn file", f"{len(held)} bytes of {len(self.new)}")
+        if code == 0 and held != self.new:
             verdict.add("false success", "exit 0 without the new file")
         if code is None:
             verdict.add("hang", f"no end within {PATIENCE} s")
@@ -99,6 +100,55 @@ class Copy:
             verdict.add("left behind", " ".join(left)[:100])
             for name in left:
                 (self.place / name).unlink()
+
+
+class Resumed(Copy):
+    """A copy that goes on with what an interrupted one has left: a block of 16 MiB that is right, and a part of the next one. The old
+    file is almost the new one, so what is missing travels as a delta."""
+
+    verb = "cp --resume"
+    new = NEW * 5
+    old = b"old" + new[3:17_000_000] + b"old" + new[17_000_003:]
+    BLOCK = 1 << 24
+
+    def __init__(self, tool, direction):
+        super().__init__(tool, direction)
+        self.part = None
+
+    def prepare(self):
+        super().prepare()
+        self.part = self.part or self.find_part()
+        self.part.write_bytes(self.new[: self.BLOCK + 1000])
+
+    def find_part(self):
+        """The name of what an interrupted copy leaves. This one is interrupted before it is worth keeping."""
+        slow = subprocess.Popen(
+            getattr(self.tool, self.direction)(self.source, self.target, "--resume", "--whole-file", "--limit", "1M"),
+            stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment(self.site), cwd=self.site / "home",
+        )  # fmt: skip
+        try:
+            part = self.wait_for(lambda: next(self.place.glob(".file.unglue-*"), None))
+        finally:
+            slow.terminate()
+            slow.wait()
+        self.wait_for(lambda: not part.exists())
+        return part
+
+    @staticmethod
+    def wait_for(condition, seconds=20):
+        until = time.monotonic() + seconds
+        while not (found := condition()):
+            if time.monotonic() > until:
+                raise TimeoutError("a copy with --resume doesn't do what is expected")
+            time.sleep(0.01)
+        return found
+
+    def argv(self):
+        return getattr(self.tool, self.direction)(self.source, self.target, "--resume")
+
+    def left_behind(self, verdict):
+        super().left_behind(verdict)
+        self.judge(0, b"", b"", verdict)
 
 
 class Tree:

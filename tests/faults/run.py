@@ -21,7 +21,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from faults import inject, pressure, table  # noqa: E402
-from faults.cases import AtomicTree, Command, Copy, Tree  # noqa: E402
+from faults.cases import AtomicTree, Command, Copy, Resumed, Tree  # noqa: E402
 from faults.sweep import Sweep  # noqa: E402
 from faults.tools import OpenSsh, Unglue, make_keys, stop  # noqa: E402
 
@@ -43,7 +43,7 @@ def sweeps_of(tool):
     """Every job, side and kind of fault of this tool."""
     jobs = [Command(tool)] if tool.name == "ssh" else [Copy(tool, "up"), Copy(tool, "down")]
     if tool.name == "unglue":
-        jobs += [Tree(tool, "up"), Tree(tool, "down"), AtomicTree(tool, "up"), AtomicTree(tool, "down"), Command(tool)]
+        jobs += [Resumed(tool, "up"), Resumed(tool, "down"), Tree(tool, "down"), AtomicTree(tool, "up"), AtomicTree(tool, "down"), Command(tool)]
     for job in jobs:
         for kind in ("kills", "errors"):
             yield Sweep(tool, job, "client", kind)

@@ -115,11 +115,11 @@ class Unglue:
         known = ["--known-hosts", str(self.site / "known_hosts"), "--identity", str(self.site / "user")]
         return [self.program, verb, *known, "-P", str(self.port), *rest]
 
-    def up(self, source, destination):
-        return self.client("cp", str(source), f"127.0.0.1:{destination}")
+    def up(self, source, destination, *more):
+        return self.client("cp", *more, str(source), f"127.0.0.1:{destination}")
 
-    def down(self, source, destination):
-        return self.client("cp", f"127.0.0.1:{source}", str(destination))
+    def down(self, source, destination, *more):
+        return self.client("cp", *more, f"127.0.0.1:{source}", str(destination))
 
     def up_tree(self, source, destination, *more):
         return self.client("sync", "-a", "--delete", *more, f"{source}/", f"127.0.0.1:{destination}")

@@ -4,14 +4,16 @@ mod hint;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use unglue::{Client, Code, Download, Fault, Owner, Pace, Store, TransferOptions, Upload};
+use unglue::{Client, Code, Download, Fault, Owner, Pace, Store, TransferOptions, Upload, Watch};
 
 use crate::access::Access;
 use crate::args::cp::{Copy, CpArgs, CpPlan, Way};
 use crate::args::limit::Limit;
 use crate::complaint::{Complaint, FAILED, say};
+use crate::explain::{self, Moved};
 use crate::progress::Bar;
 use crate::signals::{Signals, Wish};
 use crate::{local_store, runtime, standard, trees};
@@ -41,14 +43,21 @@ pub(crate) fn run(args: &CpArgs) -> Result<ExitCode, Complaint> {
         let mut signals =
             Signals::take().map_err(|error| Complaint::new(format!("signals can't be handled: {error}")))?;
         let pace = Limit::pace(plan.limit);
-        let copying = Copying { client, store, plan, pace, port: args.connection.port };
+        let watch = if plan.explain { Some(client.watch().await?.limited(&pace)) } else { None };
+        let (port, bytes) = (args.connection.port, AtomicU64::new(0));
+        let copying = Copying { client, store, plan, pace, port, bytes };
         let ended = tokio::select! {
-            code = copying.all() => Ok(ExitCode::from(code)),
+            code = copying.all() => Ok(code),
             wish = signals.next() => Err(interrupted(wish, copying.plan.resume)),
         };
         // What an interrupt cut off is removed before this process ends.
         let _ = tokio::time::timeout(REMOVAL, copying.store.idle()).await;
-        ended
+        match ended {
+            Ok(code) => copying.explain(watch, code).await,
+            // A copy that is just beginning holds the link open.
+            Err(_) => copying.client.close(),
+        }
+        ended.map(ExitCode::from)
     })
 }
 
@@ -77,6 +86,8 @@ struct Copying {
     /// What all files share.
     pace: Pace,
     port: Option<u16>,
+    /// What was copied so far.
+    bytes: AtomicU64,
 }
 
 impl Copying {
@@ -97,6 +108,17 @@ impl Copying {
             code = NOT_ALL;
         }
         code
+    }
+
+    /// Says what was waited for, unless nothing was copied.
+    async fn explain(&self, watch: Option<Watch>, code: u8) {
+        if code != 0 && self.bytes.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        let moved = (self.bytes.load(Ordering::Relaxed), matches!(self.plan.way, Way::Up { .. }));
+        if let Some(explained) = explain::end(watch, moved).await {
+            explain::tell(&explained, Moved::Files);
+        }
     }
 
     fn sources(&self) -> &[PathBuf] {
@@ -132,7 +154,8 @@ impl Copying {
             },
         };
         match copied {
-            Ok(_) => {
+            Ok(tally) => {
+                self.bytes.fetch_add(tally.bytes, Ordering::Relaxed);
                 bar.finish();
                 Ok(())
             }

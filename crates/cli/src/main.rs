@@ -15,6 +15,7 @@ mod configuration;
 mod cp;
 mod demo;
 mod exec;
+mod explain;
 mod files;
 mod forward;
 // Its doc comments are help texts, where `data[len]` is a framing and no link.

@@ -46,7 +46,7 @@ fn report(panic: &PanicHookInfo<'_>) {
         backtrace.to_string().lines().for_each(say);
     }
     if had_terminal {
-        // A panic in a task would leave the others running, and the user typing at a terminal that is no longer raw.
+        // A panic in a task would leave the others running, and the user typing at a terminal that isn't raw any more.
         std::process::exit(125);
     }
 }

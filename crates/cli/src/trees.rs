@@ -8,12 +8,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use unglue::{Client, Fault, Octets, Store, Summary, TreeEvent, TreeListener, TreeUpdate, relay};
+use unglue::{Client, Explained, Fault, Octets, Owner, Store, Summary, TreeEvent, TreeListener, TreeUpdate, relay};
 
 use crate::access::Access;
 use crate::args::connection::ConnectionArgs;
 use crate::args::sync::{SyncArgs, TreePlan, TreeWay};
 use crate::complaint::{Complaint, FAILED, say};
+use crate::explain::{self, Moved};
 use crate::signals::{Signals, Wish};
 use crate::{local_store, runtime, standard};
 use bar::TreeBar;
@@ -45,6 +46,10 @@ pub(crate) fn run(plan: TreePlan, connection: &ConnectionArgs) -> Result<ExitCod
         TreeWay::Between { from, host, .. } => (Access::new(from, connection)?, Some(Access::new(host, connection)?)),
     };
     let store = local_store::open()?;
+    let store = match &plan.way {
+        TreeWay::Down { host, .. } => store.owned_by(Owner::named(host.to_string().as_bytes())),
+        _ => store,
+    };
     runtime::run(async {
         let client = near.connect().await?;
         let other = match &far {
@@ -58,6 +63,8 @@ pub(crate) fn run(plan: TreePlan, connection: &ConnectionArgs) -> Result<ExitCod
         let mut signals =
             Signals::take().map_err(|error| Complaint::new(format!("signals can't be handled: {error}")))?;
         let show = Arc::new(Mutex::new(Show::new(&plan)));
+        let explains = plan.explain && !plan.tree.options.dry_run;
+        let watch = if explains { Some(client.watch().await?.limited(&plan.tree.pace)) } else { None };
         let started = Instant::now();
         let moved = tokio::select! {
             moved = carry(&client, other.as_ref(), &store, &plan, listener(&show)) => Ok(moved),
@@ -65,10 +72,15 @@ pub(crate) fn run(plan: TreePlan, connection: &ConnectionArgs) -> Result<ExitCod
         };
         // What an interrupt cut off is removed before this process ends.
         let _ = tokio::time::timeout(REMOVAL, store.idle()).await;
+        let took = started.elapsed();
+        let explained = match &moved {
+            Ok(Ok(summary)) => explain::end(watch, (summary.bytes, matches!(plan.way, TreeWay::Up { .. }))).await,
+            _ => None,
+        };
         let mut show = show.lock().unwrap_or_else(PoisonError::into_inner);
         show.bar.clear();
         match moved {
-            Ok(Ok(summary)) => show.conclude(&summary, started.elapsed()),
+            Ok(Ok(summary)) => show.conclude(&summary, took, explained.as_ref()),
             Ok(Err(fault)) => show.failed(&fault),
             Err(wish) => Err(interrupted(wish)),
         }
@@ -152,13 +164,24 @@ impl Show {
         }
     }
 
-    fn conclude(&mut self, summary: &Summary, took: Duration) -> Result<ExitCode, Complaint> {
+    fn conclude(
+        &mut self,
+        summary: &Summary,
+        took: Duration,
+        explained: Option<&Explained>,
+    ) -> Result<ExitCode, Complaint> {
         if self.json {
+            if let Some(explained) = explained {
+                self.print(json!({"explained": explained}).to_string());
+            }
             self.print(json!({"summary": summary, "seconds": took.as_secs_f64(), "dry_run": self.dry_run}).to_string());
         } else if self.verbose {
             self.print(sentence(summary, took, self.dry_run));
         } else {
             self.bar.done(&sentence(summary, took, self.dry_run));
+        }
+        if let Some(explained) = explained.filter(|_| !self.json) {
+            explain::tell(explained, Moved::Tree { deleted: summary.deleted > 0 });
         }
         standard::unless_enough(std::mem::replace(&mut self.written, Ok(())))?;
         Ok(ExitCode::from(if summary.problems == 0 { 0 } else { NOT_ALL }))
@@ -207,7 +230,7 @@ fn sentence(summary: &Summary, took: Duration, dry_run: bool) -> String {
 }
 
 /// A number of bytes for people.
-fn amount(bytes: u64) -> String {
+pub(crate) fn amount(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
     if bytes < 1024 {
         return format!("{bytes} B");

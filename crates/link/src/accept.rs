@@ -21,7 +21,7 @@ use crate::error::LinkError;
 use crate::link::{Driver, Link, Start};
 use crate::opening::{self, Opening};
 use crate::transport::wire::Wire;
-use crate::transport::{Peer, tcp, tls};
+use crate::transport::{Io, Peer, tcp, tls};
 
 /// How long a denied client may take to read why.
 const PARTING: Duration = Duration::from_secs(2);
@@ -159,9 +159,12 @@ impl Acceptor {
         peer: Peer,
         principal: Principal,
     ) -> Result<Accepted, Refusal> {
-        let mut opening = Opening::new(Box::new(io), Wire::plain());
+        let mut opening = Opening::new(io, Wire::plain());
         match self.greet(&mut opening, &principal).await {
-            Ok((unread, zstd)) => Ok(self.accepted(opening, Start { unread, exchange: None, zstd }, principal, None)),
+            Ok((unread, zstd)) => {
+                let start = Start { unread, zstd, ..Start::default() };
+                Ok(self.accepted(opening, start, principal, None))
+            }
             Err(error) => Err(self.part(opening, peer, error).await),
         }
     }
@@ -173,7 +176,7 @@ impl Acceptor {
         peer: Peer,
         fault: Fault,
     ) -> Refusal {
-        self.part(Opening::new(Box::new(io), Wire::plain()), peer, LinkError::Refused { fault }).await
+        self.part(Opening::new(io, Wire::plain()), peer, LinkError::Refused { fault }).await
     }
 
     /// Waits until a principal that was let in by this login may not stay any longer: its key was removed or has
@@ -200,7 +203,7 @@ impl Acceptor {
     }
 
     /// The hello without a proof, and its answer. Gives the bytes behind the hello, and whether it takes compressed blocks.
-    async fn greet(&self, opening: &mut Opening, principal: &Principal) -> Result<(Vec<u8>, bool), LinkError> {
+    async fn greet(&self, opening: &mut Opening<impl Io>, principal: &Principal) -> Result<(Vec<u8>, bool), LinkError> {
         let mut inbox = opening::inbox();
         let limit = self.config.first_message;
         let first: FromClient = timeout(limit, opening.next(&mut inbox))
@@ -221,23 +224,32 @@ impl Acceptor {
         };
         tcp::tune(&tcp).map_err(|error| refusal(error.into()))?;
         let tls = tls::accept(tls.clone()).map_err(refusal)?;
-        let mut opening = Opening::new(Box::new(tcp), Wire::Tls(Box::new(tls)));
+        let mut opening = Opening::new(tcp, Wire::Tls(Box::new(tls)));
         let limit = self.config.handshake;
         let handshake = timeout(limit, opening.handshake(|| place.in_handshake())).await;
         handshake.unwrap_or_else(|_| Err(LinkError::late("the handshake", limit))).map_err(refusal)?;
         match self.authenticate(&mut opening, peer, place, shown(certificates)).await {
-            Ok((principal, login, start)) => Ok(self.accepted(opening, start, principal, Some(login))),
+            Ok((principal, login, mut start)) => {
+                start.room = tcp::widen(&opening.io);
+                Ok(self.accepted(opening, start, principal, Some(login)))
+            }
             Err(error) => Err(self.part(opening, peer, error).await),
         }
     }
 
-    fn accepted(&self, opening: Opening, start: Start, principal: Principal, login: Option<Login>) -> Accepted {
-        let (link, driver) = Link::new(Role::Server, opening.io, opening.wire, start, &self.config);
+    fn accepted(
+        &self,
+        opening: Opening<impl Io + 'static>,
+        start: Start,
+        principal: Principal,
+        login: Option<Login>,
+    ) -> Accepted {
+        let (link, driver) = Link::new(Role::Server, Box::new(opening.io), opening.wire, start, &self.config);
         Accepted { link, driver, principal, login }
     }
 
     /// Tells the client why, as far as it may know.
-    async fn part(&self, mut opening: Opening, peer: Peer, error: LinkError) -> Refusal {
+    async fn part(&self, mut opening: Opening<impl Io>, peer: Peer, error: LinkError) -> Refusal {
         if auth::denial(&error).and_then(|message| opening.queue(&message)).is_ok() {
             let _ = timeout(PARTING, opening.part()).await;
         }
@@ -247,7 +259,7 @@ impl Acceptor {
     /// The messages before the streams. Gives who it is, and how its link starts.
     async fn authenticate(
         &self,
-        opening: &mut Opening,
+        opening: &mut Opening<TcpStream>,
         peer: Peer,
         place: &Place,
         certificates: Vec<String>,
@@ -267,7 +279,7 @@ impl Acceptor {
             opening.queue(&auth::reply(&answer)?)?;
             match answer {
                 Answer::Welcome(_, principal, login) => {
-                    let start = Start { unread: inbox.into_rest(), exchange: None, zstd };
+                    let start = Start { unread: inbox.into_rest(), zstd, ..Start::default() };
                     return Ok((*principal, *login, start));
                 }
                 Answer::Certificates(_) => opening.send().await.map(|_| ())?,

@@ -19,8 +19,9 @@ use crate::config::LinkConfig;
 use crate::error::LinkError;
 use crate::link::{Driver, Link, Start};
 use crate::opening::{self, Opening};
+use crate::transport::tcp::{self, Room};
 use crate::transport::wire::Wire;
-use crate::transport::{tcp, tls};
+use crate::transport::{Io, tls};
 use crate::trust::{HostTrust, HostVerdict, UnknownHost};
 
 /// A server's address.
@@ -188,7 +189,7 @@ async fn attempt(
         Some(reached) => reached,
         None => reach(target, config.connect).await?,
     };
-    let mut opening = Opening::new(Box::new(reached.tcp), Wire::Tls(Box::new(tls::connect(&server.kinds())?)));
+    let mut opening = Opening::new(reached.tcp, Wire::Tls(Box::new(tls::connect(&server.kinds())?)));
     let late =
         |what: &str, limit| LinkError::TimedOut { what: format!("{what} with {target}"), limit, blame: Blame::System };
     let handshake = timeout(config.handshake, opening.handshake(|| ())).await;
@@ -222,7 +223,8 @@ async fn attempt(
         LinkError::Identity { .. } => Attempt::Unusable(identity, error),
         error => error.into(),
     })?;
-    Ok(connected(opening, &hello, Some(host_key), config)?)
+    let room = tcp::widen(&opening.io);
+    Ok(connected(opening, room, &hello, Some(host_key), config)?)
 }
 
 /// A link over a connection that has authenticated both ends already: a unix socket, or an `ssh` process (`tokio::io::join`
@@ -236,12 +238,13 @@ pub fn connect_over(
     config: &LinkConfig,
 ) -> Result<Connected, LinkError> {
     let hello = hello_without_proof(user)?;
-    connected(Opening::new(Box::new(io), Wire::plain()), &hello, None, config)
+    connected(Opening::new(io, Wire::plain()), None, &hello, None, config)
 }
 
 /// The hello is queued, and travels with the first requests.
 fn connected(
-    mut opening: Opening,
+    mut opening: Opening<impl Io + 'static>,
+    room: Option<Room>,
     hello: &[u8],
     host_key: Option<PublicKey>,
     config: &LinkConfig,
@@ -249,13 +252,14 @@ fn connected(
     opening.queue(hello)?;
     let (sender, welcome) = oneshot::channel();
     let deadline = (Instant::now() + config.welcome, config.welcome);
-    let start = Start { unread: opening.unread, exchange: Some((welcome_exchange(sender), deadline)), zstd: false };
-    let (link, driver) = Link::new(Role::Client, opening.io, opening.wire, start, config);
+    let exchange = Some((welcome_exchange(sender), deadline));
+    let start = Start { unread: opening.unread, exchange, room, ..Start::default() };
+    let (link, driver) = Link::new(Role::Client, Box::new(opening.io), opening.wire, start, config);
     Ok(Connected { link, driver, welcome, host_key })
 }
 
 /// The certificates of the host key.
-async fn certificates(opening: &mut Opening) -> Result<Vec<String>, LinkError> {
+async fn certificates(opening: &mut Opening<TcpStream>) -> Result<Vec<String>, LinkError> {
     opening.queue(&certificates_wanted()?)?;
     opening.send().await?;
     let mut inbox = opening::inbox();
@@ -270,7 +274,7 @@ async fn certificates(opening: &mut Opening) -> Result<Vec<String>, LinkError> {
 }
 
 /// Sends the offer and waits for the server's choice.
-async fn offer_answer(opening: &mut Opening) -> Result<Sign, LinkError> {
+async fn offer_answer(opening: &mut Opening<TcpStream>) -> Result<Sign, LinkError> {
     opening.send().await?;
     let mut inbox = opening::inbox();
     match opening.next(&mut inbox).await? {

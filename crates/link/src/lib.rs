@@ -44,7 +44,7 @@ pub use accept::{Accepted, Acceptor, RECONSIDER, Refusal, ServerTls};
 pub use config::LinkConfig;
 pub use connect::{ConnectError, Connected, Reached, Target, connect, connect_over, connect_reached, reach};
 pub use error::LinkError;
-pub use link::{Driver, Held, Link, RecvStream, SendStream, StreamError, memory};
+pub use link::{CountedApart, Driver, Held, Link, RecvStream, SendStream, StreamError, memory};
 pub use transport::{BoxedIo, ChildProcess, Descriptors, Io, Peer, stdio};
 pub use trust::{HostTrust, UnknownHost};
 pub use unglue_proto::mux::{Config as MuxConfig, Memory, SharedMemory};

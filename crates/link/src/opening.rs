@@ -10,22 +10,22 @@ use unglue_proto::limits::AUTH_MESSAGE;
 
 use crate::error::LinkError;
 use crate::transport::wire::{Received, Wire};
-use crate::transport::{BoxedIo, tls};
+use crate::transport::{Io, tls};
 
 /// Bytes that are read at once before authentication: what an unauthenticated peer can cost is bounded by this and TLS's
 /// own limits.
 const READ: usize = 4096;
 
 /// A connection before its streams: how it is encrypted, and what has arrived.
-pub(crate) struct Opening {
-    pub(crate) io: BoxedIo,
+pub(crate) struct Opening<T> {
+    pub(crate) io: T,
     pub(crate) wire: Wire,
     /// Plain bytes that arrived and were not yet taken.
     pub(crate) unread: Vec<u8>,
 }
 
-impl Opening {
-    pub(crate) fn new(io: BoxedIo, wire: Wire) -> Opening {
+impl<T: Io> Opening<T> {
+    pub(crate) fn new(io: T, wire: Wire) -> Opening<T> {
         Opening { io, wire, unread: Vec::new() }
     }
 
@@ -73,7 +73,7 @@ impl Opening {
     }
 
     /// The peer's next message. Cancelled, it has lost nothing that `inbox` or `unread` doesn't hold.
-    pub(crate) async fn next<T: DeserializeOwned>(&mut self, inbox: &mut Inbox) -> Result<T, LinkError> {
+    pub(crate) async fn next<M: DeserializeOwned>(&mut self, inbox: &mut Inbox) -> Result<M, LinkError> {
         loop {
             inbox.feed(&std::mem::take(&mut self.unread));
             if let Some(message) = inbox.next().map_err(protocol)? {

@@ -23,6 +23,7 @@
 //! assert_eq!(blocks.digest(&digests), blake3::hash(&file).to_hex().to_string());
 //! ```
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use blake3::Hasher;
@@ -126,19 +127,20 @@ impl Hashing {
     }
 }
 
-/// Which blocks of a file have come.
+/// Which blocks of a file have come. It grows with those that come, whatever the file's announced size.
 #[derive(Debug)]
 pub struct Arrivals {
     blocks: Blocks,
     /// The receiver has these from the beginning on.
     kept: u32,
-    came: Vec<bool>,
+    /// Those that came, with their digests once they are complete.
+    came: BTreeMap<u32, Option<BlockDigest>>,
 }
 
 impl Arrivals {
     /// The receiver has the first `kept` blocks.
     pub fn new(blocks: Blocks, kept: u32) -> Arrivals {
-        Arrivals { blocks, kept: kept.min(blocks.count), came: vec![false; blocks.count as usize] }
+        Arrivals { blocks, kept: kept.min(blocks.count), came: BTreeMap::new() }
     }
 
     /// The sender begins with a block; its bytes are those of this range.
@@ -147,32 +149,40 @@ impl Arrivals {
     /// [`Code::BadMessage`]: there is no such block, or it comes a second time.
     pub fn begin(&mut self, number: [u8; NUMBER]) -> Result<(u32, Range<u64>), Fault> {
         let block = u32::from_be_bytes(number);
-        let bad = |what: &str| Fault::peer(Code::BadMessage, format!("block {block} of {} {what}", self.blocks.count));
-        let range = self.blocks.range(block).ok_or_else(|| bad("came, which the file doesn't have"))?;
-        if std::mem::replace(&mut self.came[block as usize], true) {
-            return Err(bad("came twice"));
-        }
-        Ok((block, range))
-    }
-
-    /// Whether this block came, rather than being one that was there.
-    pub fn came(&self, block: u32) -> bool {
-        self.came.get(block as usize).is_some_and(|&came| came)
-    }
-
-    /// The stream has ended.
-    ///
-    /// # Errors
-    /// [`Code::BadMessage`]: a block is missing.
-    pub fn end(&self) -> Result<(), Fault> {
-        match self.came.iter().skip(self.kept as usize).position(|came| !came) {
-            None => Ok(()),
-            Some(after) => {
-                let block = self.kept as usize + after;
-                let what = format!("block {block} of {} was neither there nor sent", self.blocks.count);
-                Err(Fault::peer(Code::BadMessage, what))
+        let range = self.blocks.range(block).ok_or_else(|| self.bad(block, "came, which the file doesn't have"))?;
+        match self.came.contains_key(&block) {
+            true => Err(self.bad(block, "came twice")),
+            false => {
+                self.came.insert(block, None);
+                Ok((block, range))
             }
         }
+    }
+
+    /// A block that was begun is complete.
+    pub fn complete(&mut self, block: u32, digest: BlockDigest) {
+        self.came.insert(block, Some(digest));
+    }
+
+    /// The stream has ended: the digests of all blocks of the file. `kept` has those of the blocks that were there, in order.
+    ///
+    /// # Errors
+    /// [`Code::BadMessage`]: a block is missing, or is not complete.
+    pub fn end(&self, kept: &[BlockDigest]) -> Result<Vec<BlockDigest>, Fault> {
+        let kept = &kept[..kept.len().min(self.kept as usize)];
+        let mut digests = Vec::with_capacity(kept.len() + self.came.len());
+        for block in 0..self.blocks.count {
+            digests.push(match self.came.get(&block) {
+                Some(Some(digest)) => *digest,
+                Some(None) => return Err(self.bad(block, "is not complete")),
+                None => *kept.get(block as usize).ok_or_else(|| self.bad(block, "was neither there nor sent"))?,
+            });
+        }
+        Ok(digests)
+    }
+
+    fn bad(&self, block: u32, what: &str) -> Fault {
+        Fault::peer(Code::BadMessage, format!("block {block} of {} {what}", self.blocks.count))
     }
 }
 
@@ -214,8 +224,23 @@ mod tests {
         assert!(arrivals.begin(3u32.to_be_bytes()).unwrap_err().what.contains("block 3 of 3 came, which"));
         assert_eq!(arrivals.begin(2u32.to_be_bytes()).unwrap(), (2, 2 * BLOCK..3 * BLOCK));
         assert!(arrivals.begin(2u32.to_be_bytes()).unwrap_err().what.contains("block 2 of 3 came twice"));
-        assert!(arrivals.end().unwrap_err().what.contains("block 1 of 3 was neither"));
+        let kept = [[1; DIGEST]; 3];
+        assert!(arrivals.end(&kept).unwrap_err().what.contains("block 1 of 3 was neither"));
         arrivals.begin(1u32.to_be_bytes()).unwrap();
-        assert!(arrivals.end().is_ok() && arrivals.came(1) && !arrivals.came(0));
+        arrivals.complete(1, [2; DIGEST]);
+        assert!(arrivals.end(&kept).unwrap_err().what.contains("block 2 of 3 is not complete"));
+        arrivals.complete(2, [3; DIGEST]);
+        assert!(arrivals.end(&[]).unwrap_err().what.contains("block 0 of 3 was neither"));
+        assert_eq!(arrivals.end(&kept).unwrap(), [[1; DIGEST], [2; DIGEST], [3; DIGEST]]);
+    }
+
+    #[test]
+    fn an_announced_size_costs_nothing() {
+        let blocks = Blocks::of(BLOCK << 31).expect("2^31 blocks");
+        for kept in [0, 1, u32::MAX] {
+            let mut arrivals = Arrivals::new(blocks, kept);
+            arrivals.begin((1u32 << 30).to_be_bytes()).unwrap();
+            assert!(arrivals.came.len() == 1 && arrivals.end(&[[1; DIGEST]; 4]).is_err());
+        }
     }
 }

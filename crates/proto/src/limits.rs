@@ -21,7 +21,11 @@ pub const AUTH_TRIES: usize = 6;
 /// Credit that a new stream starts with: what its reader may be sent before it has read anything.
 pub const INITIAL_WINDOW: u64 = 64 * 1024;
 
-/// Credit that a stream may grow to while its reader keeps up: what a link of 1 Gbit/s holds in 130 ms.
+/// The first bytes of a file that are sent before the receiver has said what it has of it: what a first window carries.
+pub const AHEAD: u64 = INITIAL_WINDOW;
+
+/// Credit that a stream may grow to while its reader keeps up. An eighth of it may have been read and not yet granted again; the
+/// rest is what a link of 1 Gbit/s holds in 117 ms.
 pub const MAX_WINDOW: u64 = 16 * 1024 * 1024;
 
 /// Bytes that one stream holds for its peer before its writer has to wait.
@@ -36,6 +40,9 @@ pub const NARROW_WINDOW: u64 = 256 * 1024;
 
 /// The part of [`SEND_BUFFER`] that every stream has, whatever others hold.
 pub const SEND_RESERVE: usize = 16 * 1024;
+
+/// Connections of a process whose send buffer in the kernel may be larger than the system allows its programs, up to 16 MiB each.
+pub const LONG_SEND_BUFFERS: usize = 32;
 
 /// What a link holds unread: bytes in first windows, and control messages of operations under way. The stream that brings
 /// more is refused with [`crate::Code::Busy`].

@@ -69,6 +69,7 @@ pub enum Break {
 struct Settings {
     flow: [Flow; 2],
     delay: [Duration; 2],
+    rate: [Option<u64>; 2],
     piece: usize,
     break_at: [Option<(u64, Break)>; 2],
     /// How many times every connection was broken, and how the last time.
@@ -99,6 +100,7 @@ impl Relay {
         let settings = Settings {
             flow: [Flow::Open; 2],
             delay: [Duration::ZERO; 2],
+            rate: [None; 2],
             piece: 64 * 1024,
             break_at: [None; 2],
             broken: (0, Break::Reset),
@@ -140,6 +142,11 @@ impl Relay {
     /// Delays each byte of a direction by this much from now on.
     pub fn set_delay(&self, towards: Towards, delay: Duration) {
         self.shared.settings.send_modify(|settings| settings.delay[towards as usize] = delay);
+    }
+
+    /// Carries at most so many bytes a second in a direction from now on.
+    pub fn set_rate(&self, towards: Towards, rate: u64) {
+        self.shared.settings.send_modify(|settings| settings.rate[towards as usize] = Some(rate.max(1)));
     }
 
     /// The most bytes that are read or written in one piece: 64 KiB, unless it is set. With 1 every byte comes alone.

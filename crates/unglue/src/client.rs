@@ -34,6 +34,7 @@ use crate::ops::forward::{self, Forward, Forwarded};
 use crate::ops::job::{self, AttachOptions};
 use crate::ops::transfer::{self, Download, TransferOptions, Upload};
 use crate::ops::tree::{self, TreeListener, TreeMove};
+use crate::ops::watch::Watch;
 
 /// The port that a server listens on by default.
 pub const DEFAULT_PORT: u16 = 7227;
@@ -347,6 +348,12 @@ impl Client {
     /// Treats the latest link as lost, without waiting until it is found dead: commands that are followed connect again at once,
     /// and go on where they were. All else on that link ends as lost. Nothing is left undone where the call is dropped.
     pub async fn renew_link(&self) {
+        self.close();
+    }
+
+    /// Closes the latest link in order. A link closes by itself once nothing uses it, but a call that was dropped may still wait for
+    /// its answer: this doesn't. What uses the link ends as where it is lost.
+    pub fn close(&self) {
         self.dialler.close_latest();
     }
 
@@ -540,6 +547,15 @@ impl Client {
     /// It was not done, or not all of it.
     pub async fn files(&self, verb: Verb, entry: impl FnMut(FileEntry) + Send) -> Result<Done, Fault> {
         files::ask(&self.connection.link, verb, entry).await
+    }
+
+    /// Begins to watch what this link waits for, to find the bottleneck of what is done next on it ([`Watch`]). Dropped, it
+    /// has changed nothing.
+    ///
+    /// # Errors
+    /// The link has ended.
+    pub async fn watch(&self) -> Result<Watch, Fault> {
+        Watch::begin(&self.connection.link).await
     }
 
     pub(crate) fn link(&self) -> &Link {

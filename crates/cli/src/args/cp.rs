@@ -25,6 +25,7 @@ Examples:
   unglue cp -r project build.example:                   # a directory with everything in it
   unglue cp -r a.example:data b.example:                # between servers, through this machine
   unglue cp --compress auto app.log build.example:      # send fewer bytes where that is faster
+  unglue cp --explain disk.img build.example:           # and why it was no faster
 
 A file appears under its name complete, verified and synced, or not at all. A file that is
 replaced keeps its mode, its access control list and its extended attributes; with -p it gets
@@ -36,15 +37,18 @@ the new file: the promise of whole files (P7) does not hold.
 
 If a file of 1 MiB or more replaces another one, only what changed is sent: both sides read their
 file, and the parts that the destination has, at whatever offset, are copied there. --whole-file
-turns this off; that is faster where the network is faster than the disks.
+turns this off; that is faster where the network is faster than the disks. In directories, this is for
+files of 16 KiB or more, and for files of the destination that have other names.
 
 With --resume, an interrupted copy of a file of more than 16 MiB leaves what came in a hidden file
 beside the destination, for 24 hours. The next cp --resume to the same destination sends the rest, and
 blocks of 16 MiB that are not as in the source. It is the same user's and the same key's alone.
+With -r, files that are complete already are found by their content, and are not sent again.
 
--r copies symbolic links as links, and keeps the holes of sparse files. Devices, sockets and
-FIFOs are skipped, and each is reported. To send only what changed, or to keep owners, hard links
-and extended attributes, use unglue sync.
+-r copies symbolic links as links, and keeps the holes of sparse files; without it, a sparse file
+arrives with its holes filled, so use it for one such file, too. Devices, sockets and FIFOs are skipped,
+and each is reported. To send only files that changed, or to keep owners, hard links and extended
+attributes, use unglue sync.
 
 --compress auto measures as it goes: it leaves alone what does not get smaller, and compresses
 only as hard as the connection is slow. What arrives is checked as without it. Compressed lengths
@@ -66,10 +70,10 @@ pub(crate) struct CpArgs {
     #[arg(long = "inplace")]
     in_place: bool,
     /// Go on where an interrupted copy of a large file stopped, and keep what comes if this one is interrupted
-    #[arg(long, conflicts_with_all = ["recursive", "in_place"])]
+    #[arg(long, conflicts_with = "in_place")]
     resume: bool,
     /// Send the whole file, even where only a part of it has changed
-    #[arg(long = "whole-file", conflicts_with = "recursive")]
+    #[arg(long = "whole-file")]
     whole_file: bool,
     /// Move at most RATE bytes a second: 500K, 1.5M or 1G, in multiples of 1024 (KB, MB, GB: of 1000); a bare number is KiB,
     /// as rsync's --bwlimit has it
@@ -78,6 +82,9 @@ pub(crate) struct CpArgs {
     /// Compress on the way: auto (where it is faster), zstd:N (always, N from 1 to 19), or off
     #[arg(long, value_name = "HOW", default_value = "off", hide_default_value = true)]
     compress: Compress,
+    /// Say afterwards what it waited for: source, old file, limit, processors, link, window, destination or the last sync
+    #[arg(long)]
+    explain: bool,
     /// With -r: print JSON, one object for each event and one for the end
     #[arg(long, requires = "recursive")]
     json: bool,
@@ -107,6 +114,7 @@ pub(crate) struct CpPlan {
     pub(crate) whole_file: bool,
     pub(crate) limit: Option<Limit>,
     pub(crate) compress: Compress,
+    pub(crate) explain: bool,
     pub(crate) way: Way,
 }
 
@@ -130,7 +138,7 @@ impl CpArgs {
         let several = places.len() > 1;
         let way = match destination {
             Place::Remote(host, path) if places.iter().all(|place| matches!(place, Place::Remote(..))) => {
-                let impossible = [("--inplace", self.in_place), ("--resume", self.resume)];
+                let impossible = [("--inplace", self.in_place), ("--explain", self.explain)];
                 if let Some((option, _)) = impossible.iter().find(|(_, given)| *given) {
                     return Err(format!("{option} isn't possible from one server to another"));
                 }
@@ -159,8 +167,8 @@ impl CpArgs {
             TreeWay::Down { host, sources, to } => (host, Way::Down { sources, destination: to }),
             TreeWay::Between { .. } => return Err("a copy between servers moves trees".into()),
         };
-        let CpArgs { preserve, in_place, resume, whole_file, limit, compress, .. } = *self;
-        Ok(Copy::Files(CpPlan { host, preserve, in_place, resume, whole_file, limit, compress, way }))
+        let CpArgs { preserve, in_place, resume, whole_file, limit, compress, explain, .. } = *self;
+        Ok(Copy::Files(CpPlan { host, preserve, in_place, resume, whole_file, limit, compress, explain, way }))
     }
 
     fn tree(&self, way: TreeWay) -> TreePlan {
@@ -170,11 +178,16 @@ impl CpArgs {
             times: self.preserve,
             modes: self.preserve,
             beside: true,
+            delta: !self.whole_file,
+            delta_small: !self.whole_file,
+            resume: self.resume,
+            // What is complete already is found by content: a copy doesn't keep times.
+            checksum: self.resume,
             report: self.json,
             ..TreeOptions::default()
         };
         let tree = TreeMove::new(Layout::Copy, options).pace(Limit::pace(self.limit)).compress(self.compress.0);
-        TreePlan { way, tree, verbose: false, json: self.json }
+        TreePlan { way, tree, verbose: false, json: self.json, explain: self.explain }
     }
 }
 
@@ -222,9 +235,22 @@ mod tests {
     fn args(paths: &[&str], recursive: bool) -> CpArgs {
         let paths = paths.iter().map(OsString::from).collect();
         let connection = ConnectionArgs::default();
-        let (preserve, in_place, resume, whole_file, json) = (false, false, false, false, false);
+        let (preserve, in_place, resume, whole_file) = (false, false, false, false);
+        let (json, explain) = (false, false);
         let compress = Compress::default();
-        CpArgs { connection, recursive, json, limit: None, compress, preserve, in_place, resume, whole_file, paths }
+        CpArgs {
+            connection,
+            recursive,
+            json,
+            limit: None,
+            compress,
+            explain,
+            preserve,
+            in_place,
+            resume,
+            whole_file,
+            paths,
+        }
     }
 
     fn plan(paths: &[&str]) -> Result<CpPlan, String> {

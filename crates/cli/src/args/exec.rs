@@ -27,6 +27,7 @@ Examples:
   tar c src | unglue exec -i build.example tar x      # feed the command's standard input
   unglue exec --timeout 10s --json build.example ./check | jq .outcome
   unglue exec -C build.example cat big.log > big.log  # compressed on the way
+  unglue exec --explain build.example cat disk.img > disk.img  # and why it was no faster
   unglue exec --outcome fd:3 build.example make 3>outcome.json
   unglue exec --env LANG --env CC=clang build.example make
   unglue exec -t build.example htop                   # on a terminal, as ssh -t
@@ -58,6 +59,7 @@ The JSON object:
                {\"base64\": …}, and data_cut_at if data is incomplete
   descendants  processes that still ran after the command: none, killed, left, unkillable
   wall_ms      milliseconds from the request to the outcome
+  explained    only with --explain: what the streams waited for, in seconds
 
 --events prints JSON lines, each with event and time:
   started      id, and pid on the server
@@ -79,7 +81,7 @@ Exit status:
 #[command(after_long_help = EXAMPLES, override_usage = "unglue exec [OPTIONS] [user@]HOST[:PORT] [--] PROGRAM [ARG]…\n       unglue exec [OPTIONS] [user@]HOST[:PORT] -c TEXT")]
 #[command(group(ArgGroup::new("what").args(["command", "shell"])))]
 pub(crate) struct ExecArgs {
-    /// Print one JSON object with the outcome and both outputs, and nothing else
+    /// Print only one JSON object, with the outcome and both outputs
     #[arg(long, conflicts_with = "outcome")]
     json: bool,
     /// Keep at most this much of each output in the JSON object (65536, 64K, 8M) [default: 8M]
@@ -88,7 +90,7 @@ pub(crate) struct ExecArgs {
     /// Write the JSON object without the outputs to a file, or to an open file descriptor
     #[arg(long, value_name = "FILE|fd:N")]
     outcome: Option<OsString>,
-    /// Print what happens as JSON lines, the outputs included, and nothing else
+    /// Print only JSON lines of what happens, the outputs included
     #[arg(long, conflicts_with_all = ["json", "outcome"])]
     events: bool,
     /// Feed standard input to the command
@@ -97,6 +99,9 @@ pub(crate) struct ExecArgs {
     /// Compress the streams on the way, where that is faster
     #[arg(short = 'C', long, conflicts_with = "tty")]
     compress: bool,
+    /// Say on standard error what the streams waited for
+    #[arg(long, conflicts_with_all = ["tty", "lease", "detach"])]
+    explain: bool,
     /// Give the command a terminal if standard input is one; -tt does always
     #[arg(short = 't', long = "tty", action = ArgAction::Count, conflicts_with_all = ["json", "outcome", "events"])]
     tty: u8,
@@ -152,6 +157,8 @@ pub(crate) struct ExecPlan {
     pub(crate) forwards: Vec<Forward>,
     /// Whether the command gets a terminal.
     pub(crate) terminal: bool,
+    /// Whether it is told what the streams waited for.
+    pub(crate) explain: bool,
 }
 
 impl ExecArgs {
@@ -190,6 +197,7 @@ impl ExecArgs {
             outcome: self.outcome_to()?,
             forwards,
             terminal: self.wants_terminal(),
+            explain: self.explain,
         })
     }
 

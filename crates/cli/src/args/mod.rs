@@ -17,6 +17,7 @@ pub(crate) mod key;
 pub(crate) mod lab;
 pub(crate) mod lease;
 pub(crate) mod limit;
+mod lists;
 pub(crate) mod manual;
 pub(crate) mod place;
 mod remote_command;

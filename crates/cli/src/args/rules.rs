@@ -9,7 +9,7 @@ use clap::{
 };
 use unglue::Rule;
 
-use super::sync::rules_in;
+use super::lists::rules_in;
 
 /// The rules.
 #[derive(Debug, Clone, Default)]

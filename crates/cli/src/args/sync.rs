@@ -1,14 +1,15 @@
 //! `unglue sync`: what was typed, and what it means.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
-use unglue::{Chmod, Layout, Octets, Rule, TreeMove, TreeOptions};
+use unglue::{Chmod, Layout, TreeMove, TreeOptions};
 
 use super::compress::Compress;
 use super::connection::ConnectionArgs;
 use super::limit::Limit;
+use super::lists::paths_in;
 use super::place::Place;
 use super::rules::RuleArgs;
 use super::target::HostArg;
@@ -21,12 +22,20 @@ Examples:
   unglue sync -a --exclude '*.o' --exclude /tmp/ build.example:project .
   unglue sync -a --gitignore --delete . build.example:project
   unglue sync -a --files-from list.txt / backup.example:/
+  unglue sync -a --resume vms/ backup.example:vms    # after an interruption: the same command again
+  unglue sync -a --explain src build.example:        # and why it was no faster
   unglue sync -a --delete --atomic site/ www.example:site   # the old site or the new one, never a mix
 
 A file is skipped if its size and its modification time, to the nanosecond, are equal to those of
 the source; with --checksum, if its content is equal. A file appears under its name complete,
 verified and synced, or not at all. --delete removes what the source doesn't have, after everything
 has arrived. If something did not arrive, it deletes nothing.
+
+Of a file of 16 KiB or more that has changed, only what changed is sent. A file that was renamed or copied
+is made of the destination's own file, if that has 4 KiB or more and the same size; so a renamed
+directory costs little. --whole-file turns both off.
+With --resume, an interrupted sync keeps what came of files of more than 16 MiB in hidden files beside
+their destinations, for 24 hours, and the next sync --resume goes on with them.
 
 --compress auto measures as it goes: it leaves alone what does not get smaller, and compresses
 only as hard as the connection is slow. See unglue cp --help.
@@ -81,6 +90,15 @@ pub(crate) struct SyncArgs {
     /// Compress on the way: auto (where it is faster), zstd:N (always, N from 1 to 19), or off
     #[arg(long, value_name = "HOW", default_value = "off", hide_default_value = true)]
     compress: Compress,
+    /// Go on with large files of an interrupted sync, and keep what comes of them if this one is interrupted
+    #[arg(long, conflicts_with = "atomic")]
+    resume: bool,
+    /// Send whole files, even where only a part of them has changed
+    #[arg(short = 'W', long)]
+    whole_file: bool,
+    /// Say afterwards what it waited for: source, old file, limit, processors, link, window, destination or the last sync
+    #[arg(long)]
+    explain: bool,
     /// Replace the directory DST as a whole once everything has come, and leave it as it was if anything did not
     #[arg(long)]
     atomic: bool,
@@ -102,6 +120,8 @@ pub(crate) struct TreePlan {
     /// Whether each change is named.
     pub(crate) verbose: bool,
     pub(crate) json: bool,
+    /// Whether it is told what was waited for.
+    pub(crate) explain: bool,
 }
 
 /// Which way a tree goes.
@@ -158,6 +178,9 @@ impl SyncArgs {
             atomic: self.atomic,
             report: self.connection.verbose || self.dry_run || self.json,
             beside: true,
+            delta: !self.whole_file,
+            delta_small: !self.whole_file,
+            resume: self.resume,
             rules: self.rules.rules.clone(),
             gitignore: self.gitignore,
             chmod: self.chmod.clone(),
@@ -166,32 +189,6 @@ impl SyncArgs {
         };
         let verbose = self.connection.verbose || self.dry_run;
         let tree = TreeMove::new(Layout::Into, options).pace(Limit::pace(self.limit)).compress(self.compress.0);
-        Ok(TreePlan { way, tree, verbose, json: self.json })
+        Ok(TreePlan { way, tree, verbose, json: self.json, explain: self.explain })
     }
-}
-
-/// The paths in a file, one a line.
-fn paths_in(file: &Path) -> Result<Vec<Octets>, String> {
-    let text = read(file)?;
-    let lines = text.split(|&byte| byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
-    Ok(lines.filter(|line| !line.is_empty() && line[0] != b'#').map(|line| Octets::from(line.to_vec())).collect())
-}
-
-/// A file's content, or what standard input has.
-pub(super) fn read(file: &Path) -> Result<Vec<u8>, String> {
-    let read = match file == Path::new("-") {
-        true => {
-            let mut text = Vec::new();
-            crate::standard::stdin()
-                .and_then(|mut stdin| std::io::Read::read_to_end(&mut stdin, &mut text))
-                .map(|_| text)
-        }
-        false => std::fs::read(file),
-    };
-    read.map_err(|error| format!("{} can't be read: {error}", file.display()))
-}
-
-/// The rules of a file.
-pub(super) fn rules_in(file: &Path) -> Result<Vec<Rule>, String> {
-    read(file).map(|text| Rule::lines(&text))
 }

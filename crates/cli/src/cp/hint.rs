@@ -106,6 +106,7 @@ mod tests {
             whole_file: false,
             limit: None,
             compress: Default::default(),
+            explain: false,
             way,
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::timeout;
-use unglue::{Client, Code, Exec, Fault, Outcome, Report, Running, StreamEnd};
+use unglue::{Client, Code, Exec, Explained, Fault, Outcome, Report, Running, StreamEnd};
 
 use super::events::Event;
 use super::feed::feed;
@@ -30,6 +30,8 @@ pub(crate) struct Ended {
     pub(crate) complaint: Option<Complaint>,
     /// Whether the request was sent.
     pub(crate) ran: bool,
+    /// What the streams waited for, if that was asked for.
+    pub(crate) explained: Option<Explained>,
 }
 
 /// The streams under way, each on its own task: none holds up another, or a signal.
@@ -204,7 +206,7 @@ impl Streams {
             .map(|error| Complaint::new(format!("standard input could not be read: {error}; the command was ended")))
             .or_else(|| lost("standard output", &stdout))
             .or_else(|| lost("standard error", &stderr));
-        Ended { report, kept: stdout.kept.zip(stderr.kept), complaint, ran: true }
+        Ended { report, kept: stdout.kept.zip(stderr.kept), complaint, ran: true, explained: None }
     }
 }
 
@@ -257,6 +259,6 @@ impl Ended {
     }
 
     fn without_report(outcome: Outcome, complaint: Option<Complaint>, ran: bool) -> Ended {
-        Ended { report: Report::of(outcome), kept: None, complaint, ran }
+        Ended { report: Report::of(outcome), kept: None, complaint, ran, explained: None }
     }
 }

@@ -1,10 +1,11 @@
 //! Standard input, on its way to the command.
 
 use std::io;
+use std::time::Instant;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
-use unglue::Input;
+use unglue::{Flow, Input};
 
 use crate::blocking;
 
@@ -41,7 +42,7 @@ pub(super) async fn feed(mut input: Input) -> io::Result<()> {
 
 /// Whether the end of standard input was reached; otherwise the command reads no more.
 async fn feed_all(input: &mut Input) -> io::Result<bool> {
-    let mut pieces = read_ahead(|buffer| rustix::io::read(rustix::stdio::stdin(), buffer))?;
+    let mut pieces = read_ahead(standard_input())?;
     loop {
         let piece = tokio::select! {
             biased;
@@ -65,12 +66,27 @@ async fn next(pieces: &mut mpsc::Receiver<io::Result<Piece>>) -> io::Result<Piec
     pieces.recv().await.unwrap_or_else(gone)
 }
 
+/// Reads standard input: a pipe in full flow from time to time only, when it holds many bytes.
+fn standard_input() -> impl FnMut(&mut [u8]) -> rustix::io::Result<usize> + Send + 'static {
+    let (mut flow, mut wide, mut pauses) = (Flow::new(Instant::now()), None, false);
+    move |buffer| {
+        if std::mem::take(&mut pauses) {
+            std::thread::sleep(Flow::TICK);
+        }
+        let stdin = rustix::stdio::stdin();
+        let read = rustix::io::read(stdin, &mut *buffer)?;
+        flow.count(read, Instant::now());
+        pauses = flow.is_full() && read < buffer.len() && *wide.get_or_insert_with(|| unglue::widen(stdin));
+        Ok(read)
+    }
+}
+
 /// Reads on a thread of its own, which may block in it for as long as this process lives.
 ///
 /// # Errors
 /// The system gives no thread.
 pub(crate) fn read_ahead(
-    read: impl Fn(&mut [u8]) -> rustix::io::Result<usize> + Send + 'static,
+    mut read: impl FnMut(&mut [u8]) -> rustix::io::Result<usize> + Send + 'static,
 ) -> io::Result<mpsc::Receiver<io::Result<Piece>>> {
     let (sender, pieces) = mpsc::channel(PIECES);
     blocking::spawn("unglue-stdin", move || {

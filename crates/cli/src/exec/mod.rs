@@ -16,9 +16,12 @@ use std::io;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use unglue::{Report, StreamReport};
+
 use crate::access::Access;
 use crate::args::exec::{ExecArgs, ExecPlan, OutcomeTo};
 use crate::complaint::{Complaint, say};
+use crate::explain::{self, Moved};
 use crate::forward::{beside, beside_terminal};
 use crate::{runtime, shell, standard};
 use drive::{Ended, drive, refused};
@@ -117,13 +120,32 @@ async fn execute(access: &Access, plan: &ExecPlan, held: &Held) -> Ended {
         Ok(forwarded) => forwarded,
         Err(fault) => return Ended::before_it_ran(fault),
     };
+    let watch = match plan.explain {
+        true => match client.watch().await {
+            Ok(watch) => Some(watch),
+            Err(fault) => return Ended::before_it_ran(fault),
+        },
+        false => None,
+    };
     let started = Instant::now();
     let mut ended = drive(&client, &plan.exec, destinations, held).await.unwrap_or_else(Ended::after_the_request);
     if ended.report.wall_us == 0 {
         // The server has not reported how long it took.
         ended.report.wall_us = started.elapsed().as_micros() as u64;
     }
+    match ended.complaint {
+        None => ended.explained = explain::end(watch, bytes(&ended.report)).await,
+        // A command that is just starting holds the link open.
+        Some(_) => client.close(),
+    }
     ended
+}
+
+/// The bytes of the direction that had more, and whether it was the command's input.
+fn bytes(report: &Report) -> (u64, bool) {
+    let of = |stream: &Option<StreamReport>| stream.as_ref().map_or(0, |stream| stream.tally.bytes);
+    let (input, output) = (of(&report.stdin), of(&report.stdout) + of(&report.stderr));
+    (input.max(output), input > output)
 }
 
 fn destinations(outcome: &OutcomeTo, held: &Held) -> io::Result<(Destination, Destination)> {
@@ -141,10 +163,15 @@ fn destinations(outcome: &OutcomeTo, held: &Held) -> io::Result<(Destination, De
 
 /// Says how it ended, wherever that was asked for, and gives the exit code.
 async fn tell(plan: &ExecPlan, ended: Ended, held: &Held, sink: Option<OutcomeSink>) -> Result<u8, Complaint> {
-    let object = Object::new(ended.ran.then_some(&plan.id), &ended.report, ended.kept);
+    let object =
+        Object::new(ended.ran.then_some(&plan.id), &ended.report, ended.kept).explained(ended.explained.as_ref());
     let line = || object.to_line().map_err(|error| Complaint::new(format!("the outcome has no JSON form: {error}")));
     if let OutcomeTo::Stdout { .. } = plan.outcome {
         standard::print(line()?)?;
+    } else if let Some(explained) = &ended.explained
+        && held.events.is_none()
+    {
+        explain::tell(explained, Moved::Streams);
     }
     if let Some(events) = &held.events {
         standard::unless_enough(events.tell(&Event::Outcome(&object)).await)?;

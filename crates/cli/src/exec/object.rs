@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
-use unglue::{Exit, Left, Outcome, Report, StreamEnd, StreamReport};
+use unglue::{Exit, Explained, Left, Outcome, Report, StreamEnd, StreamReport};
 
 /// The whole object. Every field is always there; `null` means that it isn't known, or doesn't apply.
 #[derive(Debug, Serialize)]
@@ -17,6 +17,9 @@ pub(crate) struct Object<'a> {
     descendants: Option<&'a Left>,
     /// From the request to the outcome, in milliseconds.
     wall_ms: f64,
+    /// Only where it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    explained: Option<&'a Explained>,
 }
 
 /// An outcome as docs/cli.md has it: a command's own end has no key around it.
@@ -109,7 +112,13 @@ impl<'a> Object<'a> {
             stdin: report.stdin.as_ref().map(|stream| OutputObject::new(stream, None)),
             descendants: report.descendants.as_ref(),
             wall_ms: report.wall_us as f64 / 1000.0,
+            explained: None,
         }
+    }
+
+    /// With what the streams waited for.
+    pub(crate) fn explained(self, explained: Option<&'a Explained>) -> Object<'a> {
+        Object { explained, ..self }
     }
 
     /// The object on one line, with its line end.

@@ -96,7 +96,7 @@ impl SlowSink {
 fn open_pipe(path: &str) -> io::Result<pipe::Sender> {
     let pipe = pipe::OpenOptions::new().open_sender(path)?;
     // More room means fewer turns; where it is refused, nothing is lost.
-    let _ = unglue::widen(&pipe);
+    unglue::widen(&pipe);
     Ok(pipe)
 }
 

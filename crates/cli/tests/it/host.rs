@@ -36,17 +36,24 @@ impl Host {
 
     /// A server that logs to this, rather than to the file that [`Host::log`] reads.
     pub(super) fn start_logging_to(log: impl Into<Stdio>) -> Host {
-        let host = Host::set_up(&[], Some(log.into()));
+        let host = Host::set_up(&[], &[], Some(log.into()));
         finish(host.client(["key", "trust", &host.target(), &host.fingerprint])).expect(0);
         host
     }
 
     /// A server that the client doesn't know yet.
     pub(super) fn start_unknown(flags: &[&str]) -> Host {
-        Host::set_up(flags, None)
+        Host::set_up(&[], flags, None)
     }
 
-    fn set_up(flags: &[&str], log: Option<Stdio>) -> Host {
+    /// A server that is started by this command, which must become the server's process.
+    pub(super) fn start_behind(wrapper: &[&str]) -> Host {
+        let host = Host::set_up(wrapper, &[], None);
+        finish(host.client(["key", "trust", &host.target(), &host.fingerprint])).expect(0);
+        host
+    }
+
+    fn set_up(wrapper: &[&str], flags: &[&str], log: Option<Stdio>) -> Host {
         let directory = tempfile::Builder::new().prefix("unglue-cli-").tempdir().expect("a directory");
         let path = directory.path().canonicalize().expect("it is there");
         fs::create_dir(path.join("root")).expect("a root");
@@ -56,7 +63,7 @@ impl Host {
         };
         key("host_key");
         fs::write(path.join("authorized_keys"), key(".config/unglue/id_ed25519")).expect("written");
-        let (server, announced) = serve(&path, "127.0.0.1:0", flags, log);
+        let (server, announced) = serve(&path, "127.0.0.1:0", (wrapper, flags), log);
         let port = announced["address"].as_str().and_then(|address| address.rsplit(':').next()).expect("a port");
         let fingerprint = announced["fingerprint"].as_str().expect("a fingerprint").to_owned();
         Host { server, port: port.parse().expect("a number"), fingerprint, directory }
@@ -124,6 +131,22 @@ impl Host {
         kill_process(Pid::from_child(&self.server), signal).expect("it lives");
     }
 
+    /// Stops the server, and waits until each of its threads stands still: until then one may go on answering.
+    pub(super) fn stop(&self) {
+        self.signal(Signal::STOP);
+        until("a stopped server", || self.stands_still().then_some(()));
+    }
+
+    /// Whether each thread of the server is stopped (`proc_pid_stat(5)`: state `T`, behind the name's last parenthesis).
+    fn stands_still(&self) -> bool {
+        let threads = fs::read_dir(format!("/proc/{}/task", self.server_pid())).expect("it lives");
+        threads.flatten().all(|thread| {
+            // A thread that ended meanwhile does nothing any more.
+            let Ok(stat) = fs::read_to_string(thread.path().join("stat")) else { return true };
+            stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
+        })
+    }
+
     /// The server's process id.
     pub(super) fn server_pid(&self) -> u32 {
         self.server.id()
@@ -142,7 +165,7 @@ impl Host {
 
     /// Starts a server that has crashed or ended again, at the same address.
     pub(super) fn restart(&mut self) {
-        (self.server, _) = serve(&self.home(), &self.target(), &[], None);
+        (self.server, _) = serve(&self.home(), &self.target(), (&[], &[]), None);
     }
 
     /// Waits until the server has ended by itself, and gives its exit code.
@@ -173,15 +196,27 @@ pub(super) fn working_in(directory: &Path) -> Vec<Pid> {
 
 /// A client whose home is `home`, in its home.
 pub(super) fn client(home: &Path) -> Command {
-    let mut command = clean(UNGLUE);
+    client_behind(&[], home)
+}
+
+/// The same, started by this command.
+pub(super) fn client_behind(wrapper: &[&str], home: &Path) -> Command {
+    let mut command = match wrapper {
+        [] => clean(UNGLUE),
+        [program, words @ ..] => {
+            let mut command = clean(program);
+            command.args(words).arg(UNGLUE);
+            command
+        }
+    };
     command.env("HOME", home).current_dir(home);
     command
 }
 
-fn serve(home: &Path, listen: &str, flags: &[&str], log: Option<Stdio>) -> (Child, Value) {
+fn serve(home: &Path, listen: &str, (wrapper, flags): (&[&str], &[&str]), log: Option<Stdio>) -> (Child, Value) {
     let file = fs::File::options().create(true).append(true).open(home.join("log")).expect("a log");
     let log = log.unwrap_or_else(|| file.into());
-    let mut command = client(home);
+    let mut command = client_behind(wrapper, home);
     command.args(["serve", "--listen", listen, "--json", "--root", "root", "--state", "state"]);
     command.args(["--host-key", "host_key", "--authorized-keys", "authorized_keys"]).args(flags);
     let mut server = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn().expect("it starts");

@@ -4,6 +4,7 @@ mod cp;
 mod demo;
 mod descendants;
 mod exec;
+mod explained;
 mod foreign;
 mod forward;
 mod frame;

@@ -330,7 +330,8 @@ fn a_rate_is_kept_both_ways() {
         &["cp", "--limit", "300KB", "127.0.0.1:one", "127.0.0.1:two", "."],
         // Between two servers: this end passes the bytes on, and keeps the rate.
         &["cp", "-r", "--limit", "300KB", "127.0.0.1:there", "127.0.0.1:between"],
-        &["cp", "--limit", "300KB", "127.0.0.1:one", "127.0.0.1:two", "127.0.0.1:copy"],
+        // The destination has these files: otherwise hardly anything would be sent.
+        &["cp", "--limit", "300KB", "--whole-file", "127.0.0.1:one", "127.0.0.1:two", "127.0.0.1:copy"],
     ];
     for words in kinds {
         let began = std::time::Instant::now();
@@ -398,4 +399,64 @@ fn an_interrupt_leaves_what_was_finished_and_nothing_else() {
             assert_eq!(missing, None, "{words:?}");
         }
     }
+}
+
+/// Both ways: the client is killed, and for an upload the server is killed, too.
+#[test]
+fn a_sync_with_resume_goes_on_after_kills() {
+    let mut host = Host::start();
+    let contents: Vec<u8> = (0..(48u32 << 20) / 4).flat_map(u32::to_le_bytes).collect();
+    for up in [true, false] {
+        let (from, to) = match up {
+            true => (host.home().join("tree"), host.root().join("there")),
+            false => (host.root().join("tree"), host.home().join("there")),
+        };
+        fs::create_dir_all(from.join("d")).expect("made");
+        fs::create_dir_all(to.join("d")).expect("made");
+        fs::write(from.join("d/f"), &contents).expect("written");
+        fs::write(from.join("small"), "small").expect("written");
+        let words = if up { ["tree/", "127.0.0.1:there"] } else { ["127.0.0.1:tree/", "there"] };
+        let part = || {
+            let names = fs::read_dir(to.join("d")).ok()?.map(|entry| entry.expect("an entry").path());
+            names.into_iter().find(|path| path.to_string_lossy().contains(".f.unglue-"))
+        };
+        let begin = |least: u64| {
+            let port = host.port.to_string();
+            let flags = ["sync", "-P", &port, "--resume", "--limit", "16M"];
+            let client = start(host.client(flags.iter().chain(&words)).stdin(std::process::Stdio::null()));
+            let length = || part().and_then(|part| fs::metadata(part).ok()).map_or(0, |file| file.len());
+            until("a part of the file", || (length() >= least).then_some(()));
+            client
+        };
+        let client = begin(17 << 20);
+        client.signal(rustix::process::Signal::KILL);
+        client.finish().expect(137);
+        let inode = fs::metadata(part().expect("it stays")).expect("it stays").ino();
+        assert!(!to.join("d/f").exists(), "a part has the name");
+        // The server of an upload learns that the client is gone.
+        until("the end of the transfer", || {
+            let part = File::open(part()?).ok()?;
+            rustix::fs::flock(&part, rustix::fs::FlockOperation::NonBlockingLockExclusive).ok()
+        });
+        if up {
+            let client = begin(33 << 20);
+            host.crash();
+            client.finish().expect(125);
+            host.restart();
+        }
+        host.unglue(&["sync", "--resume", words[0], words[1]]).expect(0);
+        assert!(fs::read(to.join("d/f")).expect("it is there") == contents);
+        assert_eq!(part(), None);
+        assert_eq!(fs::metadata(to.join("d/f")).expect("it is there").ino(), inode, "it went on with another file");
+        assert_eq!(fs::read(to.join("small")).expect("it is there"), b"small");
+        let contents_of = format!("{}.", words[0]);
+        let again = host.unglue(&["cp", "-r", "--resume", "--json", &contents_of, words[1]]).expect(0);
+        assert!(again.text().contains("\"files\":0"), "what is complete was sent again: {again:?}");
+    }
+}
+
+#[test]
+fn resume_and_atomic_exclude_each_other() {
+    let host = Host::start();
+    host.unglue(&["sync", "--resume", "--atomic", "a/", "127.0.0.1:b"]).expect(125).complains("--resume");
 }

@@ -41,6 +41,8 @@ pub enum Op {
     Link,
     /// Deleting.
     Delete,
+    /// Deleting the tree that another one has replaced as a whole.
+    DeleteOld,
     /// Making a directory.
     Make,
     /// Giving another name.
@@ -65,6 +67,7 @@ impl Op {
             Op::Copy => "copy",
             Op::Link => "link",
             Op::Delete => "delete",
+            Op::DeleteOld => "delete_old",
             Op::Make => "make",
             Op::Move => "move",
         }
@@ -87,6 +90,7 @@ impl Op {
             Op::Copy => "can't copy",
             Op::Link => "can't make the hard link",
             Op::Delete => "can't delete",
+            Op::DeleteOld => "the new tree is in place, but the old one can't be deleted:",
             Op::Make => "can't make the directory",
             Op::Move => "can't move",
         }
@@ -182,6 +186,8 @@ pub enum Problem {
     Spared,
     /// Another entry has taken the name since the transfer began, or has it on a file system that ignores case.
     Appeared,
+    /// The bytes that came don't have the form that they must have: the other end's fault.
+    Malformed(Box<Fault>),
 }
 
 impl From<Errno> for Problem {
@@ -263,6 +269,11 @@ impl StoreError {
         StoreError::pathless(Op::Read, Problem::Length { announced, given })
     }
 
+    /// The bytes that came don't have the form that they must have.
+    pub fn malformed(fault: Fault) -> StoreError {
+        StoreError::pathless(Op::Write, Problem::Malformed(Box::new(fault)))
+    }
+
     /// The threads that do a store's work have not done it.
     pub(super) fn nowhere(op: Op, errno: Errno) -> StoreError {
         StoreError::pathless(op, Problem::System(errno))
@@ -292,6 +303,11 @@ impl StoreError {
         &self.problem
     }
 
+    /// What went wrong, for a caller that knows where.
+    pub(super) fn into_problem(self) -> Problem {
+        self.problem
+    }
+
     /// The name of the system's error number (`ENOSPC`), where the system refused or would have.
     pub fn errno(&self) -> Option<String> {
         match self.problem {
@@ -310,6 +326,9 @@ impl StoreError {
     /// What to do about it; empty where nothing helpful can be said.
     pub fn advice(&self) -> &'static str {
         match self.problem {
+            Problem::System(Errno::NOENT) if self.op == Op::Rename => {
+                "copy it again: its temporary file, or its directory, was deleted meanwhile"
+            }
             // Only who writes could expect that a directory is made.
             Problem::System(Errno::NOENT) if matches!(self.op, Op::Resolve | Op::Create) => {
                 "check the path; directories are not created"
@@ -350,7 +369,7 @@ impl StoreError {
             Problem::NotRecursive => "add -r, for the directory and everything in it",
             Problem::NotDirectory => "remove it, or choose another destination",
             Problem::DirectoryInTheWay => "remove the directory, choose another destination, or use sync --delete",
-            Problem::Spared => "",
+            Problem::Spared | Problem::Malformed(_) => "",
             Problem::Appeared => "rename one of the two, or run it again if another program has made it",
         }
     }
@@ -359,6 +378,7 @@ impl StoreError {
     pub fn blame(&self) -> Blame {
         match self.problem {
             Problem::System(errno) => errno::lookup(errno).map_or(Blame::System, |entry| entry.blame),
+            Problem::Malformed(ref fault) => fault.blame,
             Problem::Stream(_)
             | Problem::TimeNotKept { .. }
             | Problem::RootGone
@@ -393,12 +413,16 @@ impl StoreError {
             | Problem::SameFile => Code::PathRefused,
             Problem::Changed(_) | Problem::Length { .. } => Code::SourceChanged,
             Problem::KeptInUse => Code::Busy,
+            Problem::Malformed(ref fault) => fault.code,
             _ => Code::System,
         }
     }
 
     /// The error as it travels to the other end.
     pub fn fault(&self) -> Fault {
+        if let Problem::Malformed(fault) = &self.problem {
+            return (**fault).clone();
+        }
         let fault = match self.blame() {
             Blame::User => Fault::user(self.code(), self.to_string()),
             _ => Fault::system(self.code(), self.to_string()),
@@ -500,6 +524,7 @@ impl fmt::Display for Problem {
             Problem::NotDirectory => f.write_str("something that isn't a directory has its name"),
             Problem::DirectoryInTheWay => f.write_str("a directory has its name"),
             Problem::Spared => f.write_str("the rules exclude it"),
+            Problem::Malformed(fault) => f.write_str(&fault.what),
             Problem::Appeared => f.write_str("another entry has this name here, perhaps in upper or lower case"),
         }
     }

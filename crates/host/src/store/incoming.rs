@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::Write as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::{Mode, Stat, fsync};
 use rustix::io::Errno;
@@ -17,7 +18,7 @@ use super::partials::Partials;
 use super::place::{self, Place};
 use super::protected::Protected;
 use super::reach::Reach;
-use super::temporary::{self, Kept, Temporary};
+use super::temporary::{self, Kept, Syncing, Temporary};
 use super::writeback::Writeback;
 use super::{FileId, Owner, space};
 
@@ -71,6 +72,16 @@ enum Target {
     InPlace(InPlace),
 }
 
+impl Target {
+    /// What is in the temporary file must not be used again: it is wrong, or the device has lost some of it. After a sync has
+    /// failed, the kernel shows bytes that no disk has, and says so only once.
+    fn distrust(&mut self) {
+        if let Target::Beside { temporary, .. } = self {
+            temporary.remove();
+        }
+    }
+}
+
 impl Incoming {
     /// Finds the place and makes the temporary file there.
     pub(super) fn create(
@@ -94,7 +105,6 @@ impl Incoming {
             }
             false => {
                 place.may_replace().map_err(resolve)?;
-                space::check(&place.dir, options.size.unwrap_or(0)).map_err(create)?;
                 beside(reach, partials, place, (&options, owner), path)?
             }
         };
@@ -176,12 +186,18 @@ impl Incoming {
         if let Target::InPlace(in_place) = &self.target {
             in_place.cut(&self.file, self.written).map_err(|errno| self.failed(Op::Write, errno))?;
         }
+        if let Target::Beside { temporary, .. } = &self.target {
+            temporary.touch();
+        }
         self.set_attributes().map_err(|problem| self.failed(Op::SetAttributes, problem))?;
-        match (fsync(&self.file), &self.target) {
+        match (fsync(&self.file), &mut self.target) {
             (Ok(()), _) => {}
             // A file that the kernel makes up is nowhere to be synced to.
             (Err(Errno::INVAL), Target::InPlace(_)) => {}
-            (Err(errno), _) => return Err(self.failed(Op::Sync, errno)),
+            (Err(errno), target) => {
+                target.distrust();
+                return Err(self.failed(Op::Sync, errno));
+            }
         }
         let synced = match &mut self.target {
             Target::Beside { temporary, name, .. } => match temporary.rename(name) {
@@ -200,8 +216,14 @@ impl Incoming {
 
     /// Throws away what came. The same as dropping it, but for a transfer that may be resumed.
     pub fn discard(mut self) {
-        if let Target::Beside { temporary, .. } = &mut self.target {
-            temporary.remove();
+        self.target.distrust();
+    }
+
+    /// What makes the bytes so far survive a power cut, if they stay when the transfer breaks off.
+    pub(super) fn syncing(&self) -> Option<Syncing> {
+        match &self.target {
+            Target::Beside { temporary, .. } => temporary.syncing(&self.file),
+            Target::InPlace(_) => None,
         }
     }
 
@@ -242,7 +264,8 @@ fn beside(
     (options, owner): (&WriteOptions, Owner),
     path: &Path,
 ) -> Result<(Target, File, u64), StoreError> {
-    let Place { mut dir, parent, name, replaces } = place;
+    let Place { dir, parent, name, replaces } = place;
+    let mut dir = Arc::new(dir);
     let failed = |problem: Problem| {
         let problem = match problem {
             Problem::System(Errno::ACCESS) if replaces.is_some() => Problem::DirectoryClosed,
@@ -257,12 +280,14 @@ fn beside(
         let kept_name = temporary::kept_name(&dir, &name, owner);
         let record = partials.enter_kept(reach, &parent, &kept_name)?.ok_or(Problem::KeptInUse).map_err(failed)?;
         match Temporary::keep(dir, kept_name, (mode, known), record).map_err(failed)? {
-            Ok(Kept { temporary, file, length }) => {
+            Ok(Kept { temporary, file, length, allocated }) => {
+                space::check(temporary.dir(), options.size.unwrap_or(0), allocated).map_err(failed)?;
                 return Ok((Target::Beside { temporary, name, replaces: replaces.map(Box::new) }, file, length));
             }
             Err(given_back) => dir = given_back,
         }
     }
+    space::check(&dir, options.size.unwrap_or(0), 0).map_err(failed)?;
     let temporary_name = temporary::name(&dir, &name).map_err(|errno| failed(errno.into()))?;
     let record = match partials {
         Some(partials) => Some(partials.enter(reach, &parent, &temporary_name)?),

@@ -56,6 +56,7 @@
 //! replaced, though its directory would allow it. What can't be replaced, as a mount point, is refused;
 //! [`WriteOptions::in_place`] overwrites it.
 
+mod arriving;
 mod attributes;
 mod disk;
 mod error;
@@ -79,12 +80,13 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{OFlags, Stat};
 use rustix::io::Errno;
 
 use disk::Threads;
-pub use disk::{BlockSink, BlockSource, DiskSink, DiskSource, Part, Prover};
+pub use disk::{BlockSink, BlockSource, DiskSink, DiskSource, Part, Prover, Summed, Working};
 pub use error::{Cause, Change, Op, Problem, StoreError};
 pub use files::Entries;
 pub use incoming::{Incoming, WriteOptions};
@@ -94,6 +96,9 @@ use reach::Reach;
 pub use reading::Reading;
 pub use sink::{Sink, WriterSink};
 pub use source::{BytesSource, Facts, ReaderSource, Source};
+
+/// How long a transfer waits for another one that writes to the same file and may be resumed.
+const IN_USE: Duration = Duration::from_secs(3);
 
 /// A file's identity on this machine: the device and the inode number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -171,11 +176,21 @@ impl Store {
 
     /// Begins to write a file that is called `name` at its source, at [`Store::destination`]. A dropped call leaves nothing
     /// behind.
+    ///
+    /// If another transfer that may be resumed writes to the same file, it waits a moment: that one's connection may just have
+    /// been lost, and it ends.
     pub async fn sink(&self, path: &Path, name: &OsStr, options: WriteOptions) -> Result<DiskSink, StoreError> {
-        let (store, path_, name) = (self.clone(), path.to_owned(), name.to_owned());
-        let created = self.threads.run(move || store.write(&store.destination(&path_, &name)?, options)).await;
-        let created = created.unwrap_or_else(|errno| Err(StoreError::new(Op::Create, path, errno)));
-        Ok(DiskSink::new(self.threads.clone(), created?))
+        let until = Instant::now() + IN_USE;
+        loop {
+            let (store, path_, name) = (self.clone(), path.to_owned(), name.to_owned());
+            let created = self.threads.run(move || store.write(&store.destination(&path_, &name)?, options)).await;
+            match created.unwrap_or_else(|errno| Err(StoreError::new(Op::Create, path, errno))) {
+                Err(error) if *error.problem() == Problem::KeptInUse && Instant::now() < until => {
+                    tokio::time::sleep(IN_USE / 100).await;
+                }
+                created => return Ok(DiskSink::new(self.threads.clone(), created?)),
+            }
+        }
     }
 
     /// Opens a regular file of which blocks are sent, in any order. A dropped call has no effect.

@@ -28,7 +28,8 @@ const MADE_UP: [u32; 7] = [0x9fa0, 0x6265_6572, 0x27_e0eb, 0x6367_7270, 0x6462_6
 /// those of one unchanged file.
 #[derive(Debug)]
 pub struct Reading {
-    reach: Arc<Reach>,
+    /// `None`: the file lies in a directory that is held open.
+    reach: Option<Arc<Reach>>,
     path: PathBuf,
     file: File,
     before: Stat,
@@ -52,7 +53,14 @@ impl Reading {
         let made_up = is_made_up(&file);
         // A hint, for a longer read-ahead: where it is refused, nothing is lost.
         let _ = fadvise(&file, 0, None, Advice::Sequential);
-        Ok(Reading { reach: reach.clone(), path: path.to_owned(), file, before, read: 0, made_up })
+        Ok(Reading { reach: Some(reach.clone()), path: path.to_owned(), file, before, read: 0, made_up })
+    }
+
+    /// A regular file that is open already; `before` is what it is now.
+    pub(super) fn of(file: File, before: Stat, path: &Path) -> Reading {
+        let made_up = is_made_up(&file);
+        let _ = fadvise(&file, 0, None, Advice::Sequential);
+        Reading { reach: None, path: path.to_owned(), file, before, read: 0, made_up }
     }
 
     /// The size when it was opened, in bytes. A forecast: files of `/proc` have size 0 whatever is in them.
@@ -154,7 +162,8 @@ impl Reading {
         if mtime(&self.before) == mtime(after) && ctime(&self.before) == ctime(after) {
             return None;
         }
-        match self.reach.stat(&self.path) {
+        let Some(reach) = &self.reach else { return Some(Change::Touched) };
+        match reach.stat(&self.path) {
             Ok(now) if FileId::of(&now) == self.id() => Some(Change::Touched),
             Ok(_) => Some(Change::Replaced),
             Err(_) => Some(Change::Vanished),

@@ -32,6 +32,18 @@ pub trait Source: Send {
     /// The file can't be read.
     fn next(&mut self) -> impl Future<Output = Result<Option<Bytes>, StoreError>> + Send;
 
+    /// Has work done that takes a millisecond or more, on a thread where it keeps no other task waiting, if the source has one. It
+    /// is done even if the call is dropped.
+    ///
+    /// # Errors
+    /// The work panicked, or the system gives no thread.
+    fn apart<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> impl Future<Output = Result<T, StoreError>> + Send {
+        std::future::ready(Ok(work()))
+    }
+
     /// How many bytes were given, and their digest.
     ///
     /// # Errors

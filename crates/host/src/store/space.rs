@@ -21,11 +21,12 @@ pub(super) fn file_size_limit() -> Option<u64> {
     getrlimit(Resource::Fsize).current
 }
 
-/// Fails if `needed` bytes surely don't fit below `dir`.
-pub(super) fn check(dir: impl AsFd, needed: u64) -> Result<(), Problem> {
-    if let Some(limit) = file_size_limit().filter(|&limit| needed > limit) {
-        return Err(Problem::TooLarge { needed, limit });
+/// Fails if a file of `size` bytes surely doesn't fit below `dir`. It has `allocated` bytes of the file system already.
+pub(super) fn check(dir: impl AsFd, size: u64, allocated: u64) -> Result<(), Problem> {
+    if let Some(limit) = file_size_limit().filter(|&limit| size > limit) {
+        return Err(Problem::TooLarge { needed: size, limit });
     }
+    let needed = size.saturating_sub(allocated);
     match available(dir) {
         Some(available) if needed > available => Err(Problem::NoSpace { needed, available }),
         _ => Ok(()),

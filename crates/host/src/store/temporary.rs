@@ -4,17 +4,20 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{
-    AtFlags, FileType, FlockOperation, Mode, OFlags, fchmod, flock, fstat, fstatvfs, openat, renameat, statat, unlinkat,
+    AtFlags, FileType, FlockOperation, Mode, OFlags, Stat, fchmod, fdatasync, flock, fstat, fstatvfs, fsync, openat,
+    renameat, statat, unlinkat,
 };
 use rustix::io::Errno;
 use rustix::process::geteuid;
 use unglue_proto::blocks::BLOCK;
 
-use super::Owner;
 use super::error::Problem;
-use super::partials::{Record, is_too_old};
+use super::partials::{KEPT_FOR, Record, RecordSync};
+use super::{FileId, Owner};
 
 /// What stands between the name and the random end.
 const MARK: &[u8] = b".unglue-";
@@ -25,16 +28,19 @@ pub(super) const RANDOM: usize = 8;
 /// The characters of the random end.
 pub(super) const ALPHABET: &[u8; 32] = b"0123456789abcdefghijklmnopqrstuv";
 
+/// A kept file may be completed or removed between two calls, but not again and again.
+const TRIES: usize = 16;
+
 /// The longest name on Linux' own file systems, in bytes.
 const NAME_MAX: usize = 255;
 
 /// A temporary file's name and place; dropping it removes the file, then its record, unless the file stays.
 #[derive(Debug)]
 pub(super) struct Temporary {
-    dir: OwnedFd,
-    name: OsString,
+    pub(super) dir: Arc<OwnedFd>,
+    pub(super) name: OsString,
     /// Whether there is a file to remove.
-    exists: bool,
+    pub(super) exists: bool,
     /// Whether the file and its record stay when this is dropped, for a later transfer.
     stays: bool,
     /// Removed after the file, by its own drop.
@@ -48,6 +54,32 @@ pub(super) struct Kept {
     pub(super) file: File,
     /// How many bytes an earlier transfer left in it.
     pub(super) length: u64,
+    /// How many bytes of the file system they take.
+    pub(super) allocated: u64,
+}
+
+/// Writes a file that is kept through to the device, so that a power cut takes little of it.
+#[derive(Debug)]
+pub(super) struct Syncing {
+    file: File,
+    /// Where its name is, and its record: synced once.
+    names: Mutex<Option<(OwnedFd, RecordSync)>>,
+}
+
+impl Syncing {
+    /// Blocks until the bytes so far are on the device, and the file and its record are found after a power cut.
+    pub(super) fn sync(&self) -> Result<(), Errno> {
+        let names = self.names.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some((dir, record)) = names {
+            record.sync()?;
+            match fsync(&dir) {
+                // A file system that has no notion of syncing a directory (fsync(2)).
+                Ok(()) | Err(Errno::INVAL) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+        fdatasync(&self.file)
+    }
 }
 
 impl Temporary {
@@ -55,7 +87,7 @@ impl Temporary {
     /// access control list or the umask takes some away. The name must be new: whatever stands there already, a symbolic
     /// link above all, is an error (`EEXIST`).
     pub(super) fn create(
-        dir: OwnedFd,
+        dir: Arc<OwnedFd>,
         name: OsString,
         mode: Mode,
         record: Option<Record>,
@@ -71,41 +103,39 @@ impl Temporary {
     ///
     /// Errors: [`Problem::KeptInUse`] if another transfer writes to it.
     pub(super) fn keep(
-        dir: OwnedFd,
+        dir: Arc<OwnedFd>,
         name: OsString,
         (mode, known): (Mode, bool),
         record: Record,
-    ) -> Result<Result<Kept, OwnedFd>, Problem> {
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = match openat(&dir, &name, flags, mode) {
-            Ok(file) => File::from(file),
-            Err(Errno::LOOP | Errno::ISDIR | Errno::ACCESS | Errno::NXIO) => return Ok(Err(dir)),
-            Err(errno) => return Err(errno.into()),
-        };
+    ) -> Result<Result<Kept, Arc<OwnedFd>>, Problem> {
+        let Some(file) = open_kept(&dir, &name, mode)? else { return Ok(Err(dir)) };
         let stat = fstat(&file)?;
-        let ours = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
-            && stat.st_nlink == 1
-            && stat.st_uid == geteuid().as_raw();
-        match ours.then(|| flock(&file, FlockOperation::NonBlockingLockExclusive)) {
-            Some(Ok(())) => {}
-            None => return Ok(Err(dir)),
-            Some(Err(Errno::WOULDBLOCK)) => return Err(Problem::KeptInUse),
-            Some(Err(errno)) => return Err(errno.into()),
-        }
-        if is_too_old(&stat) {
-            file.set_len(0).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
-        }
         // Only what the new transfer allows, too. Where the final mode isn't known yet, only its owner may read a part.
         let allowed = if known { mode } else { Mode::RUSR | Mode::WUSR };
         if stat.st_mode & 0o777 & !allowed.bits() != 0 {
             fchmod(&file, Mode::from_raw_mode(stat.st_mode & 0o777) & allowed)?;
         }
-        let length = fstat(&file)?.st_size as u64;
         Ok(Ok(Kept {
             temporary: Temporary { dir, name, exists: true, stays: true, record: Some(record) },
             file,
-            length,
+            length: stat.st_size as u64,
+            allocated: stat.st_blocks as u64 * 512,
         }))
+    }
+
+    /// What writes `file` through, if it is one that stays.
+    pub(super) fn syncing(&self, file: &File) -> Option<Syncing> {
+        let record = self.record.as_ref().filter(|_| self.stays)?;
+        // Without handles it is as it would be without this: a power cut takes more.
+        let names = (self.dir.try_clone().ok()?, record.syncing().ok()?);
+        Some(Syncing { file: file.try_clone().ok()?, names: Mutex::new(Some(names)) })
+    }
+
+    /// Marks a file that stays as used now, whatever time the file itself gets.
+    pub(super) fn touch(&self) {
+        if let Some(record) = self.record.as_ref().filter(|_| self.stays) {
+            record.touch();
+        }
     }
 
     /// A part of a block would be sent again in any case.
@@ -128,6 +158,44 @@ impl Temporary {
     /// The directory that it lies in.
     pub(super) fn dir(&self) -> &OwnedFd {
         &self.dir
+    }
+}
+
+/// Opens and locks the file that an earlier transfer left, or makes it; nothing if the name can't be used.
+fn open_kept(dir: &OwnedFd, name: &OsStr, mode: Mode) -> Result<Option<File>, Problem> {
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    for _ in 0..TRIES {
+        let file = match openat(dir, name, flags, mode) {
+            Ok(file) => File::from(file),
+            // EAGAIN: another user's file, with a lease.
+            Err(Errno::LOOP | Errno::ISDIR | Errno::ACCESS | Errno::NXIO | Errno::AGAIN) => return Ok(None),
+            Err(errno) => return Err(errno.into()),
+        };
+        let stat = fstat(&file)?;
+        let ours = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
+            && stat.st_nlink <= 1
+            && stat.st_uid == geteuid().as_raw();
+        if !ours {
+            return Ok(None);
+        }
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) if still_named(dir, name, &file)? => return Ok(Some(file)),
+            // Another transfer has made it complete, or removed it, since it was opened.
+            Ok(()) => {}
+            Err(Errno::WOULDBLOCK) => return Err(Problem::KeptInUse),
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    Err(Problem::KeptInUse)
+}
+
+/// Whether an open file has this name, and no other one.
+fn still_named(dir: &OwnedFd, name: &OsStr, file: &File) -> Result<bool, Errno> {
+    let open = fstat(file)?;
+    match statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(named) => Ok(FileId::of(&named) == FileId::of(&open) && open.st_nlink == 1),
+        Err(Errno::NOENT) => Ok(false),
+        Err(errno) => Err(errno),
     }
 }
 
@@ -186,6 +254,12 @@ pub(super) fn is_ours(name: &[u8]) -> bool {
     front.starts_with(b".") && front.ends_with(MARK) && random.iter().all(|c| ALPHABET.contains(c))
 }
 
+/// Whether something with a temporary name was changed so lately that a transfer may go on with it. Its own time may be its source's already.
+pub(super) fn may_be_in_use(stat: &Stat) -> bool {
+    let changed = u64::try_from(stat.st_ctime).unwrap_or(0);
+    SystemTime::now().duration_since(UNIX_EPOCH).is_ok_and(|now| now.as_secs() < changed + KEPT_FOR.as_secs())
+}
+
 /// The first `room` bytes, or a few less: some file systems accept UTF-8 only, so no character is cut in two.
 fn cut(name: &[u8], room: usize) -> &[u8] {
     let room = room.min(name.len());
@@ -221,6 +295,24 @@ mod tests {
             assert!(name.len() <= 255, "{}", name.len());
         }
         assert!(name_for("ü".repeat(127).as_bytes()).to_str().is_some(), "a character was cut in two");
+    }
+
+    #[test]
+    fn a_file_that_was_completed_or_linked_meanwhile_is_not_used() {
+        let directory = tempfile::tempdir().unwrap();
+        let dir = rustix::fs::open(directory.path(), OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).unwrap();
+        let path = |name: &str| directory.path().join(name);
+        let file = File::create(path("kept")).unwrap();
+        let named = || still_named(&dir, OsStr::new("kept"), &file).unwrap();
+        assert!(named());
+        std::fs::hard_link(path("kept"), path("another")).unwrap();
+        assert!(!named(), "it has two names");
+        std::fs::remove_file(path("another")).unwrap();
+        assert!(named());
+        std::fs::rename(path("kept"), path("complete")).unwrap();
+        assert!(!named(), "it is complete under its name");
+        std::fs::write(path("kept"), "of another transfer").unwrap();
+        assert!(!named(), "another file has the name");
     }
 
     #[test]

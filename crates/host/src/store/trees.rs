@@ -12,8 +12,10 @@ use unglue_proto::message::tree::{Layout, TreeOptions};
 use unglue_proto::tree::is_name;
 
 use super::error::{Op, Problem, StoreError};
-use super::tree::{Guard, Journal, Staging, TreeRoot, TreeSink, TreeSource, nameless};
-use super::{FileId, Store};
+use super::tree::{
+    Assembling, Assembly, Content, Guard, Journal, Keeper, Landing, Staging, TreeRoot, TreeSink, TreeSource, nameless,
+};
+use super::{BlockSource, DiskSink, FileId, Reading, Store};
 
 impl Store {
     /// Does some work that blocks on the disk, on the store's threads. It is done even if the call is dropped.
@@ -27,6 +29,26 @@ impl Store {
     /// Drops something on the store's threads: what it removes from the disk is removed there. [`idle`](Store::idle) waits for it.
     pub fn discard(&self, thing: impl Send + 'static) {
         drop(self.threads.start(move || drop(thing)));
+    }
+
+    /// A sink that makes a large file of a tree of its parts; and the file, once the sink was committed.
+    pub fn assemble(&self, landing: Box<Landing>) -> (DiskSink, Assembly) {
+        let (assembling, assembly) = Assembling::new(landing);
+        (DiskSink::new(self.threads.clone(), assembling), assembly)
+    }
+
+    /// A large file of a tree, of which parts are sent.
+    ///
+    /// # Errors
+    /// The system gives no other handle.
+    pub fn parts(&self, content: &Content) -> Result<BlockSource, StoreError> {
+        let reading = content.reading().map_err(|errno| StoreError::nowhere(Op::Open, errno))?;
+        Ok(self.old(reading))
+    }
+
+    /// A file that another one may have much in common with.
+    pub fn old(&self, file: Reading) -> BlockSource {
+        BlockSource::new(self.threads.clone(), file)
     }
 
     /// The sender's end of a transfer of trees. Sources that can't be opened are reported by it. Blocks.
@@ -82,6 +104,9 @@ impl Store {
             self.protected.check_write(dir, OsStr::new(""), None).map_err(failed)?;
         }
         let journal = Journal::new(self.partials.as_ref(), &self.reach, &top, dir.as_ref())?;
+        let keeper = self.partials.clone().filter(|_| options.resume);
+        let keeper = keeper.map(|partials| Keeper { partials, reach: self.reach.clone(), owner: self.owner });
+        let journal = journal.keeping(keeper);
         let guard = Guard::new(&self.protected);
         let made = TreeSink::new(path.to_owned(), dir, rename, options, (guard, journal, None));
         Ok(made.map_err(|errno| failed(errno.into()))?)

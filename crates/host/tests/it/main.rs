@@ -10,6 +10,7 @@ mod store_kept;
 mod store_partials;
 mod store_paths;
 mod store_power;
+mod store_power_kept;
 mod store_protected;
 mod store_replaced;
 mod store_shapes;

@@ -3,6 +3,7 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
@@ -12,7 +13,7 @@ use unglue_proto::message::tree::{Layout, Summary, TreeOptions};
 use unglue_proto::tree::Rule;
 use unglue_proto::{Code, Fault};
 
-use super::store_full::{directory, in_child};
+use super::store_full::{directory, in_child, with_fault};
 use super::tree_ends::pump;
 
 struct Scene {
@@ -123,6 +124,70 @@ fn the_new_tree_shares_what_is_unchanged_and_keeps_what_the_source_lacks() {
     let mode = |name: &str| fs::metadata(scene.at("root").join(name)).expect("there").mode() & 0o7777;
     assert_eq!((mode("site"), mode("site/more")), (0o751, 0o711));
     assert_ne!(fs::metadata(scene.at("root/site")).expect("there").ino(), top, "another directory has the name");
+    scene.leaves_nothing();
+}
+
+/// Whatever can't be synced: no file is told to be stored whose new name may be lost.
+#[test]
+fn what_could_not_be_synced_is_not_acknowledged() {
+    for nth in 1..=3 {
+        with_fault("store_atomic::part_sync_fails", "fsync", nth);
+        with_fault("store_atomic::part_sync_fails", "syncfs", nth);
+    }
+}
+
+#[test]
+fn part_sync_fails() {
+    let Some(top) = directory() else { return };
+    for (name, content) in [("from", "new"), ("site", "before")] {
+        fs::create_dir(top.join(name)).expect("made");
+        fs::write(top.join(name).join("f"), content).expect("written");
+    }
+    let store = Store::home(&top).expect("a store");
+    let mut source = store.tree_source(&["from/.".into()], atomic()).expect("a source");
+    let mut sink = store.tree_sink(Path::new("site"), &Layout::Into, atomic()).expect("a sink");
+    let ended = pump(&mut source, &mut sink);
+    let acknowledged = source.stored().0;
+    match ended.is_ok() && sink.summary().problems == 0 {
+        true => assert_eq!((acknowledged, fs::read(top.join("site/f")).expect("there")), (1, b"new".to_vec())),
+        false => assert_eq!(acknowledged, 0, "{ended:?} {:?}", sink.events()),
+    }
+}
+
+/// A file that its owner has made immutable, and root can't delete either (chattr(1)).
+struct Immutable(PathBuf);
+
+impl Immutable {
+    fn new(path: PathBuf) -> Option<Immutable> {
+        let made = Command::new("chattr").arg("+i").arg(&path).output();
+        made.is_ok_and(|output| output.status.success()).then_some(Immutable(path))
+    }
+}
+
+impl Drop for Immutable {
+    fn drop(&mut self) {
+        let _ = Command::new("chattr").arg("-i").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn if_only_the_old_tree_can_not_be_deleted_the_new_one_is_in_place() {
+    let scene = Scene::new();
+    scene.write("root/site/gone", "old", 1);
+    let Some(mut immutable) = Immutable::new(scene.at("root/site/gone")) else {
+        return eprintln!("skipped: no file can be made immutable here");
+    };
+    let (_, problems) = scene.sync(TreeOptions { delete: true, ..atomic() }).expect("it arrives");
+    let names = fs::read_dir(scene.at("root")).expect("a directory").map(|entry| entry.expect("one").file_name());
+    let left = names.filter(|name| name != "site").map(|name| name.into_string().expect("UTF-8")).next();
+    let left = left.expect("the old tree is there");
+    immutable.0 = scene.at("root").join(&left).join("gone");
+    let [problem] = &problems[..] else { panic!("{problems:?}") };
+    let told = format!("the new tree is in place, but the old one can't be deleted: \"root/{left}\"");
+    assert!(problem.contains(&told) && problem.contains("EPERM"), "{problem}");
+    assert_eq!((scene.content("changed").as_deref(), scene.content("gone")), (Some("new"), None));
+    drop(immutable);
+    Partials::open(&scene.at("state")).expect("records").sweep().expect("swept");
     scene.leaves_nothing();
 }
 

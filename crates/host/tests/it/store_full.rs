@@ -167,7 +167,7 @@ fn part_file_size() {
 }
 
 /// Lets the `when`th call of `syscall` on the directory fail with EIO.
-fn with_fault(part: &str, syscall: &str, when: u32) {
+pub(crate) fn with_fault(part: &str, syscall: &str, when: u32) {
     let injection = format!("-e trace={syscall} -e inject={syscall}:error=EIO:when={when}");
     in_child(
         part,

@@ -24,25 +24,25 @@ const NO_LOG_FLUSH: u32 = 2;
 /// ext4 is not to guess which files matter: by default it writes a file's data before a rename that replaces another one.
 const OPTIONS: &str = "loop,noauto_da_alloc";
 
-fn cuts() -> u64 {
+pub(crate) fn cuts() -> u64 {
     std::env::var("UNGLUE_CUTS").ok().and_then(|text| text.parse().ok()).unwrap_or(12)
 }
 
-/// Mounts a small ext4 at `$0/disk`, and runs the part under `tracer`.
-fn on_ext4(tracer: &str) -> String {
+/// Mounts an ext4 of so many MiB at `$0/disk`, and runs the part under `tracer`.
+pub(crate) fn on_ext4(mib: u32, tracer: &str) -> String {
     format!(
         "lacks() {{ echo \"$1\" >&2; exit 77; }}
         [ $(id -u) = 0 ] || lacks 'only root mounts file systems'
         command -v mkfs.ext4 >/dev/null || lacks 'no mkfs.ext4'
         {{ [ -z '{tracer}' ] || strace -o /dev/null true 2>/dev/null; }} || lacks 'strace does not work here'
-        mkdir \"$0/disk\" && truncate -s 96M \"$0/disk.image\" && mkfs.ext4 -q \"$0/disk.image\" || lacks 'no ext4 image'
+        mkdir \"$0/disk\" && truncate -s {mib}M \"$0/disk.image\" && mkfs.ext4 -q \"$0/disk.image\" || lacks 'no ext4 image'
         unshare --mount true 2>/dev/null || lacks 'no mount namespaces'
         exec unshare --mount sh -c 'mount -o {OPTIONS} \"$0/disk.image\" \"$0/disk\" || exit 77; exec {tracer} \"$@\"' \"$0\" \"$@\""
     )
 }
 
 /// Cuts the power of the file system on which an open directory is.
-fn cut_power(disk: &OwnedFd) {
+pub(crate) fn cut_power(disk: &OwnedFd) {
     // SAFETY: the operation reads a u32 from the pointer that it is given, and `Setter` gives it one.
     #[allow(unsafe_code)]
     unsafe { ioctl(disk, Setter::<SHUTDOWN, u32>::new(NO_LOG_FLUSH)) }.expect("the power is cut");
@@ -53,11 +53,18 @@ fn run(program: &str, arguments: &[&str]) {
     assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
+/// Starts the machine again, as far as the disk is concerned.
+pub(crate) fn mount_again(directory: &Path) {
+    let (disk, image) = (directory.join("disk"), directory.join("disk.image"));
+    run("umount", &[disk.to_str().expect("text")]);
+    run("mount", &["-o", OPTIONS, image.to_str().expect("text"), disk.to_str().expect("text")]);
+}
+
 /// Numbers that look random and are the same in each run.
-struct Numbers(u64);
+pub(crate) struct Numbers(pub(crate) u64);
 
 impl Numbers {
-    fn below(&mut self, most: u64) -> u64 {
+    pub(crate) fn below(&mut self, most: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % most
     }
@@ -101,9 +108,7 @@ impl Scene {
         // Nothing swallows this one: it is before what is tested.
         rustix::fs::sync();
         let (whole, stored) = self.transfer(options, when, disk);
-        let (disk, image) = (self.disk(), self.directory.join("disk.image"));
-        run("umount", &[disk.to_str().expect("text")]);
-        run("mount", &["-o", OPTIONS, image.to_str().expect("text"), disk.to_str().expect("text")]);
+        mount_again(&self.directory);
         judge(&site, (old, new), options.atomic, (whole, stored))
     }
 
@@ -181,7 +186,7 @@ fn trees(numbers: &mut Numbers, files: u64, round: u64) -> (Files, Files) {
 
 #[test]
 fn no_acknowledged_file_is_lost_in_a_power_cut() {
-    if let Some((passes, output)) = try_child("store_power::part_cuts", &on_ext4(""), 60 + 3 * cuts()) {
+    if let Some((passes, output)) = try_child("store_power::part_cuts", &on_ext4(96, ""), 60 + 3 * cuts()) {
         assert!(passes, "{output}");
         eprintln!("{} power cuts", cuts());
     }
@@ -208,7 +213,7 @@ fn part_cuts() {
 /// The same on a system that does not do what `calls` ask for on the path `on`: the loss has to be noticed.
 fn loses(part: &str, calls: &str, on: &str, lost: &str) {
     let tracer = format!("strace -f -qq -o /dev/null -P \"$0/disk{on}\" -e trace={calls} -e inject={calls}:retval=0");
-    let Some((passes, output)) = try_child(part, &on_ext4(&tracer), 60) else { return };
+    let Some((passes, output)) = try_child(part, &on_ext4(96, &tracer), 60) else { return };
     assert!(!passes && output.contains(lost), "{part} without {calls} on {on}: {output}");
 }
 
@@ -241,7 +246,7 @@ fn part_whole() {
 fn without_a_sync_the_loss_is_noticed() {
     // As it is built, all of these hold.
     for part in ["store_power::part_few", "store_power::part_many", "store_power::part_whole"] {
-        in_child(part, &on_ext4(""));
+        in_child(part, &on_ext4(96, ""));
     }
     // The directory of the files, where there are few of them.
     loses("store_power::part_few", "fsync", "/site", "is lost");

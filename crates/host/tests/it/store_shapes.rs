@@ -1,15 +1,18 @@
 //! Trees of unusual shapes and destinations: many entries, large holes, loops, case folding, what can't be written.
 //! `UNGLUE_ENTRIES=200000` is the long form.
 
+use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use tempfile::TempDir;
-use unglue_host::store::Store;
-use unglue_host::store::tree::{Produced, TreeEvent};
+use unglue_host::store::tree::{Landing, Produced, TreeEvent};
+use unglue_host::store::{Partials, Store};
 use unglue_proto::message::tree::{Layout, Summary, TreeOptions};
+use unglue_proto::tree::Record;
 use unglue_proto::{Code, Fault};
 
 use super::store_full::{directory, on_tmpfs, try_child};
@@ -321,4 +324,148 @@ fn part_replaced() {
     }
     let (summary, problems) = sync(&directory, "to", &options()).expect("it fits");
     assert!(summary.files == 1000 && problems.is_empty(), "{problems:?}");
+}
+
+/// Its content may leave together with its entry: it is the announcement that is answered.
+#[test]
+fn a_large_file_that_does_not_fit_is_refused_when_it_is_announced() {
+    on_small_disk("part_no_room_for_one", "size=4m");
+}
+
+#[test]
+fn part_no_room_for_one() {
+    let Some(directory) = directory() else { return };
+    fs::write(directory.join("from/f"), vec![7; 5 << 20]).expect("written");
+    let store = Store::home(&directory).expect("a store");
+    for (everything, delta) in [(true, true), (true, false), (false, true), (false, false)] {
+        let options = TreeOptions { everything, delta, beside: true, ..options() };
+        let mut source = store.tree_source(&["from/.".into()], options.clone()).expect("a source");
+        let mut sink = store.tree_sink(Path::new("to"), &Layout::Into, options).expect("a sink");
+        let mut pieces = VecDeque::new();
+        let fault = loop {
+            let record = match source.produce() {
+                Produced::Piece(piece) => {
+                    pieces.push_back(piece);
+                    continue;
+                }
+                Produced::Large(entry, _) => Some(Record::Large { entry, stream: 2, parts: 4 }),
+                Produced::Beside(entry, _) => Some(Record::Beside { entry, stream: 2 }),
+                Produced::Waiting => None,
+                Produced::Finished => panic!("it was not refused"),
+            };
+            let announced = record.is_some();
+            let mut piece = Vec::new();
+            record.inspect(|record| record.encode(&mut piece));
+            pieces.push_back(piece.into());
+            match sink.take_all(std::mem::take(&mut pieces)) {
+                Ok(_) if announced => panic!("everything {everything}, delta {delta}: it was not refused"),
+                Ok(step) => source.answer(&step.answers).expect("answers"),
+                Err(fault) => break fault,
+            }
+        };
+        assert!(fault.what.contains("5242880 bytes"), "{fault}");
+        assert_eq!(fault.errno.as_deref(), Some("ENOSPC"));
+    }
+}
+
+/// Announces the only file of `from`, and gives what it would be written to, or what was reported of it.
+fn ask_for_large(store: &Store, top: &Path) -> Result<Result<Box<Landing>, String>, Fault> {
+    let options = TreeOptions { resume: true, beside: true, everything: true, ..options() };
+    let mut source = store.tree_source(&[top.join("from/.")], options.clone())?;
+    let mut sink = store.tree_sink(&top.join("to"), &Layout::Into, options.clone())?;
+    loop {
+        let piece = match source.produce() {
+            Produced::Piece(piece) => piece,
+            Produced::Large(entry, _) => {
+                let mut piece = Vec::new();
+                Record::Large { entry, stream: 2, parts: 4 }.encode(&mut piece);
+                piece.into()
+            }
+            _ => panic!("a large file is announced"),
+        };
+        let mut step = sink.take_all([piece].into())?;
+        source.answer(&step.answers)?;
+        if let Some(large) = step.large.pop() {
+            return Ok(Ok(large.landing));
+        }
+        let problem = sink.events().into_iter().find_map(|event| match event {
+            TreeEvent::Problem(fault) => Some(fault.to_string()),
+            _ => None,
+        });
+        if let Some(problem) = problem {
+            return Ok(Err(problem));
+        }
+    }
+}
+
+/// A transfer whose connection was lost without notice ends a little later: the next one goes on with what it leaves.
+#[test]
+fn a_large_file_of_a_tree_that_another_transfer_writes_to_is_waited_for() {
+    let scene = Scene::new();
+    let size = 36 << 20;
+    fs::write(scene.at("from/f"), vec![7; size]).expect("written");
+    let partials = Partials::open(&scene.at("state")).expect("records");
+    let store = Store::home(scene.directory.path()).expect("a store").with_partials(partials);
+    let ask = || ask_for_large(&store, scene.directory.path()).expect("it is announced");
+    let first = ask().expect("not in use");
+    let kept = hidden_files(&scene.at("to"));
+    fs::write(&kept[0], vec![7; 24 << 20]).expect("written");
+    let problem = ask().expect_err("it is in use");
+    assert!(problem.contains("another copy with --resume is writing to it"), "{problem}");
+    let second = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            std::thread::sleep(Duration::from_millis(300));
+            drop(first);
+        });
+        ask().expect("it has ended")
+    });
+    assert_eq!(second.kept(), 24 << 20);
+}
+
+fn hidden_files(top: &Path) -> Vec<PathBuf> {
+    let paths = fs::read_dir(top).expect("a directory").map(|entry| entry.expect("an entry").path());
+    paths.filter(|path| path.to_string_lossy().contains("/.f.")).collect()
+}
+
+/// What an earlier transfer has left of a file needs no room again.
+#[test]
+fn what_is_there_of_a_tree_needs_no_room_again() {
+    on_small_disk("part_kept_room", "size=48m");
+}
+
+#[test]
+fn part_kept_room() {
+    let Some(directory) = directory() else { return };
+    let size = 36 << 20;
+    fs::write(directory.join("from/f"), vec![7; size]).expect("written");
+    let partials = Partials::open(&directory.join("to/state")).expect("records");
+    let store = Store::home(&directory).expect("a store").with_partials(partials);
+    let ask = || ask_for_large(&store, &directory);
+    let landing = ask().expect("there is room").expect("not in use");
+    fs::write(&hidden_files(&directory.join("to"))[0], vec![7; 24 << 20]).expect("written");
+    drop(landing);
+    fs::write(directory.join("to/other"), vec![1; 8 << 20]).expect("written");
+    assert_eq!(ask().expect("there is room for the rest").expect("not in use").kept(), 24 << 20);
+    fs::write(directory.join("to/another"), vec![1; 6 << 20]).expect("written");
+    let fault = ask().expect_err("the rest does not fit");
+    assert!(fault.what.contains("12582912 bytes"), "{fault}");
+}
+
+/// A large file needs room beside the old one, though that is free afterwards.
+#[test]
+fn a_large_file_needs_room_beside_the_old_one() {
+    on_small_disk("part_beside_old", "size=48m");
+}
+
+#[test]
+fn part_beside_old() {
+    let Some(directory) = directory() else { return };
+    for top in ["from", "to"] {
+        fs::write(directory.join(top).join("f"), top.repeat(9 << 20)).expect("written");
+    }
+    let store = Store::home(&directory).expect("a store");
+    let problem = ask_for_large(&store, &directory).expect("the transfer goes on").expect_err("it does not fit");
+    assert!(problem.contains("37748736 bytes are needed"), "{problem}");
+    fs::write(directory.join("from/f"), vec![7; 20 << 20]).expect("written");
+    ask_for_large(&store, &directory).expect("it is announced").expect("there is room");
 }

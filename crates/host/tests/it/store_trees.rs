@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tempfile::TempDir;
 use unglue_host::store::tree::{Produced, TreeEvent};
-use unglue_host::store::{Partials, Protected, Store};
+use unglue_host::store::{Partials, Protected, Store, WriteOptions};
 use unglue_proto::message::Time;
 use unglue_proto::message::tree::{Layout, TreeOptions};
 use unglue_proto::tree::{Entry, Kind, ROOT, Record, Rule};
@@ -99,6 +99,32 @@ fn archive() -> TreeOptions {
         acls: true,
         ..TreeOptions::default()
     }
+}
+
+/// What has a temporary name may be another transfer's that goes on, if it is new.
+#[test]
+fn temporary_files_of_other_transfers_are_not_deleted() {
+    let scene = Scene::new();
+    fs::write(scene.from().join("f"), "new").expect("written");
+    let mut incoming = scene.store.write("h".as_ref(), WriteOptions::default()).expect("it begins");
+    incoming.write_all(b"whole").expect("written");
+    for name in ["gone", ".g.unglue-notours"] {
+        fs::write(scene.root().join(name), "").expect("written");
+    }
+    let ended = scene.sync(TreeOptions { delete: true, ..archive() }).expect("it ends");
+    assert_eq!((ended.deleted, ended.problems.len()), (2, 0), "{:?}", ended.problems);
+    incoming.commit().expect("it is in place");
+    assert_eq!(fs::read(scene.root().join("h")).expect("there"), b"whole");
+
+    // Deleted all the same, by another program.
+    let mut incoming = scene.store.write("i".as_ref(), WriteOptions::default()).expect("it begins");
+    incoming.write_all(b"whole").expect("written");
+    let names = fs::read_dir(scene.root()).expect("a directory").map(|entry| entry.expect("an entry").path());
+    names
+        .filter(|path| path.to_string_lossy().contains("/.i."))
+        .for_each(|path| fs::remove_file(path).expect("removed"));
+    let error = incoming.commit().expect_err("there is nothing to be put in place");
+    assert!(error.fault().to_string().contains("was deleted meanwhile"), "{}", error.fault());
 }
 
 #[test]

@@ -10,7 +10,7 @@ pub(super) fn pump(source: &mut TreeSource, sink: &mut TreeSink) -> Result<(), F
             Produced::Piece(piece) => piece,
             Produced::Finished => break,
             Produced::Waiting => panic!("the source waits, and every answer has come"),
-            Produced::Beside(..) => panic!("no streams of their own were allowed"),
+            Produced::Beside(..) | Produced::Large(..) => panic!("no streams of their own were allowed"),
         };
         // In odd chunks.
         for chunk in piece.chunks(4099) {

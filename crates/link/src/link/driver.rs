@@ -20,6 +20,7 @@ use crate::config::LinkConfig;
 use crate::error::LinkError;
 use crate::opening::protocol;
 use crate::transport::BoxedIo;
+use crate::transport::tcp::Room;
 use crate::transport::wire::{Received, Wire};
 
 /// Plain bytes that are framed and sealed at once.
@@ -44,6 +45,8 @@ pub(crate) struct Start {
     pub(crate) exchange: Option<(OpeningExchange, (tokio::time::Instant, Duration))>,
     /// The peer is known to take compressed blocks.
     pub(crate) zstd: bool,
+    /// The connection's place among those with a larger buffer than the system allows.
+    pub(crate) room: Option<Room>,
 }
 
 /// Takes the peer's opening message off the front of its bytes. `Some` once it is through, with what lies behind it.
@@ -75,6 +78,8 @@ pub struct Driver {
     paused: Option<(Duration, Instant)>,
     /// What it waits for, and since when.
     waits: Option<(Wait, Instant)>,
+    /// Kept as long as the connection.
+    _room: Option<Room>,
 }
 
 enum Phase {
@@ -108,9 +113,10 @@ impl Driver {
             ran: Instant::now(),
             paused: None,
             waits: None,
+            _room: start.room,
         };
         if start.zstd {
-            driver.shared.lock().mux.allow_compression();
+            driver.shared.lock().mux.allow_compression(packing::threads());
         }
         if !start.unread.is_empty() {
             let result = deliver(&driver.shared, &mut driver.exchange, &start.unread);
@@ -155,7 +161,7 @@ fn deliver(shared: &Shared, exchange: &mut Option<OpeningExchange>, plain: &[u8]
     *exchange = None;
     let mut state = shared.lock();
     if opened.as_ref().is_some_and(|opened| opened.zstd) {
-        state.mux.allow_compression();
+        state.mux.allow_compression(packing::threads());
     }
     let plain = opened.as_ref().map_or(plain, |opened| &opened.behind);
     let result = state.mux.handle_input(plain, Instant::now());
@@ -188,7 +194,11 @@ impl Driver {
         let mut state = self.shared.lock();
         let wait = match self.wire.wants_write() {
             true => Some(Wait::Socket),
-            false => state.mux.is_packing().then_some(Wait::Packing),
+            false if state.mux.is_packing() => Some(Wait::Packing),
+            false => {
+                let waiting = state.counted.sending.waiting();
+                waiting.is_some_and(|id| state.mux.lacks_credit(id)).then_some(Wait::Credit)
+            }
         };
         let blocks: Vec<_> = std::iter::from_fn(|| state.mux.poll_block()).collect();
         drop(state);
@@ -198,7 +208,9 @@ impl Driver {
 
     fn end_wait(&mut self) {
         if let Some((wait, since)) = self.waits.take() {
-            self.shared.lock().mux.waited(wait, since.elapsed());
+            let (time, mut state) = (since.elapsed(), self.shared.lock());
+            state.mux.waited(wait, time);
+            state.counted.waited(wait, time);
         }
     }
 
@@ -250,6 +262,36 @@ impl Driver {
                 LinkError::Paused { paused, silence, source: Arc::new(error) }
             }
             _ => error,
+        }
+    }
+
+    fn poll_phases(&mut self, cx: &mut Context<'_>) -> Poll<LinkError> {
+        loop {
+            match &self.phase {
+                Phase::Open => {
+                    let error = ready!(self.poll_open(cx));
+                    let error = self.explained(error);
+                    self.shared.lock().lose(error.clone());
+                    // No welcome comes any more: those who wait for it learn that now.
+                    self.exchange = None;
+                    self.begin_close(error);
+                }
+                Phase::Closing(error, deadline) => {
+                    let (error, deadline) = (error.clone(), *deadline);
+                    self.shared.lock().lose(error.clone());
+                    ready!(self.poll_closing(cx, deadline));
+                    self.phase = Phase::Lingering(error, deadline);
+                }
+                Phase::Lingering(error, deadline) => {
+                    let (error, deadline) = (error.clone(), *deadline);
+                    // Nothing is waited for where the peer is gone, nor where a client closed its link in order.
+                    let leaves = matches!(error, LinkError::Closed) && self.shared.lock().role == Role::Client;
+                    if !leaves && !error.is_broken() {
+                        ready!(self.poll_lingering(cx, deadline));
+                    }
+                    return Poll::Ready(error);
+                }
+            }
         }
     }
 
@@ -349,33 +391,10 @@ impl Future for Driver {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<LinkError> {
         let this = &mut *self;
         this.notice_pause();
-        loop {
-            match &this.phase {
-                Phase::Open => {
-                    let error = ready!(this.poll_open(cx));
-                    let error = this.explained(error);
-                    this.shared.lock().lose(error.clone());
-                    // No welcome comes any more: those who wait for it learn that now.
-                    this.exchange = None;
-                    this.begin_close(error);
-                }
-                Phase::Closing(error, deadline) => {
-                    let (error, deadline) = (error.clone(), *deadline);
-                    this.shared.lock().lose(error.clone());
-                    ready!(this.poll_closing(cx, deadline));
-                    this.phase = Phase::Lingering(error, deadline);
-                }
-                Phase::Lingering(error, deadline) => {
-                    let (error, deadline) = (error.clone(), *deadline);
-                    // Nobody is left to wait for where the peer is gone, nor where a client closed its link in order.
-                    let leaves = matches!(error, LinkError::Closed) && this.shared.lock().role == Role::Client;
-                    if !leaves && !error.is_broken() {
-                        ready!(this.poll_lingering(cx, deadline));
-                    }
-                    return Poll::Ready(error);
-                }
-            }
-        }
+        let polled = this.poll_phases(cx);
+        let ran = this.ran.elapsed();
+        this.shared.lock().counted.ran(ran);
+        polled
     }
 }
 

@@ -23,24 +23,27 @@ mod driver;
 mod packing;
 mod stream;
 mod waiters;
+mod waits;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
+use unglue_proto::message::waits::Waits;
 use unglue_proto::mux::{Direction, Event, Mux, Role, StreamId};
 use unglue_proto::{Code, Fault};
 
 pub use driver::Driver;
 pub(crate) use driver::{Opened, OpeningExchange, Start};
-pub use stream::{Held, RecvStream, SendStream, StreamError};
+pub use stream::{CountedApart, Held, RecvStream, SendStream, StreamError};
 
 use crate::config::LinkConfig;
 use crate::error::LinkError;
 use crate::transport::BoxedIo;
 use crate::transport::wire::Wire;
 use waiters::{Waiters, wait_in};
+use waits::Counted;
 
 /// A handle on an authenticated connection. The link lives as long as its handles.
 #[derive(Clone)]
@@ -78,6 +81,7 @@ pub(crate) struct State {
     pingers: Waiters,
     /// The highest number of a ping that was answered.
     answered: u64,
+    counted: Counted,
     driver: Option<Waker>,
     closing: bool,
     lost: Option<LinkError>,
@@ -105,6 +109,7 @@ impl Shared {
                 flushers: Waiters::default(),
                 pingers: Waiters::default(),
                 answered: 0,
+                counted: Counted::default(),
                 driver: None,
                 closing: false,
                 lost: None,
@@ -338,6 +343,22 @@ impl Link {
     /// What the link holds in memory for its peer, in bytes: unread, credit beyond first windows, unsent.
     pub fn memory_taken(&self) -> [u64; 3] {
         self.shared.lock().mux.memory_taken()
+    }
+
+    /// How long this end of the link and its streams of data have waited so far, and for what.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// use std::time::Duration;
+    /// let (client, _server) = unglue_link::memory();
+    /// let stream = client.open_unidirectional().await.unwrap();
+    /// tokio::time::sleep(Duration::from_millis(20)).await;
+    /// // Nothing was written: it waited for its source.
+    /// assert!(client.waits().source_us >= 20_000);
+    /// # });
+    /// ```
+    pub fn waits(&self) -> Waits {
+        self.shared.lock().counted.so_far(Instant::now())
     }
 
     /// How many tasks wait for something that happens to the link as a whole.

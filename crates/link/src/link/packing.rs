@@ -18,10 +18,13 @@ const MOST: usize = 8;
 const IDLE: Duration = Duration::from_secs(10);
 
 /// The threads of the process: as many as it has processors. Blocks of all links have their turn in order.
-static THREADS: LazyLock<ThreadPool> = LazyLock::new(|| {
-    let processors = available_parallelism().map_or(1, usize::from);
-    ThreadPool::new("unglue-zstd", processors.min(MOST), IDLE)
-});
+static THREADS: LazyLock<ThreadPool> = LazyLock::new(|| ThreadPool::new("unglue-zstd", threads(), IDLE));
+
+/// How many they are.
+pub(super) fn threads() -> usize {
+    static COUNT: LazyLock<usize> = LazyLock::new(|| available_parallelism().map_or(1, usize::from).min(MOST));
+    *COUNT
+}
 
 thread_local! {
     static PACKER: RefCell<Option<Packer>> = const { RefCell::new(None) };

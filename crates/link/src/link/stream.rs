@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use unglue_proto::mux::{Compression, Read, StreamId};
+use unglue_proto::mux::{Compression, Direction, Read, StreamId};
 use unglue_proto::{Code, Fault};
 
-use super::{Shared, StreamWakers, wake};
+use super::waits::{Counted, Streams};
+use super::{Shared, State, StreamWakers, wake};
 use crate::error::LinkError;
 
 /// Why a stream can't go on. The protocol has no third way.
@@ -44,12 +45,17 @@ pub struct SendStream {
     shared: Arc<Shared>,
     id: StreamId,
     done: bool,
+    /// Whether it waits for room.
+    waits: bool,
     compression: Compression,
 }
 
 impl SendStream {
     pub(super) fn new(shared: Arc<Shared>, id: StreamId) -> SendStream {
-        SendStream { shared, id, done: false, compression: Compression::Off }
+        if carries_data(id) {
+            shared.lock().counted.sending.open();
+        }
+        SendStream { shared, id, done: false, waits: false, compression: Compression::Off }
     }
 
     /// Its number, to be named in a control message.
@@ -84,6 +90,7 @@ impl SendStream {
         }
         *data = state.mux.write(self.id, std::mem::take(data)).map_err(|code| state.reset_with(code))?;
         let driver = state.driver.take();
+        note_wait(&mut state, (self.id, Half::Sending), &mut self.waits, !data.is_empty());
         if !data.is_empty() {
             state.wakers.entry(self.id).or_default().writer = Some(cx.waker().clone());
         }
@@ -144,7 +151,17 @@ impl Drop for SendStream {
         if !self.done {
             self.give_up(Code::Cancelled);
         }
+        if carries_data(self.id) {
+            self.shared.lock().counted.sending.close(self.waits);
+        }
         forget_waker(&self.shared, self.id, |wakers| wakers.writer = None);
+    }
+}
+
+impl SendStream {
+    /// Counts this stream as waiting for what the other end has of its content, until the guard is dropped ([`Link::waits`](super::Link::waits)).
+    pub fn being_compared(&self) -> CountedApart {
+        CountedApart::begin(&self.shared, self.id, |counted| &mut counted.sending)
     }
 }
 
@@ -153,11 +170,16 @@ pub struct RecvStream {
     shared: Arc<Shared>,
     id: StreamId,
     done: bool,
+    /// Whether it waits for data.
+    waits: bool,
 }
 
 impl RecvStream {
     pub(super) fn new(shared: Arc<Shared>, id: StreamId) -> RecvStream {
-        RecvStream { shared, id, done: false }
+        if carries_data(id) {
+            shared.lock().counted.receiving.open();
+        }
+        RecvStream { shared, id, done: false, waits: false }
     }
 
     /// Reads at most `max` bytes, at least one; `None` is the end that the writer meant. Cancelling it loses nothing.
@@ -190,6 +212,12 @@ impl RecvStream {
         Held { shared: self.shared.clone(), id: self.id, bytes: 0 }
     }
 
+    /// Counts what was read of this stream, which has ended, as being synced until the guard is dropped
+    /// ([`Link::waits`](super::Link::waits)). Drop it before the stream.
+    pub fn being_synced(&self) -> CountedApart {
+        CountedApart::begin(&self.shared, self.id, |counted| &mut counted.receiving)
+    }
+
     /// Reads no more of a stream whose writer is about to end it anyway, without a word to the writer.
     pub fn ignore(mut self) {
         self.done = true;
@@ -213,10 +241,12 @@ impl RecvStream {
                 Some(error) => Err(StreamError::Lost(error.clone())),
                 None => {
                     state.wakers.entry(self.id).or_default().reader = Some(cx.waker().clone());
+                    note_wait(&mut state, (self.id, Half::Receiving), &mut self.waits, true);
                     return Poll::Pending;
                 }
             },
         };
+        note_wait(&mut state, (self.id, Half::Receiving), &mut self.waits, false);
         let driver = if state.mux.has_output() { state.driver.take() } else { None };
         drop(state);
         wake(driver);
@@ -234,6 +264,28 @@ impl Drop for Reading<'_> {
     fn drop(&mut self) {
         if self.waits {
             forget_waker(&self.stream.shared, self.stream.id, |wakers| wakers.reader = None);
+        }
+    }
+}
+
+/// A stream is counted as what it is until this is dropped: being synced, or compared.
+pub struct CountedApart(Option<(Arc<Shared>, Of)>);
+
+type Of = fn(&mut Counted) -> &mut Streams;
+
+impl CountedApart {
+    fn begin(shared: &Arc<Shared>, id: StreamId, direction: Of) -> CountedApart {
+        CountedApart(carries_data(id).then(|| {
+            direction(&mut shared.lock().counted).begin_other();
+            (shared.clone(), direction)
+        }))
+    }
+}
+
+impl Drop for CountedApart {
+    fn drop(&mut self) {
+        if let Some((shared, direction)) = &self.0 {
+            direction(&mut shared.lock().counted).end_other();
         }
     }
 }
@@ -279,6 +331,9 @@ impl Drop for RecvStream {
             self.shared.lock().mux.stop(self.id, Code::Cancelled);
             self.shared.wake_driver();
         }
+        if carries_data(self.id) {
+            self.shared.lock().counted.receiving.close(self.waits);
+        }
         forget_waker(&self.shared, self.id, |wakers| wakers.reader = None);
     }
 }
@@ -290,5 +345,32 @@ fn forget_waker(shared: &Shared, id: StreamId, forget: impl FnOnce(&mut StreamWa
         if wakers.reader.is_none() && wakers.writer.is_none() {
             state.wakers.remove(&id);
         }
+    }
+}
+
+/// Whether its waits count: messages on control streams don't.
+fn carries_data(id: StreamId) -> bool {
+    id.direction() == Direction::Unidirectional
+}
+
+#[derive(Clone, Copy)]
+enum Half {
+    Sending,
+    Receiving,
+}
+
+/// Counts that a stream begins to wait, or goes on.
+fn note_wait(state: &mut State, (id, half): (StreamId, Half), waits: &mut bool, now: bool) {
+    if *waits == now || !carries_data(id) {
+        return;
+    }
+    *waits = now;
+    let streams = match half {
+        Half::Sending => &mut state.counted.sending,
+        Half::Receiving => &mut state.counted.receiving,
+    };
+    match now {
+        true => streams.wait(id),
+        false => streams.go_on(),
     }
 }

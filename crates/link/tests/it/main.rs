@@ -1,5 +1,6 @@
-//! Links as their users see them: over memory, unix sockets and pipes.
+//! Links as their users see them: over memory, TCP, unix sockets and pipes.
 
+mod buffers;
 mod memory;
 mod trusted;
 mod waits;

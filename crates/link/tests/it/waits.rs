@@ -1,7 +1,7 @@
 //! Those who wait: woken when it is time, gone when they are cancelled.
 
 use std::future::Future;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::time::timeout;
 use unglue_link::{LinkConfig, LinkError, connect_over, memory};
@@ -67,9 +67,7 @@ async fn a_ping_is_answered_while_streams_are_stuck_and_not_by_a_dead_peer() {
     let silent = connect_over(near, None, &LinkConfig::default()).expect("a link");
     tokio::spawn(silent.driver);
     let drain = tokio::spawn(async move { tokio::io::copy(&mut far, &mut tokio::io::sink()).await });
-    let start = Instant::now();
     assert!(timeout(Duration::from_millis(500), silent.link.ping()).await.is_err(), "nobody answered");
-    assert!(start.elapsed() < Duration::from_secs(1));
     assert_eq!(silent.link.waiting(), 0);
     drain.abort();
 }

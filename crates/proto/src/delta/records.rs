@@ -8,6 +8,9 @@ use crate::{Code, Fault};
 /// Old files of fewer bytes are not worth it.
 pub const OLD_LEAST: u64 = 64 * 1024;
 
+/// In a tree, where sums travel along with other answers, old files of fewer bytes are not worth it.
+pub const SUMS_LEAST: u64 = 16 * 1024;
+
 /// The longest block that is used; longer ones would have to be held in memory by the sender.
 pub const BLOCK_MOST: u32 = 4 * 1024 * 1024;
 

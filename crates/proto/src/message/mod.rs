@@ -20,6 +20,7 @@ pub mod jobs;
 mod tagged;
 pub mod transfer;
 pub mod tree;
+pub mod waits;
 
 pub use compress::{Compress, Level};
 pub use tagged::Unknown;
@@ -55,6 +56,8 @@ tagged! {
         "connect" => Connect(forward::Connect),
         /// Accept connections for the client.
         "listen" => Listen(forward::Listen),
+        /// Say how long the server has waited on this link, and for what.
+        "waits" => Waits(waits::Ask),
     }
 }
 
@@ -73,7 +76,7 @@ impl Request {
             Request::Remove(remove) => &remove.require,
             Request::Connect(connect) => &connect.require,
             Request::Listen(listen) => &listen.require,
-            Request::Unknown(_) => &[],
+            Request::Waits(_) | Request::Unknown(_) => &[],
         }
     }
 
@@ -91,7 +94,7 @@ impl Request {
             Request::Attach(_) => jobs::ATTACH_KNOWN,
             Request::Connect(_) => forward::CONNECT_KNOWN,
             Request::Listen(_) => forward::LISTEN_KNOWN,
-            Request::Jobs(_) | Request::Signal(_) | Request::Remove(_) => &[],
+            Request::Jobs(_) | Request::Signal(_) | Request::Remove(_) | Request::Waits(_) => &[],
             Request::Unknown(unknown) => return Err(unsupported(&format!("the operation {:?}", unknown.kind))),
         };
         check_required(self.required(), known)

@@ -21,7 +21,7 @@ use crate::{Fault, Octets};
 
 /// What a `put` may require of a server of this version.
 pub const PUT_KNOWN: &[&str] =
-    &["path", "name", "size", "mode", "keep_mode", "modified", "in_place", "data", "resume", "delta"];
+    &["path", "name", "size", "mode", "keep_mode", "modified", "in_place", "data", "resume", "delta", "ahead"];
 
 /// What a `get` may require of a server of this version.
 pub const GET_KNOWN: &[&str] = &["path", "compress", "resume", "delta"];
@@ -58,6 +58,10 @@ pub struct Put {
     /// sent. The client waits for that, too.
     #[serde(default, skip_serializing_if = "super::is_false")]
     pub delta: bool,
+    /// How many of the file's first bytes the client sends before it waits: at most [`AHEAD`](crate::limits::AHEAD). A server that
+    /// has nothing of the file takes them as its beginning; any other one drops them, and the data begin after them.
+    #[serde(default, skip_serializing_if = "super::is_zero")]
+    pub ahead: u64,
     /// The client's stream that carries the bytes.
     pub data: u64,
     /// The fields that an old server must not ignore.
@@ -90,7 +94,8 @@ pub struct Get {
 /// What the receiver of a file has of it already: the beginning, from an interrupted transfer.
 ///
 /// If there are any bytes, the data are [blocks](crate::blocks), and the receiver sends the digests of those that it has while
-/// the sender sends what is missing. Otherwise, without `old`, the data are the file's bytes, as without `resume`.
+/// the sender sends what is missing. Otherwise the data are the file's bytes, as without `resume`. With `old`, they travel as a
+/// delta in both cases.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Have {
     /// How many bytes: whole blocks of the file only.
@@ -98,7 +103,7 @@ pub struct Have {
     /// The receiver's stream with the digests of these blocks, 32 bytes for each. Absent if there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digests: Option<u64>,
-    /// The file that is to be replaced. Absent if there are digests.
+    /// The file that is to be replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub old: Option<Old>,
 }
@@ -110,7 +115,9 @@ pub struct Old {
     pub size: u64,
     /// The length of its blocks ([`coarse`](crate::delta::coarse)).
     pub block: u32,
-    /// The receiver's stream with the sums of its blocks, and then those that the sender asks for.
+    /// The seed of the sums.
+    pub seed: u32,
+    /// The receiver's stream with the sums of its blocks, and those that the sender asks for.
     pub sums: u64,
 }
 

@@ -14,11 +14,13 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Compress, named, tagged};
-use crate::tree::Rule;
+use crate::delta::SUMS_LEAST;
+use crate::tree::{LARGE, Rule};
 use crate::{Fault, Octets};
 
 /// What a `tree` may require of a server of this version.
-pub const KNOWN: &[&str] = &["way", "sources", "to", "layout", "options", "data", "atomic", "compress"];
+pub const KNOWN: &[&str] =
+    &["way", "sources", "to", "layout", "options", "data", "atomic", "compress", "delta", "delta_small", "resume"];
 
 /// A tree to move.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -120,6 +122,16 @@ pub struct TreeOptions {
     /// Large files may come on streams of their own.
     #[serde(skip_serializing_if = "is_false")]
     pub beside: bool,
+    /// Of a large file that replaces another one, only what changed is sent: requests name it in `require`.
+    #[serde(skip_serializing_if = "is_false")]
+    pub delta: bool,
+    /// The same of files that are not large: the receiver sends sums of old files along with its answers. Requests name it in `require`.
+    #[serde(skip_serializing_if = "is_false")]
+    pub delta_small: bool,
+    /// The receiver keeps what came of a large file if the transfer breaks off, and goes on from there the next time: requests name
+    /// it in `require`. With `everything`, files are sent that are not equal, as without.
+    #[serde(skip_serializing_if = "is_false")]
+    pub resume: bool,
     /// Rules for names, the first that matches counts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<Rule>,
@@ -132,6 +144,23 @@ pub struct TreeOptions {
     /// Only these paths below the source, and what is in them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub only: Vec<Octets>,
+}
+
+impl TreeOptions {
+    /// Whether contents are sent before the receiver has asked for them; but see [`asks`](Self::asks).
+    pub fn unasked(&self) -> bool {
+        self.everything && !self.resume
+    }
+
+    /// Whether the content of a file of this size is sent only once the receiver has asked for it.
+    pub fn asks(&self, size: u64) -> bool {
+        !self.unasked() || self.delta_small && (SUMS_LEAST..LARGE).contains(&size)
+    }
+
+    /// Whether the sender of a large file waits for what the receiver has.
+    pub fn waits(&self) -> bool {
+        self.beside && (self.delta || self.resume) && !self.dry_run
+    }
 }
 
 /// What a transfer of a tree has done.

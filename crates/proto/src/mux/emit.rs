@@ -56,10 +56,10 @@ impl Mux {
         }
         let mut more = false;
         if let Some(send) = stream.send.as_mut() {
-            let before = send.sent();
+            let before = out.len();
             more = send.emit(id, &self.writer, &mut self.memory.unsent, out);
             if send.is_compressed() {
-                self.pilot.sent((send.sent() - before) as usize);
+                self.pilot.sent(out.len() - before);
                 // Its next blocks are cut.
                 more = true;
             }

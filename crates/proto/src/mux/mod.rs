@@ -326,9 +326,10 @@ impl Mux {
         self.schedule(id);
     }
 
-    /// The peer takes compressed blocks: it has said so in its hello or welcome. Until then every stream is sent plain.
-    pub fn allow_compression(&mut self) {
-        self.pilot.allow();
+    /// The peer takes compressed blocks: it has said so in its hello or welcome. Until then every stream is sent plain. The caller
+    /// compresses up to `threads` blocks at once.
+    pub fn allow_compression(&mut self, threads: usize) {
+        self.pilot.allow(threads);
     }
 
     /// Compresses what is written to a stream from now on, where the peer takes that. It is for the caller to know that
@@ -356,6 +357,11 @@ impl Mux {
         self.packing > 0
             && !self.has_output()
             && self.streams.values().filter_map(|stream| stream.send.as_ref()).any(SendHalf::is_behind)
+    }
+
+    /// Whether the writer of a stream waits for room that only more credit makes.
+    pub fn lacks_credit(&self, id: StreamId) -> bool {
+        self.streams.get(&id).and_then(|stream| stream.send.as_ref()).is_some_and(SendHalf::lacks_credit)
     }
 
     /// The link waited so long: `auto` learns from it.

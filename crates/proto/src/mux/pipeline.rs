@@ -21,7 +21,7 @@ const SHORT: usize = 256;
 const MISSES: u32 = 2;
 
 /// The most blocks that are let through before one is tried again.
-const MOST_SKIPPED: u32 = 64;
+const MOST_SKIPPED: u32 = 256;
 
 /// How a stream is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -13,6 +13,10 @@ use crate::{Code, Fault};
 /// The window of a stream on which much is to come. The first grant doubles it.
 const WIDE_WINDOW: u64 = MAX_WINDOW / 4;
 
+/// A reader that has made room for so much gets credit for it, however large the window: what is read between two grants is
+/// missing from what may be on its way.
+const LARGEST_STEP: u64 = MAX_WINDOW / 8;
+
 /// What a read gave.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Read {
@@ -232,9 +236,10 @@ impl RecvHalf {
         matches!(self.stop, Stop::Due(_)) && self.end == End::Open || self.owes_credit()
     }
 
-    /// Whether the reader has made room for at least half a window since the last grant.
+    /// Whether the reader has made room for at least half a window since the last grant, or for [`LARGEST_STEP`].
     pub(super) fn owes_credit(&self) -> bool {
-        self.end == End::Open && self.stop == Stop::No && self.deserved() - self.granted >= self.window / 2
+        let step = (self.window / 2).min(LARGEST_STEP);
+        self.end == End::Open && self.stop == Stop::No && self.deserved() - self.granted >= step
     }
 
     fn deserved(&self) -> u64 {

@@ -89,6 +89,12 @@ impl SendHalf {
         self.pipeline.as_ref().is_some_and(Pipeline::is_behind)
     }
 
+    /// Whether a writer waits, and nothing of what is queued has credit.
+    pub(super) fn lacks_credit(&self) -> bool {
+        let held = self.pipeline.as_ref().map_or(0, Pipeline::held) as u64;
+        self.blocked && self.queued as u64 > held && self.credit == self.sent + held
+    }
+
     /// Cuts blocks from the queue. Short ones only where nothing else is on its way, so that what is written meanwhile comes
     /// together.
     pub(super) fn cut(&mut self, id: StreamId, pilot: &mut Pilot, blocks: &mut VecDeque<Block>) {
@@ -185,11 +191,6 @@ impl SendHalf {
         let again = self.blocked && self.queued < self.most;
         self.blocked &= !again;
         again
-    }
-
-    /// Bytes sent so far.
-    pub(super) fn sent(&self) -> u64 {
-        self.sent
     }
 
     pub(super) fn is_flushed(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use super::Malformed;
 use super::coding::{Body, put_number};
-use super::records::framed_whole;
+use super::records::{Digest, digest, framed_whole};
 
 /// One record of the receiver's stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +38,38 @@ pub enum Answer<'a> {
         /// The entry's number.
         entry: u64,
     },
+    /// What the receiver has of a file that was announced by [`Record::Large`](super::Record::Large).
+    Have {
+        /// The entry's number.
+        entry: u64,
+        /// A [`Have`](crate::message::transfer::Have), in JSON.
+        have: &'a [u8],
+    },
+    /// Sums of the blocks of an old file that a file may be made of. It comes before the file is wanted.
+    Sums {
+        /// The entry's number.
+        entry: u64,
+        /// The size of the old file: its blocks have the length [`short`](crate::delta::short) of it.
+        size: u64,
+        /// The seed of the sums.
+        seed: u32,
+        /// A [`Sum`](crate::delta::Sum) of each block.
+        sums: &'a [u8],
+    },
+    /// The digest of an old file that a file may be equal to. It comes before the file is wanted.
+    Candidate {
+        /// The entry's number.
+        entry: u64,
+        /// The old file's digest.
+        digest: Digest,
+    },
+    /// What became of files that were made of old ones.
+    Made {
+        /// Those that are right, in rising order.
+        right: Vec<u64>,
+        /// Those that are not: they are wanted once more, without their old ones. In rising order.
+        wrong: Vec<u64>,
+    },
     /// The last one: how it ended.
     Summary {
         /// A [`Summary`](crate::message::tree::Summary), in JSON.
@@ -51,6 +83,10 @@ const DELETED: u8 = 3;
 const PROBLEM: u8 = 4;
 const SUMMARY: u8 = 5;
 const REFUSED: u8 = 6;
+const HAVE: u8 = 7;
+const SUMS: u8 = 8;
+const CANDIDATE: u8 = 9;
+const MADE: u8 = 10;
 
 impl<'a> Answer<'a> {
     /// Appends the record's bytes to `out`.
@@ -72,6 +108,28 @@ impl<'a> Answer<'a> {
                 put_number(&mut body, *entry);
                 REFUSED
             }
+            Answer::Have { entry, have } => {
+                put_number(&mut body, *entry);
+                body.extend_from_slice(have);
+                HAVE
+            }
+            Answer::Sums { entry, size, seed, sums } => {
+                put_number(&mut body, *entry);
+                put_number(&mut body, *size);
+                put_number(&mut body, u64::from(*seed));
+                body.extend_from_slice(sums);
+                SUMS
+            }
+            Answer::Candidate { entry, digest } => {
+                put_number(&mut body, *entry);
+                body.extend_from_slice(digest);
+                CANDIDATE
+            }
+            Answer::Made { right, wrong } => {
+                put_rising(&mut body, right);
+                put_rising(&mut body, wrong);
+                MADE
+            }
             Answer::Deleted { path } => return framed_whole(out, DELETED, path),
             Answer::Problem { fault } => return framed_whole(out, PROBLEM, fault),
             Answer::Summary { summary } => return framed_whole(out, SUMMARY, summary),
@@ -91,6 +149,12 @@ impl<'a> Answer<'a> {
             DELETED => Answer::Deleted { path: body.rest() },
             PROBLEM => Answer::Problem { fault: body.rest() },
             REFUSED => Answer::Refused { entry: body.number()? },
+            HAVE => Answer::Have { entry: body.number()?, have: body.rest() },
+            SUMS => {
+                Answer::Sums { entry: body.number()?, size: body.number()?, seed: body.small()?, sums: body.rest() }
+            }
+            CANDIDATE => Answer::Candidate { entry: body.number()?, digest: digest(body.take(32)?)? },
+            MADE => Answer::Made { right: rising(&mut body)?, wrong: rising(&mut body)? },
             SUMMARY => Answer::Summary { summary: body.rest() },
             _ => return Err(Malformed("an answer of an unknown kind")),
         };
@@ -133,6 +197,10 @@ mod tests {
             Answer::Deleted { path: b"a/\xff/" },
             Answer::Problem { fault: b"{}" },
             Answer::Refused { entry: 300 },
+            Answer::Have { entry: 300, have: b"{}" },
+            Answer::Sums { entry: 300, size: 70_000, seed: u32::MAX, sums: &[5; 24] },
+            Answer::Candidate { entry: 301, digest: [8; 32] },
+            Answer::Made { right: vec![300, 302], wrong: vec![301] },
             Answer::Summary { summary: b"{}" },
         ];
         let mut wire = Vec::new();

@@ -47,6 +47,15 @@ pub const RECORD_MAX: usize = 1024 * 1024;
 /// Bytes of content in one record, at most.
 pub const DATA_MAX: usize = 64 * 1024;
 
+/// A file of this size is large: it may have a stream of its own.
+pub const LARGE: u64 = 4 * 1024 * 1024;
+
+/// A file of this size may be equal to another one that the receiver has. Smaller ones are sent.
+pub const CANDIDATE_LEAST: u64 = 4 * 1024;
+
+/// Bytes of sums and digests of old files that a receiver may send beyond those of the files that have come.
+pub const SUMS_MOST: usize = 8 * 1024 * 1024;
+
 /// As many entries a sender may send beyond the last one that was answered.
 pub const WINDOW: usize = 16 * 1024;
 

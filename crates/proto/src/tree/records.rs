@@ -74,6 +74,13 @@ pub enum Record<'a> {
         /// Its length in bytes.
         length: u64,
     },
+    /// The next bytes of the open file are these ones of the old file that the receiver has offered for it.
+    Copy {
+        /// Where they are in the old file.
+        from: u64,
+        /// How many they are.
+        length: u64,
+    },
     /// The open file's content is complete, or has to be discarded.
     Close {
         /// The digest of its data, and of each hole as eight bytes of its length, big endian, behind the word `hole`. `None`: the file
@@ -86,6 +93,17 @@ pub enum Record<'a> {
         entry: u64,
         /// The stream's number.
         stream: u64,
+    },
+    /// As [`Beside`](Record::Beside), for a receiver that may have the content, or a part of it. `Open` comes first, and then the sender
+    /// waits for [`Have`](super::Answer::Have). If the receiver has nothing, the rest is as of `Beside`. Otherwise the parts come on the
+    /// second stream, and then `Close` on the first one, with the digest of the plain content.
+    Large {
+        /// The entry's number.
+        entry: u64,
+        /// The number of the stream for `Open` and `Close`.
+        stream: u64,
+        /// The number of the stream for the parts: those of a [delta](crate::delta), or [blocks](crate::blocks).
+        parts: u64,
     },
     /// The content that the receiver wants can't be sent.
     Missing {
@@ -114,12 +132,17 @@ const OPEN: u8 = 7;
 const DATA: u8 = 8;
 const HOLE: u8 = 9;
 const CLOSE: u8 = 10;
-const BESIDE: u8 = 11;
 const MISSING: u8 = 12;
 const PROBLEM: u8 = 13;
 const DONE: u8 = 14;
+const COPY: u8 = 16;
 
 impl<'a> Record<'a> {
+    /// The kind of [`Beside`](Record::Beside).
+    pub const BESIDE: u8 = 11;
+    /// The kind of [`Large`](Record::Large).
+    pub const LARGE: u8 = 15;
+
     /// Appends the record's bytes to `out`.
     pub fn encode(&self, out: &mut Vec<u8>) {
         match self {
@@ -157,10 +180,19 @@ impl<'a> Record<'a> {
                 put_number(body, *size);
             }
             Record::Hole { length } => put_number(body, *length),
+            Record::Copy { from, length } => {
+                put_number(body, *from);
+                put_number(body, *length);
+            }
             Record::Close { digest } => body.extend_from_slice(digest.as_ref().map_or(&[][..], |digest| &digest[..])),
             Record::Beside { entry, stream } => {
                 put_number(body, *entry);
                 put_number(body, *stream);
+            }
+            Record::Large { entry, stream, parts } => {
+                put_number(body, *entry);
+                put_number(body, *stream);
+                put_number(body, *parts);
             }
             Record::Missing { entry } => put_number(body, *entry),
             Record::Problem { fault } => body.extend_from_slice(fault),
@@ -180,8 +212,10 @@ impl<'a> Record<'a> {
             Record::Open { .. } => OPEN,
             Record::Data(_) => DATA,
             Record::Hole { .. } => HOLE,
+            Record::Copy { .. } => COPY,
             Record::Close { .. } => CLOSE,
-            Record::Beside { .. } => BESIDE,
+            Record::Beside { .. } => Record::BESIDE,
+            Record::Large { .. } => Record::LARGE,
             Record::Missing { .. } => MISSING,
             Record::Problem { .. } => PROBLEM,
             Record::Done { .. } => DONE,
@@ -209,9 +243,11 @@ impl<'a> Record<'a> {
             OPEN => Record::Open { entry: body.number()?, modified: time(&mut body)?, size: body.number()? },
             DATA => Record::Data(body.rest()),
             HOLE => Record::Hole { length: body.number()? },
+            COPY => Record::Copy { from: body.number()?, length: body.number()? },
             CLOSE if bytes.is_empty() => Record::Close { digest: None },
             CLOSE => Record::Close { digest: Some(digest(body.take(32)?)?) },
-            BESIDE => Record::Beside { entry: body.number()?, stream: body.number()? },
+            Record::BESIDE => Record::Beside { entry: body.number()?, stream: body.number()? },
+            Record::LARGE => Record::Large { entry: body.number()?, stream: body.number()?, parts: body.number()? },
             MISSING => Record::Missing { entry: body.number()? },
             PROBLEM => Record::Problem { fault: body.rest() },
             DONE => Record::Done { problems: body.number()? },
@@ -231,7 +267,7 @@ fn time(body: &mut Body<'_>) -> Result<Time, Malformed> {
     Ok(Time { seconds: body.signed()?, nanoseconds: nanoseconds(body.number()?)? })
 }
 
-fn digest(bytes: &[u8]) -> Result<Digest, Malformed> {
+pub(super) fn digest(bytes: &[u8]) -> Result<Digest, Malformed> {
     bytes.try_into().map_err(|_| Malformed("a digest of another length than 32 bytes"))
 }
 
@@ -350,9 +386,11 @@ mod tests {
             Record::Open { entry: 300, modified, size: 70_000 },
             Record::Data(&[9; 500]),
             Record::Hole { length: 1 << 35 },
+            Record::Copy { from: 1 << 20, length: 70_000 },
             Record::Close { digest: Some([2; 32]) },
             Record::Close { digest: None },
             Record::Beside { entry: 4, stream: 11 },
+            Record::Large { entry: 5, stream: 15, parts: 19 },
             Record::Missing { entry: 4 },
             Record::Problem { fault: b"{}" },
             Record::Done { problems: 2 },

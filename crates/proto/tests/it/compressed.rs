@@ -36,7 +36,7 @@ fn pack(mux: &mut Mux) -> usize {
 
 fn compressed(compression: Compression) -> (Pair, StreamId) {
     let mut pair = Pair::new();
-    pair.client.allow_compression();
+    pair.client.allow_compression(2);
     let stream = pair.client.open(Direction::Unidirectional).expect("a stream");
     pair.client.compress(stream, compression);
     (pair, stream)

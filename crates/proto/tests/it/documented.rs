@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use unglue_proto::message::{self, Request, exec, files, forward, jobs, transfer, tree};
+use unglue_proto::message::{self, Request, exec, files, forward, jobs, transfer, tree, waits};
 use unglue_proto::{Code, limits};
 
 fn root() -> PathBuf {
@@ -75,6 +75,7 @@ const KINDS: &[&[&str]] = &[
     forward::Outcome::KINDS,
     forward::FromListener::KINDS,
     forward::FromClient::KINDS,
+    waits::FromServer::KINDS,
 ];
 
 const NAMES: &[&[&str]] = &[

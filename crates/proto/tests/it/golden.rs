@@ -1,9 +1,10 @@
 //! P10: what was once released decodes for ever, and encodes to the same bytes.
 //!
-//! `crates/proto/golden/unglue-1/` holds one file for each kind of frame and message, and both directions of a whole
+//! `crates/proto/golden/unglue-1/` holds one file for each kind of frame and message, both directions of a tree and of a delta, and both of a whole
 //! link. Until the first release they are a draft and may change: `UNGLUE_GOLDEN=write cargo test -p unglue-proto golden`
 //! writes them anew. After it a vector that changes is a break of the protocol, and needs a new version.
 
+mod deltas;
 mod frames;
 mod link;
 mod messages;

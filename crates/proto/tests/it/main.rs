@@ -4,6 +4,7 @@ mod amplification;
 mod chunking;
 mod compressed;
 mod corpus;
+mod distance;
 mod documented;
 mod foreign;
 mod go_away;

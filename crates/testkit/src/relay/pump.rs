@@ -14,6 +14,8 @@ use crate::Prng;
 
 /// Pieces that are under way in a direction: what a delayed network holds.
 const UNDER_WAY: usize = 16;
+/// At a rate, bytes may come at once for so long.
+const BURST: Duration = Duration::from_millis(20);
 /// How long a link that ends in order waits for both ends to close.
 const PARTING: Duration = Duration::from_secs(5);
 
@@ -81,6 +83,8 @@ async fn write(
     shared: &Shared,
 ) -> Result<(), Break> {
     let mut carried = 0;
+    // When the bytes that were written have passed at the rate that is set.
+    let mut free = Instant::now();
     loop {
         // A break behind bytes that are already delivered takes effect without another byte.
         let piece = tokio::select! {
@@ -95,13 +99,21 @@ async fn write(
                 break;
             }
             let len = random.log_uniform(1, rest.len());
-            let (break_at, most) = {
+            let (break_at, most, rate) = {
                 let settings = settings.borrow();
-                (settings.break_at[towards as usize], settings.piece)
+                (settings.break_at[towards as usize], settings.piece, settings.rate[towards as usize])
             };
             let left = break_at.map_or(u64::MAX, |(at, _)| at.saturating_sub(carried));
             let len = len.min(most).min(usize::try_from(left).unwrap_or(usize::MAX));
             to.write_all(&rest[..len]).await.map_err(|_| Break::Reset)?;
+            if let Some(rate) = rate {
+                // Timers are late by a millisecond: what was not used for a while may be used later.
+                let earliest = Instant::now().checked_sub(BURST).unwrap_or(free);
+                free = free.max(earliest) + Duration::from_secs_f64(len as f64 / rate as f64);
+                if free > Instant::now() {
+                    sleep_until(free).await;
+                }
+            }
             rest = &rest[len..];
             carried += len as u64;
             shared.carried[towards as usize].fetch_add(len as u64, Ordering::Relaxed);

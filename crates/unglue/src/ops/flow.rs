@@ -18,6 +18,17 @@ use super::pace::Pace;
 /// Bytes that are taken from a stream at once.
 const PIECE: usize = 256 * 1024;
 
+/// A file of this size gets credit for all that a long link holds, at once. A smaller one is through before that would help.
+const LARGE: u64 = 1024 * 1024;
+
+/// Lets much of a large file be on its way at once: otherwise its credit begins with a first window and takes a turn of the link
+/// for each time that it doubles.
+pub(crate) fn widen(stream: &RecvStream, size: Option<u64>) {
+    if size.is_some_and(|size| size >= LARGE) {
+        stream.widen();
+    }
+}
+
 /// Why a source was not sent whole.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SendError {
@@ -140,16 +151,18 @@ pub(crate) async fn receive<K: Sink, E>(
     sent: impl Future<Output = Result<Tally, E>>,
 ) -> Result<Tally, ReceiveError<E>> {
     let verified = verified(&mut sink, (stream, pace), most, progress, sent).await;
-    conclude(sink, verified).await
+    conclude(sink, verified, stream).await
 }
 
-/// Commits a sink whose content is verified; otherwise discards it, or sets it aside if the transfer only broke off.
+/// Commits a sink whose content, all of `stream`, is verified; otherwise discards it, or sets it aside if the transfer only broke off.
 pub(super) async fn conclude<E>(
     sink: impl Sink,
     verified: Result<Tally, ReceiveError<E>>,
+    stream: &RecvStream,
 ) -> Result<Tally, ReceiveError<E>> {
     match verified {
         Ok(tally) => {
+            let _counted = stream.being_synced();
             sink.commit().await?;
             Ok(tally)
         }
@@ -216,6 +229,25 @@ impl<E: Into<Fault> + std::fmt::Display> From<ReceiveError<E>> for Fault {
             ReceiveError::TooMany(_) => Fault::peer(Code::LimitExceeded, text)
                 .advise("the rest was not taken: copy it again when nothing changes the file"),
             ReceiveError::Unsaid => Fault::peer(Code::TimedOut, text).advise("copy it again"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_large_file_gets_much_credit_at_once_and_a_small_one_does_not() {
+        for (size, wide) in [(None, false), (Some(LARGE - 1), false), (Some(LARGE), true), (Some(u64::MAX), true)] {
+            let (client, server) = unglue_link::memory();
+            let sender = client.open_unidirectional().await.expect("a stream");
+            let receiver = server.claim(2).expect("the client's first one");
+            widen(&receiver, size);
+            let [_, windows, _] = server.memory_taken();
+            assert_eq!(windows >= 1 << 20, wide, "{windows} bytes of credit for {size:?}");
+            drop((sender, receiver));
+            assert_eq!(server.memory_taken(), [0; 3], "all of it comes back");
         }
     }
 }

@@ -10,6 +10,7 @@ pub(crate) mod pace;
 pub(crate) mod slots;
 pub mod transfer;
 pub mod tree;
+pub mod watch;
 
 pub(crate) use control::{Control, ControlError, ControlReceiver, ControlSender};
 

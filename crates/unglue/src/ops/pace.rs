@@ -1,6 +1,6 @@
 //! A limit on the rate of bytes: a token bucket.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
@@ -22,19 +22,69 @@ pub struct Pace(Option<Arc<Bucket>>);
 #[derive(Debug)]
 struct Bucket {
     rate: u64,
+    level: Mutex<Level>,
+}
+
+#[derive(Debug)]
+struct Level {
     /// When the bytes that have passed so far are due.
-    due: Mutex<Instant>,
+    due: Instant,
+    /// How many wait for that, since when any does, and for how long any did before.
+    waiting: usize,
+    since: Instant,
+    waited: Duration,
+}
+
+impl Bucket {
+    fn level(&self) -> MutexGuard<'_, Level> {
+        self.level.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Counts that something waits, until it is dropped.
+struct Waiting<'a>(&'a Bucket);
+
+impl<'a> Waiting<'a> {
+    fn begin(bucket: &'a Bucket) -> Waiting<'a> {
+        let mut level = bucket.level();
+        if level.waiting == 0 {
+            level.since = Instant::now();
+        }
+        level.waiting += 1;
+        Waiting(bucket)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let mut level = self.0.level();
+        level.waiting -= 1;
+        if level.waiting == 0 {
+            let waited = level.since.elapsed();
+            level.waited += waited;
+        }
+    }
 }
 
 impl Pace {
     /// At most so many bytes a second, one at least.
     pub fn limit(rate: u64) -> Pace {
-        Pace(Some(Arc::new(Bucket { rate: rate.max(1), due: Mutex::new(Instant::now()) })))
+        let now = Instant::now();
+        let level = Level { due: now, waiting: 0, since: now, waited: Duration::ZERO };
+        Pace(Some(Arc::new(Bucket { rate: rate.max(1), level: Mutex::new(level) })))
     }
 
     /// The limit, in bytes a second.
     pub fn rate(&self) -> Option<u64> {
         self.0.as_ref().map(|bucket| bucket.rate)
+    }
+
+    /// How long bytes have waited for it so far. Waits at the same time count once.
+    pub(crate) fn waited(&self) -> Duration {
+        self.0.as_ref().map_or(Duration::ZERO, |bucket| {
+            let level = bucket.level();
+            level.waited + if level.waiting > 0 { level.since.elapsed() } else { Duration::ZERO }
+        })
     }
 
     /// As many bytes may pass at once, of so many.
@@ -49,8 +99,9 @@ impl Pace {
     /// Waits until bytes may pass again. Cancelling it loses nothing.
     pub(crate) async fn ready(&self) {
         if let Some(bucket) = &self.0 {
-            let due = *bucket.due.lock().unwrap_or_else(PoisonError::into_inner);
+            let due = bucket.level().due;
             if due > Instant::now() {
+                let _counted = Waiting::begin(bucket);
                 sleep_until(due).await;
             }
         }
@@ -59,7 +110,8 @@ impl Pace {
     /// So many bytes have passed.
     pub(crate) fn spend(&self, bytes: usize) {
         if let Some(bucket) = &self.0 {
-            let mut due = bucket.due.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut level = bucket.level();
+            let due = &mut level.due;
             let earliest = Instant::now().checked_sub(BURST).unwrap_or(*due);
             let nanoseconds = (bytes as u128 * 1_000_000_000).div_ceil(u128::from(bucket.rate));
             let lasts = Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX));
@@ -86,6 +138,8 @@ mod tests {
         // 6 pieces of 50,000 bytes, less what may come at once at the beginning.
         let took = began.elapsed();
         assert!(took > Duration::from_millis(490), "{took:?}");
+        let waited = pace.waited();
+        assert!(waited <= took && waited > Duration::from_millis(400), "{waited:?} of {took:?}");
         // What was not used for a while is lost but for a tenth of a second.
         tokio::time::sleep(Duration::from_millis(500)).await;
         let began = Instant::now();

@@ -6,8 +6,9 @@
 mod client;
 mod delta;
 mod ends;
-mod offer;
-mod resume;
+pub(in crate::ops) mod offer;
+mod rest;
+pub(in crate::ops) mod resume;
 mod server;
 #[cfg(test)]
 mod tests;

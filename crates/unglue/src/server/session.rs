@@ -21,7 +21,7 @@ use crate::ops::exec::Runner;
 use crate::ops::job::Jobs;
 use crate::ops::{
     Control, ControlError, exec as running, files as looking, forward as forwarding, job as jobs, refuse,
-    transfer as moving, tree as trees, turn_down,
+    transfer as moving, tree as trees, turn_down, watch as watching,
 };
 use running::grant;
 
@@ -138,6 +138,7 @@ impl Context {
             }
             Request::Connect(connect) => self.connect(connect, known, control).await,
             Request::Listen(listen) => self.listen(listen, known, control).await,
+            Request::Waits(_) => self.waits(known, control).await,
             Request::Unknown(_) => {
                 let fault = known.err().unwrap_or_else(|| Fault::us("an unknown request is known"));
                 self.refuse("unknown_request", fault, control).await;
@@ -298,6 +299,15 @@ impl Context {
         match result {
             Ok(connections) => tracing::info!(event = "listen_ended", %peer, %user, %at, connections),
             Err(fault) => tracing::info!(event = "listen_ended", %peer, %user, %at, why = %fault.what),
+        }
+    }
+
+    /// How long this link has waited: it is the client's own.
+    async fn waits(&self, known: Result<(), Fault>, control: Control) {
+        match known {
+            // The client may have gone.
+            Ok(()) => drop(watching::serve(&self.link, control).await),
+            Err(fault) => self.refuse("waits", fault, control).await,
         }
     }
 

@@ -17,7 +17,17 @@ use crate::soaking;
 const PLACES: usize = 60;
 
 /// Every kind of cut at places spread over what an undisturbed `operation` carries.
-async fn cut_everywhere(server: SocketAddr, seed: u64, mut operation: impl AsyncFnMut(SocketAddr, &str) -> bool) {
+async fn cut_everywhere(server: SocketAddr, seed: u64, operation: impl AsyncFnMut(SocketAddr, &str) -> bool) {
+    cut_at(PLACES, server, seed, operation).await;
+}
+
+/// The same at so many places.
+pub(crate) async fn cut_at(
+    places_of_each: usize,
+    server: SocketAddr,
+    seed: u64,
+    mut operation: impl AsyncFnMut(SocketAddr, &str) -> bool,
+) {
     let undisturbed = Relay::start(server, seed).await.expect("a relay");
     assert!(operation(undisturbed.address(), "undisturbed").await);
     let mut random = Prng::new(seed);
@@ -25,7 +35,7 @@ async fn cut_everywhere(server: SocketAddr, seed: u64, mut operation: impl Async
         let total = undisturbed.carried(towards) as usize;
         for how in [Break::Reset, Break::End] {
             let mut succeeded = 0;
-            let places = places(&mut random, total);
+            let places = places(&mut random, total, places_of_each);
             let count = places.len();
             for place in places {
                 let relay = Relay::start(server, random.next_u64()).await.expect("a relay");
@@ -39,17 +49,17 @@ async fn cut_everywhere(server: SocketAddr, seed: u64, mut operation: impl Async
 }
 
 /// From 0 to a little more than `total`: the ends are worth the most.
-fn places(random: &mut Prng, total: usize) -> Vec<usize> {
+fn places(random: &mut Prng, total: usize, count: usize) -> Vec<usize> {
     if soaking() && total < 10_000 {
         return (0..total + 10).collect();
     }
-    let anywhere = (0..PLACES / 2).map(|_| random.below(total + 10)).collect::<Vec<_>>();
-    let late = (0..PLACES / 2).map(|_| total.saturating_sub(random.below(600))).collect::<Vec<_>>();
+    let anywhere = (0..count / 2).map(|_| random.below(total + 10)).collect::<Vec<_>>();
+    let late = (0..count / 2).map(|_| total.saturating_sub(random.below(600))).collect::<Vec<_>>();
     [anywhere, late].concat()
 }
 
 /// The client, or `None` if the connection was cut before there was one, with a fault that says so.
-async fn connect(site: &Site, address: SocketAddr, label: &str) -> Option<Client> {
+pub(crate) async fn connect(site: &Site, address: SocketAddr, label: &str) -> Option<Client> {
     match Client::connect(&address_of(address), &site.client_options()).await {
         Ok(client) => Some(client),
         Err(ConnectError::Failed(error)) => {
@@ -192,7 +202,7 @@ fn a_cut_compressed_transfer_leaves_the_old_file_or_the_new_one() {
 }
 
 /// Whether a transfer succeeded; a failure must be a typed loss.
-fn judge<T>(result: Option<Result<T, Fault>>, label: &str) -> bool {
+pub(crate) fn judge<T>(result: Option<Result<T, Fault>>, label: &str) -> bool {
     match result {
         None => false,
         Some(Ok(_)) => true,

@@ -145,7 +145,7 @@ fn a_descendant_that_holds_the_output_open_keeps_nobody_waiting() {
         let start = Instant::now();
         let done = run(client, &mark.on(Exec::shell("sleep 60 & echo hi"))).await;
         let took = start.elapsed();
-        assert!(took < Duration::from_secs(1), "{took:?}");
+        assert!(took < Duration::from_secs(10), "{took:?}, and the descendant takes a minute");
         assert_eq!((code(&done.report), done.stdout.as_slice()), (0, b"hi\n".as_slice()));
         for stream in [&done.report.stdout, &done.report.stderr] {
             assert_eq!(stream.as_ref().expect("it ran").end, StreamEnd::HeldOpen);

@@ -83,7 +83,15 @@ fn two_thousand_files_take_at_most_four_turns() {
             fs::create_dir_all(&directory).expect("made");
             fs::write(directory.join(format!("file-{number}.dat")), vec![number as u8; 4096]).expect("written");
         }
-        let sync = || TreeOptions { recursive: true, times: true, modes: true, beside: true, ..TreeOptions::default() };
+        let sync = || TreeOptions {
+            recursive: true,
+            times: true,
+            modes: true,
+            beside: true,
+            delta: true,
+            delta_small: true,
+            ..TreeOptions::default()
+        };
         for (what, everything) in [("sync -a", false), ("cp -r", true)] {
             for pushes in [true, false] {
                 let arrivals = arrivals(&site, pushes, TreeOptions { everything, ..sync() }).await;

@@ -152,6 +152,17 @@ impl Tmux {
         }
     }
 
+    /// Waits until the window shows what it once did, and stays so.
+    #[track_caller]
+    pub(super) fn is_again(&self, before: &str) {
+        let again = || (self.picture() == before).then_some(());
+        let started = Instant::now();
+        while again().is_none() && started.elapsed() < DEADLINE {
+            thread::sleep(Duration::from_millis(20));
+        }
+        assert_eq!(self.settled(), before);
+    }
+
     /// Waits until the window shows the same for a while, and gives that.
     pub(super) fn settled(&self) -> String {
         let mut last = (self.picture(), Instant::now());

@@ -4,7 +4,7 @@
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::Write as _;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -119,12 +119,23 @@ impl Site {
         }
         fs::copy(path.join("id.pub"), path.join("authorized_keys")).expect("copied");
         write_accounts(path, accounts);
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port();
-        write_configurations(path, port, config);
-        let sshd = start_sshd(path, port, prepare);
-        let site = Site { directory, sshd, port };
-        until("sshd", || TcpStream::connect(("127.0.0.1", port)).ok());
-        site
+        // Something else may have the port before sshd does; then it ends at once.
+        for _ in 0..5 {
+            let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+            let port = listener.local_addr().expect("it has one").port();
+            drop(listener);
+            write_configurations(path, port, config);
+            let mut sshd = start_sshd(path, port, prepare);
+            let log = path.join("log");
+            let comes_up = until("sshd", || match sshd.try_wait().expect("it is our child") {
+                Some(_) => Some(false),
+                None => fs::read_to_string(&log).is_ok_and(|log| log.contains("Server listening")).then_some(true),
+            });
+            if comes_up {
+                return Site { directory, sshd, port };
+            }
+        }
+        panic!("sshd doesn't start: {}", fs::read_to_string(path.join("log")).expect("a log"));
     }
 
     pub(super) fn path(&self, name: &str) -> PathBuf {

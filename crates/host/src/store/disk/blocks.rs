@@ -1,7 +1,6 @@
 //! A file of the local disk in blocks, in any order: both ends of a transfer that is resumed.
 
 use std::fs::File;
-use std::mem;
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
@@ -11,10 +10,12 @@ use rustix::io::Errno;
 use unglue_proto::blocks::{BlockDigest, Blocks, Hashing};
 use unglue_proto::delta::{Sum, sums};
 
+use super::behind::{Behind, Digesting, Writing};
+use super::pool::Pool;
 use super::source::DiskSource;
-use super::threads::{Done, Threads};
+use super::threads::{Threads, Working};
+use crate::store::arriving::Arriving;
 use crate::store::error::{Op, StoreError};
-use crate::store::incoming::Incoming;
 use crate::store::reading::Reading;
 use crate::store::source::{Facts, PIECE};
 
@@ -23,11 +24,21 @@ const PART: usize = 4 * PIECE;
 
 /// A file of which blocks are read and digested on the store's threads.
 ///
-/// Each call is one piece of work; several may be under way at once.
-#[derive(Debug)]
+/// Each call is one piece of work; several may be under way at once. Clones share the file.
+#[derive(Debug, Clone)]
 pub struct BlockSource {
     threads: Threads,
     file: Arc<Reading>,
+    pool: Arc<Pool>,
+}
+
+/// A part of a file, and the encoded [sums](unglue_proto::delta::Sum) of its blocks.
+#[derive(Debug)]
+pub struct Summed {
+    /// The bytes.
+    pub bytes: Bytes,
+    /// The sums, one after the other.
+    pub sums: Bytes,
 }
 
 /// A part of a block, as [`BlockSource::read`] goes through it.
@@ -41,7 +52,7 @@ pub struct Part {
 
 impl BlockSource {
     pub(crate) fn new(threads: Threads, file: Reading) -> BlockSource {
-        BlockSource { threads, file: Arc::new(file) }
+        BlockSource { threads, file: Arc::new(file), pool: Arc::default() }
     }
 
     /// What is known of the file.
@@ -52,59 +63,60 @@ impl BlockSource {
     /// The same file, to be read from its beginning.
     ///
     /// # Errors
-    /// A dropped call is still under way.
+    /// A dropped call is still under way, or there is a clone.
     pub fn into_source(self) -> Result<DiskSource, StoreError> {
         let file = Arc::into_inner(self.file).ok_or_else(|| StoreError::nowhere(Op::Read, Errno::BUSY))?;
         Ok(DiskSource::new(self.threads, file))
     }
 
-    /// The digest of a block. A dropped call has no effect.
+    /// Begins to digest a block.
     ///
     /// # Errors
     /// The file can't be read, or is shorter than it was.
-    pub async fn digest(&self, blocks: Blocks, block: u32) -> Result<BlockDigest, StoreError> {
+    pub fn digest(&self, blocks: Blocks, block: u32) -> Working<BlockDigest> {
         let file = self.file.clone();
         let range = blocks.range(block).unwrap_or(0..0);
-        let digested = self.threads.run(move || digest_of(block, range, |part, at| file.read_exact_at(part, at)));
-        digested.await.unwrap_or_else(|errno| Err(StoreError::nowhere(Op::Read, errno)))
+        self.threads.working(move || digest_of(block, range, |part, at| file.read_exact_at(part, at)))
     }
 
-    /// At most 1 MiB from an offset on, up to `end`, which `hashing` takes as well. A dropped call has no effect.
+    /// Begins to read at most 1 MiB from an offset on, up to `end`, which `hashing` takes as well.
     ///
     /// # Errors
     /// As for [`digest`](Self::digest).
-    pub async fn read(&self, (at, end): (u64, u64), mut hashing: Hashing) -> Result<Part, StoreError> {
-        let file = self.file.clone();
-        let read = self.threads.run(move || {
-            let mut bytes = vec![0; PART.min(usize::try_from(end - at).unwrap_or(PART))];
-            file.read_exact_at(&mut bytes, at)?;
+    pub fn read(&self, (at, end): (u64, u64), mut hashing: Hashing) -> Working<Part> {
+        let (file, pool) = (self.file.clone(), self.pool.clone());
+        self.threads.working(move || {
+            let bytes = part_at(&file, &pool, at..end.min(at + PART as u64))?;
             hashing.pass(&bytes);
-            Ok(Part { bytes: bytes.into(), hashing })
-        });
-        read.await.unwrap_or_else(|errno| Err(StoreError::nowhere(Op::Read, errno)))
+            Ok(Part { bytes, hashing })
+        })
     }
 
-    /// The bytes of a part. A dropped call has no effect.
+    /// Begins to read a part.
     ///
     /// # Errors
     /// As for [`digest`](Self::digest).
-    pub async fn bytes(&self, range: Range<u64>) -> Result<Bytes, StoreError> {
-        let file = self.file.clone();
-        let read = self.threads.run(move || part_at(&file, range).map(Bytes::from));
-        read.await.unwrap_or_else(|errno| Err(StoreError::nowhere(Op::Read, errno)))
+    pub fn bytes(&self, range: Range<u64>) -> Working<Bytes> {
+        let (file, pool) = (self.file.clone(), self.pool.clone());
+        self.threads.working(move || part_at(&file, &pool, range))
     }
 
-    /// The encoded [sums](unglue_proto::delta::Sum) of the blocks of a part. A dropped call has no effect.
+    /// Begins to read a part, and to sum up its blocks.
     ///
     /// # Errors
     /// As for [`digest`](Self::digest).
-    pub async fn sums(&self, range: Range<u64>, block: u32) -> Result<Bytes, StoreError> {
-        let file = self.file.clone();
-        let read = self.threads.run(move || {
-            let bytes = part_at(&file, range)?;
-            Ok(sums(&bytes, block).iter().flat_map(Sum::encode).collect())
-        });
-        read.await.unwrap_or_else(|errno| Err(StoreError::nowhere(Op::Read, errno)))
+    pub fn sums(&self, range: Range<u64>, block: u32, seed: u32) -> Working<Summed> {
+        let (file, pool) = (self.file.clone(), self.pool.clone());
+        self.threads.working(move || {
+            let bytes = part_at(&file, &pool, range)?;
+            let sums = sums(&bytes, block, seed).flat_map(|sum| Sum::encode(&sum)).collect();
+            Ok(Summed { bytes, sums })
+        })
+    }
+
+    /// Closes the file on one of the store's threads: if it was replaced, its content is freed then, which takes a while.
+    pub fn close(self) {
+        drop(self.threads.start(move || drop(self.file)));
     }
 
     /// Succeeds if the file is still what it was when it was opened. A dropped call has no effect.
@@ -118,11 +130,9 @@ impl BlockSource {
     }
 }
 
-fn part_at(file: &Reading, range: Range<u64>) -> Result<Vec<u8>, StoreError> {
+fn part_at(file: &Reading, pool: &Arc<Pool>, range: Range<u64>) -> Result<Bytes, StoreError> {
     let length = range.end.saturating_sub(range.start);
-    let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
-    file.read_exact_at(&mut bytes, range.start)?;
-    Ok(bytes)
+    pool.filled(usize::try_from(length).unwrap_or(usize::MAX), |buffer| file.read_exact_at(buffer, range.start))
 }
 
 /// As much of `buffer` as is left.
@@ -138,27 +148,32 @@ fn part_of(buffer: &mut [u8], left: u64) -> &mut [u8] {
 /// the next transfer, and so does dropping it.
 #[derive(Debug)]
 pub struct BlockSink {
-    threads: Threads,
     blocks: Blocks,
     reader: Arc<File>,
-    waiting: Vec<Bytes>,
-    length: usize,
-    writer: State,
+    behind: Behind<InBlocks>,
 }
 
+/// The bytes of a block; the next ones go to this offset.
 #[derive(Debug)]
-enum State {
-    Resting(Box<Writer>),
-    Busy(Done<Result<Box<Writer>, StoreError>>),
-    /// The error was reported, and the file is gone.
-    Failed,
+struct InBlocks(u64);
+
+impl Writing for InBlocks {
+    type Digest = Option<Hashing>;
+
+    fn write(&mut self, file: &mut dyn Arriving, bytes: &[u8]) -> Result<(), StoreError> {
+        file.write_at(bytes, self.0)?;
+        self.0 += bytes.len() as u64;
+        Ok(())
+    }
 }
 
-#[derive(Debug)]
-struct Writer {
-    file: Incoming,
-    /// The block that is being written, and where in the file its next byte goes.
-    block: Option<(Hashing, u64)>,
+/// Nothing before the first block.
+impl Digesting for Option<Hashing> {
+    fn pass(&mut self, bytes: &[u8]) {
+        if let Some(hashing) = self {
+            hashing.pass(bytes);
+        }
+    }
 }
 
 /// Reads a block, and digests it.
@@ -188,29 +203,32 @@ pub struct Prover {
 }
 
 impl Prover {
-    /// The digest of a block that is there. A dropped call has no effect.
-    ///
-    /// # Errors
-    /// It can't be read.
-    pub async fn digest(&self, block: u32) -> Result<BlockDigest, StoreError> {
+    /// The digest of a block that is there, which is read at once, before the result is awaited; nothing if it can't be read.
+    /// A dropped call has no effect.
+    pub fn digest(&self, block: u32) -> impl Future<Output = Option<BlockDigest>> + Send + use<> {
         let (file, range) = (self.reader.clone(), self.blocks.range(block).unwrap_or(0..0));
-        let digested = self.threads.run(move || digest_of(block, range, |part, at| file.read_exact_at(part, at)));
-        let failed = |error: std::io::Error| Errno::from_io_error(&error).unwrap_or(Errno::IO);
-        let digested = digested.await.and_then(|digested| digested.map_err(failed));
-        digested.map_err(|errno| StoreError::nowhere(Op::Read, errno))
+        let digested = self.threads.start(move || digest_of(block, range, |part, at| file.read_exact_at(part, at)));
+        async move {
+            let failed = match digested.await {
+                Ok(Ok(digest)) => return Some(digest),
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "no thread can be started for it".to_owned(),
+            };
+            tracing::warn!(block, why = failed, "what an interrupted transfer left can't be read");
+            None
+        }
     }
 }
 
 impl BlockSink {
-    pub(super) fn new(threads: Threads, file: Incoming, blocks: Blocks) -> Result<BlockSink, StoreError> {
+    pub(super) fn new(threads: Threads, file: Box<dyn Arriving>, blocks: Blocks) -> Result<BlockSink, StoreError> {
         let reader = Arc::new(file.reader()?);
-        let writer = State::Resting(Box::new(Writer { file, block: None }));
-        Ok(BlockSink { threads, blocks, reader, waiting: Vec::new(), length: 0, writer })
+        Ok(BlockSink { blocks, reader, behind: Behind::new(threads, file, InBlocks(0)) })
     }
 
     /// What digests the blocks that are there.
     pub fn prover(&self) -> Prover {
-        Prover { threads: self.threads.clone(), blocks: self.blocks, reader: self.reader.clone() }
+        Prover { threads: self.behind.threads().clone(), blocks: self.blocks, reader: self.reader.clone() }
     }
 
     /// Begins to write a block. A dropped call leaves the block before it unfinished: discard the sink then.
@@ -219,7 +237,9 @@ impl BlockSink {
     /// Earlier bytes can't be written.
     pub async fn begin(&mut self, block: u32) -> Result<(), StoreError> {
         let start = self.blocks.range(block).unwrap_or(0..0).start;
-        self.resting().await?.block = Some((Hashing::of(block), start));
+        let writer = self.behind.resting().await?;
+        writer.writing = InBlocks(start);
+        writer.digest = Some(Hashing::of(block));
         Ok(())
     }
 
@@ -229,14 +249,7 @@ impl BlockSink {
     /// # Errors
     /// These bytes or earlier ones can't be written.
     pub async fn write(&mut self, bytes: Bytes) -> Result<(), StoreError> {
-        self.length += bytes.len();
-        self.waiting.push(bytes);
-        if self.length < PART {
-            return Ok(());
-        }
-        self.rest().await?;
-        self.start();
-        Ok(())
+        self.behind.push(bytes).await
     }
 
     /// The digest of the block whose bytes have all been given. A dropped call loses it: discard the sink then.
@@ -244,99 +257,26 @@ impl BlockSink {
     /// # Errors
     /// Its bytes can't be written.
     pub async fn end(&mut self) -> Result<BlockDigest, StoreError> {
-        let writer = self.resting().await?;
-        let ended = writer.block.take().map(|(hashing, _)| hashing.digest());
-        ended.ok_or_else(|| self.lost())
+        let ended = self.behind.resting().await?.digest.take().map(|hashing| hashing.digest());
+        ended.ok_or_else(|| self.behind.lost())
     }
 
     /// Makes the file complete and durable under its name. A dropped call may still complete.
     ///
     /// # Errors
     /// The destination is as it was, unless the error itself says otherwise.
-    pub async fn commit(mut self) -> Result<(), StoreError> {
-        self.resting().await?;
-        let State::Resting(mut writer) = mem::replace(&mut self.writer, State::Failed) else { return Err(self.lost()) };
+    pub async fn commit(self) -> Result<(), StoreError> {
         let size = self.blocks.size();
-        let committed = self.threads.run(move || writer.file.cut(size).and_then(|()| writer.file.commit()));
-        committed.await.unwrap_or_else(|errno| Err(StoreError::nowhere(Op::Sync, errno)))
+        self.behind.commit(move |file| file.cut(size)).await
     }
 
     /// Removes the file: what is in it is wrong. A dropped call still removes it.
-    pub async fn discard(mut self) {
-        self.finish(|file| file.discard()).await;
+    pub async fn discard(self) {
+        self.behind.discard().await;
     }
 
     /// Keeps the file for the next transfer. A dropped call still keeps it.
-    pub async fn set_aside(mut self) {
-        self.finish(drop).await;
-    }
-
-    async fn finish(&mut self, end: impl FnOnce(Incoming) + Send + 'static) {
-        if self.rest().await.is_ok()
-            && let State::Resting(writer) = mem::replace(&mut self.writer, State::Failed)
-        {
-            let _ = self.threads.run(move || end(writer.file)).await;
-        }
-    }
-
-    /// The writer, with everything written.
-    async fn resting(&mut self) -> Result<&mut Writer, StoreError> {
-        self.rest().await?;
-        self.start();
-        self.rest().await?;
-        let lost = self.lost();
-        match &mut self.writer {
-            State::Resting(writer) => Ok(writer),
-            _ => Err(lost),
-        }
-    }
-
-    fn start(&mut self) {
-        self.writer = match mem::replace(&mut self.writer, State::Failed) {
-            State::Resting(writer) if !self.waiting.is_empty() => {
-                let batch = mem::take(&mut self.waiting);
-                self.length = 0;
-                State::Busy(self.threads.start(move || writer.write(batch)))
-            }
-            other => other,
-        };
-    }
-
-    async fn rest(&mut self) -> Result<(), StoreError> {
-        let State::Busy(done) = &mut self.writer else { return Ok(()) };
-        let done = done.await.unwrap_or_else(|_| Err(self.lost()));
-        match done {
-            Ok(writer) => self.writer = State::Resting(writer),
-            Err(error) => {
-                self.writer = State::Failed;
-                return Err(error);
-            }
-        }
-        Ok(())
-    }
-
-    fn lost(&self) -> StoreError {
-        StoreError::nowhere(Op::Write, self.threads.missing())
-    }
-}
-
-impl Drop for BlockSink {
-    fn drop(&mut self) {
-        if let State::Resting(writer) = mem::replace(&mut self.writer, State::Failed) {
-            drop(self.threads.start(move || drop(writer)));
-        }
-    }
-}
-
-impl Writer {
-    fn write(mut self: Box<Self>, batch: Vec<Bytes>) -> Result<Box<Writer>, StoreError> {
-        let Some((mut hashing, mut at)) = self.block.take() else { return Ok(self) };
-        for bytes in batch {
-            hashing.pass(&bytes);
-            self.file.write_at(&bytes, at)?;
-            at += bytes.len() as u64;
-        }
-        self.block = Some((hashing, at));
-        Ok(self)
+    pub async fn set_aside(self) {
+        self.behind.set_aside().await;
     }
 }

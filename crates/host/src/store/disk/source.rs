@@ -115,6 +115,10 @@ impl Source for DiskSource {
         }
     }
 
+    async fn apart<T: Send + 'static>(&mut self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, StoreError> {
+        self.threads.run(work).await.map_err(|errno| StoreError::nowhere(Op::Read, errno))
+    }
+
     async fn finish(self) -> Result<Tally, StoreError> {
         let State::Resting(reader) = self.reader else { return Err(lost(&self.threads)) };
         let finished = self.threads.run(move || {

@@ -6,11 +6,15 @@
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use rustix::io::Errno;
 use tokio::sync::{Notify, oneshot};
+
+use crate::store::error::{Op, StoreError};
 
 /// As many threads may block on a store's disk at once. More work waits in order.
 ///
@@ -46,6 +50,22 @@ struct State {
 /// The result of some work, once it is done.
 pub(in crate::store) type Done<T> = oneshot::Receiver<T>;
 
+/// Reading that was begun. It goes on even if this is dropped.
+#[derive(Debug)]
+pub struct Working<T> {
+    done: Done<Result<T, StoreError>>,
+    threads: Threads,
+}
+
+impl<T> Future for Working<T> {
+    type Output = Result<T, StoreError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let done = ready!(Pin::new(&mut self.done).poll(cx));
+        Poll::Ready(done.unwrap_or_else(|_| Err(StoreError::nowhere(Op::Read, self.threads.missing()))))
+    }
+}
+
 impl Threads {
     pub(crate) fn new() -> Threads {
         let shared = Shared { state: Mutex::default(), work_came: Condvar::new(), idle: Notify::new() };
@@ -59,6 +79,14 @@ impl Threads {
         let (done, result) = oneshot::channel();
         self.push(Box::new(move || drop(done.send(work()))));
         result
+    }
+
+    /// Has some work done that may fail.
+    pub(super) fn working<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+    ) -> Working<T> {
+        Working { done: self.start(work), threads: self.clone() }
     }
 
     /// Has some work done, and waits for it. It is done even if the call is dropped.

@@ -6,8 +6,9 @@
 //!
 //! Records are not synced: they are for processes that die, not for machines.
 //!
-//! The file of a transfer that may be resumed stays when its process dies, and so does its record. A sweep removes both
-//! once nothing has been written to the file for [`KEPT_FOR`].
+//! The file of a transfer that may be resumed stays when its process dies, and so does its record, which is synced together with
+//! the file. A sweep removes both once neither was written for [`KEPT_FOR`]. The file alone would not do: a transfer that is
+//! almost complete has given it the time of the source.
 
 mod record;
 mod sweep;
@@ -29,7 +30,7 @@ use super::FileId;
 use super::error::{Op, StoreError};
 use super::reach::Reach;
 use super::tree::VERSION;
-pub(super) use record::Record;
+pub(super) use record::{Record, RecordSync};
 pub use sweep::Swept;
 
 /// The directory below the state directory.
@@ -38,10 +39,10 @@ const DIRECTORY: &str = "partials";
 /// How long the file of an interrupted transfer that may be resumed stays after the last write to it.
 pub const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Whether nothing was written to a file for [`KEPT_FOR`].
-pub(super) fn is_too_old(stat: &Stat) -> bool {
+/// Whether nothing was written to a file and to its record for [`KEPT_FOR`].
+fn is_too_old(file: &Stat, record: &Stat) -> bool {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let written = u64::try_from(stat.st_mtime).unwrap_or(0);
+    let written = u64::try_from(file.st_mtime.max(record.st_mtime)).unwrap_or(0);
     now.saturating_sub(written) > KEPT_FOR.as_secs()
 }
 

@@ -2,13 +2,14 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
-use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, flock, fstat, openat, unlinkat};
+use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, flock, fstat, fsync, openat, unlinkat};
 use rustix::io::Errno;
 
 use crate::store::temporary::random_characters;
@@ -121,6 +122,17 @@ impl Record {
         self.write(&[field, &[0]].concat())
     }
 
+    /// Marks what it names as used now.
+    pub(in crate::store) fn touch(&self) {
+        // A hint: without it, the file's own time counts.
+        let _ = self.file.set_modified(SystemTime::now());
+    }
+
+    /// What makes it survive a power cut.
+    pub(in crate::store) fn syncing(&self) -> io::Result<RecordSync> {
+        Ok(RecordSync { dir: self.dir.clone(), file: self.file.try_clone()? })
+    }
+
     /// What it names could not be removed: the next sweep tries again.
     pub(in crate::store) fn leave(&mut self) {
         self.stays = true;
@@ -138,6 +150,24 @@ impl Record {
         let file = File::from(openat(dir, &name, flags, Mode::RUSR | Mode::WUSR)?);
         let record = Record { dir: dir.clone(), name, file, stays: false };
         Ok(lock(&record.file)?.then_some(record))
+    }
+}
+
+/// Makes a record survive a power cut.
+#[derive(Debug)]
+pub(in crate::store) struct RecordSync {
+    dir: Arc<OwnedFd>,
+    file: File,
+}
+
+impl RecordSync {
+    /// Blocks until it is on the device.
+    pub(in crate::store) fn sync(&self) -> Result<(), Errno> {
+        [fsync(&self.file), fsync(&*self.dir)].into_iter().try_for_each(|synced| match synced {
+            // A file system that has no notion of syncing a directory (fsync(2)).
+            Err(Errno::INVAL) => Ok(()),
+            synced => synced,
+        })
     }
 }
 

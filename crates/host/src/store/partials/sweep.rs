@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, Mode, OFlags, openat, statat, unlinkat};
+use rustix::fs::{AtFlags, Mode, OFlags, Stat, fstat, openat, statat, unlinkat};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
@@ -82,7 +82,7 @@ impl Partials {
         let mut bytes = Vec::new();
         (&file).take(RECORD_MAX).read_to_end(&mut bytes).map_err(|error| self.failed(&item.path(), error))?;
         let fate = match Entry::decode(&bytes) {
-            Some(entry) => match remove(&entry)? {
+            Some(entry) => match remove(&entry, &fstat(&file).map_err(|errno| failed(errno.into()))?)? {
                 Fate::Kept => return Ok(Fate::Kept),
                 fate => fate,
             },
@@ -104,9 +104,9 @@ impl Partials {
 
 /// Removes the file that a dead process's record names. That there is none is as good: the process died just before
 /// it made the file, or just after it renamed it.
-fn remove(entry: &Entry) -> Result<Fate, StoreError> {
+fn remove(entry: &Entry, record: &Stat) -> Result<Fate, StoreError> {
     let path = entry.root.as_deref().unwrap_or(Path::new("")).join(&entry.dir).join(&entry.name);
-    match try_remove(entry) {
+    match try_remove(entry, record) {
         Ok(true) => Ok(Fate::Removed(vec![path])),
         Ok(false) => Ok(Fate::Kept),
         Err(Problem::System(Errno::NOENT | Errno::NOTDIR)) => Ok(Fate::Nothing),
@@ -115,7 +115,7 @@ fn remove(entry: &Entry) -> Result<Fate, StoreError> {
 }
 
 /// Doesn't (and gives `false`) if the file may still be used.
-fn try_remove(entry: &Entry) -> Result<bool, Problem> {
+fn try_remove(entry: &Entry, record: &Stat) -> Result<bool, Problem> {
     if !temporary::is_ours(entry.name.as_bytes()) || entry.name.as_bytes().contains(&b'/') {
         return Err(Problem::BadRecord);
     }
@@ -130,7 +130,7 @@ fn try_remove(entry: &Entry) -> Result<bool, Problem> {
     if stat.st_uid != user.as_raw() && !user.is_root() {
         return Err(Problem::System(Errno::PERM));
     }
-    if entry.kept && !is_too_old(&stat) {
+    if entry.kept && !is_too_old(&stat, record) {
         return Ok(false);
     }
     unlinkat(&dir, &entry.name, AtFlags::empty())?;

@@ -6,12 +6,13 @@ use std::os::unix::fs::FileExt as _;
 
 use rustix::fs::{FileType, Mode, OFlags, SeekFrom, Stat, fstat, openat, seek};
 use rustix::io::Errno;
+use unglue_proto::message::Tally;
 use unglue_proto::tree::{DATA_MAX, Digest, Record};
 
 use super::attributes::modified;
 use super::guard::Guard;
-use crate::store::FileId;
-use crate::store::error::{Change, Problem};
+use crate::store::error::{Change, Problem, StoreError};
+use crate::store::{FileId, Reading};
 
 /// A file up to this size travels in one record.
 pub(super) const SMALL: u64 = 48 * 1024;
@@ -105,6 +106,19 @@ pub struct Ended {
     pub digest: Result<Digest, Problem>,
 }
 
+impl Ended {
+    /// A file of which parts were sent, as their sender counted and digested it.
+    pub fn parts(tally: &Tally) -> Ended {
+        let digest = blake3::Hash::from_hex(&tally.blake3).map(|digest| *digest.as_bytes());
+        Ended { data: tally.bytes, digest: digest.map_err(|_| Errno::IO.into()) }
+    }
+
+    /// A file of which parts could not be sent.
+    pub fn failed(error: StoreError) -> Ended {
+        Ended { data: 0, digest: Err(error.into_problem()) }
+    }
+}
+
 impl Content {
     /// Opens a regular file in a directory. A link, or anything else that has taken its place, is refused.
     pub(super) fn open(dir: &OwnedFd, name: &std::ffi::OsStr, guard: &Guard) -> Result<Content, Problem> {
@@ -116,10 +130,20 @@ impl Content {
             _ => return Err(Problem::Special("not a regular file any more")),
         }
         guard.check_read(FileId::of(&before))?;
+        Ok(Content::of(file, before))
+    }
+
+    /// The same open file once more, from its beginning.
+    pub(super) fn again(&self) -> Result<Content, Errno> {
+        let file = self.file.try_clone().map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::MFILE))?;
+        Ok(Content::of(file, self.before))
+    }
+
+    fn of(file: File, before: Stat) -> Content {
         let size = before.st_size as u64;
         let sparse = (before.st_blocks as u64).saturating_mul(512) < size;
         let data_end = (!sparse).then_some(size);
-        Ok(Content { file, before, at: 0, data_end, sparse, hasher: Box::default(), data: 0 })
+        Content { file, before, at: 0, data_end, sparse, hasher: Box::default(), data: 0 }
     }
 
     /// The size when it was opened.
@@ -157,6 +181,52 @@ impl Content {
             Err(_) => Record::Missing { entry }.encode(out),
         }
         Some(Ended { data: length as u64, digest })
+    }
+
+    /// All of a file that has not been read yet, if it didn't change meanwhile.
+    pub(super) fn read_unchanged<'b>(&self, buffer: &'b mut Vec<u8>) -> Option<&'b [u8]> {
+        let size = self.size() as usize;
+        if buffer.len() < size {
+            buffer.resize(size, 0);
+        }
+        let data = &mut buffer[..size];
+        self.read_exact(data, 0).ok()?;
+        self.unchanged_after(self.size()).ok()?;
+        Some(data)
+    }
+
+    /// Whether it takes less than its size on the disk.
+    pub(super) fn is_sparse(&self) -> bool {
+        self.sparse
+    }
+
+    /// Which file it is.
+    pub(super) fn id(&self) -> FileId {
+        FileId::of(&self.before)
+    }
+
+    /// Whether it takes less than half of its size on the disk. Such a file is sent with its holes.
+    pub(super) fn is_mostly_holes(&self) -> bool {
+        (self.before.st_blocks as u64).saturating_mul(1024) < self.size()
+    }
+
+    /// Fills `buffer` with the bytes from an offset on.
+    pub(super) fn read_exact(&self, buffer: &mut [u8], at: u64) -> Result<(), Errno> {
+        self.file.read_exact_at(buffer, at).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
+    }
+
+    /// The same file, of which parts are read.
+    ///
+    /// # Errors
+    /// The system gives no other handle.
+    pub(in crate::store) fn reading(&self) -> Result<Reading, Errno> {
+        let file = self.file.try_clone().map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+        Ok(Reading::of(file, self.before, std::path::Path::new("")))
+    }
+
+    /// The same file, of which parts are read.
+    pub(in crate::store) fn into_reading(self) -> Reading {
+        Reading::of(self.file, self.before, std::path::Path::new(""))
     }
 
     /// Appends the record that opens the file.
@@ -235,13 +305,18 @@ impl Content {
     }
 
     fn unchanged(&self) -> Result<(), Problem> {
+        self.unchanged_after(self.at)
+    }
+
+    /// Whether it is what it was, after so many bytes of it were read.
+    fn unchanged_after(&self, at: u64) -> Result<(), Problem> {
         let after = fstat(&self.file)?;
         let (from, to) = (self.size(), after.st_size as u64);
         let times = |stat: &Stat| (stat.st_mtime, stat.st_mtime_nsec, stat.st_ctime, stat.st_ctime_nsec);
         match to.cmp(&from) {
             std::cmp::Ordering::Greater => Err(Problem::Changed(Change::Grew { from, to })),
             std::cmp::Ordering::Less => Err(Problem::Changed(Change::Shrank { from, to })),
-            std::cmp::Ordering::Equal if self.at < from => Err(Problem::Changed(Change::Shrank { from, to: self.at })),
+            std::cmp::Ordering::Equal if at < from => Err(Problem::Changed(Change::Shrank { from, to: at })),
             std::cmp::Ordering::Equal if times(&self.before) != times(&after) => Err(Problem::Changed(Change::Touched)),
             std::cmp::Ordering::Equal => Ok(()),
         }

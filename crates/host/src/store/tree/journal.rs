@@ -7,8 +7,9 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
-use rustix::fs::{AtFlags, Dir, FileType, OFlags, fstatvfs, statat, unlinkat};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, fstatvfs, statat, unlinkat};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
@@ -17,7 +18,8 @@ use super::dirs::{Dirs, Node};
 use crate::store::error::{Op, Problem, StoreError};
 use crate::store::partials::{Partials, Record};
 use crate::store::reach::Reach;
-use crate::store::temporary::{self, RANDOM};
+use crate::store::temporary::{self, Kept, RANDOM, Temporary};
+use crate::store::{IN_USE, Owner};
 
 /// The first line of this version's records of trees.
 pub(in crate::store) const VERSION: &[u8] = b"unglue tree 1";
@@ -36,10 +38,20 @@ impl Leftover {
     }
 }
 
+/// Keeps large files whose transfer broke off, for one owner's next one.
+#[derive(Debug, Clone)]
+pub(in crate::store) struct Keeper {
+    pub(in crate::store) partials: Partials,
+    pub(in crate::store) reach: Arc<Reach>,
+    pub(in crate::store) owner: Owner,
+}
+
 /// Names temporary files, and notes each directory before the first one is made in it.
 #[derive(Debug)]
 pub(in crate::store) struct Journal {
     record: Option<Record>,
+    /// Where large files may stay if the transfer breaks off.
+    keeper: Option<Keeper>,
     top: PathBuf,
     token: [u8; TOKEN],
     count: u32,
@@ -48,6 +60,8 @@ pub(in crate::store) struct Journal {
     staged: bool,
     leftover: Leftover,
     longest: usize,
+    /// Until when files that another transfer uses are waited for.
+    until: Option<Instant>,
 }
 
 impl Journal {
@@ -64,6 +78,8 @@ impl Journal {
         let longest = dir.and_then(|dir| fstatvfs(dir).ok()).map_or(255, |fs| fs.f_namemax as usize);
         Ok(Journal {
             record,
+            keeper: None,
+            until: None,
             top: reach.recorded(path),
             token,
             count: 0,
@@ -72,6 +88,56 @@ impl Journal {
             leftover: Leftover::default(),
             longest: longest.min(255),
         })
+    }
+
+    /// Large files stay if the transfer breaks off.
+    pub(in crate::store) fn keeping(mut self, keeper: Option<Keeper>) -> Journal {
+        self.keeper = keeper;
+        self
+    }
+
+    /// The file for the content of `name` that an earlier transfer has left in a directory, or a new one that a later transfer may go
+    /// on with. `None`: nothing is kept here.
+    ///
+    /// If another transfer uses it, it waits a moment, once for all files: that one's connection may just have been lost.
+    pub(super) fn keep(
+        &mut self,
+        at: (&Dirs, Node),
+        dir: &Arc<OwnedFd>,
+        name: &OsStr,
+        mode: Mode,
+    ) -> Result<Option<Kept>, Problem> {
+        loop {
+            let kept = self.try_keep(at, dir, name, mode);
+            if !matches!(kept, Err(Problem::KeptInUse))
+                || Instant::now() >= *self.until.get_or_insert_with(|| Instant::now() + IN_USE)
+            {
+                return kept;
+            }
+            std::thread::sleep(IN_USE / 100);
+        }
+    }
+
+    fn try_keep(
+        &self,
+        (dirs, node): (&Dirs, Node),
+        dir: &Arc<OwnedFd>,
+        name: &OsStr,
+        mode: Mode,
+    ) -> Result<Option<Kept>, Problem> {
+        let Some(Keeper { partials, reach, owner }) = &self.keeper else { return Ok(None) };
+        let kept_name = temporary::kept_name(dir, name, *owner);
+        let parent = self.top.join(dirs.path(node, OsStr::new("")));
+        let record = partials.enter_kept(reach, &parent, &kept_name).map_err(StoreError::into_problem)?;
+        let record = record.ok_or(Problem::KeptInUse)?;
+        Ok(Temporary::keep(dir.clone(), kept_name, (mode, true), record)?.ok())
+    }
+
+    /// The bytes on the disk of what an earlier transfer has left of a file.
+    pub(super) fn kept_room(&self, dir: &OwnedFd, name: &OsStr) -> u64 {
+        let Some(Keeper { owner, .. }) = &self.keeper else { return 0 };
+        let stat = statat(dir, temporary::kept_name(dir, name, *owner), AtFlags::SYMLINK_NOFOLLOW);
+        stat.map_or(0, |stat| (stat.st_blocks as u64).saturating_mul(512))
     }
 
     /// A new name for a temporary file beside `name` in a directory.

@@ -6,38 +6,22 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
-use rustix::fs::{AtFlags, Mode, OFlags, ftruncate, openat, unlinkat};
+use rustix::fs::{Mode, fstat, ftruncate};
 use rustix::io::Errno;
 use unglue_proto::message::Time;
 use unglue_proto::message::tree::TreeOptions;
-use unglue_proto::tree::{Digest, Entry, Record, Records};
+use unglue_proto::tree::{DATA_MAX, Digest, Entry, LARGE, Record, Records};
 use unglue_proto::{Code, Fault};
 
 use super::attributes::{self, Birth};
-use super::content::digest_hole;
+use super::content::{Content, digest_hole};
+use super::expected::Expected;
+use super::olds::Basis;
 use crate::store::attributes::Old;
 use crate::store::error::Problem;
 use crate::store::space;
+use crate::store::temporary::{Kept, Syncing, Temporary};
 use crate::store::writeback::Writeback;
-
-/// A temporary name in a directory; dropping it removes what has it.
-#[derive(Debug)]
-pub(super) struct Temp {
-    pub(super) dir: Arc<OwnedFd>,
-    pub(super) name: OsString,
-    pub(super) exists: bool,
-}
-
-impl Drop for Temp {
-    fn drop(&mut self) {
-        if self.exists
-            && let Err(errno) = unlinkat(&self.dir, &self.name, AtFlags::empty())
-            && errno != Errno::NOENT
-        {
-            tracing::warn!(name = ?self.name, %errno, "a temporary file can't be removed");
-        }
-    }
-}
 
 /// Why a file's content was not taken.
 #[derive(Debug)]
@@ -48,6 +32,8 @@ pub(super) enum Refused {
     Sender,
     /// What came is not what was sent.
     Peer(Fault),
+    /// An old file is not what it was when the sender was sent something of it: the whole file is needed.
+    Again(Box<Expected>),
 }
 
 impl<T: Into<Problem>> From<T> for Refused {
@@ -63,8 +49,8 @@ pub struct Landing {
     pub(super) number: u64,
     pub(super) node: u32,
     pub(super) name: OsString,
-    temp: Temp,
-    file: File,
+    temp: Temporary,
+    pub(super) file: File,
     options: Arc<TreeOptions>,
     /// Whether a file has the name, whose attributes are kept.
     replaces: bool,
@@ -76,13 +62,32 @@ pub struct Landing {
     newborn: Option<Newborn>,
     modified: Time,
     size: u64,
-    at: u64,
-    data: u64,
+    pub(super) at: u64,
+    pub(super) data: u64,
+    /// What an earlier transfer left in the file.
+    pub(super) kept: u64,
+    /// Whether the file stays if the transfer breaks off.
+    stays: bool,
     /// Of a file that comes in pieces.
     hasher: Option<Box<blake3::Hasher>>,
     writeback: Writeback,
     records: Records,
     opened: bool,
+    bytes: usize,
+    /// An old file that it may be made of, which the sender knows of,
+    pub(super) basis: Option<Box<Basis>>,
+    /// and that file, if parts of it have come and it is still there.
+    copying: Copying,
+}
+
+/// Whether a file is made of parts of an old one.
+#[derive(Debug, Default)]
+enum Copying {
+    #[default]
+    No,
+    From(Content),
+    /// The old file has gone, or is another one.
+    Spoiled,
 }
 
 /// A file that is complete under its temporary name.
@@ -91,7 +96,7 @@ pub struct Landed {
     pub(super) number: u64,
     pub(super) node: u32,
     pub(super) name: OsString,
-    pub(super) temp: Temp,
+    pub(super) temp: Temporary,
     pub(super) file: Option<File>,
     pub(super) data: u64,
     pub(super) digest: Digest,
@@ -123,25 +128,43 @@ pub(super) struct Spot {
     pub(super) old: Option<Arc<OwnedFd>>,
     /// Whether this transfer has made the directory.
     pub(super) fresh: bool,
+    /// The size of the entry's record.
+    pub(super) bytes: usize,
     /// What another new file had there.
     pub(super) newborn: Option<Newborn>,
+}
+
+impl Spot {
+    /// With which mode the file is made. Where the final mode isn't known yet, or gives a group more than everybody, no other user
+    /// reads a part: the file may have another group for now, or an access control list from its directory.
+    pub(super) fn mode(&self, options: &TreeOptions) -> Mode {
+        let (mode, wanted) = (self.entry.mode & 0o777, options.modes);
+        match self.replaces || wanted && (mode >> 3 & 7) != (mode & 7) {
+            true => Mode::RUSR | Mode::WUSR,
+            false => Mode::from_raw_mode(mode),
+        }
+    }
 }
 
 impl Landing {
     /// Makes the temporary file.
     pub(super) fn create(spot: Spot, options: Arc<TreeOptions>) -> Result<Landing, Errno> {
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        // Where the final mode isn't known yet, or gives a group more than everybody, no other user reads a part: the file may have
-        // another group for now, or an access control list from its directory.
-        let (mode, wanted) = (spot.entry.mode & 0o777, options.modes);
-        let mode = match spot.replaces || wanted && (mode >> 3 & 7) != (mode & 7) {
-            true => Mode::RUSR | Mode::WUSR,
-            false => Mode::from_raw_mode(mode),
-        };
-        let file = File::from(openat(&spot.dir, &spot.temporary, flags, mode)?);
-        let temp = Temp { dir: spot.dir, name: spot.temporary, exists: true };
+        let mode = spot.mode(&options);
+        let (temp, file) = Temporary::create(spot.dir.clone(), spot.temporary.clone(), mode, None)?;
+        Ok(Landing::new(spot, options, mode, (temp, file)))
+    }
+
+    /// Goes on with the file that an earlier transfer has left, or one that a later transfer may go on with.
+    pub(super) fn resume(spot: Spot, options: Arc<TreeOptions>, kept: Kept) -> Landing {
+        let mode = spot.mode(&options) | Mode::RUSR | Mode::WUSR;
+        let Kept { temporary, file, length, .. } = kept;
+        let landing = Landing::new(Spot { newborn: None, fresh: false, ..spot }, options, mode, (temporary, file));
+        Landing { kept: length, stays: true, writeback: Writeback::beyond(length), ..landing }
+    }
+
+    fn new(spot: Spot, options: Arc<TreeOptions>, mode: Mode, (temp, file): (Temporary, File)) -> Landing {
         let (modified, size) = (spot.entry.modified, spot.entry.size);
-        Ok(Landing {
+        Landing {
             entry: spot.entry,
             number: spot.number,
             node: spot.node,
@@ -159,11 +182,16 @@ impl Landing {
             size,
             at: 0,
             data: 0,
+            kept: 0,
+            stays: false,
             hasher: None,
             writeback: Writeback::default(),
             records: Records::default(),
             opened: false,
-        })
+            bytes: spot.bytes,
+            basis: None,
+            copying: Copying::No,
+        }
     }
 
     /// Writes a small file whole.
@@ -210,6 +238,60 @@ impl Landing {
         Ok(())
     }
 
+    /// Whether parts of an old file have come.
+    pub(super) fn has_copied(&self) -> bool {
+        !matches!(self.copying, Copying::No)
+    }
+
+    /// A part of the old file comes for the first time: this one, if it is still what the sender knows of.
+    pub(super) fn begin_copying(&mut self, old: Option<Content>) {
+        self.copying = old.map_or(Copying::Spoiled, Copying::From);
+    }
+
+    /// The next bytes are a part of the old file.
+    pub(super) fn copy(&mut self, from: u64, length: u64) -> Result<(), Refused> {
+        self.room(length)?;
+        let known = self.basis.as_ref().map_or(0, |basis| basis.size());
+        if known == 0 || self.size >= LARGE || from.checked_add(length).is_none_or(|end| end > known) {
+            let what = format!("{length} bytes at {from} of an old file are wanted, of which {known} were offered");
+            return Err(Refused::Peer(Fault::peer(Code::BadMessage, what)));
+        }
+        let (end, mut at, mut buffer) = (from + length, from, [0; DATA_MAX]);
+        while at < end {
+            let part = &mut buffer[..usize::try_from(end - at).unwrap_or(DATA_MAX).min(DATA_MAX)];
+            match &self.copying {
+                Copying::From(old) if old.read_exact(part, at).is_ok() => {}
+                _ => {
+                    self.copying = Copying::Spoiled;
+                    (self.at, self.data) = (self.at + (end - at), self.data + (end - at));
+                    return Ok(());
+                }
+            }
+            self.hasher.get_or_insert_default().update(part);
+            at += part.len() as u64;
+            self.write(part)?;
+        }
+        self.writeback.advance(&self.file, self.at);
+        Ok(())
+    }
+
+    /// The same file, to be asked for as a whole.
+    fn again(self) -> Box<Expected> {
+        Box::new(Expected {
+            node: self.node,
+            entry: self.entry,
+            replaces: self.replaces,
+            exists: self.exists,
+            fresh: self.fresh,
+            // Room for it was asked for before.
+            frees: u64::MAX,
+            refused: false,
+            bytes: self.bytes,
+            name: self.name,
+            basis: None,
+        })
+    }
+
     fn room(&self, length: u64) -> Result<(), Refused> {
         match self.at.checked_add(length) {
             Some(end) if self.opened && end <= self.size => Ok(()),
@@ -221,17 +303,22 @@ impl Landing {
     }
 
     /// The content is complete, or was given up.
-    pub(super) fn close(self, digest: Option<Digest>) -> Result<Landed, Refused> {
+    pub(super) fn close(mut self, digest: Option<Digest>) -> Result<Landed, Refused> {
         let Some(digest) = digest else { return Err(Refused::Sender) };
         let came = self.hasher.as_deref().map_or_else(|| blake3::hash(b""), blake3::Hasher::finalize);
+        if self.has_copied() && (*came.as_bytes() != digest || matches!(self.copying, Copying::Spoiled)) {
+            self.forget();
+            return Err(Refused::Again(self.again()));
+        }
         if self.at != self.size || *came.as_bytes() != digest {
+            self.forget();
             return Err(Refused::Peer(mismatch()));
         }
         ftruncate(&self.file, self.size)?;
         self.complete(digest)
     }
 
-    fn complete(self, digest: Digest) -> Result<Landed, Refused> {
+    pub(super) fn complete(self, digest: Digest) -> Result<Landed, Refused> {
         // What is replaced keeps its mode, list and attributes, unless the source's are asked for.
         let asked = self.options.modes || self.options.attributes || self.options.acls;
         if self.replaces && !(self.options.modes && (self.options.attributes || self.options.acls)) {
@@ -240,6 +327,11 @@ impl Landing {
                 Some(old) => old.pass_on(&self.file, mode)?,
                 None => rustix::fs::fchmod(&self.file, Mode::from_raw_mode(self.entry.mode & 0o755))?,
             }
+        }
+        if self.stays && !self.replaces && !self.options.modes {
+            // It was made so that its owner can write to it, whatever mode it gets.
+            let made = fstat(&self.file)?.st_mode & 0o7777;
+            rustix::fs::fchmod(&self.file, Mode::from_raw_mode(made & (self.entry.mode | !0o600)))?;
         }
         let mut newborn = None;
         if asked || self.entry.owner.is_some() {
@@ -299,6 +391,54 @@ impl Landing {
     /// The entry's number.
     pub fn number(&self) -> u64 {
         self.number
+    }
+
+    /// The size that the sender announced, once it has; `None` as well if content has come.
+    pub fn opened(&self) -> Option<u64> {
+        (self.opened && self.at == 0).then_some(self.size)
+    }
+
+    /// Whether content has come.
+    pub fn has_begun(&self) -> bool {
+        self.at > 0
+    }
+
+    /// The bytes that an earlier transfer left. They have not been compared with anything.
+    pub fn kept(&self) -> u64 {
+        self.kept
+    }
+
+    pub(super) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Throws away what an earlier transfer left. Blocks.
+    ///
+    /// # Errors
+    /// The system doesn't do it.
+    pub fn restart(&mut self) -> Result<(), Why> {
+        self.empty().map_err(|errno| Why(errno.into()))
+    }
+
+    pub(super) fn empty(&mut self) -> Result<(), Errno> {
+        match std::mem::take(&mut self.kept) {
+            0 => Ok(()),
+            _ => ftruncate(&self.file, 0),
+        }
+    }
+
+    /// Asks the kernel to write what came, without waiting for it.
+    pub(super) fn write_behind(&mut self) {
+        self.writeback.advance(&self.file, self.at);
+    }
+
+    pub(super) fn syncing(&self) -> Option<Syncing> {
+        self.temp.syncing(&self.file)
+    }
+
+    /// What came is wrong: it is removed, though it might have been kept.
+    pub(super) fn forget(&mut self) {
+        self.temp.remove();
     }
 }
 

@@ -1,32 +1,32 @@
 //! The receiver's end: takes records, makes the tree, and answers.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::ffi::{OsStr, OsString};
 use std::hash::RandomState;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use unglue_proto::message::tree::{Summary, TreeOptions};
-use unglue_proto::tree::{
-    Answer, Digest, Entry, Filter, Malformed, ROOT, Record, Records, WINDOW, WINDOW_BYTES, frame,
-};
+use unglue_proto::tree::{Digest, Entry, Filter, Malformed, ROOT, Record, Records, WINDOW, WINDOW_BYTES, frame};
 use unglue_proto::{Code, Fault, Side};
 
 use super::batch::{Batch, Committed};
+use super::candidates::Candidates;
 use super::dirs::{Dirs, Node};
 use super::event::{Moving, TreeEvent};
+use super::expected::{Expected, Room, Writing};
 use super::guard::Guard;
 use super::ignores::Ignores;
 use super::journal::Journal;
 use super::landing::{Landing, Newborn};
+use super::olds::{Olds, WORK};
+use super::parts::Large;
 use super::source::parsed;
 use super::staging::Staging;
 use crate::store::FileId;
-use crate::store::error::{Op, Problem, StoreError};
-use crate::store::space;
+use crate::store::error::Op;
 
 /// As many directories a transfer may have: each takes about 150 bytes until its end.
 const DIRECTORIES: usize = 8_000_000;
@@ -44,10 +44,16 @@ pub struct Step {
     pub answers: Bytes,
     /// Large files whose content comes on streams of their own, with the streams' numbers.
     pub beside: Vec<(u64, Box<Landing>)>,
+    /// The same, where the sender waits for what there is of them.
+    pub large: Vec<Large>,
     /// Streams of large files that are not taken: they are given up.
     pub refused: Vec<u64>,
     /// Files to be put in place: call [`Batch::commit`], and then [`TreeSink::committed`].
     pub batch: Option<Batch>,
+    /// What was not looked at: to be given to [`TreeSink::take_all`] again, before what comes next.
+    pub left: VecDeque<Bytes>,
+    /// There is more to do, also if nothing comes.
+    pub more: bool,
 }
 
 /// A directory whose entries are coming.
@@ -61,33 +67,6 @@ pub(super) struct Listing {
     pub(super) names: Option<HashSet<u64>>,
     /// Inodes that entries have found under their names.
     pub(super) found: HashSet<u64>,
-}
-
-/// A file whose content is to come.
-#[derive(Debug)]
-pub(super) struct Expected {
-    pub(super) node: Node,
-    pub(super) entry: Box<Entry>,
-    pub(super) replaces: bool,
-    /// Whether something has the name.
-    pub(super) exists: bool,
-    /// Whether this transfer has made its directory.
-    pub(super) fresh: bool,
-    /// The bytes on the disk that are free again once it is replaced.
-    pub(super) frees: u64,
-    /// It was reported that it can't be stored.
-    pub(super) refused: bool,
-    pub(super) bytes: usize,
-    pub(super) name: OsString,
-}
-
-#[derive(Debug, Default)]
-pub(super) enum Writing {
-    #[default]
-    Nothing,
-    File(Box<Landing>),
-    /// The rest of a file that can't be written is thrown away.
-    Refused(u64),
 }
 
 /// The receiver's state. See the module's documentation.
@@ -117,6 +96,8 @@ pub struct TreeSink {
     pub(super) unmade: HashSet<u64>,
     pub(super) listing: Option<Listing>,
     pub(super) last: u64,
+    /// The last entry that the sender waits for a decision about.
+    pub(super) asked: u64,
     pub(super) wanted: Vec<u64>,
     pub(super) changed: Vec<u64>,
     pub(super) answered: u64,
@@ -128,13 +109,24 @@ pub struct TreeSink {
     pub(super) checked: Room,
     pub(super) writing: Writing,
     pub(super) besides: HashMap<u64, (Node, OsString, u64)>,
+    /// The source's own contents go to the top.
+    pub(super) fills_top: bool,
+    /// This transfer has made the top.
+    pub(super) made_top: bool,
+    /// What new files may be copies of, once that was looked for.
+    pub(super) candidates: Candidates,
+    /// What else is in the directory of the last file that replaces one.
+    pub(super) siblings: Candidates,
+    pub(super) olds: Olds,
+    /// Bytes that were copied from old files since the last answer.
+    pub(super) work: u64,
     pub(super) batch: Batch,
     /// What new files have in the directory that the last one was made in.
     pub(super) newborn: Option<(Node, Newborn)>,
     /// Files and bytes that are in place, and durable after the next sync.
     pub(super) in_place: (u64, u64),
     pub(super) stored: (u64, u64),
-    reported: (u64, u64),
+    pub(super) reported: (u64, u64),
     /// The first names of files that have several.
     pub(super) shared: HashMap<u64, (Node, Box<OsStr>)>,
     pub(super) links: Vec<(Node, Box<OsStr>, u64, u64)>,
@@ -147,28 +139,13 @@ pub struct TreeSink {
     pub(super) contents: Digest,
     pub(super) summary: Summary,
     pub(super) moving: Moving,
-    events: Vec<TreeEvent>,
+    pub(super) events: Vec<TreeEvent>,
     pub(super) out: Vec<u8>,
     /// Problems of the sender, once all entries have come.
     pub(super) done: Option<u64>,
     pub(super) failed_contents: u64,
     /// What was changed and is not durable yet, apart from files in batches.
     pub(super) dirty: Dirty,
-}
-
-/// Room on a disk.
-#[derive(Debug, Default, Clone, Copy)]
-pub(super) struct Room {
-    pub(super) bytes: u64,
-    pub(super) files: u64,
-}
-
-impl Room {
-    /// What a file surely takes. Holes take nothing.
-    pub(super) fn of(expected: &Expected) -> Room {
-        let size = if expected.entry.sparse { 0 } else { space::blocks(expected.entry.size) };
-        Room { bytes: size.saturating_sub(expected.frees), files: u64::from(!expected.exists && !expected.refused) }
-    }
 }
 
 /// What a last sync has to wait for.
@@ -229,6 +206,7 @@ impl TreeSink {
             unmade: HashSet::new(),
             listing: None,
             last: 0,
+            asked: 0,
             wanted: Vec::new(),
             changed: Vec::new(),
             answered: 0,
@@ -238,6 +216,12 @@ impl TreeSink {
             checked: Room::default(),
             writing: Writing::Nothing,
             besides: HashMap::new(),
+            fills_top: false,
+            made_top: false,
+            candidates: Candidates::default(),
+            siblings: Candidates::default(),
+            olds: Olds::default(),
+            work: 0,
             batch,
             newborn: None,
             in_place: (0, 0),
@@ -262,38 +246,65 @@ impl TreeSink {
     }
 
     /// What happens is reported to the sender, who shows it to the user.
-    pub fn announcing(self) -> TreeSink {
-        TreeSink { announce: true, ..self }
+    pub fn announcing(mut self) -> TreeSink {
+        self.announce = true;
+        self
     }
 
-    /// Takes bytes of the sender's stream, in any chunks. Blocks on the disk for a short time.
+    /// Takes bytes of the sender's stream, in any chunks: all of them, however long that takes.
     ///
     /// # Errors
     /// The transfer can't go on. What is in place stays.
     pub fn take(&mut self, bytes: &[u8]) -> Result<Step, Fault> {
-        self.take_all(std::iter::once(bytes))
+        let mut step = self.take_all(VecDeque::from([Bytes::copy_from_slice(bytes)]))?;
+        while step.more {
+            let left = std::mem::take(&mut step.left);
+            let next = self.take_all(left)?;
+            step.answers = [step.answers, next.answers].concat().into();
+            step.beside.extend(next.beside);
+            step.large.extend(next.large);
+            step.refused.extend(next.refused);
+            if let Some(before) = step.batch.take() {
+                let committed = before.commit();
+                self.committed(committed);
+            }
+            (step.batch, step.left, step.more) = (next.batch, next.left, next.more);
+        }
+        Ok(step)
     }
 
-    /// As [`take`](Self::take), for several pieces.
+    /// Takes pieces of the sender's stream, as many as may be done at once. Blocks on the disk for a short time.
     ///
     /// # Errors
-    /// As there.
-    pub fn take_all<'b>(&mut self, pieces: impl Iterator<Item = &'b [u8]>) -> Result<Step, Fault> {
+    /// As for [`take`](Self::take).
+    pub fn take_all(&mut self, mut pieces: VecDeque<Bytes>) -> Result<Step, Fault> {
         let mut step = Step::default();
         let mut records = std::mem::take(&mut self.records);
-        for piece in pieces {
-            self.take_piece(piece, &mut records, &mut step)?;
+        self.work = 0;
+        while self.work < WORK
+            && let Some(piece) = pieces.pop_front()
+        {
+            let taken = self.take_piece(&piece, &mut records, &mut step)?;
+            if taken < piece.len() {
+                pieces.push_front(piece.slice(taken..));
+            }
         }
         self.records = records;
         self.check_space()?;
+        step.more = self.tell_olds() || !pieces.is_empty();
+        step.left = pieces;
         self.answer();
         step.answers = std::mem::take(&mut self.out).into();
         Ok(step)
     }
 
-    fn take_piece(&mut self, mut bytes: &[u8], records: &mut Records, step: &mut Step) -> Result<(), Fault> {
+    /// Gives how many bytes were taken: all, unless there was much work.
+    fn take_piece(&mut self, piece: &[u8], records: &mut Records, step: &mut Step) -> Result<usize, Fault> {
         let malformed = |why: Malformed| Fault::peer(Code::BadMessage, format!("the sender sent {why}"));
-        while let Some((kind, body)) = records.next(&mut bytes).map_err(malformed)? {
+        let mut bytes = piece;
+        while self.work < WORK
+            && let Some((kind, body)) = records.next(&mut bytes).map_err(malformed)?
+        {
             let record = Record::decode(kind, body).map_err(malformed)?;
             self.record(record, kind, body, step)?;
             if self.batch.is_full() {
@@ -305,7 +316,7 @@ impl TreeSink {
                 step.batch = Some(self.take_batch());
             }
         }
-        Ok(())
+        Ok(piece.len() - bytes.len())
     }
 
     pub(super) fn take_batch(&mut self) -> Batch {
@@ -322,9 +333,11 @@ impl TreeSink {
             Record::Whole { entry, modified, digest, data } => return self.whole(entry, modified, digest, data),
             Record::Data(data) => return self.write(|landing| landing.data(data), data.len() as u64),
             Record::Hole { length } => return self.write(|landing| landing.hole(length), 0),
+            Record::Copy { from, length } => return self.copy(from, length),
             Record::Open { entry, modified, size } => return self.open(entry, modified, size),
             Record::Close { digest } => return self.close(digest),
             Record::Beside { entry, stream } => return self.open_beside(entry, stream, step),
+            Record::Large { entry, stream, parts } => return self.open_large(entry, (stream, parts), step),
             Record::Missing { entry } => {
                 self.expect(entry)?;
                 self.failed_contents += 1;
@@ -376,20 +389,9 @@ impl TreeSink {
         }
     }
 
-    /// A file's content will come.
-    pub(super) fn want(&mut self, number: u64, expected: Expected) {
-        self.moving.wanted += expected.entry.size;
-        self.wanted.push(number);
-        if self.options.dry_run {
-            self.summary.files += 1;
-            self.summary.bytes += expected.entry.size;
-            return;
-        }
-        let room = Room::of(&expected);
-        self.needed.bytes = self.needed.bytes.saturating_add(room.bytes);
-        self.needed.files += room.files;
-        self.expected_bytes += expected.bytes;
-        self.expected.insert(number, expected);
+    /// The sender waits for a decision about the last entry.
+    pub(super) fn was_asked(&mut self) {
+        self.asked = self.last;
     }
 
     /// A directory gets its attributes at the end.
@@ -424,79 +426,6 @@ impl TreeSink {
     /// Whether something is in place that is not durable yet.
     pub(super) fn is_synced(&self) -> bool {
         self.in_place.0 == 0
-    }
-
-    /// Tells the sender what is decided and what is stored.
-    fn answer(&mut self) {
-        if self.last > self.answered && !self.options.everything {
-            let (wanted, changed) = (std::mem::take(&mut self.wanted), std::mem::take(&mut self.changed));
-            Answer::Upto { entry: self.last, wanted, changed }.encode(&mut self.out);
-            self.answered = self.last;
-        }
-        self.wanted.clear();
-        self.changed.clear();
-        if self.reported != self.stored {
-            self.reported = self.stored;
-            let (files, bytes) = self.stored;
-            Answer::Stored { files, bytes }.encode(&mut self.out);
-        }
-    }
-
-    /// Reports something that was not done.
-    pub(super) fn not_stored(&mut self, node: Node, name: &OsStr, op: Op, problem: impl Into<Problem>) {
-        self.failed_contents += 1;
-        let path = PathBuf::from(self.dirs.path(node, name));
-        let path = if path.as_os_str().is_empty() { self.top.clone() } else { path };
-        self.report(StoreError::new(op, &path, problem.into()).fault());
-    }
-
-    pub(super) fn report(&mut self, fault: Fault) {
-        self.summary.problems += 1;
-        if self.announce {
-            let json = serde_json::to_vec(&fault).unwrap_or_default();
-            Answer::Problem { fault: &json }.encode(&mut self.out);
-        } else {
-            self.events.push(TreeEvent::Problem(fault));
-        }
-    }
-
-    pub(super) fn deleted(&mut self, path: OsString) {
-        self.summary.deleted += 1;
-        if !self.options.report {
-            return;
-        }
-        if self.announce {
-            Answer::Deleted { path: path.as_bytes() }.encode(&mut self.out);
-        } else {
-            self.events.push(TreeEvent::Deleted(path));
-        }
-    }
-
-    pub(super) fn changed(&mut self, number: u64, node: Node, name: &OsStr, is_directory: bool) {
-        if self.announce {
-            self.changed.push(number);
-        } else if self.options.report {
-            let mut path = self.dirs.path(node, name);
-            if is_directory {
-                path.push("/");
-            }
-            self.events.push(TreeEvent::Changed(path));
-        }
-    }
-
-    /// What happened since the last call.
-    pub fn events(&mut self) -> Vec<TreeEvent> {
-        std::mem::take(&mut self.events)
-    }
-
-    /// How far it is.
-    pub fn moving(&self) -> &Moving {
-        &self.moving
-    }
-
-    /// Answers that wait to be sent.
-    pub(super) fn answers(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.out)
     }
 
     /// Whether all that was announced has come.

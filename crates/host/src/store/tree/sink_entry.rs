@@ -16,11 +16,13 @@ use unglue_proto::tree::{Entry, Facts, Kind, ROOT, Verdict, compare};
 use unglue_proto::{Code, Fault};
 
 use super::dirs::Node;
-use super::sink::{Dirty, Expected, Listing, TreeSink};
+use super::expected::Expected;
+use super::sink::{Dirty, Listing, TreeSink};
 use super::{attributes, content, deletion, dirs};
 use crate::store::FileId;
 use crate::store::attributes::is_mount_point;
 use crate::store::error::{Op, Problem, StoreError};
+use crate::store::temporary;
 
 impl TreeSink {
     /// A directory's entries follow.
@@ -71,8 +73,14 @@ impl TreeSink {
 
     /// Whether the rules keep an entry from being deleted.
     fn is_spared(&self, node: Node, dir: &OwnedFd, name: &OsStr) -> bool {
-        let is_directory = statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)
-            .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory);
+        let stat = statat(dir, name, AtFlags::SYMLINK_NOFOLLOW).ok();
+        // Another transfer may be writing to it, and what an interrupted one has left has an end of its own.
+        if temporary::is_ours(name.as_bytes())
+            && (self.options.resume || stat.as_ref().is_some_and(temporary::may_be_in_use))
+        {
+            return true;
+        }
+        let is_directory = stat.is_some_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory);
         self.is_excluded(node, name, is_directory)
     }
 
@@ -104,6 +112,11 @@ impl TreeSink {
         if entry.kind == Kind::Directory {
             self.check_loop(&entry)?;
         }
+        let has_content = entry.kind == Kind::File && entry.same.is_none();
+        let unasked = has_content && !self.options.asks(entry.size);
+        if !unasked && (has_content || !self.options.unasked()) {
+            self.was_asked();
+        }
         if entry.name == b"." {
             return self.own(node, entry);
         }
@@ -112,7 +125,6 @@ impl TreeSink {
             entry.name = renamed.into_vec();
         }
         let name = OsString::from_vec(entry.name.clone());
-        let unasked = self.options.everything && entry.kind == Kind::File && entry.same.is_none();
         let is_directory = entry.kind == Kind::Directory;
         if let Err(problem) = self.place(node, fresh, &name, entry, bytes) {
             self.not_stored(node, &name, Op::Create, problem);
@@ -129,6 +141,7 @@ impl TreeSink {
     /// The listed directory itself. Where the only source becomes the destination, that is made now.
     fn own(&mut self, node: Node, entry: Box<Entry>) -> Result<(), Fault> {
         let mut node = node;
+        self.fills_top = true;
         if let (Some(name), false) = (self.rename.take(), self.dirs.is_absent(node)) {
             let made = self.make_top(node, &name, &entry);
             node = made.map_err(|problem| StoreError::new(Op::Create, &self.top, problem).fault())?;
@@ -150,6 +163,7 @@ impl TreeSink {
             self.dirs.add(node, name)?
         };
         self.numbers.insert(ROOT, (top, true));
+        self.made_top = true;
         if let Some(listing) = &mut self.listing {
             (listing.node, listing.fresh) = (top, true);
         }
@@ -189,6 +203,7 @@ impl TreeSink {
         if let Some(mut staging) = self.staging.take() {
             let placed = self.place_staged(&mut staging, (node, name), entry, bytes);
             self.staging = Some(staging);
+            self.find_old_of_staged();
             return placed;
         }
         let dir = self.dirs.file(node)?;
@@ -223,7 +238,7 @@ impl TreeSink {
             if is_directory {
                 self.unmade.insert(self.last);
             }
-            if self.options.everything && entry.kind == Kind::File && entry.same.is_none() {
+            if !self.options.asks(entry.size) && entry.kind == Kind::File && entry.same.is_none() {
                 self.refuse(node, name, bytes);
             }
             return Ok(());
@@ -243,6 +258,7 @@ impl TreeSink {
                 refused: false,
                 bytes,
                 name: name.to_owned(),
+                basis: None,
             };
             self.want(self.last, expected);
         } else {
@@ -266,6 +282,7 @@ impl TreeSink {
                 refused: true,
                 bytes,
                 name: name.to_owned(),
+                basis: None,
             },
         );
     }
@@ -390,7 +407,7 @@ impl TreeSink {
             self.links.push((node, name.into(), first, number));
             return Ok(());
         }
-        let (mut replaces, mut frees) = (false, 0);
+        let (mut replaces, mut frees, mut basis) = (false, 0, None);
         if let Some(stat) = there {
             match FileType::from_raw_mode(stat.st_mode) {
                 FileType::Directory if !self.options.delete || self.options.everything => {
@@ -401,15 +418,20 @@ impl TreeSink {
                     if stat.st_nlink == 1 {
                         frees = (stat.st_blocks as u64).saturating_mul(512);
                     }
-                    if !self.options.everything && self.is_unchanged(dir, name, &entry, stat)? {
+                    if !self.options.unasked() && self.is_unchanged(dir, name, &entry, stat)? {
                         self.summary.unchanged += 1;
                         return self.keep(node, dir, name, &entry, stat);
                     }
                     self.may_replace(dir, name)?;
+                    basis = self.old_of_existing(node, &entry, stat);
                 }
                 _ => {}
             }
         }
+        if !replaces {
+            basis = self.old_of_new(node, name, &entry);
+        }
+        frees += self.kept_room(dir, name, &entry);
         self.changed_file(node, name);
         self.want(
             number,
@@ -423,6 +445,7 @@ impl TreeSink {
                 refused: false,
                 bytes,
                 name: name.to_owned(),
+                basis,
             },
         );
         Ok(())

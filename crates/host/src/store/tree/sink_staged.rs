@@ -13,7 +13,8 @@ use unglue_proto::{Code, Fault};
 
 use super::batch::{sync_all, sync_directory};
 use super::dirs::Node;
-use super::sink::{Expected, TreeSink};
+use super::expected::Expected;
+use super::sink::TreeSink;
 use super::staging::Staging;
 use super::{attributes, deletion};
 use crate::store::FileId;
@@ -137,6 +138,7 @@ impl TreeSink {
             refused: false,
             bytes,
             name: name.to_owned(),
+            basis: None,
         };
         self.want(number, expected);
         Ok(())
@@ -160,15 +162,14 @@ impl TreeSink {
         match self.complete(&mut staging) {
             Err(why) => self.abandon(staging, why),
             Ok(gone) => {
-                if let Err(errno) = sync_directory(staging.parent()) {
-                    self.report(StoreError::new(Op::Sync, &top, Problem::NotDurable(errno)).fault());
+                match sync_directory(staging.parent()) {
+                    Ok(()) => self.sync_is_done(),
+                    Err(errno) => self.report(StoreError::new(Op::Sync, &top, Problem::NotDurable(errno)).fault()),
                 }
-                self.sync_is_done();
                 gone.into_iter().for_each(|path| self.deleted(path));
                 let removed = staging.remove();
                 if let Err(problem) = removed {
-                    // The new tree is in place.
-                    self.report(StoreError::new(Op::Delete, &staging.stage_path(), problem).fault());
+                    self.report(StoreError::new(Op::DeleteOld, &staging.stage_path(), problem).fault());
                 }
             }
         }

@@ -7,8 +7,11 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
 use bytes::Bytes;
+use unglue_proto::message::transfer::Have;
 use unglue_proto::message::tree::{Summary, TreeOptions};
-use unglue_proto::tree::{Answer, Chmod, Digest, Filter, Kind, Malformed, Record, Records, WINDOW, WINDOW_BYTES};
+use unglue_proto::tree::{
+    Answer, Chmod, Digest, Filter, Kind, LARGE, Malformed, Record, Records, WINDOW, WINDOW_BYTES,
+};
 use unglue_proto::{Code, Fault, Side};
 
 use super::content::{self, Content, Ended, Seen};
@@ -16,17 +19,20 @@ use super::dirs::{Dirs, Node};
 use super::event::{Moving, TreeEvent};
 use super::guard::Guard;
 use super::ignores::Ignores;
+use super::patch::Patches;
 use super::source_walk::Walk;
 use crate::store::error::{Op, Problem, StoreError};
 
 /// Bytes of records that are made at once.
 const PIECE: usize = 192 * 1024;
+/// Bytes of files that are compared with old ones for a piece.
+const COMPARED: u64 = 2 * 1024 * 1024;
 /// Bytes of entries at the front of a piece.
 const ENTRIES: usize = 48 * 1024;
-/// A file of this size has a stream of its own where that is allowed.
-const LARGE: u64 = 4 * 1024 * 1024;
 /// As many files have streams of their own at once.
 const BESIDE: usize = 2;
+/// As many are announced where the receiver says first what it has: so the way there and back is waited for once.
+const ANNOUNCED: usize = 8;
 
 /// Where a transfer starts: a name in an open directory, or what is in the directory itself.
 #[derive(Debug)]
@@ -45,6 +51,8 @@ pub enum Produced {
     /// A large file, to be sent on a stream of its own: its entry's number and its content. Report its end with
     /// [`TreeSource::beside_ended`].
     Beside(u64, Box<Content>),
+    /// The same, but the receiver says first what it has of it: see [`TreeSource::haves`].
+    Large(u64, Box<Content>),
     /// Nothing, until answers come or a large file has ended.
     Waiting,
     /// Everything is sent: the stream can end.
@@ -73,8 +81,8 @@ pub struct TreeSource {
     pub(super) ignores: Ignores,
     pub(super) chmod: Option<Chmod>,
     pub(super) walk: Walk,
-    /// Entries that are not decided yet; the first one's number is `decided + 1`.
-    pub(super) slots: VecDeque<Slot>,
+    /// Entries that are not decided yet, with their numbers.
+    pub(super) slots: VecDeque<(u64, Slot)>,
     decided: u64,
     pub(super) undecided_bytes: usize,
     pub(super) wanted: VecDeque<(u64, Slot)>,
@@ -83,9 +91,11 @@ pub struct TreeSource {
     beside: HashMap<u64, Slot>,
     /// Digests of the files that had streams of their own; `None`: the receiver has not taken it.
     besides: HashMap<u64, Option<Digest>>,
+    haves: Vec<(u64, Have)>,
+    pub(super) patches: Patches,
     answers: Records,
     pub(super) hasher: Box<blake3::Hasher>,
-    contents: Digest,
+    pub(super) contents: Digest,
     pub(super) summary: Summary,
     theirs: Option<Summary>,
     stored: (u64, u64),
@@ -93,7 +103,7 @@ pub struct TreeSource {
     pub(super) events: Vec<TreeEvent>,
     /// Problems that make it unsafe to delete at the destination.
     pub(super) serious: u64,
-    buffer: Vec<u8>,
+    pub(super) buffer: Vec<u8>,
 }
 
 impl TreeSource {
@@ -116,6 +126,8 @@ impl TreeSource {
             content: None,
             beside: HashMap::new(),
             besides: HashMap::new(),
+            haves: Vec::new(),
+            patches: Patches::default(),
             answers: Records::default(),
             hasher: Box::default(),
             contents: [0; 32],
@@ -132,7 +144,8 @@ impl TreeSource {
     /// The next thing to do. Blocks on the disk for a short time.
     pub fn produce(&mut self) -> Produced {
         let mut out = Vec::with_capacity(PIECE + PIECE / 2);
-        while out.len() < PIECE {
+        self.patches.begin_piece();
+        while out.len() < PIECE && (out.is_empty() || self.patches.compared < COMPARED) {
             if let Some((entry, slot, mut content)) = self.content.take() {
                 let before = content.data();
                 match content.fill(PIECE, &mut out) {
@@ -159,7 +172,10 @@ impl TreeSource {
             }
         }
         match out.is_empty() {
-            false => Produced::Piece(out.into()),
+            false => {
+                self.patches.end_piece();
+                Produced::Piece(out.into())
+            }
             true if self.is_finished() => Produced::Finished,
             true => Produced::Waiting,
         }
@@ -169,7 +185,7 @@ impl TreeSource {
         !self.walk.is_finished()
             && self.wanted.len() < WINDOW / 2
             && self.wanted_bytes < WINDOW_BYTES / 2
-            && self.slots.len() < WINDOW / 2
+            && self.slots.len() + self.patches.unsure() < WINDOW / 2
             && self.undecided_bytes < WINDOW_BYTES / 2
     }
 
@@ -177,6 +193,7 @@ impl TreeSource {
         self.walk.is_finished()
             && self.wanted.is_empty()
             && self.slots.is_empty()
+            && self.patches.unsure() == 0
             && self.content.is_none()
             && self.beside.is_empty()
     }
@@ -184,7 +201,7 @@ impl TreeSource {
     /// Whether the next wanted file waits for a stream of its own.
     fn is_held_back(&self) -> bool {
         self.options.beside
-            && self.beside.len() >= BESIDE
+            && self.beside.len() >= if self.options.waits() { ANNOUNCED } else { BESIDE }
             && self.wanted.front().is_some_and(|(_, slot)| slot.size >= LARGE)
     }
 
@@ -195,6 +212,7 @@ impl TreeSource {
         }
         let (entry, slot) = self.wanted.pop_front()?;
         self.wanted_bytes -= slot.bytes.min(self.wanted_bytes);
+        let slot = self.send_patched(entry, slot, out).err()?;
         let dir = self.dirs.file(slot.node);
         if let Ok(dir) = &dir {
             let whole = content::small((dir, &slot.name), entry, &slot.seen, &self.guard, (&mut self.buffer, out));
@@ -221,7 +239,10 @@ impl TreeSource {
         self.moving.current = self.dirs.path(slot.node, &slot.name);
         if self.options.beside && content.size() >= LARGE {
             self.beside.insert(entry, slot);
-            return Some(Produced::Beside(entry, content));
+            return Some(match self.options.waits() && !content.is_mostly_holes() {
+                true => Produced::Large(entry, content),
+                false => Produced::Beside(entry, content),
+            });
         }
         content.begin(entry, out);
         self.content = Some((entry, slot, content));
@@ -230,7 +251,7 @@ impl TreeSource {
 
     /// A large file comes first next time.
     fn put_back(&mut self, produced: Produced) {
-        if let Produced::Beside(entry, _) = produced
+        if let Produced::Beside(entry, _) | Produced::Large(entry, _) = produced
             && let Some(slot) = self.beside.remove(&entry)
         {
             self.wanted_bytes += slot.bytes;
@@ -274,7 +295,12 @@ impl TreeSource {
         Ok(())
     }
 
-    fn ended(&mut self, entry: u64, slot: &Slot, ended: Ended) {
+    /// What the receiver has of large files that were announced.
+    pub fn haves(&mut self) -> Vec<(u64, Have)> {
+        std::mem::take(&mut self.haves)
+    }
+
+    pub(super) fn ended(&mut self, entry: u64, slot: &Slot, ended: Ended) {
         match ended.digest {
             Ok(digest) => {
                 self.summary.files += 1;
@@ -321,6 +347,10 @@ impl TreeSource {
                 Answer::Upto { entry, wanted, changed } => self.decide(entry, &wanted, &changed)?,
                 Answer::Stored { files, bytes } => self.stored = (files, bytes),
                 Answer::Refused { entry } => self.refused(entry)?,
+                Answer::Have { entry, have } => self.haves.push((entry, parsed(have)?)),
+                Answer::Sums { entry, size, seed, sums } => self.sums(entry, size, seed, sums)?,
+                Answer::Candidate { entry, digest } => self.candidate(entry, digest)?,
+                Answer::Made { right, wrong } => self.made(&right, &wrong)?,
                 Answer::Deleted { path } => self.events.push(TreeEvent::Deleted(OsStr::from_bytes(path).to_owned())),
                 Answer::Problem { fault } => {
                     let fault: Fault = parsed(fault)?;
@@ -335,18 +365,21 @@ impl TreeSource {
 
     fn decide(&mut self, upto: u64, wanted: &[u64], changed: &[u64]) -> Result<(), Fault> {
         let wrong = || Fault::peer(Code::BadMessage, "the receiver decided about an entry that it wasn't sent");
-        let count = upto.checked_sub(self.decided).ok_or_else(wrong)?;
-        if count > self.slots.len() as u64 {
+        if upto < self.decided || upto > self.walk.last() {
             return Err(wrong());
         }
+        self.decided = upto;
         let (mut wanted, mut changed) = (wanted.iter().peekable(), changed.iter().peekable());
-        for _ in 0..count {
-            let slot = self.slots.pop_front().ok_or_else(wrong)?;
-            self.decided += 1;
+        while self.slots.front().is_some_and(|(number, _)| *number <= upto)
+            && let Some((number, slot)) = self.slots.pop_front()
+        {
             self.undecided_bytes -= slot.bytes.min(self.undecided_bytes);
-            let is_wanted = wanted.next_if_eq(&&self.decided).is_some();
-            let is_changed = is_wanted || changed.next_if_eq(&&self.decided).is_some();
-            if is_changed && self.options.report {
+            let is_wanted = wanted.next_if_eq(&&number).is_some();
+            let is_changed = is_wanted || changed.next_if_eq(&&number).is_some();
+            if !is_wanted && self.patches.knows(number) {
+                return Err(wrong());
+            }
+            if is_changed && self.options.report && !self.options.unasked() {
                 let mut path = self.dirs.path(slot.node, &slot.name);
                 if slot.kind == Kind::Directory {
                     path.push("/");
@@ -355,7 +388,9 @@ impl TreeSource {
             }
             match is_wanted {
                 true if slot.kind != Kind::File => return Err(wrong()),
-                true => self.want(self.decided, slot),
+                true => self.want(number, slot),
+                // What is sent in any case was not taken, which the receiver has reported.
+                false if self.options.unasked() => {}
                 false => self.summary.unchanged += u64::from(slot.kind == Kind::File),
             }
         }

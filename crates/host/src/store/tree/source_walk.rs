@@ -98,6 +98,11 @@ impl Walk {
     pub(super) fn is_finished(&self) -> bool {
         self.finished
     }
+
+    /// The number of the last entry.
+    pub(super) fn last(&self) -> u64 {
+        self.last
+    }
 }
 
 impl TreeSource {
@@ -242,7 +247,8 @@ impl TreeSource {
 
     fn is_full(&self) -> bool {
         use unglue_proto::tree::{WINDOW, WINDOW_BYTES};
-        self.slots.len() + self.wanted.len() >= WINDOW - 1 || self.undecided_bytes >= WINDOW_BYTES / 2
+        self.slots.len() + self.wanted.len() + self.patches.unsure() >= WINDOW - 1
+            || self.undecided_bytes >= WINDOW_BYTES / 2
     }
 
     /// Sends one entry, unless the rules leave it out.
@@ -362,13 +368,12 @@ impl TreeSource {
         self.summary.size += size;
         let bytes = self.emit(&Record::Entry(Box::new(entry)), out);
         let slot = Slot { node, name: name.into(), size, kind, seen: Seen::of(stat), bytes };
-        match self.options.everything {
-            true if kind == Kind::File && !linked => self.want(self.walk.last, slot),
-            true => {}
-            false => {
-                self.undecided_bytes += bytes;
-                self.slots.push_back(slot);
-            }
+        let has_content = kind == Kind::File && !linked;
+        if has_content && self.options.asks(size) || !self.options.unasked() {
+            self.undecided_bytes += bytes;
+            self.slots.push_back((self.walk.last, slot));
+        } else if has_content {
+            self.want(self.walk.last, slot);
         }
         self.walk.last
     }

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use unglue_proto::control::{Inbox, encode};
 use unglue_proto::limits::CONTROL_MESSAGE;
 use unglue_proto::message::{
-    Compress, Request, Tally, Time, Unknown, auth, exec, files, forward, jobs, transfer, tree,
+    Compress, Request, Tally, Time, Unknown, auth, exec, files, forward, jobs, transfer, tree, waits,
 };
 use unglue_proto::mux::Compression;
 use unglue_proto::{Code, Fault, Octets};
@@ -260,6 +260,24 @@ fn listing() {
     same("jobs-done", "server: that was the last", Reply::Done(exec::Nothing {}));
 }
 
+fn waiting() {
+    use waits::{Ask, FromServer, Waits};
+    same("waits", "client: how long has this link waited at your end?", Request::Waits(Ask {}));
+    let waits = Waits {
+        source_us: 4,
+        old_us: 1,
+        room_us: 2_600_000,
+        data_us: 3,
+        sink_us: 4,
+        sync_us: 2,
+        socket_us: 5,
+        credit_us: 2_500_000,
+        compression_us: 7,
+        busy_us: 400_000,
+    };
+    same("waits-answer", "server: so long", FromServer::Waits(waits));
+}
+
 fn later_versions() {
     let unknown =
         |kind: &str, body: &str| Unknown { kind: kind.into(), body: serde_json::from_str(body).expect("JSON") };
@@ -286,6 +304,7 @@ fn transfers() {
         in_place: true,
         resume: true,
         delta: true,
+        ahead: 5,
         data: 2,
         require: vec!["modified".into(), "in_place".into()],
     };
@@ -312,9 +331,16 @@ fn transfers() {
     same("get-have", "client: I have two blocks, their digests come on stream 2", FromClient::Have(have.clone()));
     let have = Have { digests: Some(3), ..have };
     same("put-have", "server: I have two blocks, their digests come on stream 3", FromServer::Have(have));
-    let old = Some(Old { size: 1 << 20, block: 2048, sums: 3 });
-    let have = FromServer::Have(Have { bytes: 0, digests: None, old });
+    let old = Some(Old { size: 1 << 20, block: 2048, seed: 7, sums: 3 });
+    let have = FromServer::Have(Have { bytes: 0, digests: None, old: old.clone() });
     same("put-have-old", "server: I have an old file, the sums of its blocks come on stream 3", have);
+    let old = old.map(|old| Old { sums: 7, ..old });
+    let have = FromServer::Have(Have { bytes: 32 << 20, digests: Some(3), old });
+    same(
+        "put-have-both",
+        "server: I have two blocks, digests come on stream 3, and an old file, sums come on stream 7",
+        have,
+    );
     let file = File { data: 3, size: Some(5), mode: 0o644, modified: Time { seconds: 1_700_000_000, nanoseconds: 5 } };
     same("get-file", "server: it comes on stream 3", FromServer::File(file));
     same("transfer-refused", "server: nothing was done", FromServer::Refused(fault()));
@@ -371,6 +397,9 @@ fn trees() {
         dry_run: true,
         report: true,
         beside: true,
+        delta: true,
+        delta_small: true,
+        resume: true,
         rules: vec![Rule::include("keep.o"), Rule::exclude("*.o")],
         gitignore: true,
         chmod: Some("D755,F644".into()),
@@ -455,6 +484,7 @@ fn every_message() {
     outcomes();
     attaching();
     listing();
+    waiting();
     later_versions();
     transfers();
     forwarding();

@@ -32,9 +32,11 @@ fn sent() -> Vec<Record<'static>> {
         Record::Open { entry: 2, modified: WHEN, size: 300 },
         Record::Data(b"hello"),
         Record::Hole { length: 295 },
+        Record::Copy { from: 1024, length: 300 },
         Record::Close { digest: Some([2; 32]) },
         Record::Close { digest: None },
         Record::Beside { entry: 2, stream: 7 },
+        Record::Large { entry: 2, stream: 7, parts: 11 },
         Record::Missing { entry: 2 },
         Record::Problem { fault: b"{}" },
     ]
@@ -48,6 +50,10 @@ fn answered() -> Vec<Answer<'static>> {
         Answer::Problem { fault: b"{}" },
         Answer::Summary { summary: b"{}" },
         Answer::Refused { entry: 300 },
+        Answer::Have { entry: 300, have: b"{}" },
+        Answer::Sums { entry: 300, size: 20_000, seed: 7, sums: &[3; 24] },
+        Answer::Candidate { entry: 300, digest: [4; 32] },
+        Answer::Made { right: vec![300, 302], wrong: vec![301] },
     ]
 }
 

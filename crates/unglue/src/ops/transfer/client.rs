@@ -8,7 +8,7 @@ use unglue_host::store::{
 };
 use unglue_link::{Link, RecvStream, SendStream};
 use unglue_proto::blocks::Blocks;
-use unglue_proto::limits::UNANNOUNCED_FILE;
+use unglue_proto::limits::{AHEAD, UNANNOUNCED_FILE};
 use unglue_proto::message::transfer::{File, FromClient, FromServer, Get, Have, Outcome, Put};
 use unglue_proto::message::{Compress, Request, Tally};
 use unglue_proto::mux::Compression;
@@ -16,13 +16,19 @@ use unglue_proto::{Code, Fault, Side};
 
 use super::ends::{What, Where};
 use super::offer::{DELTA_LEAST, Offer, Taken};
+use super::rest::Rest;
 use super::{Download, TransferOptions, Upload};
 use crate::ops::flow::{self, ReceiveError, SendError};
 use crate::ops::{Control, ControlError, ControlReceiver, ControlSender, new_id, unbroken};
 
+/// At most this part of a file is sent ahead.
+const AHEAD_SHARE: u64 = 64;
+
 /// What holds at the destination when a link ended before the outcome came.
 const UNKNOWN_PUT: &str =
     "the server holds the old file or the new one, whole, and it isn't known which: copy it again";
+/// The same where the server had not yet said what it has of the file.
+const UNSENT_PUT: &str = "the server has stored nothing, and what was there still is: copy it again";
 /// The same, for a file that was overwritten where it is.
 const UNKNOWN_IN_PLACE: &str = "the file on the server may hold a part of the new content: copy it again";
 /// What holds here when a link ended before a file was whole.
@@ -90,9 +96,12 @@ async fn put_offered(
 ) -> Result<Tally, Fault> {
     let size = source.facts().size;
     let facts = facts.with_size(size);
-    let (mut sending, data) = Sending::ask(link, facts, (name, to), manner).await?;
+    let (mut sending, mut data) = Sending::ask(link, facts, (name, to), manner).await?;
+    let (pace, mut progress) = (options.pace.clone(), options.reporter(size));
+    // A server that refuses stops the stream; its answer has the reason.
+    let ahead = source.bytes(0..manner.ahead).await?;
+    let _ = flow::write(&mut data, ahead, &pace, |_| ()).await;
     let have = sending.have().await;
-    let (pace, progress) = (options.pace.clone(), options.reporter(size));
     let (sending, sent) = match have {
         Err(fault) if fault.code == Code::Unsupported => {
             tracing::debug!(why = %fault.what, "the file is sent whole");
@@ -101,8 +110,14 @@ async fn put_offered(
             (sending, flow::send(source.into_source()?, data, &pace, progress).await)
         }
         have => {
-            let taken = Taken::of(link, have?, size)?;
-            (sending, taken.send(source, data, &pace, progress).await)
+            let sent = match Taken::of(link, have?, size)? {
+                Taken::Nothing => {
+                    let rest = Rest::of(source.into_source()?, manner.ahead);
+                    flow::send(rest, data, &pace, |bytes| progress(manner.ahead + bytes)).await
+                }
+                taken => taken.send(source, data, &pace, progress).await,
+            };
+            (sending, sent)
         }
     };
     sending.conclude(sent).await
@@ -115,26 +130,29 @@ struct Manner {
     in_place: bool,
     resume: bool,
     delta: bool,
+    /// The file's first bytes that are sent before the server has said what it has.
+    ahead: u64,
     compression: Compression,
 }
 
 impl Manner {
     fn of(options: &TransferOptions) -> Manner {
         let TransferOptions { preserve, in_place, resume, compression, .. } = *options;
-        Manner { preserve, in_place, resume, delta: !options.whole_file, compression }
+        Manner { preserve, in_place, resume, delta: !options.whole_file, ahead: 0, compression }
     }
 
-    /// What it may be for a file of this size: a small one is sent at once.
+    /// What it may be for a file of this size: a small one is sent at once. Of a larger one, little is sent ahead, since it may be there.
     fn for_size(self, size: Option<u64>) -> Manner {
         let (replaced, size) = (!self.in_place, size.unwrap_or(0));
         // What one block holds would be sent whole in any case.
         let resume = self.resume && replaced && Blocks::of(size).is_some();
-        Manner { resume, delta: self.delta && replaced && size >= DELTA_LEAST, ..self }
+        let ahead = AHEAD.min(size / AHEAD_SHARE);
+        Manner { resume, delta: self.delta && replaced && size >= DELTA_LEAST, ahead, ..self }
     }
 
     /// All bytes are sent at once.
     fn plain(self) -> Manner {
-        Manner { resume: false, delta: false, ..self }
+        Manner { resume: false, delta: false, ahead: 0, ..self }
     }
 
     /// Whether the sender waits for what the receiver has.
@@ -157,13 +175,19 @@ impl Sending {
         link: &Link,
         facts: Facts,
         (name, to): (&OsStr, &OsStr),
-        Manner { preserve, in_place, resume, delta, compression }: Manner,
+        Manner { preserve, in_place, resume, delta, ahead, compression }: Manner,
     ) -> Result<(Sending, SendStream), Fault> {
         let Control { mut sender, receiver } = Control::new(link.open_bidirectional().await?);
         let mut data = link.open_unidirectional().await?;
         data.compress(compression);
         let modified = facts.modified.filter(|_| preserve);
-        let required = [("modified", modified.is_some()), ("in_place", in_place), ("resume", resume), ("delta", delta)];
+        let required = [
+            ("modified", modified.is_some()),
+            ("in_place", in_place),
+            ("resume", resume),
+            ("delta", delta),
+            ("ahead", ahead > 0),
+        ];
         let put = Put {
             id: new_id(),
             path: to.into(),
@@ -175,6 +199,7 @@ impl Sending {
             in_place,
             resume,
             delta,
+            ahead,
             data: data.number(),
             require: required.into_iter().filter(|(_, used)| *used).map(|(name, _)| name.to_owned()).collect(),
         };
@@ -185,7 +210,11 @@ impl Sending {
 
     /// What the server has of the file.
     async fn have(&mut self) -> Result<Have, Fault> {
-        match next(&mut self.receiver).await? {
+        let said = next(&mut self.receiver).await.map_err(|error| match error {
+            ControlError::Stream(_) => advised(error.into(), UNSENT_PUT),
+            ControlError::Message(fault) => fault,
+        })?;
+        match said {
             FromServer::Have(have) => Ok(have),
             last => match concluded(last)? {
                 Ok(_) => Err(Fault::peer(Code::BadMessage, "the server says that it stored a file before it came")),
@@ -301,7 +330,7 @@ async fn get_file(
     let sink = store.sink(path, name, to).await.map_err(Fault::from)?;
     let offer = match answer.sender.take() {
         Some(sender) => {
-            let (have, offer) = Offer::find(link, &sink, answer.file.size, old).await?;
+            let (have, offer) = Offer::find(link, sink.kept(), answer.file.size, old).await?;
             sender.send_final(&FromClient::Have(have)).await?;
             offer
         }
@@ -388,6 +417,7 @@ async fn ask_for(link: Link, from: OsString, manner: Manner) -> Result<Answer, F
     match next(&mut receiver).await? {
         FromServer::File(file) => {
             let data = link.claim(file.data)?;
+            flow::widen(&data, file.size);
             Ok(Answer { sender, receiver, file, data, most: u64::MAX })
         }
         last => match concluded(last)? {

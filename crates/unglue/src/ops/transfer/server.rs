@@ -4,13 +4,14 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use unglue_host::store::{Store, StoreError, WriteOptions};
-use unglue_link::{Link, StreamError};
+use unglue_link::{Link, RecvStream, StreamError};
+use unglue_proto::limits::AHEAD;
 use unglue_proto::message::transfer::{File, FromClient, FromServer, Get, Have, Outcome, Put};
 use unglue_proto::message::{Compress, Tally, Time};
 use unglue_proto::{Code, Fault};
 
 use super::offer::{Offer, Taken};
-use crate::ops::flow::{ReceiveError, SendError};
+use crate::ops::flow::{self, ReceiveError, SendError};
 use crate::ops::pace::Pace;
 use crate::ops::slots::Slots;
 use crate::ops::{Control, ControlError, ControlReceiver, ControlSender, refuse};
@@ -44,6 +45,11 @@ async fn receive(
     (sender, receiver): (&mut ControlSender, &mut ControlReceiver),
 ) -> Result<Tally, ReceiveError<Fault>> {
     let mut data = link.claim(put.data).map_err(ReceiveError::Sender)?;
+    if put.ahead > AHEAD {
+        let what = format!("{} bytes are sent before it is known what is there, and at most {AHEAD} may be", put.ahead);
+        return Err(ReceiveError::Sender(Fault::peer(Code::BadMessage, what)));
+    }
+    flow::widen(&data, put.size);
     let options = WriteOptions {
         mode: put.mode,
         keep_mode: put.keep_mode,
@@ -62,13 +68,31 @@ async fn receive(
                 true => store.replaced(&path, &name).await,
                 false => None,
             };
-            let (have, offer) = Offer::find(link, &sink, put.size, old).await?;
+            let (have, offer) = Offer::find(link, sink.kept(), put.size, old).await?;
             sender.send(&FromServer::Have(have)).await.map_err(|error| ReceiveError::Sender(error.into()))?;
             offer
         }
         false => Offer::Nothing,
     };
+    if !matches!(offer, Offer::Nothing)
+        && let Err(error) = skip(&mut data, put.ahead).await
+    {
+        return flow::conclude(sink, Err(error), &data).await;
+    }
     offer.receive(sink, put.size.unwrap_or(u64::MAX), (&mut data, &pace), |_| (), sent(receiver)).await
+}
+
+/// Drops what the client sent before it knew what the server has.
+async fn skip(data: &mut RecvStream, ahead: u64) -> Result<(), ReceiveError<Fault>> {
+    let mut left = ahead;
+    while left > 0 {
+        let Some(dropped) = data.read(usize::try_from(left).unwrap_or(usize::MAX)).await? else {
+            let what = format!("{ahead} bytes were to come first, and {} came", ahead - left);
+            return Err(ReceiveError::Sender(Fault::peer(Code::BadMessage, what)));
+        };
+        left -= dropped.len() as u64;
+    }
+    Ok(())
 }
 
 /// What the client reports as sent.

@@ -1,5 +1,7 @@
 //! Both halves against a peer that lies.
 
+mod attacked;
+mod broken;
 mod changed;
 mod resumed;
 
@@ -89,6 +91,7 @@ fn put_request(data: &SendStream, size: Option<u64>) -> Put {
         in_place: false,
         resume: false,
         delta: false,
+        ahead: 0,
         data: data.number(),
         require: Vec::new(),
     }

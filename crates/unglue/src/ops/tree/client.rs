@@ -18,6 +18,42 @@ const CUT: &str = "what was stored by then is in place and whole; run it again t
 /// Sends the `sources` of a store to the path `to` on the server.
 pub(crate) async fn push(
     link: &Link,
+    from: (&Store, &[PathBuf]),
+    to: &OsStr,
+    tree: &TreeMove,
+    mut listener: TreeListener<'_>,
+) -> Result<Summary, Fault> {
+    let mut tree = tree.clone();
+    loop {
+        match push_once(link, from, to, &tree, Box::new(&mut listener)).await {
+            Err(fault) => tree = simpler(fault, &tree)?,
+            pushed => return pushed,
+        }
+    }
+}
+
+/// The same transfer for a server that doesn't know what files may wait for. It has done nothing then.
+///
+/// # Errors
+/// The fault, if it is another one.
+pub(super) fn simpler(fault: Fault, tree: &TreeMove) -> Result<TreeMove, Fault> {
+    let mut tree = tree.clone();
+    match fault.code == Code::Unsupported {
+        true if tree.options.delta_small => {
+            tracing::debug!(why = %fault.what, "files that are not large are sent whole");
+            tree.options.delta_small = false;
+        }
+        true if tree.options.waits() => {
+            tracing::debug!(why = %fault.what, "large files are sent whole");
+            (tree.options.delta, tree.options.resume) = (false, false);
+        }
+        _ => return Err(fault),
+    }
+    Ok(tree)
+}
+
+async fn push_once(
+    link: &Link,
     (store, sources): (&Store, &[PathBuf]),
     to: &OsStr,
     tree: &TreeMove,
@@ -44,6 +80,22 @@ pub(crate) async fn push(
 pub(crate) async fn pull(
     link: &Link,
     sources: &[PathBuf],
+    to: (&Store, &Path),
+    tree: &TreeMove,
+    mut listener: TreeListener<'_>,
+) -> Result<Summary, Fault> {
+    let mut tree = tree.clone();
+    loop {
+        match pull_once(link, sources, to, &tree, Box::new(&mut listener)).await {
+            Err(fault) => tree = simpler(fault, &tree)?,
+            pulled => return pulled,
+        }
+    }
+}
+
+async fn pull_once(
+    link: &Link,
+    sources: &[PathBuf],
     (store, to): (&Store, &Path),
     tree: &TreeMove,
     listener: TreeListener<'_>,
@@ -64,6 +116,13 @@ pub(crate) async fn pull(
 
 /// A request, apart from its paths.
 pub(super) fn request(tree: &TreeMove, way: Way, data: u64) -> Tree {
+    let options = &tree.options;
+    let required = [
+        ("atomic", options.atomic),
+        ("delta", options.delta),
+        ("delta_small", options.delta_small),
+        ("resume", options.resume),
+    ];
     Tree {
         id: new_id(),
         way,
@@ -73,8 +132,8 @@ pub(super) fn request(tree: &TreeMove, way: Way, data: u64) -> Tree {
         options: tree.options.clone(),
         data,
         compress: None,
-        // A server of before would replace one file after the other.
-        require: if tree.options.atomic { vec!["atomic".to_owned()] } else { Vec::new() },
+        // A server of before would replace one file after the other, or never say what it has.
+        require: required.into_iter().filter(|(_, used)| *used).map(|(name, _)| name.to_owned()).collect(),
     }
 }
 

@@ -6,6 +6,7 @@
 //! relay between two servers passes the bytes on.
 
 mod client;
+mod large;
 mod machine;
 mod receiver;
 mod relay;

@@ -7,11 +7,12 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use unglue_host::store::Store;
-use unglue_host::store::tree::{Batch, Committed, Landed, Landing, Step, Taken, TreeSink, Why};
-use unglue_link::{Link, RecvStream, SendStream};
+use unglue_host::store::tree::{Batch, Committed, Step, TreeSink};
+use unglue_link::{CountedApart, Link, RecvStream, SendStream};
+use unglue_proto::Fault;
 use unglue_proto::message::tree::Summary;
-use unglue_proto::{Code, Fault};
 
+use super::large::{self, Incoming, Landing};
 use super::machine::Machine;
 use super::{Broken, Pace, TreeListener, TreeUpdate, read_some, write_front};
 
@@ -22,7 +23,6 @@ type Committing = Pin<Box<dyn Future<Output = Result<Committed, Fault>> + Send>>
 const READ: usize = 256 * 1024;
 /// Bytes of records that wait to be looked at; more stay in the stream.
 const WAITING: usize = 1024 * 1024;
-type Ended = Result<Landed, (u64, Why)>;
 
 struct Receiving<'a> {
     link: &'a Link,
@@ -33,13 +33,19 @@ struct Receiving<'a> {
     pace: &'a Pace,
     listener: TreeListener<'a>,
     /// Records that wait to be looked at.
-    pieces: Vec<Bytes>,
+    pieces: VecDeque<Bytes>,
     held: usize,
+    /// Whether the sink has more to do, also if nothing comes.
+    more: bool,
     /// Answers that wait to be sent.
     unsent: VecDeque<Bytes>,
     ended: bool,
+    /// Counts the time since everything has come.
+    syncing: Option<CountedApart>,
     batch: Option<Batch>,
-    beside: JoinSet<Ended>,
+    beside: JoinSet<Landing>,
+    /// What there is of large files that were announced.
+    haves: (mpsc::UnboundedSender<Bytes>, mpsc::UnboundedReceiver<Bytes>),
     moved: (mpsc::UnboundedSender<u64>, mpsc::UnboundedReceiver<u64>),
 }
 
@@ -64,12 +70,15 @@ pub(super) async fn receive(
         answers,
         pace,
         listener,
-        pieces: Vec::new(),
+        pieces: VecDeque::new(),
+        more: false,
         held: 0,
         unsent: VecDeque::new(),
         ended: false,
+        syncing: None,
         batch: None,
         beside: JoinSet::new(),
+        haves: mpsc::unbounded_channel(),
         moved: mpsc::unbounded_channel(),
     };
     receiving.run().await
@@ -102,16 +111,19 @@ impl Receiving<'_> {
             // A batch that waits for the one before holds files back: no more are taken meanwhile.
             if self.sink.is_here()
                 && self.batch.is_none()
-                && !self.pieces.is_empty()
+                && (self.more || !self.pieces.is_empty())
                 && self.unsent.iter().map(Bytes::len).sum::<usize>() < WAITING
             {
                 let pieces = std::mem::take(&mut self.pieces);
                 self.held = 0;
-                self.sink.start(move |sink| sink.take_all(pieces.iter().map(|piece| &piece[..])));
+                self.sink.start(move |sink| sink.take_all(pieces));
             }
-            let idle = self.sink.is_here() && commit.is_none() && self.batch.is_none() && self.pieces.is_empty();
-            if self.ended && idle && self.beside.is_empty() {
-                return Ok(());
+            if self.ended && self.sink.is_here() && self.pieces.is_empty() && !self.more && self.beside.is_empty() {
+                // From here on, what has come is only synced and put in place.
+                self.syncing.get_or_insert_with(|| self.flow.being_synced());
+                if commit.is_none() && self.batch.is_none() {
+                    return Ok(());
+                }
             }
             tokio::select! {
                 step = self.sink.worked(), if !self.sink.is_here() => self.step(step??)?,
@@ -126,7 +138,7 @@ impl Receiving<'_> {
                 read = read_some(&mut self.flow, READ, self.pace), if !self.ended && self.held < WAITING => match read? {
                     Some(bytes) => {
                         self.held += bytes.len();
-                        self.pieces.push(bytes);
+                        self.pieces.push_back(bytes);
                     }
                     None => self.ended = true,
                 },
@@ -134,8 +146,16 @@ impl Receiving<'_> {
                     let ended = ended.map_err(|error| Fault::us(format!("a file was not received: {error}")))?;
                     if let Some(sink) = self.sink.here() {
                         sink.beside_ended(ended);
+                        let urgent = sink.urgent();
+                        if !urgent.is_empty() {
+                            self.unsent.push_back(urgent);
+                        }
+                        if self.batch.is_none() {
+                            self.batch = sink.full_batch();
+                        }
                     }
                 }
+                Some(have) = self.haves.1.recv() => self.unsent.push_back(have),
             }
             self.report();
         }
@@ -148,15 +168,30 @@ impl Receiving<'_> {
         for (number, landing) in step.beside {
             let stream = self.link.claim(number)?;
             stream.widen();
-            let (store, moved) = (self.store.clone(), self.moved.0.clone());
-            self.beside.spawn(land((store, self.pace.clone()), stream, landing, moved));
+            self.beside.spawn(large::land(self.incoming(), stream, landing));
+        }
+        for large in step.large {
+            let streams = (self.link.claim(large.stream)?, self.link.claim(large.parts)?);
+            streams.0.widen();
+            streams.1.widen();
+            let haves = self.haves.0.clone();
+            self.beside.spawn(large::land_parts(self.incoming(), self.link.clone(), streams, large, haves));
         }
         for number in step.refused {
             // The sender is told that nobody reads it.
             drop(self.link.claim(number));
         }
         self.batch = step.batch;
+        self.more = step.more;
+        for piece in step.left.into_iter().rev() {
+            self.held += piece.len();
+            self.pieces.push_front(piece);
+        }
         Ok(())
+    }
+
+    fn incoming(&self) -> Incoming {
+        Incoming { store: self.store.clone(), pace: self.pace.clone(), moved: self.moved.0.clone() }
     }
 
     fn report(&mut self) {
@@ -176,6 +211,7 @@ impl Receiving<'_> {
             (sink, finished)
         });
         let (sink, finished) = finished.await?;
+        drop(self.syncing.take());
         self.sink = Machine::new(self.store, sink);
         self.report();
         self.unsent.push_back(finished?.into());
@@ -193,66 +229,5 @@ async fn done(commit: &mut Option<Committing>) -> Result<Committed, Fault> {
     match commit {
         Some(commit) => commit.await,
         None => std::future::pending().await,
-    }
-}
-
-/// Receives a large file on its own stream.
-async fn land(
-    (store, pace): (Store, Pace),
-    mut stream: RecvStream,
-    mut landing: Box<Landing>,
-    moved: mpsc::UnboundedSender<u64>,
-) -> Ended {
-    let number = landing.number();
-    let broken = |fault: Fault| Err((number, Why::broken(fault)));
-    loop {
-        let mut pieces = match read_some(&mut stream, READ, &pace).await {
-            Ok(Some(bytes)) => vec![bytes],
-            Ok(None) => return broken(Fault::peer(Code::BadMessage, "a large file's stream ended within the file")),
-            Err(error) => return broken(error.into()),
-        };
-        // What has come already is written in one go.
-        let mut length = pieces[0].len();
-        while length < READ
-            && pace.rate().is_none()
-            && let Some(Ok(Some(more))) = ready(&mut stream)
-        {
-            length += more.len();
-            pieces.push(more);
-        }
-        let taken = store.work(move || {
-            let mut total = 0;
-            let mut landing = landing;
-            for piece in &pieces {
-                match landing.take(piece) {
-                    (bytes, Taken::More(more)) => {
-                        total += bytes;
-                        landing = more;
-                    }
-                    (bytes, other) => return (total + bytes, other),
-                }
-            }
-            (total, Taken::More(landing))
-        });
-        match taken.await {
-            Err(fault) => return broken(fault),
-            Ok((bytes, taken)) => {
-                let _ = moved.send(bytes);
-                match taken {
-                    Taken::More(more) => landing = more,
-                    Taken::Whole(landed) => return Ok(*landed),
-                    Taken::Refused(number, why) => return Err((number, why)),
-                }
-            }
-        }
-    }
-}
-
-/// What can be read at once.
-fn ready(stream: &mut RecvStream) -> Option<Result<Option<Bytes>, unglue_link::StreamError>> {
-    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-    match stream.poll_read(&mut context, READ) {
-        std::task::Poll::Ready(read) => Some(read),
-        std::task::Poll::Pending => None,
     }
 }

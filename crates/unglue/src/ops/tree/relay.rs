@@ -3,14 +3,17 @@
 use std::ffi::OsStr;
 use std::path::PathBuf;
 
+use tokio::task::JoinSet;
 use unglue_host::store::tree::{Moving, TreeEvent};
-use unglue_link::{RecvStream, SendStream, StreamError};
+use unglue_link::{Link, RecvStream, SendStream, StreamError};
+use unglue_proto::message::transfer::Have;
 use unglue_proto::message::tree::{Summary, Tree, Way};
 use unglue_proto::message::{Compress, Request};
-use unglue_proto::tree::{Answer, Records};
+use unglue_proto::mux::Compression;
+use unglue_proto::tree::{Answer, Malformed, Record, Records, frame};
 use unglue_proto::{Code, Fault, Side};
 
-use super::client::{accepted, outcome, request};
+use super::client::{accepted, outcome, request, simpler};
 use super::{Pace, TreeListener, TreeMove, TreeUpdate, read_some};
 use crate::client::Client;
 use crate::ops::Control;
@@ -30,12 +33,24 @@ pub async fn relay(
     mut listener: TreeListener<'_>,
 ) -> Result<Summary, Fault> {
     let mut tree = tree.clone();
-    // Numbers of streams mean nothing on another link.
-    tree.options.beside = false;
+    loop {
+        match relay_once((from, sources), (to, path), &tree, Box::new(&mut listener)).await {
+            Err(fault) => tree = simpler(fault, &tree)?,
+            relayed => return relayed,
+        }
+    }
+}
+
+async fn relay_once(
+    (from, sources): (&Client, &[PathBuf]),
+    (to, path): (&Client, &OsStr),
+    tree: &TreeMove,
+    mut listener: TreeListener<'_>,
+) -> Result<Summary, Fault> {
     let mut sink = Control::new(to.link().open_bidirectional().await?);
     let mut flow_out = to.link().open_unidirectional().await?;
     flow_out.compress(tree.compression);
-    let asked = Tree { to: Some(path.into()), ..request(&tree, Way::Push, flow_out.number()) };
+    let asked = Tree { to: Some(path.into()), ..request(tree, Way::Push, flow_out.number()) };
     sink.sender.send(&Request::Tree(Box::new(asked))).await?;
     let accepted_there = accepted(&mut sink.receiver).await.map_err(|fault| fault.on(Side::Server))?;
     let answers_in = to.link().claim(accepted_there.data)?;
@@ -44,19 +59,21 @@ pub async fn relay(
     let answers_out = from.link().open_unidirectional().await?;
     let sources = sources.iter().map(|source| source.as_os_str().into()).collect();
     let compress = Compress::request(tree.compression);
-    let asked = Tree { sources, compress, ..request(&tree, Way::Pull, answers_out.number()) };
+    let asked = Tree { sources, compress, ..request(tree, Way::Pull, answers_out.number()) };
     source.sender.send(&Request::Tree(Box::new(asked))).await?;
     let accepted_here = accepted(&mut source.receiver).await.map_err(|fault| fault.on(Side::Server))?;
     let flow_in = from.link().claim(accepted_here.data)?;
 
-    let mut watch = Watch { records: Records::default(), listener: &mut listener };
     let unpaced = Pace::default();
+    let (mut contents, mut sums) = (JoinSet::new(), JoinSet::new());
     let there = async {
-        let passed = pass(flow_in, flow_out, &tree.pace, |_| Ok(())).await;
+        let streams = Streams::new((from.link(), to.link()), &tree.pace, tree.compression, &mut contents);
+        let passed = pass_flow(flow_in, flow_out, streams, &tree.pace).await;
         passed.map_err(|broke| broke.between(End::Source, End::Sink))
     };
     let back = async {
-        let passed = pass(answers_in, answers_out, &unpaced, |bytes| watch.look(bytes)).await;
+        let streams = Streams::new((to.link(), from.link()), &unpaced, Compression::Off, &mut sums);
+        let passed = pass_answers(answers_in, answers_out, streams, &mut listener).await;
         passed.map_err(|broke| broke.between(End::Sink, End::Source))
     };
     let passed = tokio::try_join!(there, back);
@@ -78,6 +95,7 @@ enum End {
 }
 
 /// Why a stream is passed on no further.
+#[derive(Debug)]
 enum Broke {
     /// It can't be read.
     Read(StreamError),
@@ -98,45 +116,142 @@ impl Broke {
     }
 }
 
-async fn pass(
-    mut from: RecvStream,
-    mut to: SendStream,
-    pace: &Pace,
-    mut look: impl FnMut(&[u8]) -> Result<(), Fault>,
-) -> Result<(), Broke> {
-    while let Some(bytes) = read_some(&mut from, READ, pace).await.map_err(Broke::Read)? {
-        look(&bytes).map_err(Broke::Content)?;
-        to.write_all(bytes).await.map_err(Broke::Write)?;
+async fn pass(mut from: RecvStream, mut to: SendStream, pace: &Pace) -> Result<(), Broke> {
+    loop {
+        let read = tokio::select! {
+            read = read_some(&mut from, READ, pace) => read.map_err(Broke::Read)?,
+            // Its reader wants no more, and its writer learns of it.
+            error = to.stopped() => return Err(Broke::Write(error)),
+        };
+        match read {
+            Some(bytes) => to.write_all(bytes).await.map_err(Broke::Write)?,
+            None => break,
+        }
     }
     to.finish();
     Ok(())
 }
 
-/// Looks at the answers that go by.
-struct Watch<'a, 'b> {
-    records: Records,
-    listener: &'a mut TreeListener<'b>,
+/// Further streams, which are announced on the way from one link to another.
+struct Streams<'a> {
+    from: Link,
+    to: Link,
+    pace: Pace,
+    compression: Compression,
+    /// Those under way. Dropped, they break off.
+    passing: &'a mut JoinSet<()>,
 }
 
-impl Watch<'_, '_> {
-    fn look(&mut self, mut bytes: &[u8]) -> Result<(), Fault> {
-        let malformed = |error| Fault::peer(Code::BadMessage, format!("the receiver sent {error}"));
-        while let Some((kind, body)) = self.records.next(&mut bytes).map_err(malformed)? {
-            match Answer::decode(kind, body).map_err(malformed)? {
-                Answer::Problem { fault } => {
-                    let fault = serde_json::from_slice(fault).map_err(|error| {
-                        Fault::peer(Code::BadMessage, format!("a problem is not understood: {error}"))
-                    })?;
-                    (self.listener)(TreeUpdate::Event(TreeEvent::Problem(fault)));
+impl<'a> Streams<'a> {
+    fn new(
+        (from, to): (&Link, &Link),
+        pace: &Pace,
+        compression: Compression,
+        passing: &'a mut JoinSet<()>,
+    ) -> Streams<'a> {
+        Streams { from: from.clone(), to: to.clone(), pace: pace.clone(), compression, passing }
+    }
+
+    /// Passes on the stream that has this number on the first link. Gives its number on the second one.
+    async fn pass(&mut self, number: u64) -> Result<u64, Broke> {
+        let from = self.from.claim(number).map_err(Broke::Content)?;
+        let mut to = self.to.open_unidirectional().await.map_err(Broke::Write)?;
+        to.compress(self.compression);
+        let (number, pace) = (to.number(), self.pace.clone());
+        self.passing.spawn(async move {
+            // Both ends see that it breaks off, and one of them knows why.
+            if let Err(broke) = pass(from, to, &pace).await {
+                tracing::debug!(?broke, "a large file's stream broke off");
+            }
+        });
+        while self.passing.try_join_next().is_some() {}
+        Ok(number)
+    }
+}
+
+/// Passes the sender's records on. The numbers of streams are those of the other link then.
+async fn pass_flow(
+    mut from: RecvStream,
+    mut to: SendStream,
+    mut streams: Streams<'_>,
+    pace: &Pace,
+) -> Result<(), Broke> {
+    let mut records = Records::default();
+    while let Some(bytes) = read_some(&mut from, READ, pace).await.map_err(Broke::Read)? {
+        let (mut bytes, mut out) = (&bytes[..], Vec::with_capacity(bytes.len()));
+        while let Some((kind, body)) = records.next(&mut bytes).map_err(malformed)? {
+            if !matches!(kind, Record::BESIDE | Record::LARGE) {
+                put(kind, body, &mut out);
+                continue;
+            }
+            let record = match Record::decode(kind, body).map_err(malformed)? {
+                Record::Beside { entry, stream } => Record::Beside { entry, stream: streams.pass(stream).await? },
+                Record::Large { entry, stream, parts } => {
+                    let (stream, parts) = (streams.pass(stream).await?, streams.pass(parts).await?);
+                    Record::Large { entry, stream, parts }
                 }
+                other => other,
+            };
+            record.encode(&mut out);
+        }
+        to.write_all(out.into()).await.map_err(Broke::Write)?;
+    }
+    to.finish();
+    Ok(())
+}
+
+fn malformed(error: Malformed) -> Broke {
+    Broke::Content(Fault::peer(Code::BadMessage, format!("a server sent {error}")))
+}
+
+/// A record as it came.
+fn put(kind: u8, body: &[u8], out: &mut Vec<u8>) {
+    let (head, length) = frame(kind, body.len());
+    out.extend_from_slice(&head[..length]);
+    out.extend_from_slice(body);
+}
+
+/// Passes the receiver's answers on, and looks at them.
+async fn pass_answers(
+    mut from: RecvStream,
+    mut to: SendStream,
+    mut streams: Streams<'_>,
+    listener: &mut TreeListener<'_>,
+) -> Result<(), Broke> {
+    let mut records = Records::default();
+    while let Some(bytes) = read_some(&mut from, READ, &Pace::default()).await.map_err(Broke::Read)? {
+        let (mut bytes, mut out) = (&bytes[..], Vec::with_capacity(bytes.len()));
+        while let Some((kind, body)) = records.next(&mut bytes).map_err(malformed)? {
+            match Answer::decode(kind, body).map_err(malformed)? {
+                Answer::Have { entry, have } => {
+                    let mut have: Have = parsed(have)?;
+                    if let Some(digests) = &mut have.digests {
+                        *digests = streams.pass(*digests).await?;
+                    }
+                    if let Some(old) = &mut have.old {
+                        old.sums = streams.pass(old.sums).await?;
+                    }
+                    let json = serde_json::to_vec(&have).unwrap_or_default();
+                    Answer::Have { entry, have: &json }.encode(&mut out);
+                    continue;
+                }
+                Answer::Problem { fault } => listener(TreeUpdate::Event(TreeEvent::Problem(parsed(fault)?))),
                 Answer::Stored { files, bytes } => {
                     let mut moving = Moving::default();
                     (moving.files, moving.moved) = (files, bytes);
-                    (self.listener)(TreeUpdate::Moving(&moving));
+                    listener(TreeUpdate::Moving(&moving));
                 }
                 _ => {}
             }
+            put(kind, body, &mut out);
         }
-        Ok(())
+        to.write_all(out.into()).await.map_err(Broke::Write)?;
     }
+    to.finish();
+    Ok(())
+}
+
+fn parsed<T: serde::de::DeserializeOwned>(json: &[u8]) -> Result<T, Broke> {
+    let wrong = |error| Fault::peer(Code::BadMessage, format!("an answer is not understood: {error}"));
+    serde_json::from_slice(json).map_err(|error| Broke::Content(wrong(error)))
 }

@@ -1,18 +1,21 @@
 //! The end that has the files.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::pin::Pin;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use unglue_host::store::Store;
-use unglue_host::store::tree::{Content, Ended, Produced, TreeEvent, TreeSource};
-use unglue_link::{Link, RecvStream, SendStream, StreamError};
+use unglue_host::store::tree::{Ended, Produced, TreeEvent, TreeSource};
+use unglue_link::{Link, RecvStream, SendStream};
 use unglue_proto::Fault;
+use unglue_proto::message::transfer::Have;
 use unglue_proto::message::tree::Summary;
 use unglue_proto::tree::Record;
 
+use super::large::{self, Outgoing};
 use super::machine::Machine;
 use super::{Broken, Pace, TreeListener, TreeUpdate, write_front};
 
@@ -20,10 +23,12 @@ use super::{Broken, Pace, TreeListener, TreeUpdate, write_front};
 const READ: usize = 64 * 1024;
 /// Answers that wait to be looked at; more stay in the stream.
 const WAITING: usize = 1024 * 1024;
+/// Once so many bytes of answers have come, more follow: sums of old files.
+const MANY: usize = 32 * 1024;
 /// Pieces that wait to be sent.
 const PIECES: usize = 2;
-/// Bytes of a large file that are read at once.
-const PIECE: usize = 256 * 1024;
+/// As many large files are sent at once; others wait for what the receiver has of them.
+const AT_ONCE: usize = 2;
 
 /// The receiver's answers: their stream may still have to be named by the receiver, while records are sent already.
 pub(super) enum Answers<'a> {
@@ -60,10 +65,16 @@ struct Sending<'a> {
     pieces: VecDeque<Bytes>,
     /// Answers that wait to be looked at.
     waiting: Vec<u8>,
+    /// Bytes of answers that have come, up to [`MANY`].
+    came: usize,
     /// Whether asking the source again can bring something.
     stirred: bool,
     finished: bool,
-    beside: JoinSet<(u64, Option<Ended>)>,
+    beside: JoinSet<(u64, Result<Option<Ended>, Fault>)>,
+    /// Where large files wait for what the receiver has of them; `None` for those that have ended.
+    haves: HashMap<u64, Option<mpsc::Sender<Have>>>,
+    /// Permits to send a large file.
+    turns: Arc<Semaphore>,
     moved: (mpsc::UnboundedSender<u64>, mpsc::UnboundedReceiver<u64>),
 }
 
@@ -90,9 +101,12 @@ pub(super) async fn send(
         listener,
         pieces: VecDeque::new(),
         waiting: Vec::new(),
+        came: 0,
         stirred: true,
         finished: false,
         beside: JoinSet::new(),
+        haves: HashMap::new(),
+        turns: Arc::new(Semaphore::new(AT_ONCE)),
         moved: mpsc::unbounded_channel(),
     };
     sending.run().await
@@ -118,10 +132,15 @@ impl Sending<'_> {
                         return Err(Fault::peer(unglue_proto::Code::BadMessage, what).into());
                     };
                     self.waiting.extend_from_slice(&bytes);
+                    self.count(bytes.len());
                     self.stirred = true;
                 }
                 Some(ended) = self.beside.join_next(), if !self.beside.is_empty() && self.source.is_here() => {
                     let (entry, ended) = ended.map_err(|error| Fault::us(format!("a file was not sent: {error}")))?;
+                    let ended = ended?;
+                    if let Some(have) = self.haves.get_mut(&entry) {
+                        *have = None;
+                    }
                     if let Some(source) = self.source.here() {
                         source.beside_ended(entry, ended);
                     }
@@ -129,8 +148,21 @@ impl Sending<'_> {
                 }
             }
             self.report();
+            self.pass_haves()?;
         }
         self.conclude().await
+    }
+
+    /// Many answers come without a turn for each doubling of the credit.
+    fn count(&mut self, bytes: usize) {
+        if self.came < MANY {
+            self.came += bytes;
+            if self.came >= MANY
+                && let Answers::Here(stream) = &self.answers
+            {
+                stream.widen();
+            }
+        }
     }
 
     async fn produced(&mut self, produced: Produced) -> Result<(), Broken> {
@@ -140,18 +172,63 @@ impl Sending<'_> {
                 self.stirred = true;
             }
             Produced::Beside(entry, content) => {
-                let mut stream = self.link.open_unidirectional().await?;
-                stream.compress(self.flow.compression());
-                let mut record = Vec::new();
-                Record::Beside { entry, stream: stream.number() }.encode(&mut record);
-                self.pieces.push_back(record.into());
-                let (store, moved, pace) = (self.store.clone(), self.moved.0.clone(), self.pace.clone());
-                let sent = send_beside((store, pace), stream, entry, content, moved);
+                let stream = self.open_stream().await?;
+                self.announce(&Record::Beside { entry, stream: stream.number() });
+                let sent = large::send(self.outgoing(), stream, (entry, content));
+                self.beside.spawn(async move { (entry, Ok(sent.await)) });
+            }
+            Produced::Large(entry, content) => {
+                let (stream, parts) = (self.open_stream().await?, self.open_stream().await?);
+                self.announce(&Record::Large { entry, stream: stream.number(), parts: parts.number() });
+                // One before the parts, and one after them.
+                let (tell, haves) = mpsc::channel(2);
+                self.haves.insert(entry, Some(tell));
+                let link = self.link.clone();
+                let sent = large::send_parts(self.outgoing(), link, (stream, parts), (entry, content), haves);
                 self.beside.spawn(async move { (entry, sent.await) });
-                self.stirred = true;
             }
             Produced::Waiting => {}
             Produced::Finished => self.finished = true,
+        }
+        Ok(())
+    }
+
+    async fn open_stream(&mut self) -> Result<SendStream, Broken> {
+        let mut stream = self.link.open_unidirectional().await?;
+        stream.compress(self.flow.compression());
+        Ok(stream)
+    }
+
+    fn announce(&mut self, record: &Record<'_>) {
+        let mut piece = Vec::new();
+        record.encode(&mut piece);
+        self.pieces.push_back(piece.into());
+        self.stirred = true;
+    }
+
+    fn outgoing(&self) -> Outgoing {
+        Outgoing {
+            store: self.store.clone(),
+            pace: self.pace.clone(),
+            moved: self.moved.0.clone(),
+            turns: self.turns.clone(),
+        }
+    }
+
+    /// Passes on what the receiver has of large files.
+    fn pass_haves(&mut self) -> Result<(), Fault> {
+        let haves = self.source.here().map(TreeSource::haves).unwrap_or_default();
+        for (entry, have) in haves {
+            let asked = match self.haves.get(&entry) {
+                // It ended while this was on its way.
+                Some(None) => true,
+                Some(Some(tell)) => !matches!(tell.try_send(have), Err(mpsc::error::TrySendError::Full(_))),
+                None => false,
+            };
+            if !asked {
+                let what = format!("the receiver has something of entry {entry}, of which it was not asked");
+                return Err(Fault::peer(unglue_proto::Code::BadMessage, what));
+            }
         }
         Ok(())
     }
@@ -196,53 +273,4 @@ impl Sending<'_> {
         }
         Ok(source.summary()?)
     }
-}
-
-/// Sends a large file on a stream of its own. `None`: the receiver wants no more of it, and reports why.
-async fn send_beside(
-    (store, pace): (Store, Pace),
-    mut stream: SendStream,
-    entry: u64,
-    content: Box<Content>,
-    moved: mpsc::UnboundedSender<u64>,
-) -> Option<Ended> {
-    let mut head = Vec::with_capacity(PIECE + PIECE / 2);
-    content.begin(entry, &mut head);
-    let fill = |mut content: Box<Content>, mut out: Vec<u8>| {
-        let store = store.clone();
-        async move {
-            let filled = store.work(move || {
-                let before = content.data();
-                let ended = content.fill(PIECE, &mut out);
-                let data = ended.as_ref().map_or(content.data(), |ended| ended.data) - before;
-                (content, out, ended, data)
-            });
-            filled.await.ok()
-        }
-    };
-    let mut next = fill(content, head).await?;
-    loop {
-        let (content, piece, ended, data) = next;
-        let _ = moved.send(data);
-        if let Some(ended) = ended {
-            write_all(&mut stream, piece.into(), &pace).await.ok()?;
-            stream.finish();
-            return Some(ended);
-        }
-        // The next bytes are read while these are sent.
-        let (written, filled) = tokio::join!(
-            write_all(&mut stream, piece.into(), &pace),
-            fill(content, Vec::with_capacity(PIECE + PIECE / 2))
-        );
-        written.ok()?;
-        next = filled?;
-    }
-}
-
-async fn write_all(stream: &mut SendStream, piece: Bytes, pace: &Pace) -> Result<(), StreamError> {
-    let mut pieces = VecDeque::from([piece]);
-    while pieces.front().is_some_and(|piece| !piece.is_empty()) {
-        write_front(stream, &mut pieces, pace).await?;
-    }
-    Ok(())
 }

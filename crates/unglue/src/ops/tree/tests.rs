@@ -1,6 +1,8 @@
 //! Both halves over a link in memory, and against peers that lie.
 
 mod lies;
+mod parts;
+mod patched;
 
 use std::fs;
 use std::path::PathBuf;
@@ -9,9 +11,9 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use unglue_host::store::Store;
-use unglue_link::Link;
-use unglue_proto::message::Request;
+use unglue_link::{Link, RecvStream, SendStream};
 use unglue_proto::message::tree::{Accepted, FromServer, Outcome, Summary, Tree};
+use unglue_proto::message::{Request, Time};
 use unglue_proto::tree::{Answer, Record};
 use unglue_proto::{Code, Side};
 
@@ -46,11 +48,8 @@ fn run(test: impl AsyncFnOnce(Scene)) {
 impl Scene {
     /// Serves one transfer.
     async fn serve(&self) -> Result<Summary, Fault> {
-        let mut control = Control::new(self.server.accept().await.expect("a stream"));
-        let Request::Tree(tree) = control.receiver.expect().await.expect("a request") else {
-            panic!("another request")
-        };
-        super::serve(&self.server, &self.store, &Slots::transfers(), *tree, control).await
+        let (control, tree) = asked(&self.server).await;
+        super::serve(&self.server, &self.store, &Slots::transfers(), tree, control).await
     }
 
     async fn push(&self, listener: TreeListener<'_>) -> Result<Summary, Fault> {
@@ -62,6 +61,31 @@ impl Scene {
         let below = |path: &str| fs::read_dir(self.directory.path().join(path)).map_or(0, Iterator::count);
         below("to") + below("to/d")
     }
+}
+
+/// The next request, with its control stream.
+async fn asked(server: &Link) -> (Control, Tree) {
+    let mut control = Control::new(server.accept().await.expect("a stream"));
+    let Request::Tree(tree) = control.receiver.expect().await.expect("a request") else { panic!("another request") };
+    (control, *tree)
+}
+
+/// Accepts a push, as a server does: its control stream, the records that come, and where the answers go.
+async fn accepted(server: &Link) -> (Control, RecvStream, SendStream) {
+    let (mut control, tree) = asked(server).await;
+    let flow = server.claim(tree.data).expect("the records");
+    let answers = server.open_unidirectional().await.expect("a stream");
+    control.sender.send(&FromServer::Accepted(Accepted { data: answers.number() })).await.expect("sent");
+    (control, flow, answers)
+}
+
+/// A time for files.
+const NOW: Time = Time { seconds: 1, nanoseconds: 0 };
+
+fn wire(records: &[Record<'_>]) -> Vec<u8> {
+    let mut wire = Vec::new();
+    records.iter().for_each(|record| record.encode(&mut wire));
+    wire
 }
 
 fn options() -> TreeMove {
@@ -97,14 +121,7 @@ fn a_tree_goes_both_ways_and_both_ends_agree() {
 async fn lying_receiver(scene: &Scene, answers: Vec<u8>, says: Option<Outcome>) -> Fault {
     let client = scene.push(Box::new(|_| ()));
     let server = async {
-        let mut control = Control::new(scene.server.accept().await.expect("a stream"));
-        let Request::Tree(tree) = control.receiver.expect().await.expect("a request") else {
-            panic!("another request")
-        };
-        let mut flow = scene.server.claim(tree.data).expect("the records");
-        let mut stream = scene.server.open_unidirectional().await.expect("a stream");
-        let accepted = FromServer::Accepted(Accepted { data: stream.number() });
-        control.sender.send(&accepted).await.expect("sent");
+        let (mut control, mut flow, mut stream) = accepted(&scene.server).await;
         let _ = stream.write_all(answers.into()).await;
         // Large files on streams of their own are read by nobody.
         while let Ok(Some(_)) = flow.read(1 << 20).await {}

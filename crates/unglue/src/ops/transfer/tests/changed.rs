@@ -7,46 +7,47 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tempfile::TempDir;
 use unglue_host::store::Store;
-use unglue_link::{Link, SendStream};
-use unglue_proto::delta::{LEAST, Record, Sum, coarse, sums};
+use unglue_link::{Link, RecvStream, SendStream};
+use unglue_proto::delta::{FINE, Group, LEAST, Record, Sum, coarse};
 use unglue_proto::message::transfer::{FromClient, FromServer, Have, Old, Outcome};
 use unglue_proto::message::{Request, Tally};
 use unglue_proto::{Code, Fault};
 
+use super::super::resume::fill;
 use super::super::*;
 use super::resumed::{content, serve};
 use super::{put_request, tally_of};
 use crate::ops::pace::Pace;
 use crate::ops::{Control, refuse};
 
-const SIZE: usize = 6 << 20;
+pub(super) const SIZE: usize = 6 << 20;
 
 /// A client's directory and a server's.
-struct Scene {
+pub(super) struct Scene {
     directory: TempDir,
-    client: Store,
-    server: Store,
+    pub(super) client: Store,
+    pub(super) server: Store,
 }
 
 impl Scene {
-    fn path(&self, side: &str) -> PathBuf {
+    pub(super) fn path(&self, side: &str) -> PathBuf {
         self.directory.path().join(side).join("file")
     }
 
-    fn write(&self, side: &str, content: &[u8]) {
+    pub(super) fn write(&self, side: &str, content: &[u8]) {
         fs::write(self.path(side), content).expect("a file");
     }
 
     /// Fails unless the file is this one, and the only one.
     #[track_caller]
-    fn holds(&self, side: &str, content: &[u8]) {
+    pub(super) fn holds(&self, side: &str, content: &[u8]) {
         assert!(fs::read(self.path(side)).expect("the file") == content, "another content");
         let entries = fs::read_dir(self.directory.path().join(side)).expect("a directory");
         assert_eq!(entries.count(), 1, "something was left behind");
     }
 }
 
-fn run(test: impl AsyncFnOnce(Scene)) {
+pub(super) fn run(test: impl AsyncFnOnce(Scene)) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let directory = tempfile::tempdir().expect("a directory");
@@ -72,7 +73,7 @@ async fn copy(scene: &Scene, up: bool, options: TransferOptions) -> Result<Tally
 }
 
 /// The old file with changes of some kind; 60 kB of it are new.
-fn changed(old: &[u8], kind: &str) -> Vec<u8> {
+pub(super) fn changed(old: &[u8], kind: &str) -> Vec<u8> {
     let mut new = old.to_vec();
     match kind {
         "scattered" => {
@@ -138,7 +139,7 @@ fn a_server_of_an_earlier_version_gets_the_whole_file() {
         let serving = async {
             let Control { sender, mut receiver } = Control::new(server.accept().await.expect("a stream"));
             let request: Request = receiver.expect().await.expect("a request");
-            assert_eq!(request.required(), ["delta"]);
+            assert_eq!(request.required(), ["delta", "ahead"]);
             refuse(sender, Fault::user(Code::Unsupported, "\"delta\"")).await.expect("it is sent");
             serve(&server, &scene.server).await;
         };
@@ -147,21 +148,110 @@ fn a_server_of_an_earlier_version_gets_the_whole_file() {
     });
 }
 
-/// A server that offers `old` and these sums, takes what comes, and reports `failed`.
-async fn lying_offer(link: &Link, size: u64, block: u32, sums: &[Sum], failed: Code) {
-    let Control { mut sender, mut receiver } = Control::new(link.accept().await.expect("a stream"));
-    let Request::Put(put) = receiver.expect().await.expect("a request") else { panic!("another request") };
-    let mut data = link.claim(put.data).expect("the client's stream");
-    let mut stream = link.open_unidirectional().await.expect("a stream");
-    let old = Some(Old { size, block, sums: stream.number() });
-    sender.send(&FromServer::Have(Have { bytes: 0, digests: None, old })).await.expect("it is sent");
-    let bytes: Vec<u8> = sums.iter().flat_map(Sum::encode).collect();
+const SEED: u32 = 7;
+
+fn sums(bytes: &[u8], block: u32) -> Vec<Sum> {
+    unglue_proto::delta::sums(bytes, block, SEED).collect()
+}
+
+/// A group of sums as it travels.
+fn group(sums: &[Sum], header: impl Fn(u32) -> Group) -> Vec<u8> {
+    header(sums.len() as u32).encode().into_iter().chain(sums.iter().flat_map(Sum::encode)).collect()
+}
+
+/// A server that offers an old file and these groups of sums, takes what comes, and reports `failed`.
+async fn lying_offer(link: &Link, (size, block): (u64, u32), groups: Vec<u8>, failed: Code) {
+    let (mut stream, mut data, control) = offered(link, (size, block)).await;
     let telling = async {
-        let _ = stream.write_all(bytes.into()).await;
+        let _ = stream.write_all(groups.into()).await;
         stream.finish();
     };
     let taking = async { while let Ok(Some(_)) = data.read(1 << 20).await {} };
     tokio::join!(telling, taking);
+    fail(control, failed).await;
+}
+
+/// A server that has offered an old file: the stream for its sums, and the one of the data.
+async fn offered(link: &Link, (size, block): (u64, u32)) -> (SendStream, RecvStream, Control) {
+    let mut control = Control::new(link.accept().await.expect("a stream"));
+    let Request::Put(put) = control.receiver.expect().await.expect("a request") else { panic!("another request") };
+    let mut data = link.claim(put.data).expect("the client's stream");
+    first_bytes(&mut data, put.ahead).await;
+    let stream = link.open_unidirectional().await.expect("a stream");
+    let old = Some(Old { size, block, seed: SEED, sums: stream.number() });
+    control.sender.send(&FromServer::Have(Have { bytes: 0, digests: None, old })).await.expect("it is sent");
+    (stream, data, control)
+}
+
+/// What a client sends before it knows what the server has.
+pub(super) async fn first_bytes(data: &mut RecvStream, ahead: u64) -> Vec<u8> {
+    let mut first = vec![0; ahead as usize];
+    assert!(fill(data, &mut first).await.expect("no error"), "{ahead} bytes come");
+    first
+}
+
+#[test]
+fn the_first_bytes_of_a_large_file_leave_with_the_request() {
+    run(async |scene| {
+        let new = content(b"new", SIZE);
+        scene.write("client", &new);
+        let (client, server) = unglue_link::memory();
+        let copying = put(&client, Upload::file(&scene.client, "file"), "file".as_ref(), TransferOptions::default());
+        let serving = async {
+            let mut control = Control::new(server.accept().await.expect("a stream"));
+            let Request::Put(put) = control.receiver.expect().await.expect("a request") else { panic!("another") };
+            assert_eq!(put.ahead, 64 * 1024);
+            let mut data = server.claim(put.data).expect("the client's stream");
+            let mut came = first_bytes(&mut data, put.ahead).await;
+            // Only now does it say that it has nothing.
+            let nothing = Have { bytes: 0, digests: None, old: None };
+            control.sender.send(&FromServer::Have(nothing)).await.expect("it is sent");
+            while let Some(piece) = data.read(1 << 20).await.expect("no error") {
+                came.extend_from_slice(&piece);
+            }
+            assert!(came == new, "another content");
+            let Control { mut sender, mut receiver } = control;
+            sender.send(&FromServer::Outcome(Outcome::Done(tally_of(&came)))).await.expect("it is sent");
+            sender.finish();
+            while receiver.expect::<FromClient>().await.is_ok() {}
+        };
+        assert_eq!(tokio::join!(copying, serving).0, Ok(tally_of(&new)));
+    });
+}
+
+#[test]
+fn first_bytes_that_are_too_many_or_do_not_all_come_are_refused() {
+    for (ahead, sent, what) in [(64 * 1024 + 1, 0, "at most 65536"), (1000, 999, "and 999 came")] {
+        run(async |scene| {
+            let old = content(b"old", SIZE);
+            scene.write("server", &old);
+            let (client, server) = unglue_link::memory();
+            let client_side = async {
+                let mut control = Control::new(client.open_bidirectional().await.expect("a stream"));
+                let mut data = client.open_unidirectional().await.expect("a stream");
+                let mut put = put_request(&data, Some(SIZE as u64));
+                (put.delta, put.ahead) = (true, ahead);
+                control.sender.send(&Request::Put(put)).await.expect("it is sent");
+                // The server may stop the stream at any time.
+                let _ = data.write_all(vec![0; sent].into()).await;
+                data.finish();
+                loop {
+                    match control.receiver.expect().await.expect("an answer") {
+                        FromServer::Outcome(Outcome::Failed(fault)) => return fault,
+                        FromServer::Have(have) => drop(have.old.map(|old| client.claim(old.sums))),
+                        other => panic!("{other:?}"),
+                    }
+                }
+            };
+            let (fault, ()) = tokio::join!(client_side, serve(&server, &scene.server));
+            assert_eq!(fault.code, Code::BadMessage, "{fault}");
+            assert!(fault.what.contains(what), "{fault}");
+            scene.holds("server", &old);
+        });
+    }
+}
+
+async fn fail(Control { mut sender, mut receiver }: Control, failed: Code) {
     let outcome = Outcome::Failed(Fault::system(failed, "it is another file"));
     let _ = sender.send(&FromServer::Outcome(outcome)).await;
     sender.finish();
@@ -177,7 +267,8 @@ fn a_file_whose_parts_were_other_ones_than_the_sums_said_is_sent_whole() {
         let block = coarse(SIZE as u64);
         let serving = async {
             // Its old file has the sums of the new one, and isn't.
-            lying_offer(&server, SIZE as u64, block, &sums(&new, block), Code::Mismatch).await;
+            let groups = group(&sums(&new, block), Group::Blocks);
+            lying_offer(&server, (SIZE as u64, block), groups, Code::Mismatch).await;
             serve(&server, &scene.server).await;
         };
         let copying = put(&client, Upload::file(&scene.client, "file"), "file".as_ref(), TransferOptions::default());
@@ -192,22 +283,79 @@ fn a_server_that_lies_about_its_old_file_is_found_out() {
         let new = content(b"new", SIZE);
         scene.write("client", &new);
         let (size, block) = (SIZE as u64, coarse(SIZE as u64));
-        let right = sums(&new, block);
-        for (what, size, block, sums) in [
-            ("too few sums", size, block, &right[1..]),
-            ("another length of blocks", size, 64, &right[..]),
-            ("more blocks than allowed", u64::MAX, LEAST, &right[..]),
+        let right = group(&sums(&new, block), Group::Blocks);
+        let one_more = [&right[..], &group(&sums(&new, block)[..1], Group::Blocks)].concat();
+        let answer = group(&sums(&new, block)[..1], Group::Answer);
+        for (what, size, block, groups) in [
+            ("no sums", size, block, &[][..]),
+            ("too few sums", size, block, &group(&sums(&new, block)[1..], Group::Blocks)),
+            ("the end in a sum", size, block, &right[..right.len() - 1]),
+            ("more sums than blocks", size, block, &one_more),
+            ("an answer without a question", size, block, &answer),
+            ("more sums than there can be", size, block, &Group::Blocks(u32::MAX >> 1).encode()),
+            ("another length of blocks", size, 64, &right),
+            ("more blocks than allowed", u64::MAX, LEAST, &right),
         ] {
             let (client, server) = unglue_link::memory();
             let copying =
                 put(&client, Upload::file(&scene.client, "file"), "file".as_ref(), TransferOptions::default());
-            let (result, ()) = tokio::join!(copying, lying_offer(&server, size, block, sums, Code::System));
+            let lying = lying_offer(&server, (size, block), groups.to_vec(), Code::System);
+            let (result, ()) = tokio::join!(copying, lying);
             assert_eq!(result.expect_err(what).code, Code::BadMessage, "{what}");
         }
     });
 }
 
+/// Takes all records, and answers those that ask for sums of `old`. Gives how many new bytes had come when the client stopped the sums.
+async fn take_records(data: &mut RecvStream, sums: &mut SendStream, old: &[u8]) -> u64 {
+    let (mut came, mut stopped) = (0, u64::MAX);
+    while let Some(kind) = data.read(1).await.expect("a record") {
+        let mut rest = vec![0; Record::rest(kind[0]).expect("a known kind")];
+        assert!(fill(data, &mut rest).await.expect("a record"), "the end in a record");
+        match Record::decode(kind[0], &rest).expect("a record") {
+            Record::Old { .. } => {}
+            Record::Ask { from, len } => {
+                let old = &old[from as usize..][..len as usize];
+                sums.write_all(group(&super::changed::sums(old, FINE), Group::Answer).into())
+                    .await
+                    .expect("it is taken");
+            }
+            Record::New(mut left) => {
+                came += u64::from(left);
+                while left > 0 {
+                    left -= data.read(left as usize).await.expect("data").expect("data").len() as u32;
+                }
+                if stopped > came && tokio::time::timeout(Duration::ZERO, sums.stopped()).await.is_ok() {
+                    stopped = came;
+                }
+            }
+        }
+    }
+    stopped
+}
+
+#[test]
+fn a_file_that_is_unlike_the_old_one_is_sent_without_a_search_where_the_link_is_fast() {
+    run(async |scene| {
+        scene.write("client", &content(b"new", 72 << 20));
+        let (size, old) = (1 << 20, content(b"old", 1 << 20));
+        let (client, server) = unglue_link::memory();
+        let serving = async {
+            let (mut stream, mut data, control) = offered(&server, (size, coarse(size))).await;
+            let blocks = group(&sums(&old, coarse(size)), Group::Blocks);
+            stream.write_all(blocks.into()).await.expect("the sums are taken");
+            let stopped = take_records(&mut data, &mut stream, &old).await;
+            // Otherwise it stops them at the end, when the last MiB wait to be read here.
+            assert!(stopped < 64 << 20, "after {stopped} bytes");
+            fail(control, Code::System).await;
+        };
+        let copying = put(&client, Upload::file(&scene.client, "file"), "file".as_ref(), TransferOptions::default());
+        assert_eq!(tokio::join!(copying, serving).0.expect_err("it failed").code, Code::System);
+    });
+}
+
 /// A client that replaces the server's file with what these bytes say; gives what the server makes of it.
+/// It reads no sums.
 async fn lying_put(scene: &Scene, size: usize, data_bytes: Vec<u8>, sent: Tally) -> Result<Tally, Fault> {
     let (client, server) = unglue_link::memory();
     let client_side = async {
@@ -218,16 +366,12 @@ async fn lying_put(scene: &Scene, size: usize, data_bytes: Vec<u8>, sent: Tally)
         control.sender.send(&Request::Put(put)).await.expect("it is sent");
         let FromServer::Have(have) = control.receiver.expect().await.expect("an answer") else { panic!("another") };
         let old = have.old.expect("an old file is offered");
-        let mut sums = client.claim(old.sums).expect("the server's stream");
-        let reading = async { while let Ok(Some(_)) = sums.read(1 << 20).await {} };
-        let writing = async {
-            // The server may stop reading at any time.
-            let _ = data.write_all(Bytes::from(data_bytes)).await;
-            data.finish();
-            let _ = control.sender.send(&FromClient::Sent(sent)).await;
-            control.receiver.expect().await.expect("an outcome")
-        };
-        match tokio::join!(reading, writing).1 {
+        let _unread = client.claim(old.sums).expect("the server's stream");
+        // The server may stop reading at any time.
+        let _ = data.write_all(Bytes::from(data_bytes)).await;
+        data.finish();
+        let _ = control.sender.send(&FromClient::Sent(sent)).await;
+        match control.receiver.expect().await.expect("an outcome") {
             FromServer::Outcome(Outcome::Done(tally)) => Ok(tally),
             FromServer::Outcome(Outcome::Failed(fault)) => Err(fault),
             other => panic!("{other:?} is not an outcome"),

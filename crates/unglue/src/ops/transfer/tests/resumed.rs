@@ -5,7 +5,6 @@ use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,30 +18,30 @@ use unglue_proto::{Code, Fault};
 
 use super::super::*;
 use super::{put_request, tally_of};
+use crate::ops::pace::Pace;
 use crate::ops::slots::Slots;
 use crate::ops::{Control, refuse};
 
 /// Three blocks and a part.
-const SIZE: usize = 3 * BLOCK as usize + 2_000_000;
-/// Where the first transfer breaks off. What is on its way to a server then is lost: 16 MiB and a little more, at most. A client
-/// that receives loses less than a megabyte.
-const BREAK: u64 = 3 * BLOCK + 1_500_000;
+pub(super) const SIZE: usize = 3 * BLOCK as usize + 2_000_000;
+/// Where the first transfer breaks off.
+pub(super) const BREAK: u64 = 3 * BLOCK + 1_500_000;
 
 /// Two machines: a client's file `file`, and where it lands on a server; or the other way round.
-struct Scene {
+pub(super) struct Scene {
     directory: TempDir,
-    client: Store,
-    server: Store,
-    content: Vec<u8>,
+    pub(super) client: Store,
+    pub(super) server: Store,
+    pub(super) content: Vec<u8>,
 }
 
 impl Scene {
-    fn path(&self, side: &str, name: &str) -> PathBuf {
+    pub(super) fn path(&self, side: &str, name: &str) -> PathBuf {
         self.directory.path().join(side).join(name)
     }
 
     /// The hidden files beside the destination.
-    fn hidden(&self, side: &str) -> Vec<PathBuf> {
+    pub(super) fn hidden(&self, side: &str) -> Vec<PathBuf> {
         let entries = fs::read_dir(self.directory.path().join(side)).expect("a directory");
         let paths = entries.map(|entry| entry.expect("an entry").path());
         paths.filter(|path| path.file_name().is_some_and(|name| name.as_encoded_bytes()[0] == b'.')).collect()
@@ -50,21 +49,21 @@ impl Scene {
 
     /// The one hidden file.
     #[track_caller]
-    fn kept(&self, side: &str) -> PathBuf {
+    pub(super) fn kept(&self, side: &str) -> PathBuf {
         let hidden = self.hidden(side);
         assert_eq!(hidden.len(), 1, "{hidden:?}");
         hidden.into_iter().next().expect("one")
     }
 
     /// Writes a new content to the source.
-    fn write(&mut self, side: &str, content: Vec<u8>) {
+    pub(super) fn write(&mut self, side: &str, content: Vec<u8>) {
         fs::write(self.path(side, "file"), &content).expect("a file");
         self.content = content;
     }
 
     /// Fails unless the destination holds the source's content, and nothing is left beside it.
     #[track_caller]
-    fn is_complete(&self, side: &str) {
+    pub(super) fn is_complete(&self, side: &str) {
         assert!(fs::read(self.path(side, "file")).expect("the file") == self.content, "another content");
         assert_eq!(self.hidden(side), Vec::<PathBuf>::new());
     }
@@ -77,7 +76,7 @@ pub(super) fn content(seed: &[u8], size: usize) -> Vec<u8> {
     content
 }
 
-fn run(from: &str, test: impl AsyncFnOnce(Scene)) {
+pub(super) fn run(from: &str, test: impl AsyncFnOnce(Scene)) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let directory = tempfile::tempdir().expect("a directory");
@@ -105,33 +104,50 @@ pub(super) async fn serve(link: &Link, store: &Store) {
     };
 }
 
-/// Copies the file with `--resume`. Gives the result, or nothing if it was broken off after so many bytes; and how many bytes
-/// were there before it began.
-async fn copy(scene: &Scene, up: bool, break_at: Option<u64>) -> (Option<Result<Tally, Fault>>, u64) {
+/// Copies the file with `--resume`. Gives the result, or nothing if it was broken off; and how many bytes were there before it began.
+/// It breaks off when so many bytes were moved and the receiver has written all whole blocks of them.
+pub(super) async fn copy(scene: &Scene, up: bool, break_at: Option<u64>) -> (Option<Result<Tally, Fault>>, u64) {
+    copy_with(scene, up, break_at, TransferOptions::default()).await
+}
+
+/// The same with other options.
+pub(super) async fn copy_with(
+    scene: &Scene,
+    up: bool,
+    break_at: Option<u64>,
+    options: TransferOptions,
+) -> (Option<Result<Tally, Fault>>, u64) {
     let (client, server) = unglue_link::memory();
     let (first, latest) = (Arc::new(AtomicU64::new(u64::MAX)), Arc::new(AtomicU64::new(0)));
     let (seen, last) = (first.clone(), latest.clone());
+    // The client stands still where it breaks off, or it might be complete before it is seen that it has come so far.
+    let pace = Pace::limit(1 << 40);
+    let stop = pace.clone();
     let progress = move |moved: Moved| {
         let _ = seen.compare_exchange(u64::MAX, moved.bytes, Ordering::Relaxed, Ordering::Relaxed);
         last.store(moved.bytes, Ordering::Relaxed);
+        if break_at.is_some_and(|at| moved.bytes >= at) {
+            stop.spend(usize::MAX);
+        }
     };
-    let options = TransferOptions::default().resume(true).progress(Some(Box::new(progress)));
+    let options = if break_at.is_some() { options.pace(pace) } else { options };
+    let options = options.resume(true).progress(Some(Box::new(progress)));
     let copying = async {
         match up {
             true => put(&client, Upload::file(&scene.client, "file"), "file".as_ref(), options).await,
             false => get(&client, "file".as_ref(), Download::file(&scene.client, "file"), options).await,
         }
     };
-    // A server may be far behind its client: what it has is kept only from one block on.
+    // A receiver may be far behind: what it has not written is lost.
     let (_, to) = sides(up);
-    let breaks = || {
-        let landed = || scene.hidden(to).iter().any(|path| fs::metadata(path).is_ok_and(|file| file.len() >= BLOCK));
-        break_at.is_some_and(|at| latest.load(Ordering::Relaxed) >= at) && (!up || landed())
+    let landed = |least| scene.hidden(to).iter().any(|path| fs::metadata(path).is_ok_and(|file| file.len() >= least));
+    let broken = async {
+        while !break_at.is_some_and(|at| latest.load(Ordering::Relaxed) >= at && landed(at / BLOCK * BLOCK)) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     };
-    let broken = std::future::poll_fn(|_| if breaks() { Poll::Ready(()) } else { Poll::Pending });
     let cut = async {
         tokio::select! {
-            biased;
             () = broken => None,
             result = copying => Some(result),
         }
@@ -142,7 +158,7 @@ async fn copy(scene: &Scene, up: bool, break_at: Option<u64>) -> (Option<Result<
     (result, first.load(Ordering::Relaxed))
 }
 
-fn sides(up: bool) -> (&'static str, &'static str) {
+pub(super) fn sides(up: bool) -> (&'static str, &'static str) {
     if up { ("client", "server") } else { ("server", "client") }
 }
 
@@ -159,8 +175,7 @@ fn an_interrupted_copy_goes_on_where_it_stopped() {
             assert_eq!(fs::metadata(&kept).expect("it is there").mode() & 0o077, 0, "others may read a part");
 
             let (result, there) = copy(&scene, up, None).await;
-            assert_eq!(result, Some(Ok(tally_of(&scene.content))));
-            assert!(there >= BLOCK && there.is_multiple_of(BLOCK), "{there} bytes were there");
+            assert_eq!((result, there), (Some(Ok(tally_of(&scene.content))), 3 * BLOCK));
             scene.is_complete(to);
             assert_eq!(fs::metadata(scene.path(to, "file")).expect("the file").ino(), inode, "it was copied");
         });
@@ -185,11 +200,20 @@ fn a_copy_goes_on_after_any_number_of_interruptions() {
 fn what_changed_in_the_source_is_sent_again() {
     run("client", async |mut scene| {
         assert_eq!(copy(&scene, true, Some(BREAK)).await.0, None);
+        // The same length and the same time.
         let mut changed = scene.content.clone();
         changed[17] ^= 1;
+        let modified = fs::metadata(scene.path("client", "file")).and_then(|file| file.modified()).expect("a time");
+        scene.write("client", changed);
+        let source = fs::File::options().write(true).open(scene.path("client", "file")).expect("it is there");
+        source.set_modified(modified).expect("the time is set");
+        assert_eq!(copy(&scene, true, Some(BREAK)).await, (None, 3 * BLOCK));
+        // Another length.
+        let mut changed = scene.content.clone();
+        changed[BLOCK as usize] ^= 1;
         changed.extend(content(b"2", 70_000));
         scene.write("client", changed);
-        assert_eq!(copy(&scene, true, None).await.0, Some(Ok(tally_of(&scene.content))));
+        assert_eq!(copy(&scene, true, None).await, (Some(Ok(tally_of(&scene.content))), 3 * BLOCK));
         scene.is_complete("server");
     });
 }
@@ -274,7 +298,7 @@ fn a_server_that_cannot_resume_gets_the_whole_file() {
         let serving = async {
             let Control { sender, mut receiver } = Control::new(server.accept().await.expect("a stream"));
             let request: Request = receiver.expect().await.expect("a request");
-            assert_eq!(request.required(), ["resume", "delta"]);
+            assert_eq!(request.required(), ["resume", "delta", "ahead"]);
             let refused = Fault::user(Code::Unsupported, "this version of unglue doesn't know \"resume\"");
             refuse(sender, refused).await.expect("it is sent");
             serve(&server, &scene.server).await;
@@ -287,16 +311,22 @@ fn a_server_that_cannot_resume_gets_the_whole_file() {
 
 /// A client that resumes a put with these blocks and figures, whatever the server has; gives what the server makes of it, and
 /// what it had.
-async fn lying_put(scene: &Scene, pieces: Vec<Bytes>, sent: Tally) -> (Result<Tally, Fault>, Have) {
+pub(super) async fn lying_put(
+    scene: &Scene,
+    pieces: Vec<Bytes>,
+    sent: Tally,
+    delta: bool,
+) -> (Result<Tally, Fault>, Have) {
     let (client, server) = unglue_link::memory();
     let client_side = async {
         let mut control = Control::new(client.open_bidirectional().await.expect("a stream"));
         let mut data = client.open_unidirectional().await.expect("a stream");
         let mut put = put_request(&data, Some(SIZE as u64));
-        put.resume = true;
+        (put.resume, put.delta) = (true, delta);
         control.sender.send(&Request::Put(put)).await.expect("it is sent");
         let FromServer::Have(have) = control.receiver.expect().await.expect("an answer") else { panic!("another") };
         let _digests = have.digests.map(|number| client.claim(number).expect("the server's stream"));
+        let _sums = have.old.as_ref().map(|old| client.claim(old.sums).expect("the server's stream"));
         for piece in pieces {
             // The server may stop reading at any time.
             let _ = data.write_all(piece).await;
@@ -316,7 +346,7 @@ async fn lying_put(scene: &Scene, pieces: Vec<Bytes>, sent: Tally) -> (Result<Ta
 }
 
 /// A block as it travels: its number, and bytes.
-fn block(number: u32, bytes: &[u8]) -> Vec<Bytes> {
+pub(super) fn block(number: u32, bytes: &[u8]) -> Vec<Bytes> {
     let bytes = bytes.chunks(1 << 20).map(Bytes::copy_from_slice);
     std::iter::once(Bytes::copy_from_slice(&number.to_be_bytes())).chain(bytes).collect()
 }
@@ -350,7 +380,7 @@ fn a_client_that_lies_about_blocks_gets_nothing_stored() {
                 "a block that the file doesn't have" => [rest(blocks), block(4, b"more")].concat(),
                 _ => block(blocks as u32, &part(blocks)[..1000]),
             };
-            let (result, have) = lying_put(&scene, pieces, truth.clone()).await;
+            let (result, have) = lying_put(&scene, pieces, truth.clone(), false).await;
             assert_eq!(have.bytes, blocks as u64 * BLOCK, "{what}");
             assert_eq!(result.expect_err(what).code, code, "{what}");
             assert_eq!(fs::read(scene.path("server", "file")).expect("the old file"), b"old", "{what}");
@@ -358,7 +388,7 @@ fn a_client_that_lies_about_blocks_gets_nothing_stored() {
         }
         assert_eq!(copy(&scene, true, Some(BREAK)).await.0, None);
         let blocks = fs::metadata(scene.kept("server")).expect("it is there").len() as usize / one;
-        assert_eq!(lying_put(&scene, rest(blocks), truth.clone()).await.0, Ok(truth));
+        assert_eq!(lying_put(&scene, rest(blocks), truth.clone(), false).await.0, Ok(truth));
         scene.is_complete("server");
     });
 }

@@ -332,14 +332,7 @@ fn a_receiver_that_lies_is_no_success_for_either_side() {
                 let client =
                     super::super::push(&scene.client, (&scene.store, &sources), "to".as_ref(), &tree, Box::new(|_| ()));
                 let server = async {
-                    let mut control = Control::new(scene.server.accept().await.expect("a stream"));
-                    let Request::Tree(tree) = control.receiver.expect().await.expect("a request") else {
-                        panic!("another request")
-                    };
-                    let mut flow = scene.server.claim(tree.data).expect("the records");
-                    let mut stream = scene.server.open_unidirectional().await.expect("a stream");
-                    let accepted = FromServer::Accepted(Accepted { data: stream.number() });
-                    control.sender.send(&accepted).await.expect("sent");
+                    let (mut control, mut flow, mut stream) = accepted(&scene.server).await;
                     let _ = flow.read(1 << 20).await;
                     let _ = stream.write_all(lie.clone().into()).await;
                     stream.finish();
