@@ -15,7 +15,7 @@ CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "chacha20-poly130
 
 # An empty home: what the measuring user's own ~/.bashrc costs (bash reads it under sshd) is no fault of ssh's.
 SERVER = """\
-ListenAddress 127.0.0.1:{port}
+ListenAddress {address}:{port}
 HostKey {keys}/host
 AuthorizedKeysFile {keys}/authorized_keys
 PidFile none
@@ -33,7 +33,7 @@ SetEnv HOME={keys}/home
 # Which server and which key: every other setting is OpenSSH's own default.
 CLIENT = """\
 Host bench
-    HostName 127.0.0.1
+    HostName {address}
     Port {port}
     User {user}
     IdentityFile {keys}/user
@@ -67,9 +67,9 @@ def make_keys(directory: Path):
     authorized.chmod(0o600)
 
 
-def known_hosts_line(directory: Path, port: int) -> str:
+def known_hosts_line(directory: Path, port: int, address="127.0.0.1") -> str:
     kind, key = (directory / "host.pub").read_text().split()[:2]
-    return f"[127.0.0.1]:{port} {kind} {key}\n"
+    return f"[{address}]:{port} {kind} {key}\n"
 
 
 class OpenSsh:
@@ -115,21 +115,21 @@ class OpenSsh:
 
 
 @contextlib.contextmanager
-def running(directory: Path):
-    """Starts sshd with the keys in the directory; it is gone at the end."""
+def running(directory: Path, wrapper=(), address="127.0.0.1"):
+    """Starts sshd with the keys in the directory, as an argument of `wrapper` if there is one; it is gone at the end."""
     program = shutil.which("sshd", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
     if not program:
         raise Failed(f"sshd isn't there. {INSTALL}")
     with separation_directory():
         port = free_port()
-        (directory / "home").mkdir()
-        (directory / "sshd_config").write_text(SERVER.format(port=port, keys=directory))
-        (directory / "ssh_config").write_text(CLIENT.format(port=port, keys=directory, user=user_name()))
-        (directory / "known_hosts_ssh").write_text(known_hosts_line(directory, port))
+        (directory / "home").mkdir(exist_ok=True)
+        (directory / "sshd_config").write_text(SERVER.format(port=port, keys=directory, address=address))
+        (directory / "ssh_config").write_text(CLIENT.format(port=port, keys=directory, user=user_name(), address=address))
+        (directory / "known_hosts_ssh").write_text(known_hosts_line(directory, port, address))
         log = directory / "sshd.log"
-        daemon = spawn([program, "-D", "-e", "-f", str(directory / "sshd_config")], stderr=log)
+        daemon = spawn([*wrapper, program, "-D", "-e", "-f", str(directory / "sshd_config")], stderr=log)
         try:
-            wait_until(lambda: answers(port), "sshd", log)
+            wait_until(lambda: answers(port, address), "sshd", log)
             server = OpenSsh(directory, directory / "ssh_config", port)
             server.runner.time(server.argv("true"))
             yield server
@@ -152,8 +152,8 @@ def separation_directory():
                 wanted.rmdir()
 
 
-def answers(port) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1) as peer:
+def answers(port, address) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection((address, port), timeout=1) as peer:
         return peer.recv(4) == b"SSH-"
     return False
 

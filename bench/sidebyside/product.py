@@ -86,7 +86,7 @@ class Unglue:
 
 
 @contextlib.contextmanager
-def running(program: Path, directory: Path, wrapper=()):
+def running(program: Path, directory: Path, wrapper=(), place="127.0.0.1"):
     """Starts the server, as an argument of `wrapper` if there is one, and gives it; or None where the program isn't built."""
     if not program.exists():
         print(MISSING.format(path=program), file=sys.stderr)
@@ -97,13 +97,13 @@ def running(program: Path, directory: Path, wrapper=()):
     reader, writer = os.pipe()
     log = directory / "unglue.log"
     keys = ["--host-key", str(directory / "host"), "--authorized-keys", str(directory / "authorized_keys")]
-    serve = [*wrapper, str(program), "serve", "--listen", "127.0.0.1:0", "--state", str(state), *keys, "--json"]
+    serve = [*wrapper, str(program), "serve", "--listen", f"{place}:0", "--state", str(state), *keys, "--json"]
     daemon = spawn(serve, None, writer, log)
     os.close(writer)
     try:
         address = announced(reader, log)
         _, port = address.rsplit(":", 1)
-        (directory / "known_hosts_unglue").write_text(known_hosts_line(directory, int(port)))
+        (directory / "known_hosts_unglue").write_text(known_hosts_line(directory, int(port), place))
         server = Unglue(program, directory, address, daemon)
         server.runner.time(server.exec("true"))
         yield server
