@@ -9,9 +9,11 @@ use super::tree;
 use crate::process::command::Left;
 use crate::process::sys::{self, Wait};
 
-/// How long a tree may take to die before the job ends as [`Left::Unkillable`]. Killed processes go within
-/// milliseconds, unless they hang in the kernel.
-const KILL_TIME: Duration = Duration::from_millis(1500);
+/// After how long without progress the job ends as [`Left::Unkillable`]: no process has died, and none was found that had not been
+/// killed before. Killed processes go within milliseconds, unless they hang in the kernel or the machine is very busy.
+const HANG_TIME: Duration = Duration::from_millis(1500);
+/// How long to try, whatever the progress: new ones may come as fast as others die.
+const KILL_TIME: Duration = Duration::from_secs(10);
 /// How long to wait for a death before looking for processes that are new.
 const KILL_ROUND: Duration = Duration::from_millis(20);
 /// How long one round of reaping may take. A tree that forks and ends as fast as it can has always one more dead process.
@@ -28,6 +30,8 @@ pub(super) struct Processes {
     killing: bool,
     /// The last round of reaping was cut short.
     more_dead: bool,
+    /// How many ended processes were reaped.
+    reaped: u64,
 }
 
 /// How the command's own process ended.
@@ -42,7 +46,7 @@ pub(super) struct CommandEnd {
 
 impl Processes {
     pub(super) fn new(events: ChildEvents) -> Self {
-        Self { events, command: None, ended: None, killing: false, more_dead: false }
+        Self { events, command: None, ended: None, killing: false, more_dead: false, reaped: 0 }
     }
 
     pub(super) fn command(&self) -> Option<i32> {
@@ -83,7 +87,9 @@ impl Processes {
         let started = Instant::now();
         self.more_dead = false;
         let any = loop {
-            match sys::wait_any() {
+            let waited = sys::wait_any();
+            self.reaped += u64::from(matches!(waited, Wait::Ended { .. }));
+            match waited {
                 Wait::Ended { pid, wait_status, user, system } if self.command == Some(pid) => {
                     ended = Some((wait_status, user, system));
                 }
@@ -120,7 +126,7 @@ impl Processes {
 
     /// Kills every descendant; returns how many it killed, without the command's own process, and how many live.
     pub(super) fn kill_tree(&mut self) -> (u32, u32) {
-        let deadline = Instant::now() + KILL_TIME;
+        let mut patience = Patience::new(Instant::now());
         let command = self.command;
         let mut killed = HashSet::new();
         let mut group = None;
@@ -137,12 +143,12 @@ impl Processes {
                 group.map(|group| group.kill(|found| tree::each(found))).unwrap_or_default()
             };
             let hopeless = pass.killed.is_empty() && forced.is_empty() && !pass.refused.is_empty();
-            if hopeless || Instant::now() > deadline {
-                // There are children, even if none can be seen.
-                let living = pass.killed.len() + pass.refused.len();
-                return (killed.len() as u32, living.max(1) as u32);
-            }
+            // There are children, even if none can be seen.
+            let living = (pass.killed.len() + pass.refused.len()).max(1) as u32;
             killed.extend(pass.killed.into_iter().chain(forced).filter(|&pid| Some(pid) != command));
+            if hopeless || patience.is_over(Instant::now(), self.reaped + killed.len() as u64) {
+                return (killed.len() as u32, living);
+            }
             // While the tree runs away, every moment counts.
             if pass.settled {
                 let _ = self.events.wait(None, Some(KILL_ROUND));
@@ -161,5 +167,43 @@ impl Processes {
         while self.reap() {
             let _ = self.events.wait(None, None);
         }
+    }
+}
+
+/// How long to go on killing a tree.
+struct Patience {
+    began: Instant,
+    /// When there was progress, and how far it had come.
+    progressed: Instant,
+    progress: u64,
+}
+
+impl Patience {
+    fn new(now: Instant) -> Patience {
+        Patience { began: now, progressed: now, progress: 0 }
+    }
+
+    fn is_over(&mut self, now: Instant, progress: u64) -> bool {
+        if progress != self.progress {
+            (self.progressed, self.progress) = (now, progress);
+        }
+        now - self.progressed > HANG_TIME || now - self.began > KILL_TIME
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tree_has_time_as_long_as_some_of_it_die() {
+        let began = Instant::now();
+        let mut patience = Patience::new(began);
+        let mut is_over = |seconds: u64, progress| patience.is_over(began + Duration::from_secs(seconds), progress);
+        assert!(!is_over(3, 8), "a busy machine: the first signals were sent after three seconds");
+        assert!(!is_over(4, 8));
+        assert!(is_over(5, 8), "no more died");
+        assert!(!is_over(6, 9));
+        assert!(is_over(11, 300), "they die, and others come");
     }
 }

@@ -117,15 +117,16 @@ pub(super) struct Pass {
 /// Stops every descendant before it kills the first: a stopped process forks no further one, and starts none in place of one
 /// that was killed. `reap` is called again and again meanwhile: the dead of a tree that forks fast would fill the lists.
 pub(super) fn kill_pass(spared: &HashSet<i32>, reap: impl FnMut()) -> Pass {
-    kill_pass_by(&mut sys::kill, spared, reap)
+    kill_pass_by(&mut sys::kill, spared, FREEZE_TIME, reap)
 }
 
 fn kill_pass_by(
     send: &mut impl FnMut(i32, i32) -> io::Result<()>,
     spared: &HashSet<i32>,
+    time: Duration,
     mut reap: impl FnMut(),
 ) -> Pass {
-    let (frozen, settled) = freeze(send, spared, &mut reap);
+    let (frozen, settled) = freeze(send, spared, time, &mut reap);
     let mut pass = Pass { settled, ..Pass::default() };
     for pid in frozen {
         match send(pid, libc::SIGKILL) {
@@ -148,6 +149,7 @@ const FREEZE_TIME: Duration = Duration::from_millis(100);
 fn freeze(
     send: &mut impl FnMut(i32, i32) -> io::Result<()>,
     spared: &HashSet<i32>,
+    time: Duration,
     reap: &mut impl FnMut(),
 ) -> (Vec<i32>, bool) {
     let own = std::process::id() as i32;
@@ -162,13 +164,13 @@ fn freeze(
     };
     loop {
         reap();
-        while children(own).into_iter().filter(|&pid| stop(pid)).count() > 0 && started.elapsed() < FREEZE_TIME {
+        while children(own).into_iter().filter(|&pid| stop(pid)).count() > 0 && started.elapsed() < time {
             reap();
         }
         let mut new = 0;
         let found = walk(spared, |pid| new += usize::from(stop(pid)));
         let settled = new == 0;
-        if settled || started.elapsed() >= FREEZE_TIME {
+        if settled || started.elapsed() >= time {
             return (found.into_iter().filter(|&pid| is_alive(pid)).collect(), settled);
         }
     }
@@ -224,7 +226,7 @@ mod tests {
             sent.push((pid, signal));
             sys::kill(pid, signal)
         };
-        let pass = kill_pass_by(&mut send, &others, || ());
+        let pass = kill_pass_by(&mut send, &others, Duration::from_secs(60), || ());
         family.iter_mut().for_each(|child| drop(child.wait()));
         let first_kill = sent.iter().position(|(_, signal)| *signal == libc::SIGKILL).expect("they are killed");
         let pids = |sent: &[(i32, i32)]| sent.iter().map(|(pid, _)| *pid).collect::<HashSet<_>>();
