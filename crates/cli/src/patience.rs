@@ -64,13 +64,21 @@ mod tests {
             assert_eq!(within(ms(50), &asked, std::future::pending::<()>()).await, None);
             assert_eq!(within(ms(50), &asked, async { 1 }).await, Some(1));
             let asking = asked.clone();
-            let person = std::thread::spawn(move || asking.ask(|| std::thread::sleep(ms(300))));
+            let ((begin, begun), (answer, answered)) = (std::sync::mpsc::channel(), std::sync::mpsc::channel());
+            let person = std::thread::spawn(move || {
+                asking.ask(|| {
+                    begin.send(()).expect("it waits");
+                    answered.recv()
+                })
+            });
+            begun.recv().expect("it asks");
             let slow = async {
                 tokio::time::sleep(ms(300)).await;
                 2
             };
             assert_eq!(within(ms(200), &asked, slow).await, Some(2));
-            person.join().expect("no panic");
+            answer.send(()).expect("it waits");
+            person.join().expect("no panic").expect("an answer");
         });
     }
 }

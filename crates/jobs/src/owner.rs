@@ -27,7 +27,7 @@ const BACKLOG: i32 = 128;
 const SOCKET_PATH: usize = 107;
 /// For how long a lock is tried for whose owner is dead: a child that it was just starting has the lock until it calls
 /// execve(2).
-const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 60 } else { 1 });
 /// How much of the lock's text is read.
 const TEXT: u64 = 4096;
 

@@ -6,6 +6,7 @@
 //! | [`chopper`] | every way to cut a byte stream into chunks |
 //! | [`clock`] | time that moves by hand |
 //! | [`heap`] | how much memory a thread holds |
+//! | [`port`] | ports of loopback that nothing else takes meanwhile |
 //! | [`relay`] | a TCP relay that cuts, stalls, delays, drops and breaks what it carries |
 //! | [`misbehaving`] | peers that misbehave before they have authenticated |
 //!
@@ -15,6 +16,7 @@ pub mod chopper;
 pub mod clock;
 pub mod heap;
 pub mod misbehaving;
+pub mod port;
 pub mod prng;
 pub mod relay;
 

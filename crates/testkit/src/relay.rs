@@ -178,20 +178,26 @@ async fn accept(listener: TcpListener, server: SocketAddr, shared: Arc<Shared>, 
     loop {
         let Ok((client, _)) = listener.accept().await else { continue };
         shared.connections.fetch_add(1, Ordering::Relaxed);
-        connections.spawn(carry(client, server, shared.clone(), seeds.next_u64()));
+        let settings = shared.settings.subscribe();
+        connections.spawn(carry(client, server, shared.clone(), settings, seeds.next_u64()));
         while connections.try_join_next().is_some() {}
     }
 }
 
 /// Carries one connection to its end.
-async fn carry(mut client: TcpStream, server: SocketAddr, shared: Arc<Shared>, seed: u64) {
-    let mut settings = shared.settings.subscribe();
+async fn carry(
+    mut client: TcpStream,
+    server: SocketAddr,
+    shared: Arc<Shared>,
+    mut settings: watch::Receiver<Settings>,
+    seed: u64,
+) {
+    let before = settings.borrow().broken.0;
     let Ok(mut server) = TcpStream::connect(server).await else {
         return pump::break_off(client, None, Break::Reset).await;
     };
     // Each piece shall travel alone, rather than be glued to the next by Nagle's algorithm.
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
-    let before = settings.borrow().broken.0;
     let broken = async {
         match settings.wait_for(|settings| settings.broken.0 > before).await {
             Ok(settings) => settings.broken.1,

@@ -182,7 +182,7 @@ fn a_client_that_was_killed_leaves_no_part_under_the_name_and_the_next_one_clean
     fs::File::create(host.root().join("f")).and_then(|file| file.set_len(1 << 30)).expect("a large file");
     fs::write(host.root().join("small"), "small").expect("written");
     let port = host.port.to_string();
-    let client = start(host.client(["cp", "-P", &port, "127.0.0.1:f", "here"]).stdin(Stdio::null()));
+    let client = start(host.client(["cp", "-P", &port, "--limit", "1M", "127.0.0.1:f", "here"]).stdin(Stdio::null()));
     until("the temporary file", || (names(&here).len() > 1).then_some(()));
     client.signal(rustix::process::Signal::KILL);
     client.finish().expect(137);
@@ -197,7 +197,7 @@ fn an_interrupt_discards_the_file_under_way() {
     let host = Host::start();
     fs::File::create(host.home().join("f")).and_then(|file| file.set_len(1 << 30)).expect("a large file");
     let port = host.port.to_string();
-    let client = start(host.client(["cp", "-P", &port, "f", "127.0.0.1:"]).stdin(Stdio::null()));
+    let client = start(host.client(["cp", "-P", &port, "--limit", "1M", "f", "127.0.0.1:"]).stdin(Stdio::null()));
     until("the temporary file", || (!names(&host.root()).is_empty()).then_some(()));
     client.signal(rustix::process::Signal::INT);
     client.finish().expect(130).complains("interrupted");
@@ -208,7 +208,7 @@ fn an_interrupt_discards_the_file_under_way() {
 #[test]
 fn a_copy_with_resume_goes_on_after_kills_and_interrupts() {
     let mut host = Host::start();
-    let contents: Vec<u8> = (0..(48u32 << 20) / 4).flat_map(u32::to_le_bytes).collect();
+    let contents: Vec<u8> = (0..(96u32 << 20) / 4).flat_map(u32::to_le_bytes).collect();
     for up in [true, false] {
         let there = host.home().join("there");
         fs::create_dir_all(&there).expect("made");
@@ -261,7 +261,8 @@ fn an_interrupted_download_leaves_the_old_file_and_no_part() {
     let port = host.port.to_string();
     use rustix::process::Signal;
     for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
-        let client = start(host.client(["cp", "-P", &port, "127.0.0.1:f", "here"]).stdin(Stdio::null()));
+        let client =
+            start(host.client(["cp", "-P", &port, "--limit", "1M", "127.0.0.1:f", "here"]).stdin(Stdio::null()));
         until("the temporary file", || (names(&here).len() > 1).then_some(()));
         client.signal(signal);
         client.finish().expect(code).complains("interrupted");
@@ -403,7 +404,8 @@ fn a_server_that_dies_leaves_the_old_file_and_the_client_says_what_to_do() {
         fs::write(to.join("in/f"), "old").expect("written");
         let port = host.port.to_string();
         let words = if up { ["f", "127.0.0.1:in"] } else { ["127.0.0.1:f", "in"] };
-        let client = start(host.client([&["cp", "-P", &port][..], &words].concat()).stdin(Stdio::null()));
+        let client =
+            start(host.client([&["cp", "-P", &port, "--limit", "1M"][..], &words].concat()).stdin(Stdio::null()));
         until("the temporary file", || (names(&to.join("in")).len() > 1).then_some(()));
         host.signal(rustix::process::Signal::KILL);
         client.finish().expect(125).complains("copy it again");

@@ -6,6 +6,7 @@ use std::process::{Child, Stdio};
 use std::thread;
 
 use rustix::process::{Pid, Signal, kill_process};
+use unglue_testkit::port::HeldPort;
 
 use super::host::Host;
 use super::run::{finish, until};
@@ -153,8 +154,8 @@ fn a_command_may_have_ports_too() {
 fn the_same_semantics_as_ssh() {
     // What ssh does with a closed target: the connection is accepted, and then ends without a byte.
     let host = Host::start();
-    let closed = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
-    let forwarding = Forwarding::start(&host, &["-L", &format!("127.0.0.1:0:{closed}")]);
+    let closed = HeldPort::any();
+    let forwarding = Forwarding::start(&host, &["-L", &format!("127.0.0.1:0:{}", closed.address())]);
     let came = exchange(&forwarding.at[0], b"");
     assert!(came.as_ref().map_or(true, Vec::is_empty), "{came:?}");
 }

@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
+use unglue_testkit::port::HeldPort;
 
 use super::run::{Finished, UNGLUE, clean, finish, finish_with, until};
 
@@ -17,6 +18,8 @@ pub(super) struct Host {
     directory: TempDir,
     server: Child,
     pub(super) port: u16,
+    /// Nothing else takes its port while it is not running.
+    _held: HeldPort,
     pub(super) fingerprint: String,
 }
 
@@ -63,10 +66,10 @@ impl Host {
         };
         key("host_key");
         fs::write(path.join("authorized_keys"), key(".config/unglue/id_ed25519")).expect("written");
-        let (server, announced) = serve(&path, "127.0.0.1:0", (wrapper, flags), log);
-        let port = announced["address"].as_str().and_then(|address| address.rsplit(':').next()).expect("a port");
+        let held = HeldPort::any();
+        let (server, announced) = serve(&path, &held.address().to_string(), (wrapper, flags), log);
         let fingerprint = announced["fingerprint"].as_str().expect("a fingerprint").to_owned();
-        Host { server, port: port.parse().expect("a number"), fingerprint, directory }
+        Host { server, port: held.number(), _held: held, fingerprint, directory }
     }
 
     /// `127.0.0.1:PORT`.

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::process::Stdio;
-use std::time::Duration;
 
 use serde_json::json;
 
@@ -107,15 +106,25 @@ fn a_reader_who_left_is_reported_in_the_outcome() {
 fn a_lost_link_is_an_outcome_of_its_own() {
     let host = Host::start();
     let text = "echo before; touch started; sleep 60";
-    let client = start(host.client(["exec", "--json", &host.target(), "-c", text]).stdin(Stdio::null()));
+    let target = host.target();
+    let exec = |flags: &[&str]| {
+        let words = [&["exec"], flags, &[&target, "-c", text]].concat();
+        start(host.client(words).stdin(Stdio::null()))
+    };
+    let printing = exec(&["--outcome", "o.json"]);
+    printing.shown("before\n");
+    fs::remove_file(host.root().join("started")).expect("it is there");
+    let client = exec(&["--json"]);
     until("the command's start", || host.root().join("started").exists().then_some(()));
-    // What was printed needs a moment to arrive.
-    std::thread::sleep(Duration::from_millis(300));
     host.signal(rustix::process::Signal::KILL);
+    printing.finish().expect(125);
+    let object: serde_json::Value =
+        serde_json::from_slice(&fs::read(host.home().join("o.json")).expect("a file")).expect("JSON");
+    assert!(object["outcome"]["link_lost"]["what"].is_string(), "{object}");
+    assert_eq!((&object["stdout"]["end"], &object["stdout"]["bytes"]), (&json!("cut"), &json!(7)), "{object}");
     let done = client.finish().expect(125);
     let object = done.json();
     assert!(object["outcome"]["link_lost"]["what"].is_string(), "{object}");
     assert_eq!(object["stdout"]["end"], "cut");
-    assert_eq!(object["stdout"]["data"], json!({"text": "before\n"}));
     done.complains("the connection ended without a close");
 }

@@ -14,6 +14,9 @@ use rustix::termios::{LocalModes, Termios, Winsize, tcgetattr, tcsetwinsize};
 
 use super::run::{DEADLINE, until};
 
+/// A command to the terminal (ECMA-48, OSC) that no program of these tests gives.
+const MARK: &[u8] = b"\x1b]mark\x07";
+
 /// A program on a terminal.
 pub(super) struct OnTerminal {
     child: Child,
@@ -105,9 +108,14 @@ impl OnTerminal {
         use std::os::unix::process::ExitStatusExt as _;
         let status = until("the program's end", || self.child.try_wait().expect("a child of ours"));
         let code = status.code().unwrap_or_else(|| 128 + status.signal().expect("it ended"));
-        // What was written last is on its way through the terminal.
-        thread::sleep(Duration::from_millis(50));
-        (code, self.screen(), self.is_restored())
+        let restored = self.is_restored();
+        // What was written last is on its way through the terminal; this comes behind it.
+        let mut terminal = File::from(self.terminal.try_clone().expect("a descriptor"));
+        terminal.write_all(MARK).expect("written");
+        let shown = || self.shown.lock().expect("no panic");
+        let end = until("the screen's end", || shown().windows(MARK.len()).position(|bytes| bytes == MARK));
+        shown().truncate(end);
+        (code, self.screen(), restored)
     }
 
     /// Waits for the end, and gives the exit code and every byte of the screen.

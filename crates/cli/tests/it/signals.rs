@@ -43,7 +43,7 @@ fn the_second_interrupt_ends_the_client_and_with_it_the_command() {
     let host = Host::start();
     let (client, pid) = running(&host, "trap 'echo ignored' INT", LOOP);
     client.signal(Signal::INT);
-    std::thread::sleep(std::time::Duration::from_millis(200));
+    client.shown("ignored");
     client.signal(Signal::INT);
     client.finish().expect(130).complains("interrupted");
     until("the command's end", || (!lives(pid)).then_some(()));

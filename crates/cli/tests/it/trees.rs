@@ -405,7 +405,7 @@ fn an_interrupt_leaves_what_was_finished_and_nothing_else() {
 #[test]
 fn a_sync_with_resume_goes_on_after_kills() {
     let mut host = Host::start();
-    let contents: Vec<u8> = (0..(48u32 << 20) / 4).flat_map(u32::to_le_bytes).collect();
+    let contents: Vec<u8> = (0..(96u32 << 20) / 4).flat_map(u32::to_le_bytes).collect();
     for up in [true, false] {
         let (from, to) = match up {
             true => (host.home().join("tree"), host.root().join("there")),

@@ -121,7 +121,7 @@ pub(crate) fn scripted(pieces: Vec<Vec<u8>>, closes: bool) -> SocketAddr {
     address
 }
 
-/// A server that says a length, waits for `recv_ready`, says the rest, and closes when the client has.
+/// A server that says a length, waits for `recv_ready`, says the rest, and ends.
 pub(crate) fn paced(length: &'static [u8], rest: &'static [u8]) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
@@ -132,6 +132,7 @@ pub(crate) fn paced(length: &'static [u8], rest: &'static [u8]) -> SocketAddr {
         stream.write_all(length)?;
         stream.read_exact(&mut [0; 10])?;
         stream.write_all(rest)?;
+        stream.shutdown(Shutdown::Write)?;
         std::io::copy(&mut stream, &mut std::io::sink())?;
         Ok::<(), std::io::Error>(())
     });

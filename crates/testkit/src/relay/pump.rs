@@ -55,10 +55,7 @@ async fn read(
 ) -> Result<(), Break> {
     loop {
         let flow = flowing(&mut settings, towards).await;
-        let (most, delay) = {
-            let settings = settings.borrow();
-            (settings.piece, settings.delay[towards as usize])
-        };
+        let most = settings.borrow().piece;
         let mut bytes = vec![0; random.log_uniform(1, most)];
         match (from.read(&mut bytes).await, flow) {
             (Ok(0) | Err(_), Flow::Silent) => pending().await,
@@ -67,6 +64,7 @@ async fn read(
             (Err(_), _) => return Err(Break::Reset),
             (Ok(len), _) => bytes.truncate(len),
         }
+        let delay = settings.borrow().delay[towards as usize];
         if pieces.send(Piece { bytes, due: Instant::now() + delay }).await.is_err() {
             return Ok(());
         }

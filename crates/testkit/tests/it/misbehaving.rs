@@ -11,14 +11,15 @@ fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
 }
 
-/// What a server receives of such a peer within 200 ms.
-fn sent_by(kind: Misbehaviour) -> Vec<u8> {
+/// What a server receives of such a peer: `least` bytes, and all that come within 200 ms behind them.
+fn sent_by(kind: Misbehaviour, least: usize) -> Vec<u8> {
     runtime().block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let visit = tokio::spawn(kind.visit(address));
         let (mut socket, _) = listener.accept().await.expect("accepted");
-        let mut received = Vec::new();
+        let mut received = vec![0; least];
+        timeout(Duration::from_secs(10), socket.read_exact(&mut received)).await.expect("in time").expect("so many");
         let _ = timeout(Duration::from_millis(200), socket.read_to_end(&mut received)).await;
         drop(socket);
         let visit = visit.await.expect("no panic").expect("connected");
@@ -30,21 +31,21 @@ fn sent_by(kind: Misbehaviour) -> Vec<u8> {
 
 #[test]
 fn each_kind_sends_what_its_name_says() {
-    let hello = sent_by(Misbehaviour::HalfHandshake);
+    let hello = sent_by(Misbehaviour::HalfHandshake, 5);
     assert_eq!(&hello[..3], b"\x16\x03\x01");
     assert_eq!(usize::from(u16::from_be_bytes([hello[3], hello[4]])), hello.len() - 5, "one whole record");
     assert!(hello.windows(8).any(|window| window == b"unglue/1"));
 
-    assert_eq!(sent_by(Misbehaviour::Mute), b"");
-    assert_eq!(sent_by(Misbehaviour::HalfHello), &hello[..hello.len() / 2]);
-    assert_eq!(sent_by(Misbehaviour::HugeRecord).len(), 5);
-    assert!(sent_by(Misbehaviour::Http).starts_with(b"GET "));
-    assert!(sent_by(Misbehaviour::HugeMessage).len() > 1_000_000);
-    assert_eq!(sent_by(Misbehaviour::Garbage).len(), 4096);
-    assert!(!sent_by(Misbehaviour::OtherAlpn).windows(8).any(|window| window == b"unglue/1"));
+    assert_eq!(sent_by(Misbehaviour::Mute, 0), b"");
+    assert_eq!(sent_by(Misbehaviour::HalfHello, hello.len() / 2), &hello[..hello.len() / 2]);
+    assert_eq!(sent_by(Misbehaviour::HugeRecord, 5).len(), 5);
+    assert!(sent_by(Misbehaviour::Http, 4).starts_with(b"GET "));
+    assert!(sent_by(Misbehaviour::HugeMessage, 1_000_001).len() > 1_000_000);
+    assert_eq!(sent_by(Misbehaviour::Garbage, 4096).len(), 4096);
+    assert!(!sent_by(Misbehaviour::OtherAlpn, 5).windows(8).any(|window| window == b"unglue/1"));
     let supported_versions = b"\x00\x2b\x00\x03\x02\x03\x04";
     assert!(hello.windows(7).any(|window| window == supported_versions));
-    assert!(!sent_by(Misbehaviour::Tls12).windows(7).any(|window| window == supported_versions));
+    assert!(!sent_by(Misbehaviour::Tls12, 5).windows(7).any(|window| window == supported_versions));
 }
 
 #[test]

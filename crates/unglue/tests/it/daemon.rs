@@ -5,8 +5,10 @@ use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 
 use unglue::{Server, ServerOptions, SupervisorCommand};
+use unglue_testkit::port::HeldPort;
 
 use crate::site::{Site, eventually};
 use crate::tree;
@@ -25,9 +27,9 @@ const LISTENING: &str = "listening on ";
 fn server() {
     let Some(directory) = std::env::var_os(VARIABLE).map(PathBuf::from) else { return };
     let log = fs::File::options().create(true).append(true).open(directory.join("log")).expect("a log");
-    tracing_subscriber::fmt().with_ansi(false).with_writer(std::sync::Mutex::new(log)).init();
+    tracing_subscriber::fmt().with_ansi(false).with_writer(Mutex::new(log)).init();
     let options = ServerOptions::default()
-        .listen(std::env::var(ADDRESS).unwrap_or_else(|_| "127.0.0.1:0".into()))
+        .listen(std::env::var(ADDRESS).expect("an address"))
         .root(directory.join("root"))
         .state(directory.join("state"))
         .host_key(directory.join("host_key"))
@@ -38,6 +40,15 @@ fn server() {
     // It ends with the test that started it, however that ends.
     let _ = std::io::stdin().read_line(&mut String::new());
     std::process::exit(0);
+}
+
+/// An address that nothing else takes while this test lives, also while no server is there.
+fn own_address() -> SocketAddr {
+    static HELD: Mutex<Vec<HeldPort>> = Mutex::new(Vec::new());
+    let port = HeldPort::any();
+    let address = port.address();
+    HELD.lock().expect("no panic").push(port);
+    address
 }
 
 /// The process; killed when it is dropped.
@@ -63,13 +74,14 @@ impl Daemon {
     }
 
     fn spawn(directory: &Path, prefix: &[&str], address: Option<SocketAddr>) -> Daemon {
+        let address = address.unwrap_or_else(own_address);
         let this = std::env::current_exe().expect("this binary");
         let mut words = prefix.iter().map(Into::into).chain([this.into_os_string()]);
         let mut child = Command::new(words.next().expect("a program"))
             .args(words)
             .args(["daemon::server", "--exact", "--nocapture", "--test-threads=1"])
             .env(VARIABLE, directory)
-            .envs(address.map(|address| (ADDRESS, address.to_string())))
+            .env(ADDRESS, address.to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -140,11 +140,14 @@ fn what_is_no_regular_file_is_refused() {
 fn a_source_that_changes_half_way_is_an_error_at_both_ends() {
     with_client(async |site, client| {
         let content = Prng::new(1).bytes(4 << 20);
+        // More than can be under way before the first report.
+        const SIZE: u64 = 64 << 20;
         for change in ["grow", "shrink", "rewrite"] {
             for upload in [true, false] {
                 let (from, to) = if upload { (site.local(), site.root()) } else { (site.root(), site.local()) };
                 let source = from.join("source");
                 fs::write(&source, &content).expect("a source");
+                fs::File::options().write(true).open(&source).and_then(|file| file.set_len(SIZE)).expect("larger");
                 fs::write(to.join("target"), "old").expect("an old file");
                 let mut done = false;
                 let progress = move |moved: Moved| {
@@ -173,9 +176,13 @@ fn a_source_that_changes_half_way_is_an_error_at_both_ends() {
 fn alter(source: &Path, change: &str) {
     let file = fs::File::options().write(true).open(source).expect("it opens");
     match change {
-        "grow" => file.set_len(5 << 20).expect("it grows"),
+        "grow" => file.set_len(65 << 20).expect("it grows"),
         "shrink" => file.set_len(1 << 20).expect("it shrinks"),
-        _ => std::os::unix::fs::FileExt::write_all_at(&file, b"changed", 3 << 20).expect("it is written"),
+        _ => {
+            std::os::unix::fs::FileExt::write_all_at(&file, b"changed", 60 << 20).expect("it is written");
+            // On some systems two writes within some milliseconds have the same time.
+            file.set_modified(std::time::SystemTime::UNIX_EPOCH).expect("a time");
+        }
     }
 }
 

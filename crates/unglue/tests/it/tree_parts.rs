@@ -3,7 +3,6 @@
 use std::fs;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use unglue::{Client, Compression, Fault, Layout, Partials, Store, Summary, TreeMove, TreeOptions, relay};
 use unglue_testkit::Prng;
@@ -222,6 +221,12 @@ fn wherever_the_link_breaks_the_file_is_the_old_one_or_the_new_one() {
     });
 }
 
+/// Waits until what is kept in a directory isn't written to any more.
+async fn let_go(directory: &Path) {
+    let is_free = |path: &PathBuf| fs::File::open(path).is_ok_and(|file| file.try_lock().is_ok());
+    eventually(10, "the end of writing", || hidden(directory).iter().all(is_free)).await;
+}
+
 #[test]
 fn a_file_of_a_tree_that_was_cut_off_goes_on() {
     within(500, async || {
@@ -252,7 +257,7 @@ fn a_file_of_a_tree_that_was_cut_off_goes_on() {
                 assert!(!to.join("d/big").exists(), "{what}: a part has the name");
                 // What was complete has its name, though the transfer broke off.
                 eventually(10, "the file that was complete", || to.join("a").exists()).await;
-                tokio::time::sleep(Duration::from_millis(300)).await;
+                let_go(&to.join("d")).await;
                 let (moved, carried) = far.carry(way, &tree).await;
                 assert_eq!(moved.problems, 0, "{what}");
                 // Two blocks at least were there, and the files that were complete.
@@ -279,7 +284,7 @@ fn what_was_kept_of_another_content_is_noticed() {
             fs::create_dir_all(&to).expect("made");
             far.break_off(way, &tree, 48 * MIB as u64).await;
             eventually(10, "what is kept", || !hidden(&to).is_empty()).await;
-            tokio::time::sleep(Duration::from_millis(300)).await;
+            let_go(&to).await;
             // The source changes, and what is kept is damaged.
             let mut other = big;
             other[3..9].fill(1);

@@ -9,8 +9,13 @@ use super::link::Link;
 use crate::host::Host;
 use crate::run::{finish_with, start, until};
 
-/// Prints numbers slowly enough to be cut in between, and exits with 5.
-const SLOW: &str = "echo x >> starts; i=0; while [ $i -lt 40 ]; do echo $i; i=$((i+1)); sleep 0.05; done; exit 5";
+/// Prints numbers slowly enough to be cut in between, waits until [`may_end`], and exits with 5.
+const SLOW: &str = "echo x >> starts; i=0; while [ $i -lt 40 ]; do echo $i; i=$((i+1)); sleep 0.05; done
+    until [ -e go ]; do sleep 0.02; done; exit 5";
+
+fn may_end(host: &Host) {
+    fs::write(host.root().join("go"), "").expect("written");
+}
 
 fn numbers() -> String {
     (0..40).map(|number| format!("{number}\n")).collect()
@@ -29,6 +34,7 @@ fn a_cut_link_changes_nothing() {
         until("another connection", || (link.connections() > number + 1).then_some(()));
         longest = longest.max(away.elapsed());
     }
+    may_end(&host);
     let done = running.finish().expect(5);
     assert_eq!(done.text(), numbers());
     // A machine that has much else to do takes longer.
@@ -46,6 +52,7 @@ fn a_server_that_is_away_for_a_while_is_reported() {
     host.crash();
     thread::sleep(Duration::from_millis(1500));
     host.restart();
+    may_end(&host);
     let done = running.finish().expect(5);
     assert_eq!(done.text(), numbers());
     let lines: Vec<&str> = done.stderr.lines().collect();
@@ -63,6 +70,8 @@ fn events_tell_what_happens() {
     // Pieces may come together.
     running.shown("12\\n");
     link.cut();
+    until("another connection", || (link.connections() > 1).then_some(()));
+    may_end(&host);
     let done = running.finish().expect(5);
     assert_eq!(done.stderr, "");
     let events: Vec<serde_json::Value> =

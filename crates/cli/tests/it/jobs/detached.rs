@@ -37,7 +37,8 @@ fn a_detached_command_is_found_again() {
         assert!(lines[1].contains(word), "{listed:?}");
     }
     until("the first line", || (verb(&host, &["logs"], &[&id]).expect(0).stdout == b"one\n").then_some(()));
-    assert_eq!(verb(&host, &["logs", "--stderr"], &["nightly"]).expect(0).text(), "err\n");
+    let error = || verb(&host, &["logs", "--stderr"], &["nightly"]).expect(0).text() == "err\n";
+    until("the error", || error().then_some(()));
     let following = start(host.client(["logs", "--follow", "--from", "2", &host.target(), &id]).stdin(Stdio::null()));
     following.shown("e\n");
     go(&host);

@@ -14,6 +14,13 @@ use crate::run::until;
 /// Prints for a second, in colours and with movements, slowly enough to be cut in between.
 const PAINT: &str = "stty -echo; clear; for i in $(seq 40); do printf '\\033[%d;%dH\\033[3%dmx%d\\033[0m' $((i/2+1)) $((i*7%70+1)) $((i%8)) $i; sleep 0.02; done; stty echo; echo pain''ted";
 
+/// What was painted before is not on the screen any more.
+fn paint_again(tmux: &Tmux) {
+    tmux.line("clear");
+    tmux.becomes("an empty screen", |screen| screen == "there>");
+    tmux.line(PAINT);
+}
+
 #[test]
 fn cuts_change_nothing() {
     let host = Host::start();
@@ -24,7 +31,7 @@ fn cuts_change_nothing() {
     tmux.becomes("painted, with a prompt", |screen| screen.contains("painted") && screen.ends_with("there>"));
     let whole = tmux.settled();
     for cuts in [1, 3] {
-        tmux.line(PAINT);
+        paint_again(&tmux);
         for cut in 0..cuts {
             tmux.shows(&format!("x{}", 5 + cut * 9));
             let connections = link.connections();
@@ -62,10 +69,10 @@ fn a_cut_at_any_byte_leaves_the_same_screen() {
         tmux.line(&format!("T={}; clear", link.target()));
         tmux.becomes("an empty screen", |screen| screen == "here>");
         open(&tmux, "");
+        let connections = link.connections();
         if let Some((towards, bytes)) = cut {
             link.cut_after(towards, link.carried(towards) - before[towards as usize] + bytes);
         }
-        let connections = link.connections();
         tmux.line(QUICK);
         tmux.shows("painted");
         tmux.ends_with("there>");
@@ -95,7 +102,7 @@ fn a_server_that_was_killed_changes_nothing() {
     tmux.line(PAINT);
     tmux.becomes("painted, with a prompt", |screen| screen.contains("painted") && screen.ends_with("there>"));
     let whole = tmux.settled();
-    tmux.line(PAINT);
+    paint_again(&tmux);
     tmux.shows("x9");
     host.crash();
     tmux.shows("unglue: no answer from 127.0.0.1");
@@ -121,7 +128,7 @@ fn a_link_that_is_dead_is_told_of_while_somebody_types() {
     let typed = Instant::now();
     tmux.shows("unglue: no answer from");
     let told = typed.elapsed();
-    assert!(told < Duration::from_secs(5), "{told:?}, on a machine that has time");
+    assert!(told < Duration::from_secs(20), "{told:?}, on a machine that has time");
     assert!(tmux.screen().contains("Enter ~. leaves"), "{}", tmux.screen());
     host.signal(Signal::CONT);
     tmux.becomes("no line", |screen| !screen.contains("unglue:"));

@@ -81,8 +81,10 @@ fn the_wrong_program_in_the_place_of_ssh() {
         return;
     }
     let site = Site::start(&[Account::named("ada")]);
-    for (program, words) in [("true", "status 0 and ran nothing"), ("false", "status 1 and ran nothing"), ("yes", "")] {
-        let mut command = site.client(["exec", "--transport", "ssh", "--connect-timeout", "2s", "ada@box", "true"]);
+    for (program, words, limit) in
+        [("true", "status 0 and ran nothing", "30s"), ("false", "status 1 and ran nothing", "30s"), ("yes", "", "2s")]
+    {
+        let mut command = site.client(["exec", "--transport", "ssh", "--connect-timeout", limit, "ada@box", "true"]);
         let done = finish(command.env("UNGLUE_SSH", program)).expect(125).complains("logging in");
         assert!(done.stderr.contains(words), "{}", done.stderr);
     }
@@ -101,6 +103,10 @@ fn a_jump_host_leads_to_the_other_side() {
     site.quiet("gate");
 }
 
+fn one_session_is_free(site: &Site) {
+    until("the session's end", || site.processes("ada").iter().all(|line| !line.contains("serve")).then_some(()));
+}
+
 /// One session for each connection is all that unglue needs, also through a master that has it already.
 #[test]
 fn a_server_that_allows_one_session() {
@@ -113,7 +119,9 @@ fn a_server_that_allows_one_session() {
     site.configure(&format!("Host box\n ControlMaster auto\n ControlPath {}\n ControlPersist 20\n", control.display()));
     site.works("ada", "by a new master");
     until("the master", || control.exists().then_some(()));
+    one_session_is_free(&site);
     site.works("ada", "by the master");
+    one_session_is_free(&site);
     // A second session at the same time isn't granted; ssh makes a connection of its own.
     let running = start_client(site.command("ada", "touch started; while [ ! -e stop ]; do sleep 0.1; done"));
     until("the command", || site.home("ada").join("started").exists().then_some(()));

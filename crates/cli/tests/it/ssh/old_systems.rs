@@ -9,6 +9,7 @@ use std::process::Command;
 
 use rustix::process::Signal;
 use tempfile::TempDir;
+use unglue_testkit::port::HeldPort;
 
 use super::super::run::{Finished, UNGLUE, clean, finish, until};
 use super::site::{mode, programs, start_client};
@@ -152,7 +153,8 @@ fn the_static_program_asks_getent_for_users_and_resolves_names() {
     // A name that only that root's /etc/hosts has.
     let service = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = service.local_addr().expect("an address").port();
-    let here = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port();
+    let held = HeldPort::any();
+    let here = held.number();
     let mut command = local.client(&programs, "forward");
     let client = start_client({
         command.args(["-L", &format!("{here}:far.example:{port}"), "box"]);

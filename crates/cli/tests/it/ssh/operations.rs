@@ -5,6 +5,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 
 use rustix::process::Signal;
+use unglue_testkit::port::HeldPort;
 
 use super::super::run::{finish, finish_with, until};
 use super::site::{Account, Site, possible, start_client};
@@ -122,7 +123,8 @@ fn ports_are_forwarded_both_ways_and_by_a_proxy() {
     let site = Site::start(&[Account::named("ada")]);
     let service = TcpListener::bind("127.0.0.1:0").expect("a port");
     let target = service.local_addr().expect("an address").port();
-    let (here, there, proxy) = (free_port(), free_port(), free_port());
+    let ports = [HeldPort::any(), HeldPort::any(), HeldPort::any()];
+    let [here, there, proxy] = ports.each_ref().map(HeldPort::number);
     let (local, remote) = (format!("{here}:127.0.0.1:{target}"), format!("{there}:127.0.0.1:{target}"));
     let mut command = site.client(["forward"]);
     command.args(WAY).args(["-L", &local, "-R", &remote, "-D", &proxy.to_string(), "ada@box"]);
@@ -145,10 +147,6 @@ fn ports_are_forwarded_both_ways_and_by_a_proxy() {
     client.finish();
     until("the end of ssh", || site.processes("ada").iter().all(|line| !line.starts_with("ssh ")).then_some(()));
     until("the end of the listener", || TcpStream::connect(("127.0.0.1", there)).is_err().then_some(()));
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port()
 }
 
 /// A command under the lease `keep` outlives its ssh, and the client starts another one.

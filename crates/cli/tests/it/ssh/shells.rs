@@ -96,7 +96,7 @@ fn a_login_script_that_asks_a_question_is_named() {
         return;
     }
     let site = Site::start(&[Account::named("asker").file(".bashrc", "echo 'Continue?'; read -r answer")]);
-    let mut command = site.client(["exec", "--transport", "ssh", "--connect-timeout", "3s", "asker@box", "true"]);
+    let mut command = site.client(["exec", "--transport", "ssh", "--connect-timeout", "10s", "asker@box", "true"]);
     fails(finish(&mut command), "ssh to asker@box, logging in:", &["printed \"Continue?\"", "[ -t 0 ]"]);
     site.quiet("asker");
 }

@@ -1,20 +1,14 @@
 //! TCP or ssh: which way is taken, and what is said about it.
 
 use std::fs;
-use std::net::TcpListener;
 use std::process::Stdio;
 
 use rustix::process::Signal;
+use unglue_testkit::port::HeldPort;
 
 use super::super::host::Host;
 use super::super::run::{finish, until};
 use super::site::{Account, Site, possible, socket_with_a_full_queue, start_client};
-
-/// A port at which nothing listens.
-fn closed_port() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("an address").port().to_string()
-}
 
 #[test]
 fn ssh_is_taken_where_tcp_is_refused_and_that_is_remembered() {
@@ -22,8 +16,8 @@ fn ssh_is_taken_where_tcp_is_refused_and_that_is_remembered() {
         return;
     }
     let site = Site::start(&[Account::named("ada")]);
-    let port = closed_port();
-    let target = format!("ada@127.0.0.1:{port}");
+    let closed = HeldPort::any();
+    let target = format!("ada@127.0.0.1:{}", closed.number());
     // The keys and known hosts of TCP disturb nothing.
     let exec = || {
         let mut command = site.client(["exec", "-v", "--accept-new", &target, "-c", "echo hi"]);
@@ -45,7 +39,8 @@ fn nothing_is_asked_about_a_host_that_only_ssh_knows() {
         return;
     }
     let site = Site::start(&[Account::named("ada")]);
-    let target = format!("ada@127.0.0.1:{}", closed_port());
+    let closed = HeldPort::any();
+    let target = format!("ada@127.0.0.1:{}", closed.number());
     let done = finish(&mut site.client(["exec", &target, "-c", "echo hi"])).expect(0);
     assert_eq!((done.text(), done.stderr.as_str()), ("hi\n", ""));
 }
@@ -56,7 +51,8 @@ fn both_reasons_are_told_where_neither_way_works() {
         return;
     }
     let site = Site::start(&[Account::named("ada")]);
-    let target = format!("ada@127.0.0.1:{}", closed_port());
+    let closed = HeldPort::any();
+    let target = format!("ada@127.0.0.1:{}", closed.number());
     let done =
         finish(&mut site.client(["exec", "--ssh-option", "PubkeyAuthentication=no", &target, "true"])).expect(125);
     let done = done.complains("no connection by TCP (can't connect to 127.0.0.1");
@@ -104,7 +100,7 @@ fn a_port_that_does_not_answer_is_given_up_after_two_seconds_and_remembered() {
     assert!(first.stderr.contains("took longer than 2 s"), "{}", first.stderr);
     let second = finish(&mut site.client(["exec", "-v", &target, "-c", "echo hi"])).expect(0);
     assert!(second.stderr.contains("TCP was not possible: the TCP connection with"), "{}", second.stderr);
-    assert!(second.took + std::time::Duration::from_secs(1) < first.took, "{:?} {:?}", second.took, first.took);
+    assert!(!second.stderr.contains("connecting to"), "{}", second.stderr);
 }
 
 #[test]
@@ -116,7 +112,8 @@ fn the_configuration_decides_for_a_host() {
     let config = site.path("client/.config/unglue");
     fs::create_dir_all(&config).expect("a directory");
     let write = |text: &str| fs::write(config.join("config.toml"), text).expect("written");
-    let target = format!("ada@box:{}", closed_port());
+    let closed = HeldPort::any();
+    let target = format!("ada@box:{}", closed.number());
     let exec = || finish(&mut site.client(["exec", "-v", &target, "-c", "echo hi"]));
     write("[host.box]\ntransport = \"ssh\"\n");
     let done = exec().expect(0);

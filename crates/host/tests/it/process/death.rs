@@ -1,5 +1,6 @@
 //! The server dies without a word.
 
+use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -30,6 +31,7 @@ fn server() {
         pipes.stdout.read_exact(&mut [0]).await.expect("it prints");
         tokio::time::sleep(Duration::from_millis(300)).await;
         left.end_tree(Descendants::Leave).await.expect("it is let go");
+        println!("\nlet go");
         // The deadline, should the test that kills it have died.
         tokio::time::sleep(Duration::from_secs(60)).await;
     });
@@ -42,15 +44,15 @@ fn a_killed_server_leaves_no_orphan_but_those_let_go() {
     let mut server = Command::new("/proc/self/exe")
         .args(["process::death::server", "--exact", "--nocapture"])
         .env(VARIABLE, format!("death-{}-", std::process::id()))
-        .stdout(Stdio::null())
+        .stdout(Stdio::piped())
         .spawn()
         .expect("it starts");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime starts");
     runtime.block_on(async {
         owned.wait_count(5).await;
         left.wait_count(5).await;
-        // Long enough for the second tree to be let go.
-        tokio::time::sleep(Duration::from_millis(700)).await;
+        let mut lines = BufReader::new(server.stdout.take().expect("a pipe")).lines();
+        assert!(lines.any(|line| line.is_ok_and(|line| line == "let go")), "it ended");
         kill(server.id() as i32);
         server.wait().expect("it was killed");
         owned.wait_gone();

@@ -26,7 +26,7 @@ fn the_same_holds_for_an_ordinary_user() {
     let output = Command::new("timeout")
         .args(["300", "setpriv", "--reuid", NOBODY, "--regid", NOBODY, "--clear-groups", "--no-new-privs"])
         .arg(&binary)
-        .args(["process::", "--skip", "process::ordinary", "--skip", "process::many", "--test-threads=2"])
+        .args(["process::", "--skip", "process::ordinary", "--skip", "process::many", "--test-threads=1"])
         .current_dir("/")
         .env("HOME", "/")
         .output()

@@ -15,7 +15,7 @@ const SHUTDOWN: Opcode = opcode::read::<u32>(b'X', 125);
 const NO_LOG_FLUSH: u32 = 2;
 
 /// ext4 is not to guess which files matter: by default it writes a file's data before a rename that replaces another one.
-const OPTIONS: &str = "loop,noauto_da_alloc";
+const OPTIONS: &str = "loop,noauto_da_alloc,commit=300";
 
 /// Cuts the power of the file system at `mount`, and mounts it again from what is on its disk.
 fn cut_power(mount: &Path) {
@@ -26,8 +26,18 @@ fn cut_power(mount: &Path) {
         unsafe { ioctl(&root, Setter::<SHUTDOWN, u32>::new(NO_LOG_FLUSH)) }.unwrap();
     }
     let image = mount.with_extension("image");
-    assert!(Command::new("umount").arg(mount).status().unwrap().success());
-    assert!(Command::new("mount").args(["-o", OPTIONS]).args([&image, mount]).status().unwrap().success());
+    // A program that looks at each new device (udev's) may have it open for a moment.
+    let soon = |command: &mut Command| {
+        let done = (0..20).any(|_| {
+            command.status().unwrap().success() || {
+                std::thread::sleep(std::time::Duration::from_millis(50));
+                false
+            }
+        });
+        assert!(done, "{command:?}");
+    };
+    soon(Command::new("umount").arg(mount));
+    soon(Command::new("mount").args(["-o", OPTIONS]).args([&image, mount]));
 }
 
 #[test]

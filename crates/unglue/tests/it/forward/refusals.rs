@@ -78,8 +78,9 @@ fn a_port_that_is_taken_is_named_and_nothing_listens() {
         let client = site.connect(serving.address()).await;
         let taken = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = taken.local_addr().expect("an address").port();
+        // Nothing else takes a port of this address.
         let free = {
-            let free = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+            let free = TcpListener::bind("127.77.66.55:0").await.expect("a port");
             free.local_addr().expect("an address")
         };
         for forward in [
@@ -103,7 +104,10 @@ fn a_place_that_does_not_answer_is_reported() {
         let site = Site::new();
         let serving = site.serve();
         let client = site.connect(serving.address()).await;
-        let closed = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("an address");
+        // Bound, and listening to nothing.
+        let held = tokio::net::TcpSocket::new_v4().expect("a socket");
+        held.bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
+        let closed = held.local_addr().expect("an address");
         let unknown = Place::Tcp { host: "no-such-host.invalid".into(), port: 80 };
         let forwards = [local(closed), Forward::Local { at: loopback(0), to: unknown }];
         let mut forwarded = forward(&client, &forwards).await;

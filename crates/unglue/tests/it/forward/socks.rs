@@ -82,7 +82,10 @@ fn refusals_have_the_protocols_own_numbers() {
         let site = Site::new();
         let (_serving, forwarded) = proxy(&site).await;
         let at = listens(&forwarded, 0);
-        let closed = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("an address");
+        // Bound, and listening to nothing.
+        let held = tokio::net::TcpSocket::new_v4().expect("a socket");
+        held.bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
+        let closed = held.local_addr().expect("an address");
         let port = closed.port().to_be_bytes();
         let (_, answer) = talk(at, &[(&[&[4, 1][..], &port, &[127, 0, 0, 1, 0]].concat(), 8)]).await;
         assert_eq!(answer[..2], [0, 91]);

@@ -50,7 +50,7 @@ fn a_command_goes_on_over_the_next_link_with_every_byte() {
         let serving = site.serve();
         let relay = Relay::start(serving.address(), 7).await.expect("a relay");
         let client = site.connect(relay.address()).await;
-        let script = "for n in $(seq 40); do yes out$n | head -c 100000; yes err$n | head -c 50000 >&2; sleep 0.05; done; exit 5";
+        let script = "for n in $(seq 40); do yes out$n | head -c 100000; yes err$n | head -c 50000 >&2; sleep 0.05; done; until [ -e go ]; do sleep 0.02; done; exit 5";
         let running = client.exec(&kept(&mark, script)).await.expect("it starts");
         let mut state = running.link_state().expect("it outlives its link");
         let cutting = async {
@@ -60,6 +60,7 @@ fn a_command_goes_on_over_the_next_link_with_every_byte() {
                 state.wait_for(|state| matches!(state, LinkState::Lost(..))).await.expect("it is noticed");
                 state.wait_for(|state| *state == LinkState::Up).await.expect("it is mended");
             }
+            fs::write(site.root().join("go"), "").expect("written");
         };
         let (done, ()) = tokio::join!(soon(90, "the end", running.collect(64 << 20)), cutting);
         assert_eq!(code(&done.report), 5, "{:?}", done.report);

@@ -7,7 +7,7 @@ use unglue::{AttachOptions, Code, Exec, Lease, Outcome, StreamEnd, TerminalSize}
 
 use super::{SIZE, Session, on_terminal};
 use crate::site::{Site, code, eventually, run, soon, within};
-use crate::tree::Mark;
+use crate::tree::{self, Mark};
 
 /// Says that it was interrupted, and ends with 7.
 const INTERRUPTIBLE: &str = "trap 'echo caught; exit 7' INT; echo ready; while :; do sleep 0.05; done";
@@ -52,6 +52,17 @@ fn its_size_is_the_holders_and_changes_with_it() {
     });
 }
 
+/// Waits until `sleep 100` runs in its terminal's foreground (proc_pid_stat(5): the state, the group, the terminal's group).
+async fn in_front(mark: &Mark) {
+    let is_in_front = |pid: i32| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let fields: Vec<&str> = stat.rsplit_once(')').unwrap_or_default().1.split_ascii_whitespace().collect();
+        let sleeps = tree::command_line(pid) == b"sleep\x00100\x00";
+        sleeps && matches!(fields[..], [state, _, group, _, _, front, ..] if state != "T" && group == front)
+    };
+    eventually(10, "sleep is in the foreground", || mark.alive().into_iter().any(is_in_front)).await;
+}
+
 #[test]
 fn keys_interrupt_stop_and_end_what_is_in_the_foreground() {
     within(60, async || {
@@ -70,13 +81,13 @@ fn keys_interrupt_stop_and_end_what_is_in_the_foreground() {
         session.until("$ ").await;
         session.types("sleep 100\r").await;
         session.until("sleep 100\r\n").await;
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        in_front(&mark).await;
         session.types(b"\x1a").await;
         session.until("Stopped").await;
         session.until("$ ").await;
         session.types("fg\r").await;
         session.until("sleep 100\r\n").await;
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        in_front(&mark).await;
         session.running.signal(15).await.expect("sent");
         session.until("Terminated").await;
         session.types("exit 5\r").await;

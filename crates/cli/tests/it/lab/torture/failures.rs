@@ -6,6 +6,7 @@ use std::process::Output;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
+use unglue_testkit::port::HeldPort;
 
 use super::{home, json, python, text, torture};
 use crate::lab::program::Program;
@@ -43,7 +44,7 @@ fn a_client_that_never_connects() {
 #[test]
 fn a_client_that_never_ends() {
     let client = "PYTHON client.py $1; exec sleep 60";
-    refused(&["--timeout", "2"], client, "the client did not end within 2 s, and nothing was done to its bytes");
+    refused(&["--timeout", "5"], client, "the client did not end within 5 s, and nothing was done to its bytes");
 }
 
 #[test]
@@ -147,8 +148,8 @@ fn a_half_close_is_made_only_when_asked_for() {
 
 #[test]
 fn a_target_that_refuses() {
-    let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("it has one").port();
-    let target = format!("127.0.0.1:{port}");
+    let closed = HeldPort::any();
+    let target = closed.address().to_string();
     let client = "exec 3<>/dev/tcp/127.0.0.1/$UNGLUE_PORT; cat <&3";
     let done = unglue(&["lab", "torture", "--to", &target, "--", "bash", "-c", client]).expect(125);
     done.complains(&format!("could not connect to {target}: Connection refused"));

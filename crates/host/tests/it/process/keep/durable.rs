@@ -1,7 +1,6 @@
 //! What survives a power cut.
 
 use std::path::Path;
-use std::process::Command;
 
 use unglue_host::process::{Keep, Limits, SupervisorCommand, Supervisors};
 use unglue_proto::message::exec::Outcome;
@@ -9,22 +8,18 @@ use unglue_proto::message::exec::Outcome;
 use super::super::{command, kill, parent, shell, with_pool};
 use super::{Found, ended, find, keep, start, until};
 use crate::store_full::{directory, in_child};
+use crate::store_power::run_soon;
 
 fn durable(directory: &Path, command: unglue_host::process::Command) -> Keep {
     std::fs::create_dir(directory).expect("it is made");
     Keep { durable: true, ..keep(directory, command) }
 }
 
-fn run(program: &str, arguments: &[&str]) {
-    let output = Command::new(program).args(arguments).output().expect("it runs");
-    assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-}
-
 /// The file system forgets all that is not on the device, and refuses everything from then on (`FS_IOC_SHUTDOWN`,
 /// `EXT4_GOING_FLAGS_NOLOGFLUSH`).
 fn cut_power(mount: &Path) {
     let script = "import fcntl, os, struct, sys; fcntl.ioctl(os.open(sys.argv[1], 0), 0x8004587d, struct.pack('I', 2))";
-    run("python3", &["-c", script, mount.to_str().expect("it is text")]);
+    run_soon("python3", &["-c", script, mount.to_str().expect("it is text")]);
 }
 
 #[test]
@@ -49,8 +44,8 @@ fn cut() {
         kill(keeper);
         drop((kept, pool));
         super::super::eventually("its keeper is gone", || super::super::stat(keeper).is_none()).await;
-        run("umount", &[place]);
-        run("mount", &["-o", "loop", image, place]);
+        run_soon("umount", &[place]);
+        run_soon("mount", &["-o", "loop", image, place]);
 
         assert!(
             matches!(find(&finished).await, Found::Finished(found) if *found == report),
@@ -59,7 +54,7 @@ fn cut() {
         assert_eq!(super::spool(&finished, "stdout"), b"hi\n");
         let found = find(&running).await;
         assert!(matches!(found, Found::Lost), "it has started: {found:?}");
-        run("umount", &[place]);
+        run_soon("umount", &[place]);
     });
 }
 
@@ -95,7 +90,9 @@ async fn calls(durable: bool) -> Vec<String> {
     // The keeper is the one that renames.
     let keeper = log.lines().find(|line| line.contains("renameat2(")).and_then(|line| line.split(' ').next());
     let keeper = keeper.expect("it claims the job");
-    let own = log.lines().filter_map(|line| line.strip_prefix(keeper)?.trim_start().split(['(', ' ']).next());
+    let own = log
+        .lines()
+        .filter_map(|line| line.strip_prefix(keeper)?.strip_prefix(' ')?.trim_start().split(['(', ' ']).next());
     own.filter(|call| *call != "<..." && !call.starts_with('+') && *call != "---")
         .map(|call| if call.contains("fork") || call.contains("clone") { "spawn" } else { call }.to_owned())
         .collect()

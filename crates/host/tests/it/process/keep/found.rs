@@ -33,9 +33,9 @@ fn a_running_command_is_found_as_far_as_it_has_come() {
     with_pool(async |pool| {
         let directory = directory();
         let command = Command { stdin: true, ..shell("echo one; read line; echo two; exit 5") };
-        let (kept, pid) = pool.keep(&keep(directory.path(), command)).await.expect("it starts");
+        let (mut kept, pid) = pool.keep(&keep(directory.path(), command)).await.expect("it starts");
+        until(&mut kept, |progress| progress.stdout == 4).await;
         drop(kept);
-        pause(100).await;
         let (mut kept, progress) = find_running(directory.path()).await;
         assert_eq!((progress.pid, progress.stdout, progress.stderr, progress.exit), (pid, 4, 0, None));
         kept.feed(0, b"\n").expect("it lives");

@@ -93,9 +93,12 @@ fn a_command_that_reads_no_more_abandons_its_input() {
 fn a_command_without_input_has_none() {
     with_pool(async |pool| {
         let directory = directory();
-        let mut kept = start(&pool, &keep(directory.path(), shell("sleep 0.2; exec cat"))).await;
+        let go = directory.path().join("go");
+        let script = format!("while [ ! -e '{}' ]; do sleep 0.02; done; exec cat", go.display());
+        let mut kept = start(&pool, &keep(directory.path(), shell(&script))).await;
         kept.feed(0, b"abc").expect("it is ignored");
         kept.finish_stdin(3).expect("it is ignored");
+        std::fs::write(&go, "").expect("written");
         let report = ended(&mut kept).await;
         assert_eq!((report.outcome, report.stdin), (Outcome::exited(0), None));
         assert!(kept.feed(0, &vec![0; FEED + 1]).is_err(), "too large for a message");
