@@ -80,6 +80,16 @@ def reconnecting(tool):
         flood.wait()
 
 
+def has_worked(pid):
+    """Whether a client has moved more than what it needs to log in (proc_pid_io(5)), or has ended."""
+    try:
+        with open(f"/proc/{pid}/io", encoding="ascii") as file:
+            moved = [int(line.split()[1]) for line in file if line.startswith(("rchar", "wchar"))]
+    except OSError:
+        return True
+    return max(moved) > 1 << 20
+
+
 @contextlib.contextmanager
 def stopped_clients(tool, argv, count):
     """Clients that were stopped (SIGSTOP) in the middle of what they do."""
@@ -91,7 +101,9 @@ def stopped_clients(tool, argv, count):
                 env=environment(tool.site), cwd=tool.site / "home",
             )  # fmt: skip
         )
-    time.sleep(1.5)
+    until = time.monotonic() + 30
+    while time.monotonic() < until and not all(has_worked(process.pid) for process in started):
+        time.sleep(0.1)
     for process in started:
         with contextlib.suppress(ProcessLookupError):
             process.send_signal(signal.SIGSTOP)
@@ -212,6 +224,15 @@ def without_processes(site, program):
         stop(tool.server)
 
 
+def unmount(mount):
+    """The server has ended; keepers of its commands may use the file system for a moment more."""
+    for _ in range(100):
+        if subprocess.run(["umount", str(mount)], stderr=subprocess.DEVNULL, timeout=10).returncode == 0:
+            return
+        time.sleep(0.2)
+    subprocess.run(["umount", "-l", str(mount)], check=True, timeout=10)
+
+
 def full_disk(site, program):
     """The destination's file system, and then the state's, has no room."""
     if os.geteuid() != 0:
@@ -229,7 +250,7 @@ def full_disk(site, program):
             (mount / "filler").rename(mount / "file") if where == "home/place" else None
             yield with_server_on(site, program, what)
         finally:
-            subprocess.run(["umount", str(mount)], check=True, timeout=10)
+            unmount(mount)
 
 
 def with_server_on(site, program, what):
