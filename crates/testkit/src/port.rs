@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 
 use rustix::net::{AddressFamily, SocketType, bind, getsockname, socket, sockopt};
 
-/// A port that nobody gets by chance as long as this lives: a connection to it is refused, and a server that names it can
+/// A port that no other program gets by chance as long as this lives: a connection to it is refused, and a server that names it can
 /// listen on it.
 ///
 /// It is held by a socket that is bound with `SO_REUSEADDR` and doesn't listen (socket(7)). Servers set this option, too.

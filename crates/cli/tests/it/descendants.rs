@@ -1,5 +1,7 @@
 //! What outlives a command's own process.
 
+use std::time::Duration;
+
 use super::host::{Host, lives};
 use super::run::until;
 
@@ -7,6 +9,7 @@ use super::run::until;
 fn a_grandchild_that_holds_the_output_does_not_keep_the_caller_waiting() {
     let host = Host::start();
     let done = host.shell(&["--json"], "sleep 60 & echo hi").expect(0);
+    assert!(done.took < Duration::from_secs(5), "{done:?}");
     let object = done.json();
     assert_eq!(object["stdout"]["data"]["text"], "hi\n");
     assert_eq!(object["stdout"]["end"], "held_open");

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -68,8 +69,10 @@ fn the_second_signal_ends_it_at_once() {
     let pid: i32 = until("the command", || std::fs::read_to_string(host.root().join("pid")).ok()?.trim().parse().ok());
     host.signal(Signal::TERM);
     until("the first signal's line", || host.log().contains("stopping").then_some(()));
+    let signalled = Instant::now();
     host.signal(Signal::TERM);
     assert_eq!(host.ended(), Some(0));
+    assert!(signalled.elapsed() < Duration::from_secs(5), "{:?}", signalled.elapsed());
     running.finish().expect(125);
     let outcome = std::fs::read(host.home().join("outcome")).expect("a file");
     let outcome: serde_json::Value = serde_json::from_slice(&outcome).expect("JSON");

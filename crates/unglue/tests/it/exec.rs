@@ -107,7 +107,7 @@ fn stdin_that_is_cut_off_kills_the_command() {
             other => panic!("{other:?}"),
         }
         assert_eq!(done.report.stdin.map(|stdin| stdin.end), Some(StreamEnd::Cut));
-        mark.gone(Duration::from_secs(5)).await;
+        mark.gone(Duration::from_secs(1)).await;
     });
 }
 
@@ -124,7 +124,7 @@ fn a_timeout_kills_the_whole_tree() {
             other => panic!("{other:?}"),
         }
         let took = start.elapsed();
-        assert!(took >= Duration::from_secs(2), "{took:?}");
+        assert!((2000..4000).contains(&took.as_millis()), "{took:?}");
         assert_eq!(done.stdout, b"begun\n", "what it printed before is there");
         assert_eq!(mark.alive(), [0; 0], "the outcome came before the tree's end");
     });

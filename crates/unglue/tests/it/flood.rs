@@ -1,6 +1,6 @@
 //! A gigabyte that nobody reads delays nothing else (P4) and costs the server nothing (P6).
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use unglue::{Exec, Exit, Outcome, StreamEnd};
 
@@ -26,12 +26,15 @@ fn an_unread_gigabyte_holds_up_nothing_and_is_held_nowhere() {
         assert_eq!(stderr.as_deref(), Some(b"begun\n".as_slice()), "an unread stream holds up the other");
         tokio::time::sleep(Duration::from_secs(1)).await;
 
+        let start = Instant::now();
         let other = soon(5, "another command", run(&client, &Exec::shell("echo hi; exit 4"))).await;
         assert_eq!((code(&other.report), other.stdout.as_slice()), (4, b"hi\n".as_slice()));
         let mut sleeper = client.exec(&Exec::new(["sleep", "100"])).await.expect("it starts");
         sleeper.signal(15).await.expect("it is sent");
         let exit = soon(5, "a signal to another command", sleeper.exited()).await;
         assert_eq!(exit, Some(Exit::signalled("SIGTERM", false)));
+        let took = start.elapsed();
+        assert!(took < Duration::from_secs(2), "the others took {took:?}");
         let grown = daemon.memory().saturating_sub(before);
         assert!(grown <= GROWTH, "the server's memory grew by {grown} bytes");
 

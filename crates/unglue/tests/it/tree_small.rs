@@ -252,6 +252,13 @@ fn wherever_the_link_breaks_each_small_file_is_the_old_one_or_the_new_one() {
     });
 }
 
+/// Waits until the receiver has sent more than so many bytes, which are sums of its old files.
+async fn sums_come(far: &Far, bytes: u64) {
+    let relay = &far.relays[0];
+    let before = relay.carried(Towards::Client);
+    eventually(30, "sums", || relay.carried(Towards::Client) > before + bytes).await;
+}
+
 /// An old file is a hint: what is made of it is the new file, or the whole file is sent.
 #[test]
 fn small_old_files_that_change_or_shrink_meanwhile_do_no_harm() {
@@ -269,9 +276,7 @@ fn small_old_files_that_change_or_shrink_meanwhile_do_no_harm() {
             let tree = sync(options());
             let moving = far.try_to_carry(Way::Up, &tree);
             let meddling = async {
-                let relay = &far.relays[0];
-                let before = relay.carried(Towards::Client);
-                eventually(30, "sums", || relay.carried(Towards::Client) > before + 2_000 * round).await;
+                sums_come(&far, 2_000 * round).await;
                 for file in &opened {
                     match round % 2 {
                         0 => file.set_len(15_000).expect("cut"),
@@ -302,9 +307,7 @@ fn small_files_that_become_empty_meanwhile_are_empty() {
             let tree = sync(options());
             let moving = far.try_to_carry(Way::Up, &tree);
             let meddling = async {
-                let relay = &far.relays[0];
-                let before = relay.carried(Towards::Client);
-                eventually(30, "sums", || relay.carried(Towards::Client) > before + 2_000 * round).await;
+                sums_come(&far, 2_000 * round).await;
                 for (name, _) in &new {
                     fs::File::create(from.join(name)).expect("cut to nothing");
                 }

@@ -69,7 +69,7 @@ fn json_is_one_object() {
 #[test]
 fn all_of_them_appear_in_order_and_soon() {
     let done = unglue(&["lab", "scene", "--all"]).expect(0);
-    assert!(done.took < Duration::from_secs(25), "{:?}", done.took);
+    assert!(done.took < Duration::from_secs(10), "{:?}", done.took);
     let titles = done.text().lines().filter_map(|line| Some(line.split_once(": ")?.0));
     let titles: Vec<&str> = titles.filter(|name| SCENES.contains(name)).collect();
     let skipped = |name: &str| done.stderr.contains(&format!("unglue: skipped: {name}: "));

@@ -1,6 +1,6 @@
 //! Hostile servers, against each dialect's client.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use unglue_lab::LabError;
 use unglue_lab::coding::Coding;
@@ -31,9 +31,11 @@ fn refuses(dialect: Dialect, pieces: &[&[u8]], closes: bool, words: &str) {
 #[track_caller]
 fn refuses_within(patience: Duration, dialect: Dialect, pieces: &[&[u8]], closes: bool, words: &str) {
     let pieces: Vec<Vec<u8>> = pieces.iter().map(|piece| piece.to_vec()).collect();
+    let started = Instant::now();
     let (_, asked) = ask(dialect, scripted(pieces, closes), patience);
     let error = asked.expect_err("it is refused").to_string();
     assert!(format!("{error}\n").contains(words), "{words:?} is missing: {error}");
+    assert!(started.elapsed() < Duration::from_secs(15), "{:?}", started.elapsed());
 }
 
 fn length(length: i32) -> [u8; 4] {

@@ -32,9 +32,12 @@ fn a_kept_tree_is_gone_when_its_time_is_over_even_without_a_server() {
             }
             relay.break_all(Break::Reset);
             drop(relay);
-            eventually(20, "the tree is gone", || mark.alive().is_empty()).await;
+            tokio::time::sleep(Duration::from_millis(1200)).await;
+            let alive = mark.alive().len();
+            assert!(alive == 6 || lost.elapsed() > Duration::from_secs(2), "it lives for a while");
+            eventually(10, "the tree is gone", || mark.alive().is_empty()).await;
             let after = lost.elapsed();
-            assert!((Duration::from_secs(2)..Duration::from_secs(15)).contains(&after), "{after:?}");
+            assert!((Duration::from_secs(2)..Duration::from_secs(5)).contains(&after), "{after:?}");
             let daemon = daemon.unwrap_or_else(|| Daemon::start(&site));
             let client = site.connect(daemon.address()).await;
             let outcome = run(&client, &exec).await.report.outcome;
@@ -59,7 +62,7 @@ fn too_much_output_ends_a_command_under_any_lease() {
             );
             assert!(done.stdout.len() >= 1_000_000, "{lease:?}: {} bytes", done.stdout.len());
         }
-        mark.gone(Duration::from_secs(5)).await;
+        mark.gone(Duration::from_secs(2)).await;
     });
 }
 

@@ -104,7 +104,7 @@ fn a_dead_link_is_noticed_within_a_second_and_given_up_at_once() {
         let script = "echo ready; while read line; do echo \"<$line>\"; done";
         let mut session = Session::start(&client, &on_terminal(&mark, script)).await;
         session.until("ready").await;
-        soon(10, "an answer", client.ping()).await.expect("it is alive");
+        soon(1, "an answer", client.ping()).await.expect("it is alive");
         relay.fall_silent();
         session.types("into the void\r").await;
         assert!(tokio::time::timeout(Duration::from_millis(900), client.ping()).await.is_err(), "no answer");
@@ -114,9 +114,9 @@ fn a_dead_link_is_noticed_within_a_second_and_given_up_at_once() {
             relay.set_flow(towards, Flow::Open);
         }
         client.renew_link().await;
-        soon(10, "the loss", state.wait_for(|state| matches!(state, LinkState::Lost(..)))).await.expect("noticed");
+        soon(2, "the loss", state.wait_for(|state| matches!(state, LinkState::Lost(..)))).await.expect("noticed");
         soon(20, "the next link", state.wait_for(|state| *state == LinkState::Up)).await.expect("mended");
         session.until("<into the void>").await;
-        soon(10, "an answer", client.ping()).await.expect("over the next link");
+        soon(1, "an answer", client.ping()).await.expect("over the next link");
     });
 }

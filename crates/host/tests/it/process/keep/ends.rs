@@ -238,6 +238,6 @@ fn what_never_starts_does_not_start_while_its_directory_is_removed() {
                 assert!(!ran.exists(), "it ran after {turn} turns");
             }
         }
-        eprintln!("{ruled_out} of at most 400 were ruled out");
+        assert!(ruled_out > 0, "the delay was not found");
     });
 }
